@@ -1,0 +1,24 @@
+/**
+ * Everything that can be said about the source without running it: format, lint with types, types, generated files, proto.
+ *
+ * @module Runs every check, then reports which failed, so that one round shows all.
+ */
+import { spawnSync } from "node:child_process";
+import { dirname } from "node:path";
+
+const root = dirname(import.meta.dir);
+const checks: readonly (readonly [name: string, command: string, ...args: string[]])[] = [
+  ["format", "biome", "ci", "."],
+  ["lint", "oxlint", "--deny-warnings"],
+  ["types", "tsc", "-p", "."],
+  ["proto", "buf", "lint"],
+  ["generated", "bun", "scripts/check-generated.ts"],
+];
+const failed = checks.filter(([name, command, ...args]) => {
+  console.log(`check: ${name}`);
+  return spawnSync(command, args, { cwd: root, stdio: "inherit" }).status !== 0;
+});
+if (failed.length > 0) {
+  console.error(`check failed: ${failed.map(([name]) => name).join(", ")}`);
+  process.exitCode = 1;
+}

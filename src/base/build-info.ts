@@ -1,0 +1,15 @@
+/**
+ * Which build this is.
+ *
+ * @module The two constants that scripts/build.ts stamps into the executable; from source they say so.
+ */
+
+declare const BUILD_VERSION: string | undefined;
+declare const BUILD_COMMIT: string | undefined;
+
+export const buildInfo = {
+  /** Semantic version without a leading `v`. */
+  version: typeof BUILD_VERSION === "string" ? BUILD_VERSION : "0.0.0-source",
+  /** Git commit, 40 hexadecimal digits, or `unknown`. */
+  commit: typeof BUILD_COMMIT === "string" ? BUILD_COMMIT : "unknown",
+} as const;

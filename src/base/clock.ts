@@ -1,0 +1,43 @@
+/**
+ * The three clocks of Linux and a sleep, as one effect that is passed in.
+ *
+ * @module What lives here: the interface and the system's own implementation. Tests use test/fakes/manual-clock.ts.
+ */
+import { uptime } from "node:os";
+
+export interface Clock {
+  /** CLOCK_REALTIME in milliseconds since 1970; jumps when the clock is set. */
+  wallMs(): number;
+  /** CLOCK_MONOTONIC in milliseconds; never jumps, stands still while the machine sleeps. */
+  monotonicMs(): number;
+  /** CLOCK_BOOTTIME in milliseconds, to the second; goes on while the machine sleeps. For lifetimes of remote things. */
+  bootMs(): number;
+  /** Resolves after `ms` milliseconds of monotonic time; rejects with the signal's reason as soon as it aborts. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+/** setTimeout takes at most a signed 32-bit number of milliseconds. */
+const MAX_TIMER_MS = 2_147_483_647;
+
+export const systemClock: Clock = {
+  wallMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  bootMs: () => uptime() * 1000,
+  sleep: (ms, signal) =>
+    new Promise((resolve, reject) => {
+      if (signal?.aborted) {
+        reject(signal.reason);
+        return;
+      }
+      const done = (): void => {
+        signal?.removeEventListener("abort", stop);
+        resolve();
+      };
+      const timer = setTimeout(done, Math.min(Math.max(ms, 0), MAX_TIMER_MS));
+      const stop = (): void => {
+        clearTimeout(timer);
+        reject(signal?.reason);
+      };
+      signal?.addEventListener("abort", stop, { once: true });
+    }),
+};

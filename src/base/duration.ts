@@ -1,0 +1,64 @@
+/**
+ * Durations as Go writes them (`500ms`, `2s`, `1h30m`), since users bring files written for the Go implementation.
+ *
+ * @module Parse and print; the grammar is that of Go's time.ParseDuration without signs.
+ */
+
+const UNIT_MS: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  µs: 1e-3,
+  μs: 1e-3,
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+};
+
+const PART = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/y;
+const MAX_TEXT = 64;
+
+/**
+ * Milliseconds of a Go duration; `undefined` when the text is not one. `0` needs no unit. Bounded to 100 years.
+ * @see https://pkg.go.dev/time#ParseDuration
+ */
+export function parseDurationMs(text: string): number | undefined {
+  if (text === "0") {
+    return 0;
+  }
+  if (text.length === 0 || text.length > MAX_TEXT) {
+    return undefined;
+  }
+  let total = 0;
+  PART.lastIndex = 0;
+  let end = 0;
+  while (end < text.length) {
+    const match = PART.exec(text);
+    if (match === null) {
+      return undefined;
+    }
+    const unit = UNIT_MS[match[2] ?? ""];
+    if (unit === undefined) {
+      return undefined;
+    }
+    total += Number(match[1]) * unit;
+    end = PART.lastIndex;
+  }
+  return total <= 100 * 365.25 * 24 * 3_600_000 ? total : undefined;
+}
+
+/** The shortest Go spelling of a number of milliseconds, to the millisecond: 90000 is `1m30s`. */
+export function formatDuration(ms: number): string {
+  const whole = Math.round(ms);
+  if (whole < 1000) {
+    return whole === 0 ? "0s" : `${whole}ms`;
+  }
+  const hours = Math.floor(whole / 3_600_000);
+  const minutes = Math.floor((whole % 3_600_000) / 60_000);
+  const seconds = (whole % 60_000) / 1000;
+  return [
+    hours > 0 ? `${hours}h` : "",
+    minutes > 0 ? `${minutes}m` : "",
+    seconds > 0 ? `${Number(seconds.toFixed(3))}s` : "",
+  ].join("");
+}

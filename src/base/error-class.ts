@@ -1,0 +1,66 @@
+/**
+ * The closed set of error classes that logs, metrics, health and JSON reports use.
+ *
+ * @module What lives here: the names, which are stable across releases, and the error that carries one. What does not:
+ * how a class becomes a gRPC code (kms/errors.ts) or an exit code (cli/exit-code.ts).
+ */
+
+export const ERROR_CLASSES = [
+  "config_invalid",
+  "socket_unavailable",
+  "auth_failed",
+  "auth_expired",
+  "openbao_rate_limited",
+  "openbao_sealed",
+  "openbao_unavailable",
+  "transit_key_missing",
+  "transit_policy_denied",
+  "key_id_unknown",
+  "key_id_malformed",
+  "aad_missing",
+  "aad_mismatch",
+  "annotation_invalid",
+  "protocol_limit",
+  "status_stale",
+  "timeout",
+  "canceled",
+  "registry_invalid",
+  "token_device",
+  "unknown",
+] as const;
+
+export type ErrorClass = (typeof ERROR_CLASSES)[number];
+
+export interface ProviderErrorInit<Code extends string> {
+  /** What went wrong in the words of the layer that throws; one of that layer's closed union. */
+  readonly code: Code;
+  readonly errorClass: ErrorClass;
+  /** One sentence for the operator. Never a secret, never text that came from a remote. */
+  readonly message: string;
+  /** What to type or change, when there is one sure answer. */
+  readonly advice?: string;
+  readonly cause?: unknown;
+}
+
+/**
+ * Base of every layer's error class. The message and the advice are safe to log and to print; the cause is not, and
+ * stays inside the process.
+ */
+export class ProviderError<Code extends string = string> extends Error {
+  readonly code: Code;
+  readonly errorClass: ErrorClass;
+  readonly advice: string | undefined;
+
+  constructor(init: ProviderErrorInit<Code>) {
+    super(init.message, init.cause === undefined ? undefined : { cause: init.cause });
+    this.name = new.target.name;
+    this.code = init.code;
+    this.errorClass = init.errorClass;
+    this.advice = init.advice;
+  }
+}
+
+/** The class of anything that was thrown; `unknown` for what no layer recognised. */
+export function errorClassOf(error: unknown): ErrorClass {
+  return error instanceof ProviderError ? error.errorClass : "unknown";
+}

@@ -1,0 +1,148 @@
+/**
+ * Opens a file once, checks it on the open descriptor, reads it bounded.
+ *
+ * @module What lives here: the one way in which configuration, CA, JWT, secret, PIN and chain files are read. What does
+ * not: what the bytes mean.
+ */
+import { constants } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { type ErrorClass, ProviderError } from "./error-class.ts";
+
+export interface SafeFileRules {
+  /** What the file is, for the message: "the CA bundle". */
+  readonly what: string;
+  /** The configuration field or flag that names it, for the message. */
+  readonly field: string;
+  readonly maxBytes: number;
+  /** A secret is not readable by others and not a symlink in its last component. */
+  readonly secret: boolean;
+  /** Besides root, the only owner that is accepted. */
+  readonly serviceUid: number;
+  readonly errorClass: ErrorClass;
+}
+
+export type SafeFileCode =
+  | "file_missing"
+  | "file_unreadable"
+  | "file_not_regular"
+  | "file_symlink"
+  | "file_wrong_owner"
+  | "file_writable_by_others"
+  | "file_readable_by_others"
+  | "file_too_large"
+  | "file_empty";
+
+export class SafeFileError extends ProviderError<SafeFileCode> {}
+
+/** What identifies one state of a file; a change of any part means that it was replaced or written. */
+export interface FileIdentity {
+  readonly inode: string;
+  readonly changedNs: string;
+  readonly sizeBytes: number;
+}
+
+export interface SafeFile {
+  readonly bytes: Uint8Array;
+  readonly identity: FileIdentity;
+}
+
+/**
+ * Reads a whole file of at most `maxBytes` bytes after checking type, owner and mode with fstat(2) on the descriptor
+ * that is then read, so that nothing can be swapped in between.
+ * @throws SafeFileError naming the path, the field and the mend.
+ */
+export async function readSafeFile(path: string, rules: SafeFileRules): Promise<SafeFile> {
+  const fail = (code: SafeFileCode, problem: string, advice: string, cause?: unknown): SafeFileError =>
+    new SafeFileError({
+      code,
+      errorClass: rules.errorClass,
+      message: `${rules.field}: ${rules.what} ${path} ${problem}`,
+      advice,
+      cause,
+    });
+
+  const handle = await openForReading(path, rules.secret, fail);
+  try {
+    const stat = await handle.stat({ bigint: true });
+    const mode = Number(stat.mode & 0o7777n);
+    if (!stat.isFile()) {
+      throw fail("file_not_regular", "is not a regular file", `put a regular file at ${path}`);
+    }
+    if (stat.uid !== 0n && stat.uid !== BigInt(rules.serviceUid)) {
+      throw fail(
+        "file_wrong_owner",
+        `belongs to uid ${stat.uid}, which is neither root nor the service's user (uid ${rules.serviceUid})`,
+        `chown root ${path}`,
+      );
+    }
+    if ((mode & 0o022) !== 0) {
+      throw fail("file_writable_by_others", `can be written by its group or by others`, `chmod go-w ${path}`);
+    }
+    if (rules.secret && (mode & 0o007) !== 0) {
+      throw fail("file_readable_by_others", "can be read by every user", `chmod o-rwx ${path}`);
+    }
+    if (stat.size > BigInt(rules.maxBytes)) {
+      throw fail("file_too_large", `is larger than ${rules.maxBytes} bytes`, `put the right file at ${path}`);
+    }
+    const bytes = await readBounded(handle, rules.maxBytes);
+    if (bytes === undefined) {
+      throw fail("file_too_large", `is larger than ${rules.maxBytes} bytes`, `put the right file at ${path}`);
+    }
+    if (bytes.length === 0) {
+      throw fail("file_empty", "is empty", `write ${rules.what} to ${path}`);
+    }
+    return {
+      bytes,
+      identity: {
+        inode: `${stat.dev}:${stat.ino}`,
+        changedNs: String(stat.ctimeNs),
+        sizeBytes: bytes.length,
+      },
+    };
+  } finally {
+    await handle.close();
+  }
+}
+
+type Fail = (code: SafeFileCode, problem: string, advice: string, cause?: unknown) => SafeFileError;
+
+async function openForReading(path: string, secret: boolean, fail: Fail): Promise<FileHandle> {
+  // O_NONBLOCK: opening a FIFO that somebody put there must not hang; it has no effect on a regular file.
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK | (secret ? constants.O_NOFOLLOW : 0);
+  try {
+    return await open(path, flags);
+  } catch (error) {
+    const errno = error instanceof Error && "code" in error ? error.code : undefined;
+    switch (errno) {
+      case "ENOENT":
+      case "ENOTDIR":
+        throw fail("file_missing", "does not exist", `create ${path}, or name the right file`, error);
+      case "ELOOP":
+        throw fail("file_symlink", "is a symbolic link", `put the file itself at ${path}`, error);
+      case "EACCES":
+      case "EPERM":
+        throw fail(
+          "file_unreadable",
+          "cannot be opened: permission denied",
+          `let the service's user read ${path}`,
+          error,
+        );
+      default:
+        throw fail("file_unreadable", "cannot be opened", `see why ${path} cannot be read`, error);
+    }
+  }
+}
+
+/** All bytes of the file, or `undefined` when it has grown past the bound since it was measured. */
+async function readBounded(handle: FileHandle, maxBytes: number): Promise<Uint8Array | undefined> {
+  const buffer = new Uint8Array(maxBytes + 1);
+  let length = 0;
+  while (length <= maxBytes) {
+    const { bytesRead } = await handle.read(buffer, length, buffer.length - length, length);
+    if (bytesRead === 0) {
+      return buffer.slice(0, length);
+    }
+    length += bytesRead;
+  }
+  return undefined;
+}

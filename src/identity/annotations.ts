@@ -1,0 +1,79 @@
+/**
+ * The annotations that kube-apiserver stores beside each encrypted seed.
+ *
+ * @module Makes them for a version and checks those that come back. A Decrypt whose annotations are not exactly those of
+ * its key_id's version never reaches OpenBao.
+ */
+import { hashText, type KeyScope, type KeyVersion } from "./key-scope.ts";
+
+export const PROVIDER_NAME = "openbao-transit";
+export const AAD_VERSION = "v1";
+
+const PLUGIN_VERSION_KEY = "plugin-version.kms.openbao.org";
+const PLUGIN_VERSION_SHAPE = /^[\x21-\x7e]{1,64}$/;
+
+/** The annotations whose values are fixed for a version of a key; plugin-version, which is informative, comes on top. */
+function boundAnnotations(
+  scope: KeyScope,
+  { version }: KeyVersion,
+  keyId: string,
+): Readonly<Record<string, string>> {
+  return {
+    "provider.kms.openbao.org": PROVIDER_NAME,
+    "key-id-hash.kms.openbao.org": hashText(keyId),
+    "transit-key-version.kms.openbao.org": String(version),
+    "transit-mount-hash.kms.openbao.org": hashText(scope.transitMountId),
+    "transit-key-hash.kms.openbao.org": hashText(scope.keyLineageId),
+    ...(scope.openbaoNamespace === ""
+      ? {}
+      : { "openbao-namespace-hash.kms.openbao.org": hashText(scope.openbaoNamespace) }),
+    "aad-version.kms.openbao.org": AAD_VERSION,
+  };
+}
+
+export interface AnnotationCodec {
+  /** What Encrypt returns. The map is shared between calls: nobody may change it. */
+  readonly encoded: Readonly<Record<string, Uint8Array>>;
+  /** The first thing that is wrong with what a Decrypt brought, or `undefined` when all is as it was made. */
+  readonly check: (received: Readonly<Record<string, Uint8Array>>) => AnnotationProblem | undefined;
+}
+
+export type AnnotationProblem = "missing" | "unexpected" | "malformed" | "disagrees";
+
+/** Prepares both directions once per version, so that a call compares bytes and hashes nothing. */
+export function annotationCodec(
+  scope: KeyScope,
+  keyVersion: KeyVersion,
+  keyId: string,
+  pluginVersion: string,
+): AnnotationCodec {
+  const bound = new Map(
+    Object.entries(boundAnnotations(scope, keyVersion, keyId)).map(([key, text]) => [key, Buffer.from(text)]),
+  );
+  const encoded = Object.fromEntries([...bound, [PLUGIN_VERSION_KEY, Buffer.from(pluginVersion)]]);
+
+  return {
+    encoded,
+    check: (received) => {
+      for (const [key, expected] of bound) {
+        const value = Object.hasOwn(received, key) ? received[key] : undefined;
+        if (value === undefined) {
+          return "missing";
+        }
+        if (!expected.equals(value)) {
+          return "disagrees";
+        }
+      }
+      const pluginVersionBytes = Object.hasOwn(received, PLUGIN_VERSION_KEY)
+        ? received[PLUGIN_VERSION_KEY]
+        : undefined;
+      if (pluginVersionBytes === undefined) {
+        return "missing";
+      }
+      if (!PLUGIN_VERSION_SHAPE.test(Buffer.from(pluginVersionBytes).toString("latin1"))) {
+        return "malformed";
+      }
+      return Object.keys(received).length === bound.size + 1 ? undefined : "unexpected";
+    },
+  };
+}

@@ -1,0 +1,30 @@
+/**
+ * What a key is to this control plane, apart from its versions.
+ *
+ * @module The type that key_id, annotations, associated data and the registry's identity are all derived from. Where its
+ * values come from is compose's business.
+ */
+import { createHash } from "node:crypto";
+
+export interface KeyScope {
+  readonly providerName: string;
+  readonly clusterId: string;
+  readonly openbaoInstanceId: string;
+  /** Empty when no namespace is used; it then takes no part in any derivation. */
+  readonly openbaoNamespace: string;
+  readonly transitMountId: string;
+  readonly keyLineageId: string;
+}
+
+/** One version of the Transit key, told apart from a later key of the same name by its creation time. */
+export interface KeyVersion {
+  /** Transit's number, 1 or more. */
+  readonly version: number;
+  /** Unix time in whole seconds at which Transit made this version. */
+  readonly createdAtUnix: number;
+}
+
+/** H(s) of the wire contract: base64url without padding of the SHA-256 of the UTF-8 text. */
+export function hashText(text: string): string {
+  return createHash("sha256").update(text, "utf8").digest("base64url");
+}
