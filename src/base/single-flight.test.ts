@@ -1,0 +1,71 @@
+import { expect, test } from "bun:test";
+import { abortable, singleFlight } from "./single-flight.ts";
+
+test("callers at the same time share one attempt, a later one starts anew", async () => {
+  let runs = 0;
+  const gate = Promise.withResolvers<void>();
+  const get = singleFlight(async () => {
+    runs += 1;
+    await gate.promise;
+    return runs;
+  });
+  const both = Promise.all([get(), get()]);
+  gate.resolve();
+  expect(await both).toEqual([1, 1]);
+  expect(await get()).toBe(2);
+});
+
+test("one impatient caller leaves the others their attempt", async () => {
+  const gate = Promise.withResolvers<string>();
+  let stopped = false;
+  const get = singleFlight(async (signal) => {
+    signal.addEventListener("abort", () => {
+      stopped = true;
+    });
+    return await gate.promise;
+  });
+  const impatient = new AbortController();
+  const first = get(impatient.signal);
+  const second = get(new AbortController().signal);
+  impatient.abort(new Error("gave up"));
+  await expect(first).rejects.toThrow("gave up");
+  expect(stopped).toBe(false);
+  gate.resolve("done");
+  expect(await second).toBe("done");
+});
+
+test("when the last caller gives up the attempt is stopped and the next caller gets a new one", async () => {
+  let runs = 0;
+  const get = singleFlight(async (signal) => {
+    runs += 1;
+    if (runs === 2) {
+      return "second";
+    }
+    return await abortable(new Promise<string>(() => {}), signal);
+  });
+  const stop = new AbortController();
+  const first = get(stop.signal);
+  stop.abort(new Error("gave up"));
+  await expect(first).rejects.toThrow("gave up");
+  expect(await get()).toBe("second");
+});
+
+test("a failed attempt fails all its callers and is not kept", async () => {
+  let runs = 0;
+  const get = singleFlight(() => {
+    runs += 1;
+    return runs === 1 ? Promise.reject(new Error("once")) : Promise.resolve("ok");
+  });
+  const outcomes = await Promise.allSettled([get(), get()]);
+  expect(outcomes.map((each) => each.status)).toEqual(["rejected", "rejected"]);
+  expect(await get()).toBe("ok");
+});
+
+test("an aborted signal starts nothing", async () => {
+  let runs = 0;
+  const get = singleFlight(async () => {
+    runs += 1;
+  });
+  await expect(get(AbortSignal.abort(new Error("before")))).rejects.toThrow("before");
+  expect(runs).toBe(0);
+});
