@@ -8,7 +8,7 @@ import { dirname } from "node:path";
 
 const root = dirname(import.meta.dir);
 const checks: readonly (readonly [name: string, command: string, ...args: string[]])[] = [
-  ["format", "biome", "ci", "."],
+  ["format", "biome", "ci", "--colors=off", "."],
   ["lint", "oxlint", "--deny-warnings"],
   ["types", "tsc", "-p", "."],
   ["proto", "buf", "lint"],
