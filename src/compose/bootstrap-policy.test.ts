@@ -1,0 +1,52 @@
+import { describe, expect, test } from "bun:test";
+import { ERROR_CLASSES } from "../base/error-class.ts";
+import { leavesAfterFailedStart, type StartState } from "./bootstrap-policy.ts";
+
+const late: StartState = {
+  elapsedMs: 60_000,
+  graceMs: 60_000,
+  registryLoaded: true,
+  failure: { errorClass: "openbao_unavailable", code: "connect_refused" },
+};
+
+describe("leavesAfterFailedStart", () => {
+  test.each([...ERROR_CLASSES])("never within the grace: %s", (errorClass) => {
+    const failure = { errorClass, code: "any" };
+    for (const registryLoaded of [true, false]) {
+      expect(leavesAfterFailedStart({ ...late, elapsedMs: 59_999, registryLoaded, failure })).toBe(false);
+    }
+  });
+
+  test.each([...ERROR_CLASSES])("without a registry it leaves after the grace: %s", (errorClass) => {
+    expect(
+      leavesAfterFailedStart({ ...late, registryLoaded: false, failure: { errorClass, code: "any" } }),
+    ).toBe(true);
+  });
+
+  test.each(["openbao_unavailable", "openbao_sealed", "openbao_rate_limited", "timeout"] as const)(
+    "with a registry it waits for an OpenBao that is away: %s",
+    (errorClass) => {
+      const failure = { errorClass, code: "any" };
+      expect(leavesAfterFailedStart({ ...late, elapsedMs: 1e9, failure })).toBe(false);
+    },
+  );
+
+  test.each(["auth_failed", "auth_expired", "transit_key_missing", "transit_policy_denied"] as const)(
+    "with a registry it leaves for what a person must mend: %s",
+    (errorClass) => {
+      expect(leavesAfterFailedStart({ ...late, failure: { errorClass, code: "any" } })).toBe(true);
+    },
+  );
+
+  test("a server with another name or another CA is not waited for", () => {
+    for (const code of ["tls_name_mismatch", "tls_untrusted"]) {
+      expect(leavesAfterFailedStart({ ...late, failure: { errorClass: "openbao_unavailable", code } })).toBe(
+        true,
+      );
+    }
+  });
+
+  test("nothing has failed yet", () => {
+    expect(leavesAfterFailedStart({ ...late, failure: undefined, registryLoaded: false })).toBe(false);
+  });
+});

@@ -1,0 +1,50 @@
+/**
+ * What a provider that has not become ready since its start does next: wait, or leave with the reason.
+ *
+ * @module One pure decision. With a loaded registry, leaving would take away the Status that keeps kube-apiserver
+ * writing, so an OpenBao that is merely unreachable, sealed or busy is waited for without end; what only a person can mend
+ * ends the process after the grace, so that the service manager shows it.
+ */
+import type { ErrorClass } from "../base/error-class.ts";
+
+export interface StartFailure {
+  readonly errorClass: ErrorClass;
+  /** Code of the layer that failed. */
+  readonly code: string;
+}
+
+export interface StartState {
+  /** Milliseconds of monotonic time since the start. */
+  readonly elapsedMs: number;
+  /** `bootstrap.graceTimeout` in milliseconds. */
+  readonly graceMs: number;
+  readonly registryLoaded: boolean;
+  /** Why the last attempt failed; undefined while the first is under way. */
+  readonly failure: StartFailure | undefined;
+}
+
+/** Classes that no amount of waiting mends: denied, missing, expired or absent credential, wrong registry. */
+const NEEDS_A_PERSON: ReadonlySet<ErrorClass> = new Set([
+  "config_invalid",
+  "auth_failed",
+  "auth_expired",
+  "transit_key_missing",
+  "transit_policy_denied",
+  "registry_invalid",
+  "token_device",
+]);
+
+/** Transport codes of the same kind: the server that answers is not the one that was configured. */
+const WRONG_SERVER: ReadonlySet<string> = new Set(["tls_name_mismatch", "tls_untrusted"]);
+
+/** Whether the process leaves now. Never before the grace has passed. */
+export function leavesAfterFailedStart(state: StartState): boolean {
+  if (state.failure === undefined || state.elapsedMs < state.graceMs) {
+    return false;
+  }
+  return (
+    !state.registryLoaded ||
+    NEEDS_A_PERSON.has(state.failure.errorClass) ||
+    WRONG_SERVER.has(state.failure.code)
+  );
+}
