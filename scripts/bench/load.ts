@@ -1,0 +1,171 @@
+/**
+ * The load generator: a process of its own that reads one job as JSON on stdin and writes its figures as JSON on stdout.
+ *
+ * @module Calls either the provider over its socket or Transit directly over TLS, with a fixed number of callers, each
+ * starting its next call when the last one has ended.
+ */
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import * as v from "valibot";
+import {
+  DecryptRequestSchema,
+  EncryptRequestSchema,
+  EncryptResponseSchema,
+  StatusRequestSchema,
+} from "../../src/kms/gen/v2/api_pb.ts";
+import { openUnaryCaller } from "./unary-caller.ts";
+
+const directTarget = v.object({
+  url: v.string(),
+  mountPath: v.string(),
+  keyName: v.string(),
+  token: v.string(),
+  caPem: v.string(),
+  serverName: v.string(),
+});
+const loadJob = v.object({
+  target: v.union([v.object({ socketPath: v.string() }), directTarget]),
+  method: v.picklist(["Status", "Encrypt", "Decrypt"]),
+  callers: v.number(),
+  calls: v.number(),
+  /** How many different ciphertexts a Decrypt job goes through, in turn. */
+  distinct: v.number(),
+});
+const encryptReply = v.object({ data: v.object({ ciphertext: v.optional(v.string()) }) });
+
+export type LoadJob = v.InferOutput<typeof loadJob>;
+export type DirectTarget = v.InferOutput<typeof directTarget>;
+
+export interface LoadResult {
+  readonly callsPerSecond: number;
+  readonly p50Ms: number;
+  readonly p90Ms: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
+  readonly failed: number;
+}
+
+const PLAINTEXT = Buffer.alloc(32, 7);
+const ASSOCIATED_DATA = Buffer.from("benchmark").toString("base64");
+
+/** Returns the function that makes the n-th call of the job. */
+async function prepare(
+  job: LoadJob,
+): Promise<{ once: (index: number) => Promise<unknown>; close: () => void }> {
+  return "socketPath" in job.target
+    ? await throughProvider(job, job.target.socketPath)
+    : await direct(job, job.target);
+}
+
+async function throughProvider(job: LoadJob, socketPath: string): ReturnType<typeof prepare> {
+  const caller = await openUnaryCaller(socketPath);
+  const encryptRequest = toBinary(
+    EncryptRequestSchema,
+    create(EncryptRequestSchema, { plaintext: PLAINTEXT, uid: "bench" }),
+  );
+  const close = (): void => caller.close();
+  if (job.method === "Status") {
+    const request = toBinary(StatusRequestSchema, create(StatusRequestSchema));
+    return { once: () => caller.call("Status", request), close };
+  }
+  if (job.method === "Encrypt") {
+    return { once: () => caller.call("Encrypt", encryptRequest), close };
+  }
+  const requests: Uint8Array[] = [];
+  for (let index = 0; index < job.distinct; index += 1) {
+    const { ciphertext, keyId, annotations } = fromBinary(
+      EncryptResponseSchema,
+      await caller.call("Encrypt", encryptRequest),
+    );
+    const request = create(DecryptRequestSchema, { ciphertext, keyId, annotations, uid: `bench-${index}` });
+    requests.push(toBinary(DecryptRequestSchema, request));
+  }
+  return {
+    once: (index) => caller.call("Decrypt", requests[index % requests.length] ?? encryptRequest),
+    close,
+  };
+}
+
+async function direct(job: LoadJob, target: DirectTarget): ReturnType<typeof prepare> {
+  const post = async (verb: string, body: string): Promise<unknown> => {
+    const reply = await fetch(`${target.url}/v1/${target.mountPath}/${verb}/${target.keyName}`, {
+      method: "POST",
+      body,
+      headers: {
+        "X-Vault-Token": target.token,
+        "X-Vault-Request": "true",
+        "Content-Type": "application/json",
+      },
+      tls: { ca: target.caPem, serverName: target.serverName, rejectUnauthorized: true },
+    });
+    if (!reply.ok) {
+      throw new Error(`direct ${verb} answered ${reply.status}`);
+    }
+    return await reply.json();
+  };
+  const encryptBody = JSON.stringify({
+    plaintext: PLAINTEXT.toString("base64"),
+    associated_data: ASSOCIATED_DATA,
+  });
+  if (job.method !== "Decrypt") {
+    return { once: () => post("encrypt", encryptBody), close: () => {} };
+  }
+  const bodies: string[] = [];
+  for (let index = 0; index < job.distinct; index += 1) {
+    const { data } = v.parse(encryptReply, await post("encrypt", encryptBody));
+    bodies.push(JSON.stringify({ ciphertext: data.ciphertext, associated_data: ASSOCIATED_DATA }));
+  }
+  return { once: (index) => post("decrypt", bodies[index % bodies.length] ?? ""), close: () => {} };
+}
+
+async function run(job: LoadJob): Promise<LoadResult> {
+  const { once, close } = await prepare(job);
+  const warmUp = Math.min(200, Math.ceil(job.calls / 10));
+  await inParallel(job.callers, warmUp, once);
+  const latencies = new Float64Array(job.calls);
+  let failed = 0;
+  const started = performance.now();
+  await inParallel(job.callers, job.calls, async (index) => {
+    const before = performance.now();
+    try {
+      await once(index);
+    } catch {
+      failed += 1;
+    }
+    latencies[index] = performance.now() - before;
+  });
+  const seconds = (performance.now() - started) / 1000;
+  close();
+  latencies.sort();
+  const at = (quantile: number): number =>
+    latencies[Math.min(job.calls - 1, Math.floor(quantile * job.calls))] ?? 0;
+  return {
+    callsPerSecond: job.calls / seconds,
+    p50Ms: at(0.5),
+    p90Ms: at(0.9),
+    p99Ms: at(0.99),
+    maxMs: at(1),
+    failed,
+  };
+}
+
+async function inParallel(
+  callers: number,
+  calls: number,
+  once: (index: number) => Promise<unknown>,
+): Promise<void> {
+  let next = 0;
+  await Promise.all(
+    Array.from({ length: callers }, async () => {
+      while (next < calls) {
+        const index = next;
+        next += 1;
+        await once(index);
+      }
+    }),
+  );
+}
+
+if (import.meta.main) {
+  console.log(JSON.stringify(await run(v.parse(loadJob, await Bun.stdin.json()))));
+  process.exit(0);
+}
