@@ -1,0 +1,54 @@
+/**
+ * A signal that aborts when its parent does or when time is up, whichever comes first.
+ *
+ * @module What lives here: the one way in which a wait gets its deadline, and how to tell afterwards why it ended. A
+ * deadline is one timer and one listener; both are gone as soon as it is disposed.
+ */
+import { ProviderError } from "./error-class.ts";
+
+/** Why a signal of {@link withDeadline} aborted: time was up, or the parent aborted. */
+export class DeadlineError extends ProviderError<"deadline_exceeded"> {}
+
+export interface Deadline extends Disposable {
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Derives a signal that aborts with a {@link DeadlineError} after `timeoutMs` milliseconds, or with the parent's own
+ * reason when that aborts earlier. Use it with `using`, so that timer and listener never outlive the wait.
+ */
+export function withDeadline(parent: AbortSignal | undefined, timeoutMs: number): Deadline {
+  const controller = new AbortController();
+  const stop = (): void => controller.abort(parent?.reason);
+  if (parent?.aborted) {
+    stop();
+    return { signal: controller.signal, [Symbol.dispose]: () => {} };
+  }
+  const timer = setTimeout(
+    () =>
+      controller.abort(
+        new DeadlineError({
+          code: "deadline_exceeded",
+          errorClass: "timeout",
+          message: `no answer within ${timeoutMs} ms`,
+        }),
+      ),
+    Math.max(timeoutMs, 0),
+  );
+  parent?.addEventListener("abort", stop, { once: true });
+  return {
+    signal: controller.signal,
+    [Symbol.dispose]: () => {
+      clearTimeout(timer);
+      parent?.removeEventListener("abort", stop);
+    },
+  };
+}
+
+/** Whether an aborted signal ran out of time or was given up by its caller. */
+export function stopReason(signal: AbortSignal): "timeout" | "canceled" {
+  const reason: unknown = signal.reason;
+  return reason instanceof Error && (reason instanceof DeadlineError || reason.name === "TimeoutError")
+    ? "timeout"
+    : "canceled";
+}

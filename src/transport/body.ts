@@ -1,0 +1,37 @@
+/**
+ * Reads the body of an answer up to a bound.
+ *
+ * @module One function; the bound holds whatever the server's headers claim.
+ */
+
+/** The whole body, or `undefined` as soon as it is known to exceed `maxBytes`; the rest is then not read. */
+export async function readBody(response: Response, maxBytes: number): Promise<Uint8Array | undefined> {
+  const { body, headers } = response;
+  if (body === null) {
+    return new Uint8Array(0);
+  }
+  const announced = headers.get("content-length");
+  if (announced !== null && Number(announced) > maxBytes) {
+    await body.cancel();
+    return undefined;
+  }
+  // RFC 9112 section 6.3: a body with a length and no transfer coding is never longer than that length.
+  if (announced !== null && !headers.has("transfer-encoding")) {
+    return response.bytes();
+  }
+  const reader = body.getReader();
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) {
+      return Buffer.concat(chunks, length);
+    }
+    length += value.length;
+    if (length > maxBytes) {
+      await reader.cancel();
+      return undefined;
+    }
+    chunks.push(value);
+  }
+}

@@ -1,0 +1,171 @@
+/**
+ * One HTTPS request to one known kind of server.
+ *
+ * @module What lives here: TLS verification against our own CA bundle and server name only, deadline, body cap, no redirects,
+ * no proxy, no decompression, no verbose output, kept-alive connections. What does not: what the bytes mean, and whether
+ * to ask again.
+ */
+import type { Clock } from "../base/clock.ts";
+import { withDeadline } from "../base/deadline.ts";
+import type { Secret } from "../base/secret.ts";
+import { readBody } from "./body.ts";
+import type { CaFile } from "./ca-file.ts";
+import {
+  type EndpointNames,
+  type TransportCode,
+  TransportError,
+  transportCodeOf,
+  transportError,
+} from "./errors.ts";
+
+export interface HttpRequest {
+  readonly method: "GET" | "POST";
+  /** https only; whoever builds the transport's requests has checked it. */
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly signal: AbortSignal;
+  /** For everything: connection, TLS, request, whole answer. */
+  readonly timeoutMs: number;
+  /** Of the answer's body. */
+  readonly maxBytes: number;
+  /** On a connection of its own, which is closed afterwards; to reach another node behind a load balancer. */
+  readonly freshConnection?: boolean;
+}
+
+export interface HttpResponse {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: Uint8Array;
+}
+
+export interface HttpTransport {
+  /** @throws TransportError */
+  readonly request: (request: HttpRequest) => Promise<HttpResponse>;
+  /**
+   * Reads the CA bundle again now, as on SIGHUP; true when it changed.
+   * @throws SafeFileError or CaFileError when it is unusable; the old one stays in use.
+   */
+  readonly reloadTrust: () => Promise<boolean>;
+  /** Closes idle connections; those in use end with their requests. */
+  readonly close: () => void;
+}
+
+/** A client certificate for mutual TLS, PEM. */
+export interface ClientIdentity {
+  readonly chainPem: string;
+  readonly keyPem: Secret;
+}
+
+export interface HttpTransportOptions {
+  readonly names: EndpointNames;
+  readonly trust: CaFile;
+  /** The name that the server's certificate must hold. */
+  readonly serverName: string;
+  readonly identity?: ClientIdentity;
+  readonly clock: Clock;
+  /** Told when the CA bundle, read again in the background, is unusable; the old one stays in use. */
+  readonly onTrustProblem?: (error: unknown) => void;
+  /** How connections are made; Bun's own by default. */
+  readonly openSession?: (init: Bun.FetchSessionInit) => FetchSession;
+}
+
+/** What is used of Bun.FetchSession: a fetch with a connection pool and TLS settings of its own. */
+export type FetchSession = Pick<Bun.FetchSession, "fetch" | "close">;
+
+/** The bundle is looked at again at most this often, beside a request and not before it. */
+const TRUST_CHECK_INTERVAL_MS = 10_000;
+const IDLE_CONNECTION_SECONDS = 60;
+const MAX_IDLE_CONNECTIONS = 64;
+
+/** Failures that a new CA bundle may mend. */
+const TRUST_CODES: ReadonlySet<TransportCode> = new Set(["tls_untrusted", "tls_expired"]);
+
+export function createHttpTransport(options: HttpTransportOptions): HttpTransport {
+  const { names, trust, clock } = options;
+  const openSession = options.openSession ?? ((init) => new Bun.FetchSession(init));
+  const open = (): FetchSession => openSession(sessionInit(options));
+  let session = open();
+  let trustCheckedAtMs = clock.monotonicMs();
+
+  const reloadTrust = async (): Promise<boolean> => {
+    trustCheckedAtMs = clock.monotonicMs();
+    const changed = await trust.refresh();
+    if (changed) {
+      session.close();
+      session = open();
+    }
+    return changed;
+  };
+
+  const refreshTrust = (): Promise<unknown> =>
+    reloadTrust().catch((error: unknown) => options.onTrustProblem?.(error));
+
+  const send = async (request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> => {
+    const response = await session.fetch(request.url, {
+      method: request.method,
+      headers: request.headers,
+      ...(request.body === undefined ? {} : { body: request.body }),
+      ...(request.freshConnection === true ? { keepalive: false } : {}),
+      redirect: "error",
+      decompress: false,
+      verbose: false,
+      signal,
+    });
+    const body = await readBody(response, request.maxBytes);
+    if (body === undefined) {
+      throw transportError("body_too_large", names, originOf(request.url));
+    }
+    return { status: response.status, headers: response.headers, body };
+  };
+
+  return {
+    request: async (request) => {
+      if (clock.monotonicMs() - trustCheckedAtMs >= TRUST_CHECK_INTERVAL_MS) {
+        void refreshTrust();
+      }
+      using deadline = withDeadline(request.signal, request.timeoutMs);
+      const { signal } = deadline;
+      const fail = (error: unknown): TransportError =>
+        error instanceof TransportError
+          ? error
+          : transportError(transportCodeOf(error, signal), names, originOf(request.url), error);
+      const tried = session;
+      try {
+        return await send(request, signal);
+      } catch (error) {
+        const failure = fail(error);
+        if (!TRUST_CODES.has(failure.code)) {
+          throw failure;
+        }
+        await refreshTrust();
+        if (session === tried) {
+          throw failure;
+        }
+      }
+      return send(request, signal).catch((error: unknown) => {
+        throw fail(error);
+      });
+    },
+    reloadTrust,
+    close: () => session.close(),
+  };
+}
+
+function sessionInit({ trust, serverName, identity }: HttpTransportOptions): Bun.FetchSessionInit {
+  return {
+    tls: {
+      ca: trust.pem(),
+      serverName,
+      // Said aloud, or NODE_TLS_REJECT_UNAUTHORIZED=0 in the environment would switch verification off.
+      rejectUnauthorized: true,
+      ...(identity === undefined ? {} : { cert: identity.chainPem, key: identity.keyPem.expose() }),
+    },
+    proxy: false,
+    keepAlive: { idleTimeout: IDLE_CONNECTION_SECONDS, maxIdleSockets: MAX_IDLE_CONNECTIONS },
+  };
+}
+
+function originOf(url: string): string {
+  return URL.parse(url)?.origin ?? "an invalid address";
+}
