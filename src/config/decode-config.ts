@@ -1,0 +1,70 @@
+/**
+ * The bytes of a configuration file to a checked ProviderConfig.
+ *
+ * @module One decoder, used by `serve`, the commands and `init`. Where the bytes come from is load.ts's business.
+ */
+import * as v from "valibot";
+import { decodeYaml } from "./decode-yaml.ts";
+import { ConfigError } from "./errors.ts";
+import { notYetAvailable } from "./not-yet-available.ts";
+import { problemsOf } from "./problem.ts";
+import { configSchema, type ProviderConfig } from "./schema.ts";
+
+export const MAX_CONFIG_BYTES = 64 * 1024;
+
+/** A value that takes the place of what the file says. */
+export interface ConfigOverride {
+  readonly path: readonly [section: string, field: string];
+  readonly value: string;
+}
+
+export interface DecodedConfig {
+  readonly config: ProviderConfig;
+  /** The tree as it was read, overrides included; which fields it has tells where each value came from. */
+  readonly tree: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Checks everything that the bytes alone can tell.
+ * @param source what to call the file in messages.
+ * @throws ConfigError with every problem found.
+ */
+export function decodeConfig(
+  bytes: Uint8Array,
+  source: string,
+  overrides: readonly ConfigOverride[] = [],
+): DecodedConfig {
+  const decoded = decodeYaml(bytes, MAX_CONFIG_BYTES);
+  if (!decoded.ok) {
+    throw new ConfigError("config_malformed", source, [{ path: "", ...decoded }]);
+  }
+  if (!isTree(decoded.value)) {
+    throw new ConfigError("config_malformed", source, [
+      { path: "", problem: "is not a set of fields", mend: "begin it with configVersion: v1alpha1" },
+    ]);
+  }
+  const tree = overrides.reduce(withOverride, decoded.value);
+  const result = v.safeParse(configSchema, tree);
+  if (!result.success) {
+    throw new ConfigError("config_refused", source, problemsOf(tree, result.issues));
+  }
+  const unavailable = notYetAvailable(result.output);
+  if (unavailable.length > 0) {
+    throw new ConfigError("config_refused", source, unavailable);
+  }
+  return { config: result.output, tree };
+}
+
+type Tree = Readonly<Record<string, unknown>>;
+
+function isTree(value: unknown): value is Tree {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function withOverride(tree: Tree, { path: [section, field], value }: ConfigOverride): Tree {
+  const fields = tree[section];
+  // A section that is not a section is left for the schema to refuse.
+  return fields === undefined || isTree(fields)
+    ? { ...tree, [section]: { ...fields, [field]: value } }
+    : tree;
+}

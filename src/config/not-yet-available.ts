@@ -1,0 +1,49 @@
+/**
+ * What the file format knows but this build cannot do.
+ *
+ * @module One table; an entry is deleted by the change that makes its feature work, and the file goes with the last one.
+ */
+import type { ConfigProblem } from "./problem.ts";
+import type { ProviderConfig } from "./schema.ts";
+
+interface Unavailable {
+  readonly path: string;
+  readonly isUsed: (config: ProviderConfig) => boolean;
+  readonly instead: string;
+}
+
+const UNAVAILABLE: readonly Unavailable[] = [
+  {
+    path: "openbao.addresses",
+    isUsed: ({ openbao }) => openbao.addresses.length > 1,
+    instead: "set openbao.address to one address",
+  },
+  {
+    path: "auth.method",
+    isUsed: ({ auth }) => auth.method === "cert",
+    instead: "set auth.method to jwt",
+  },
+  {
+    path: "auth.method",
+    isUsed: ({ auth }) => auth.method === "approle",
+    instead: "set auth.method to jwt",
+  },
+  {
+    path: "auth.jwt.source",
+    isUsed: ({ auth }) => auth.method === "jwt" && auth.jwt.credential.source === "oauth2",
+    instead: "set auth.jwt.source to file",
+  },
+  {
+    path: "auth.jwt.source",
+    isUsed: ({ auth }) => auth.method === "jwt" && auth.jwt.credential.source === "spiffe",
+    instead: "set auth.jwt.source to file",
+  },
+];
+
+export function notYetAvailable(config: ProviderConfig): readonly ConfigProblem[] {
+  return UNAVAILABLE.filter(({ isUsed }) => isUsed(config)).map(({ path, instead }) => ({
+    path,
+    problem: "asks for what this version cannot do yet",
+    mend: instead,
+  }));
+}

@@ -1,0 +1,163 @@
+/**
+ * One thing that is wrong with a configuration, in three parts: where, what, and the mend.
+ *
+ * @module Turns valibot's issues into problems, and finds unknown fields at every level. Never repeats a value that could
+ * be a secret put into the wrong field.
+ */
+import * as v from "valibot";
+import { nearestName } from "../base/nearest-name.ts";
+import { entriesOf, type FieldRow, fieldTable } from "./field-table.ts";
+import { configSchema } from "./schema.ts";
+
+export interface ConfigProblem {
+  /** `server.socketPath`; empty for the file as a whole. */
+  readonly path: string;
+  /** Completes "<path> …": `is missing`. */
+  readonly problem: string;
+  /** What to write instead. */
+  readonly mend: string;
+}
+
+const MAX_SHOWN = 40;
+const MAX_UNKNOWN_NAME = 64;
+
+/** The problems that the schema finds, first those of structure, at most one for each path. */
+export function problemsOf(
+  input: unknown,
+  issues: readonly v.BaseIssue<unknown>[],
+): readonly ConfigProblem[] {
+  const rows = new Map(fieldTable(configSchema).map((row) => [row.path, row]));
+  const structure = structureProblems(configSchema, input, "");
+  const seen = new Set(structure.map(({ path }) => path));
+  const found: ConfigProblem[] = [...structure];
+  for (const issue of issues) {
+    const path = v.getDotPath(issue) ?? "";
+    if (!seen.has(path) && !isUnknownField(issue)) {
+      seen.add(path);
+      found.push(problemOf(path, issue, rows));
+    }
+  }
+  return found;
+}
+
+function isUnknownField(issue: v.BaseIssue<unknown>): boolean {
+  return issue.type === "strict_object" && issue.expected === "never";
+}
+
+function problemOf(
+  path: string,
+  issue: v.BaseIssue<unknown>,
+  rows: ReadonlyMap<string, FieldRow>,
+): ConfigProblem {
+  // An entry of a list has no row of its own.
+  const row = rows.get(path) ?? rows.get(path.replace(/\.\d+$/, ""));
+  const mend = row?.kind === "section" ? mendSection(path, rows) : mendValue(path, row);
+  if (issue.kind === "schema") {
+    return { path, problem: schemaProblem(issue, row), mend };
+  }
+  const [problem = "", ownMend] = issue.message.split("; ", 2);
+  return { path, problem: `${shownValue(issue.input, row)}${problem}`, mend: ownMend ?? mend };
+}
+
+function mendValue(path: string, row: FieldRow | undefined): string {
+  const example =
+    row?.example === undefined || row.example === row.expected ? "" : `, for example ${row.example}`;
+  return `set ${path} to ${row?.expected ?? "a value of the right kind"}${example}`;
+}
+
+function mendSection(path: string, rows: ReadonlyMap<string, FieldRow>): string {
+  const required = [...rows.values()]
+    .filter(
+      (row) =>
+        row.required && row.path.startsWith(`${path}.`) && !row.path.slice(path.length + 1).includes("."),
+    )
+    .map((row) => row.path.slice(path.length + 1));
+  return required.length === 0
+    ? `write ${path} as a section, or leave it out`
+    : `add the section ${path} with at least ${required.join(", ")}`;
+}
+
+function schemaProblem(issue: v.BaseIssue<unknown>, row: FieldRow | undefined): string {
+  const isMissing = issue.type === "strict_object" && issue.received === "undefined";
+  if (isMissing || issue.input === undefined) {
+    return "is missing";
+  }
+  if (issue.input === null) {
+    return "has no value";
+  }
+  if (issue.type === "picklist" || issue.type === "literal") {
+    const choices = Array.isArray(issue.requirement) ? issue.requirement : [];
+    const near = typeof issue.input === "string" ? nearestName(issue.input, choices.map(String)) : undefined;
+    return `${shownValue(issue.input, row)}is not a known choice${near === undefined ? "" : ` (did you mean ${near}?)`}`;
+  }
+  return `is ${kindOf(issue.input)}`;
+}
+
+function kindOf(value: unknown): string {
+  switch (typeof value) {
+    case "string":
+      return "text";
+    case "number":
+    case "bigint":
+      return "a number";
+    case "boolean":
+      return "true or false";
+    default:
+      return Array.isArray(value) ? "a list" : "a section";
+  }
+}
+
+/** `(5x) `, or nothing where the value must not be shown. */
+function shownValue(value: unknown, row: FieldRow | undefined): string {
+  if (row?.shown !== true || (typeof value !== "string" && typeof value !== "number")) {
+    return "";
+  }
+  const text = JSON.stringify(value);
+  return text.length <= MAX_SHOWN ? `(${text}) ` : "";
+}
+
+/** Lists in the place of sections, and unknown names at every level, each with the nearest known name of its level, or of the whole file. */
+function structureProblems(
+  schema: v.GenericSchema,
+  input: unknown,
+  prefix: string,
+): readonly ConfigProblem[] {
+  const entries = entriesOf(schema);
+  if (entries === undefined || typeof input !== "object" || input === null) {
+    return [];
+  }
+  if (Array.isArray(input)) {
+    // To valibot a list is an object without names.
+    return [
+      {
+        path: prefix,
+        problem: "is a list",
+        mend: `write the fields of ${prefix} without the leading dashes`,
+      },
+    ];
+  }
+  return Object.entries(input).flatMap(([name, value]): readonly ConfigProblem[] => {
+    const known = entries.get(name);
+    const path = prefix === "" ? printableName(name) : `${prefix}.${printableName(name)}`;
+    return known === undefined
+      ? [{ path, problem: "is not a known field", mend: mendUnknown(name, prefix, [...entries.keys()]) }]
+      : structureProblems(known, value, path);
+  });
+}
+
+function mendUnknown(name: string, prefix: string, siblings: readonly string[]): string {
+  const near = nearestName(name, siblings);
+  if (near !== undefined) {
+    return `did you mean ${prefix === "" ? near : `${prefix}.${near}`}?`;
+  }
+  const elsewhere = fieldTable(configSchema).find(({ path }) => path.split(".").at(-1) === name);
+  return elsewhere === undefined
+    ? `remove it; ${prefix === "" ? "the file" : prefix} knows ${siblings.join(", ")}`
+    : `did you mean ${elsewhere.path}?`;
+}
+
+/** A name is whatever somebody typed: bounded, and nothing that could move a terminal's cursor. */
+function printableName(name: string): string {
+  const visible = name.replace(/[^\x20-\x7e]/g, "?");
+  return visible.length <= MAX_UNKNOWN_NAME ? visible : `${visible.slice(0, MAX_UNKNOWN_NAME)}…`;
+}

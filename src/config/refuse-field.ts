@@ -1,0 +1,26 @@
+/**
+ * Refuses a field because of what another field of its section says.
+ *
+ * @module One function for the `rawTransform` at the end of a section.
+ */
+import type * as v from "valibot";
+
+/** What valibot hands to a raw transformation, as far as it is needed here. */
+interface TransformContext {
+  readonly addIssue: (info: { readonly message: string; readonly path: [v.ObjectPathItem] }) => void;
+  readonly NEVER: never;
+}
+
+/** Adds the issue and returns what the transformation has to return then. */
+export function refuseField<Section extends Readonly<Record<string, unknown>>>(
+  { addIssue, NEVER }: TransformContext,
+  section: Section,
+  key: keyof Section & string,
+  message = "is missing",
+): never {
+  addIssue({
+    message,
+    path: [{ type: "object", origin: "value", input: { ...section }, key, value: section[key] }],
+  });
+  return NEVER;
+}

@@ -1,0 +1,93 @@
+/**
+ * The configuration file, whole: the one definition of its fields, types, defaults, bounds and relations.
+ *
+ * @module Put together from sections/. What lives here too: the rules between fields of different places. Messages, the
+ * JSON Schema and the reference page are made from it elsewhere.
+ */
+import * as v from "valibot";
+import { authSection } from "./sections/auth.ts";
+import { loggingSection } from "./sections/logging.ts";
+import { openbaoSection } from "./sections/openbao.ts";
+import { bootstrapSection, rotationSection, stateSection, statusSection } from "./sections/operation.ts";
+import { serverSection } from "./sections/server.ts";
+import { transitSection } from "./sections/transit.ts";
+
+export const CONFIG_VERSION = "v1alpha1";
+
+/** `auth.loginTimeout: 0s` stands for the longer of this and openbao.timeout. */
+const SHORTEST_LOGIN_TIMEOUT_MS = 5000;
+
+const file = v.strictObject({
+  configVersion: v.pipe(
+    v.literal(CONFIG_VERSION),
+    v.metadata({
+      description: "The version of this file format.",
+      examples: [CONFIG_VERSION],
+      "x-expected": CONFIG_VERSION,
+      "x-shown": true,
+    }),
+  ),
+  server: serverSection,
+  openbao: openbaoSection,
+  auth: authSection,
+  transit: transitSection,
+  bootstrap: v.optional(bootstrapSection, {}),
+  status: v.optional(statusSection, {}),
+  state: v.optional(stateSection, {}),
+  rotation: v.optional(rotationSection, {}),
+  logging: v.optional(loggingSection, {}),
+});
+
+export const configSchema = v.pipe(
+  file,
+  v.forward(
+    v.partialCheck(
+      [
+        ["server", "metricsAddress"],
+        ["server", "healthAddress"],
+      ],
+      ({ server: { metricsAddress, healthAddress } }) =>
+        metricsAddress.port !== healthAddress.port || metricsAddress.host !== healthAddress.host,
+      "is the same as server.metricsAddress; give one of the two another port",
+    ),
+    ["server", "healthAddress"],
+  ),
+  v.forward(
+    v.partialCheck(
+      [
+        ["auth", "tokenRenewalIncrement"],
+        ["auth", "loginBeforeTokenExpiry"],
+      ],
+      ({ auth }) => auth.tokenRenewalIncrement > auth.loginBeforeTokenExpiry,
+      "is not longer than auth.loginBeforeTokenExpiry; make it longer, or that one shorter",
+    ),
+    ["auth", "tokenRenewalIncrement"],
+  ),
+  v.forward(
+    v.partialCheck(
+      [
+        ["status", "probeInterval"],
+        ["status", "statusMaxStaleness"],
+      ],
+      ({ status }) => status.probeInterval < status.statusMaxStaleness,
+      "is not shorter than status.statusMaxStaleness; make it shorter, or that one longer",
+    ),
+    ["status", "probeInterval"],
+  ),
+  v.transform((config) => ({
+    ...config,
+    auth: {
+      ...config.auth,
+      loginTimeout:
+        config.auth.loginTimeout === 0
+          ? Math.max(config.openbao.timeout, SHORTEST_LOGIN_TIMEOUT_MS)
+          : config.auth.loginTimeout,
+    },
+  })),
+);
+
+/** The file after parsing: every default filled in, durations in milliseconds, choices as discriminated unions. */
+export type ProviderConfig = v.InferOutput<typeof configSchema>;
+/** The file as it is written. */
+export type ConfigFile = v.InferInput<typeof configSchema>;
+export type LogLevel = ProviderConfig["logging"]["level"];

@@ -1,0 +1,58 @@
+/**
+ * `auth`: how the provider gets its token.
+ *
+ * @module What all methods share, and the choice between them. After parsing it is a discriminated union of `method`.
+ */
+import * as v from "valibot";
+import { assertNever } from "../../base/assert-never.ts";
+import { duration, oneOf } from "../field-types.ts";
+import { refuseField } from "../refuse-field.ts";
+import { approleSection } from "./auth-approle.ts";
+import { certSection } from "./auth-cert.ts";
+import { jwtSection } from "./auth-jwt.ts";
+
+export const authSection = v.pipe(
+  v.strictObject({
+    method: v.optional(oneOf({ description: "The auth method." }, ["jwt", "cert", "approle"]), "jwt"),
+    loginBeforeTokenExpiry: v.optional(
+      duration(
+        { description: "A token that cannot be renewed further is replaced this long before it expires." },
+        { minMs: 1000, maxMs: 24 * 3_600_000 },
+      ),
+      "5m",
+    ),
+    tokenRenewalIncrement: v.optional(
+      duration(
+        { description: "The lifetime that each renewal asks for; longer than loginBeforeTokenExpiry." },
+        { minMs: 2000, maxMs: 30 * 24 * 3_600_000 },
+      ),
+      "1h",
+    ),
+    loginTimeout: v.optional(
+      duration(
+        { description: "How long a login may take; 0s means the longer of openbao.timeout and 5s." },
+        { minMs: 0, maxMs: 120_000 },
+      ),
+      "0s",
+    ),
+    jwt: v.optional(jwtSection),
+    cert: v.optional(certSection),
+    approle: v.optional(approleSection),
+  }),
+  v.rawTransform((context) => {
+    const { value } = context.dataset;
+    const { method, jwt, cert, approle, ...common } = value;
+    switch (method) {
+      case "jwt":
+        return jwt === undefined ? refuseField(context, value, "jwt") : { ...common, method, jwt };
+      case "cert":
+        return cert === undefined ? refuseField(context, value, "cert") : { ...common, method, cert };
+      case "approle":
+        return approle === undefined
+          ? refuseField(context, value, "approle")
+          : { ...common, method, approle };
+      default:
+        return assertNever(method);
+    }
+  }),
+);

@@ -1,0 +1,93 @@
+/**
+ * `bootstrap`, `status`, `state` and `rotation`: how the provider starts, watches the key and follows its rotation.
+ *
+ * @module Fields, defaults and bounds of these four short sections.
+ */
+import * as v from "valibot";
+import { absolutePath, count, duration, flag, oneOf } from "../field-types.ts";
+
+const HOUR_MS = 3_600_000;
+
+export const bootstrapSection = v.strictObject({
+  graceTimeout: v.optional(
+    duration(
+      {
+        description:
+          "How long a start retries what may still be on its way: credentials, DNS, TLS, OpenBao itself.",
+      },
+      { minMs: 0, maxMs: HOUR_MS },
+    ),
+    "60s",
+  ),
+  retryInterval: v.optional(
+    duration({ description: "The pause between two such attempts." }, { minMs: 50, maxMs: 5 * 60_000 }),
+    "5s",
+  ),
+});
+
+export const statusSection = v.strictObject({
+  probeInterval: v.optional(
+    duration(
+      { description: "How often the key's metadata is read; shorter than statusMaxStaleness." },
+      { minMs: 50, maxMs: HOUR_MS },
+    ),
+    "30s",
+  ),
+  deepProbeInterval: v.optional(
+    duration(
+      { description: "How often a non-secret marker is encrypted and decrypted." },
+      { minMs: 50, maxMs: 24 * HOUR_MS },
+    ),
+    "5m",
+  ),
+  statusMaxStaleness: v.optional(
+    duration(
+      { description: "When the last good probe is older than this, Status says so and /ready is 503." },
+      { minMs: 100, maxMs: 24 * HOUR_MS },
+    ),
+    "2m",
+  ),
+});
+
+export const stateSection = v.strictObject({
+  path: v.optional(
+    absolutePath({
+      description: "The key registry: non-secret JSON, kept for as long as the cluster lives.",
+    }),
+    "/var/lib/openbao-kms/state/key-registry.json",
+  ),
+});
+
+export const rotationSection = v.strictObject({
+  mode: v.optional(
+    oneOf(
+      { description: "Versions made in OpenBao are observed and then promoted; there is no other mode." },
+      ["observed"],
+    ),
+    "observed",
+  ),
+  activationDelay: v.optional(
+    duration(
+      { description: "How long a new version must have been seen before it encrypts." },
+      { minMs: 0, maxMs: 30 * 24 * HOUR_MS },
+    ),
+    "2m",
+  ),
+  requireStableObservationCount: v.optional(
+    count(
+      {
+        description:
+          "How many successive probes must agree before a version is promoted, or before it counts as lost.",
+      },
+      { min: 1, max: 100 },
+    ),
+    3,
+  ),
+  rejectVersionRollback: v.optional(
+    v.pipe(
+      flag({ description: "A lower latest version is never followed. Only true is accepted." }),
+      v.check((value) => value, "would let an older key version come back"),
+    ),
+    true,
+  ),
+});

@@ -1,0 +1,53 @@
+/**
+ * `server`: the socket that kube-apiserver calls, and the two plain HTTP addresses.
+ *
+ * @module Fields, defaults and bounds of this section; what they must have to do with each other is in schema.ts.
+ */
+import * as v from "valibot";
+import { listenAddress } from "../address-types.ts";
+import { count, groupName, socketMode, socketPath } from "../field-types.ts";
+
+const concurrency = (call: string, fallback: number) =>
+  v.optional(
+    count(
+      {
+        description: `How many ${call} calls may be under way at once; one more is answered RESOURCE_EXHAUSTED without waiting.`,
+      },
+      { min: 1, max: 4096 },
+    ),
+    fallback,
+  );
+
+export const serverSection = v.strictObject({
+  socketPath: v.optional(
+    socketPath({
+      description:
+        "The Unix socket. Its directory must exist, belong to the service's user and socketGroup, and have mode 2750 or 2710.",
+    }),
+    "/run/openbao-kms/kms.sock",
+  ),
+  socketMode: v.optional(
+    socketMode({ description: "The socket's mode, as octal text. Others never get access." }),
+    "0660",
+  ),
+  socketGroup: groupName({
+    description:
+      "The group whose members may connect: kube-apiserver's way in. Not the service's own primary group. Static pods need the number.",
+    example: "openbao-kms-socket",
+  }),
+  metricsAddress: v.optional(
+    listenAddress({
+      description: "Where /metrics is served. Anything but loopback is allowed and warned about.",
+    }),
+    "127.0.0.1:8081",
+  ),
+  healthAddress: v.optional(
+    listenAddress({
+      description: "Where /live and /ready are served. Anything but loopback is allowed and warned about.",
+    }),
+    "127.0.0.1:8082",
+  ),
+  maxConcurrentStatus: concurrency("Status", 16),
+  maxConcurrentEncrypt: concurrency("Encrypt", 32),
+  maxConcurrentDecrypt: concurrency("Decrypt", 64),
+});
