@@ -1,0 +1,156 @@
+import { describe, expect, test } from "bun:test";
+import { type CoalesceOptions, coalesce, type Outcome } from "./coalesce.ts";
+
+interface Request {
+  readonly inputs: readonly string[];
+  readonly signal: AbortSignal;
+  readonly answer: (outcomes: readonly Outcome<string>[]) => void;
+  readonly fail: (error: Error) => void;
+}
+
+/** A far side that answers only when the test says so. */
+function manual(change: Partial<CoalesceOptions<string, string>> = {}) {
+  const requests: Request[] = [];
+  const send = (inputs: readonly string[], signal: AbortSignal): Promise<readonly Outcome<string>[]> =>
+    new Promise((resolve, reject) => {
+      requests.push({ inputs, signal, answer: resolve, fail: reject });
+    });
+  const call = coalesce<string, string>({
+    single: async (input, signal) => {
+      const [outcome] = await send([input], signal);
+      return outcome?.ok === true ? outcome.value : await Promise.reject(outcome?.error);
+    },
+    batch: send,
+    retrySingly: () => false,
+    maxItems: 3,
+    maxUnderWay: 1,
+    ...change,
+  });
+  return { requests, call };
+}
+
+const never = new AbortController().signal;
+const good = (inputs: readonly string[]): Outcome<string>[] =>
+  inputs.map((input) => ({ ok: true, value: input.toUpperCase() }));
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+function answerAll(request: Request | undefined): void {
+  request?.answer(good(request.inputs));
+}
+
+describe("coalesce", () => {
+  test("the first call goes alone and at once, those that follow go together, bounded", async () => {
+    const { requests, call } = manual();
+    const results = Promise.all(["a", "b", "c", "d", "e"].map((input) => call(input, never)));
+    expect(requests.map((request) => request.inputs)).toEqual([["a"]]);
+    answerAll(requests[0]);
+    await turn();
+    expect(requests[1]?.inputs).toEqual(["b", "c", "d"]);
+    answerAll(requests[1]);
+    await turn();
+    expect(requests[2]?.inputs).toEqual(["e"]);
+    answerAll(requests[2]);
+    expect(await results).toEqual(["A", "B", "C", "D", "E"]);
+  });
+
+  test("one bad item harms only itself", async () => {
+    const { requests, call } = manual();
+    const results = Promise.allSettled(["a", "b", "c"].map((input) => call(input, never)));
+    answerAll(requests[0]);
+    await turn();
+    requests[1]?.answer([
+      { ok: false, error: new Error("poisoned") },
+      { ok: true, value: "C" },
+    ]);
+    expect((await results).map((each) => each.status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+  });
+
+  test("a batch that fails as a whole is tried item by item when that can help", async () => {
+    const { requests, call } = manual({ retrySingly: (error) => error instanceof RangeError });
+    const results = Promise.allSettled(["a", "b", "c"].map((input) => call(input, never)));
+    answerAll(requests[0]);
+    await turn();
+    requests[1]?.fail(new RangeError("whole"));
+    await turn();
+    expect(requests.slice(2).map((request) => request.inputs)).toEqual([["b"], ["c"]]);
+    requests[2]?.fail(new Error("its own"));
+    answerAll(requests[3]);
+    expect((await results).map((each) => each.status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+  });
+
+  test("a batch that fails as a whole fails all its items when trying again cannot help", async () => {
+    const { requests, call } = manual();
+    const results = Promise.allSettled(["a", "b", "c"].map((input) => call(input, never)));
+    answerAll(requests[0]);
+    await turn();
+    requests[1]?.fail(new Error("away"));
+    expect((await results).map((each) => each.status)).toEqual(["fulfilled", "rejected", "rejected"]);
+    expect(requests.length).toBe(2);
+  });
+
+  test("identical calls under way share one item and one answer; a later one is sent anew", async () => {
+    const { requests, call } = manual({ identity: (input) => input });
+    const results = Promise.all([call("a", never), call("a", never), call("a", never)]);
+    expect(requests.length).toBe(1);
+    answerAll(requests[0]);
+    expect(await results).toEqual(["A", "A", "A"]);
+    const later = call("a", never);
+    expect(requests.length).toBe(2);
+    answerAll(requests[1]);
+    expect(await later).toBe("A");
+  });
+
+  test("a caller that gives up while it waits is not sent", async () => {
+    const { requests, call } = manual();
+    const first = call("a", never);
+    const stop = new AbortController();
+    const second = call("b", stop.signal);
+    const third = call("c", never);
+    stop.abort(new Error("gave up"));
+    await expect(second).rejects.toThrow("gave up");
+    answerAll(requests[0]);
+    await first;
+    await turn();
+    expect(requests[1]?.inputs).toEqual(["c"]);
+    answerAll(requests[1]);
+    expect(await third).toBe("C");
+  });
+
+  test("a request is stopped when all its callers have given up, not before", async () => {
+    const { requests, call } = manual();
+    const first = call("a", never);
+    const [stopB, stopC] = [new AbortController(), new AbortController()];
+    const second = call("b", stopB.signal);
+    const third = call("c", stopC.signal);
+    answerAll(requests[0]);
+    await first;
+    await turn();
+    stopB.abort(new Error("b gave up"));
+    await expect(second).rejects.toThrow("b gave up");
+    expect(requests[1]?.signal.aborted).toBe(false);
+    stopC.abort(new Error("c gave up"));
+    await expect(third).rejects.toThrow("c gave up");
+    expect(requests[1]?.signal.aborted).toBe(true);
+  });
+
+  test("a caller that gives up on a shared item leaves it to the others", async () => {
+    const { requests, call } = manual({ identity: (input) => input });
+    const stop = new AbortController();
+    const first = call("a", stop.signal);
+    const second = call("a", never);
+    stop.abort(new Error("gave up"));
+    await expect(first).rejects.toThrow("gave up");
+    expect(requests[0]?.signal.aborted).toBe(false);
+    answerAll(requests[0]);
+    expect(await second).toBe("A");
+  });
+
+  test("a reply that lacks outcomes fails the items it leaves out", async () => {
+    const { requests, call } = manual();
+    const results = Promise.allSettled(["a", "b", "c"].map((input) => call(input, never)));
+    answerAll(requests[0]);
+    await turn();
+    requests[1]?.answer(good(["b"]));
+    expect((await results).map((each) => each.status)).toEqual(["fulfilled", "fulfilled", "rejected"]);
+  });
+});
