@@ -1,0 +1,92 @@
+/**
+ * AppRole login.
+ *
+ * @module Roles, secret ids and login of one `auth/approle` mount.
+ */
+import { randomUUID } from "node:crypto";
+import { intField, secondsField, textField } from "./fields.ts";
+import type { LoginResult } from "./jwt-auth.ts";
+import {
+  data,
+  type JsonObject,
+  noContent,
+  notFound,
+  type Reply,
+  refuse,
+  unsupportedOperation,
+  unsupportedPath,
+} from "./reply.ts";
+import type { AppRoleMount } from "./state.ts";
+import { tokenParameters } from "./token-parameters.ts";
+
+export function appRoleMountReply(
+  mount: AppRoleMount,
+  method: string,
+  path: string,
+  body: JsonObject,
+  nowMs: number,
+): Reply {
+  const match = /^role\/([^/]+)(?:\/(role-id|secret-id))?$/.exec(path);
+  if (match === null) {
+    return unsupportedPath;
+  }
+  const [, name = "", part] = match;
+  const role = mount.roles.get(name);
+  if (part === undefined) {
+    if (method !== "POST") {
+      return unsupportedOperation;
+    }
+    mount.roles.set(name, {
+      ...tokenParameters(body),
+      roleId: role?.roleId ?? randomUUID(),
+      secretIdNumUses: intField(body, "secret_id_num_uses"),
+      secretIdTtlSeconds: secondsField(body, "secret_id_ttl"),
+      secretIds: role?.secretIds ?? new Map(),
+    });
+    return noContent;
+  }
+  if (role === undefined) {
+    return notFound;
+  }
+  if (part === "role-id") {
+    return method === "GET" ? data({ role_id: role.roleId }) : unsupportedOperation;
+  }
+  if (method !== "POST") {
+    return unsupportedOperation;
+  }
+  const secretId = randomUUID();
+  role.secretIds.set(secretId, {
+    usesLeft: role.secretIdNumUses === 0 ? undefined : role.secretIdNumUses,
+    expiresAtMs:
+      role.secretIdTtlSeconds === 0 ? Number.POSITIVE_INFINITY : nowMs + role.secretIdTtlSeconds * 1000,
+  });
+  return data({
+    secret_id: secretId,
+    secret_id_accessor: randomUUID(),
+    secret_id_num_uses: role.secretIdNumUses,
+    secret_id_ttl: role.secretIdTtlSeconds,
+  });
+}
+
+export function appRoleLogin(mount: AppRoleMount, body: JsonObject, nowMs: number): LoginResult {
+  const roleId = textField(body, "role_id");
+  const secretId = textField(body, "secret_id");
+  if (roleId === "") {
+    return { reply: refuse(500, "missing role_id") };
+  }
+  const [name, role] = [...mount.roles].find(([, each]) => each.roleId === roleId) ?? [];
+  if (role !== undefined && secretId === "") {
+    return { reply: refuse(400, "missing secret_id") };
+  }
+  const known = role?.secretIds.get(secretId);
+  if (name === undefined || role === undefined || known === undefined || known.expiresAtMs <= nowMs) {
+    return { reply: refuse(400, "invalid role or secret ID") };
+  }
+  if (known.usesLeft !== undefined) {
+    known.usesLeft -= 1;
+    if (known.usesLeft === 0) {
+      role.secretIds.delete(secretId);
+    }
+  }
+  return { login: { role, displayName: "approle", meta: { role_name: name } } };
+}
