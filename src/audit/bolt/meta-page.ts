@@ -1,0 +1,113 @@
+/**
+ * The two header pages of a bbolt file.
+ *
+ * @module Checks both and says where the newest tree starts. bbolt itself goes on with the older header when one is
+ * damaged; here that is refused, because the older header may describe a tree whose pages were used again, and a count
+ * from it would be wrong.
+ * @see https://github.com/etcd-io/bbolt/blob/main/internal/common/meta.go
+ */
+import { auditError, damagedSnapshot } from "../errors.ts";
+import { type RandomAccessFile, truncated } from "./random-access-file.ts";
+
+const MAGIC = 0xed0cdaed;
+const VERSION = 2;
+const PAGE_HEADER_BYTES = 16;
+const META_BYTES = 64;
+const CHECKSUM_OFFSET = 56;
+const META_PAGE_FLAG = 0x04;
+const MIN_PAGE_BYTES = 1024;
+const MAX_PAGE_BYTES = 65_536;
+const MAX_PAGES = 0xffff_ffffn;
+
+export interface BoltFile {
+  readonly file: RandomAccessFile;
+  readonly pageBytes: number;
+  /** The page of the root bucket. */
+  readonly rootPage: number;
+  /** One more than the highest page in use. */
+  readonly pageCount: number;
+}
+
+interface Meta {
+  readonly pageBytes: number;
+  readonly rootPage: number;
+  readonly pageCount: number;
+  readonly transaction: bigint;
+}
+
+/**
+ * Reads the headers of a bbolt file whose database takes the first `databaseBytes` of it.
+ * Throws AuditError `snapshot_not_etcd`, `snapshot_truncated` or `snapshot_damaged`.
+ */
+export function openBolt(file: RandomAccessFile, databaseBytes: number): BoltFile {
+  const first = readMeta(file, databaseBytes, 0, 0);
+  const second = readMeta(file, databaseBytes, first.pageBytes, 1);
+  if (second.pageBytes !== first.pageBytes || second.transaction === first.transaction) {
+    throw damagedSnapshot("the two header pages contradict each other");
+  }
+  const { pageBytes, rootPage, pageCount } = first.transaction > second.transaction ? first : second;
+  if (pageCount * pageBytes > databaseBytes) {
+    throw truncated(pageCount * pageBytes, databaseBytes);
+  }
+  if (rootPage < 2 || rootPage >= pageCount) {
+    throw damagedSnapshot("the header names a root page outside the file");
+  }
+  return { file, pageBytes, rootPage, pageCount };
+}
+
+function readMeta(file: RandomAccessFile, databaseBytes: number, position: number, pageId: number): Meta {
+  if (position + PAGE_HEADER_BYTES + META_BYTES > databaseBytes) {
+    throw truncated(position + PAGE_HEADER_BYTES + META_BYTES, databaseBytes);
+  }
+  const bytes = new Uint8Array(PAGE_HEADER_BYTES + META_BYTES);
+  file.readAt(bytes, position);
+  const header = new DataView(bytes.buffer);
+  const meta = new DataView(bytes.buffer, PAGE_HEADER_BYTES);
+  if (pageId === 0 && meta.getUint32(0, true) !== MAGIC) {
+    throw auditError("snapshot_not_etcd", {
+      message: "the file is not an etcd database",
+      advice: "name a file that `etcdctl snapshot save` wrote, or a copy of member/snap/db",
+    });
+  }
+  if (
+    header.getBigUint64(0, true) !== BigInt(pageId) ||
+    header.getUint16(8, true) !== META_PAGE_FLAG ||
+    meta.getUint32(0, true) !== MAGIC ||
+    meta.getBigUint64(CHECKSUM_OFFSET, true) !== fnv1a64(bytes.subarray(PAGE_HEADER_BYTES, 72))
+  ) {
+    throw damagedSnapshot(`header page ${pageId} is damaged`);
+  }
+  const pageBytes = meta.getUint32(8, true);
+  const pageCount = meta.getBigUint64(40, true);
+  const rootPage = meta.getBigUint64(16, true);
+  if (meta.getUint32(4, true) !== VERSION) {
+    throw auditError("snapshot_not_etcd", {
+      message: `the file has bbolt format ${meta.getUint32(4, true)}; only format ${VERSION} is known`,
+      advice: "take the snapshot with etcd 3.4 or newer",
+    });
+  }
+  if (
+    pageBytes < MIN_PAGE_BYTES ||
+    pageBytes > MAX_PAGE_BYTES ||
+    (pageBytes & (pageBytes - 1)) !== 0 ||
+    pageCount > MAX_PAGES ||
+    rootPage > pageCount
+  ) {
+    throw damagedSnapshot(`header page ${pageId} holds impossible sizes`);
+  }
+  return {
+    pageBytes,
+    rootPage: Number(rootPage),
+    pageCount: Number(pageCount),
+    transaction: meta.getBigUint64(48, true),
+  };
+}
+
+/** FNV-1a, 64 bits, as bbolt computes it over its header. @see https://www.rfc-editor.org/rfc/rfc9923 */
+function fnv1a64(bytes: Uint8Array): bigint {
+  let hash = 0xcbf29ce484222325n;
+  for (const byte of bytes) {
+    hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
+  }
+  return hash;
+}

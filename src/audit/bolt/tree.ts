@@ -1,0 +1,160 @@
+/**
+ * The entries of one bbolt bucket, last key first.
+ *
+ * @module Walks a B+tree of a file that may be damaged in any way. Each page is entered at most once per walk (a bit per
+ * page), so a walk ends; each key must lie between its parent's separators and below the key before it, so a page that
+ * was swapped or written over shows. Memory is one page per level of the tree.
+ */
+import { damagedSnapshot } from "../errors.ts";
+import type { BoltFile } from "./meta-page.ts";
+import {
+  branchElement,
+  damagedPage,
+  decodePage,
+  type LeafElement,
+  leafElement,
+  overflowOf,
+  PAGE_HEADER_BYTES,
+  type Page,
+} from "./page.ts";
+
+/** A tree of 2^32 pages with the smallest fan-out in use is far below this. */
+const MAX_DEPTH = 32;
+/** The largest node that is read as one piece; etcd's default limit of one request is 1.5 MiB. */
+const MAX_NODE_BYTES = 64 * 1024 * 1024;
+const BUCKET_HEADER_BYTES = 16;
+
+export type Bucket =
+  | { readonly kind: "tree"; readonly rootPage: number }
+  /** A small bucket: its only page lies inside its parent's value. */
+  | { readonly kind: "inline"; readonly page: Uint8Array };
+
+/** A page on the way from the root to the entry at hand; all its keys are at least `floor` and below `ceiling`. */
+interface Step {
+  readonly page: Page;
+  readonly floor: Uint8Array | undefined;
+  readonly ceiling: Uint8Array | undefined;
+  /** Elements below this index are still to be visited. */
+  next: number;
+}
+
+/** The bucket whose header is the value of a bucket element. Throws AuditError `snapshot_damaged`. */
+export function bucketOf(value: Uint8Array): Bucket {
+  if (value.length < BUCKET_HEADER_BYTES) {
+    throw damagedSnapshot("a bucket header is too short");
+  }
+  const root = new DataView(value.buffer, value.byteOffset).getBigUint64(0, true);
+  return root === 0n
+    ? { kind: "inline", page: value.slice(BUCKET_HEADER_BYTES) }
+    : { kind: "tree", rootPage: Number(root) };
+}
+
+/**
+ * All entries in descending order of their keys. An entry's views are valid until the next one is asked for.
+ * Throws AuditError `snapshot_damaged` or `snapshot_truncated` at the first contradiction.
+ */
+export function* entriesDescending(bolt: BoltFile, bucket: Bucket): Generator<LeafElement, void> {
+  const readPage = pageReader(bolt);
+  const root = bucket.kind === "tree" ? readPage(bucket.rootPage, 0) : inlinePage(bucket.page);
+  const path: Step[] = [{ page: root, floor: undefined, ceiling: undefined, next: root.count }];
+  for (let step = path.at(-1); step !== undefined; step = path.at(-1)) {
+    if (step.page.kind === "leaf") {
+      yield* leafDescending(step);
+      path.pop();
+    } else if (step.next === 0) {
+      path.pop();
+    } else {
+      path.push(lastUnvisitedChild(step, (child) => readPage(child, path.length)));
+    }
+  }
+}
+
+function* leafDescending({ page, floor, ceiling }: Step): Generator<LeafElement, void> {
+  let above = ceiling;
+  for (let index = page.count - 1; index >= 0; index--) {
+    const element = leafElement(page, index);
+    checkBelow(page, element.key, above);
+    above = element.key;
+    if (index === 0) {
+      checkNotBelow(page, element.key, floor);
+    }
+    yield element;
+  }
+}
+
+function lastUnvisitedChild(parent: Step, readChild: (id: number) => Page): Step {
+  const { page } = parent;
+  const ceiling = parent.next === page.count ? parent.ceiling : branchElement(page, parent.next).key;
+  parent.next -= 1;
+  const { key: floor, child } = branchElement(page, parent.next);
+  checkBelow(page, floor, ceiling);
+  if (parent.next === 0) {
+    checkNotBelow(page, floor, parent.floor);
+  }
+  const childPage = readChild(child);
+  return { page: childPage, floor, ceiling, next: childPage.count };
+}
+
+function checkBelow(page: Page, key: Uint8Array, ceiling: Uint8Array | undefined): void {
+  if (ceiling !== undefined && Buffer.compare(key, ceiling) >= 0) {
+    throw damagedPage(page.id, "holds keys out of order");
+  }
+}
+
+function checkNotBelow(page: Page, key: Uint8Array, floor: Uint8Array | undefined): void {
+  if (floor !== undefined && Buffer.compare(key, floor) < 0) {
+    throw damagedPage(page.id, "holds keys below what its parent says");
+  }
+}
+
+/** Reads pages into one buffer per level, which grows to the largest page met on that level. */
+function pageReader({ file, pageBytes, pageCount }: BoltFile): (id: number, level: number) => Page {
+  const entered = new Uint8Array(Math.ceil(pageCount / 8));
+  const buffers: Uint8Array[] = [];
+  const enter = (id: number): void => {
+    const byte = entered[id >>> 3] ?? 0;
+    const bit = 1 << (id & 7);
+    if ((byte & bit) !== 0) {
+      throw damagedPage(id, "is reached twice");
+    }
+    entered[id >>> 3] = byte | bit;
+  };
+  return (id, level) => {
+    if (!(id >= 2 && id < pageCount)) {
+      throw damagedSnapshot("a page outside the file is named");
+    }
+    if (level >= MAX_DEPTH) {
+      throw damagedPage(id, `lies more than ${MAX_DEPTH} levels deep`);
+    }
+    let buffer = buffers[level] ?? new Uint8Array(pageBytes);
+    file.readAt(buffer.subarray(0, pageBytes), id * pageBytes);
+    const overflow = overflowOf(buffer);
+    const nodeBytes = (overflow + 1) * pageBytes;
+    if (id + overflow >= pageCount || nodeBytes > MAX_NODE_BYTES) {
+      throw damagedPage(id, "claims more pages than there are");
+    }
+    for (let part = id; part <= id + overflow; part++) {
+      enter(part);
+    }
+    if (nodeBytes > buffer.length) {
+      const larger = new Uint8Array(nodeBytes);
+      larger.set(buffer.subarray(0, pageBytes));
+      buffer = larger;
+    }
+    file.readAt(buffer.subarray(pageBytes, nodeBytes), (id + 1) * pageBytes);
+    buffers[level] = buffer;
+    return decodePage(buffer.subarray(0, nodeBytes), id);
+  };
+}
+
+/** An inline page has no place of its own: its number is 0 and it has neither overflow nor children. */
+function inlinePage(bytes: Uint8Array): Page {
+  if (bytes.length < PAGE_HEADER_BYTES) {
+    throw damagedSnapshot("an inline bucket is too short");
+  }
+  const page = decodePage(bytes, 0);
+  if (page.kind !== "leaf" || overflowOf(bytes) !== 0) {
+    throw damagedSnapshot("an inline bucket is not a single leaf");
+  }
+  return page;
+}

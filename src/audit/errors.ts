@@ -1,0 +1,63 @@
+/**
+ * What can go wrong while stored objects are counted.
+ *
+ * @module The one error class of the audit. A reader that meets damage throws; nothing is ever counted around it.
+ */
+import { type ErrorClass, ProviderError } from "../base/error-class.ts";
+
+export type AuditCode =
+  /** The file cannot be opened or read. */
+  | "snapshot_unreadable"
+  /** The file is no etcd database: neither a saved snapshot nor a copy of member/snap/db. */
+  | "snapshot_not_etcd"
+  /** The file ends before what its own header promises. */
+  | "snapshot_truncated"
+  /** The digest that etcdctl appended is not that of the bytes before it. */
+  | "snapshot_hash_mismatch"
+  /** A page or record contradicts itself or its parent. */
+  | "snapshot_damaged"
+  /** The file was written to while it was read. */
+  | "snapshot_changed"
+  /** No endpoint of the etcd cluster answered in time. */
+  | "etcd_unreachable"
+  /** The etcd cluster refused the client certificate or the user behind it. */
+  | "etcd_denied"
+  /** The audited revision was compacted again and again before the audit was through. */
+  | "etcd_compacted"
+  /** Two endpoints belong to different clusters. */
+  | "etcd_other_cluster"
+  /** An endpoint answered something that no etcd answers. */
+  | "etcd_reply_invalid"
+  /** One stored object is larger than the audit accepts. */
+  | "etcd_object_too_large"
+  /** More different resources, key_ids or providers than a count can hold. */
+  | "too_many_groups"
+  /** An evidence file is not one, was changed, or is of an unknown version. */
+  | "evidence_invalid";
+
+export class AuditError extends ProviderError<AuditCode> {}
+
+const CLASS_OF: Partial<Readonly<Record<AuditCode, ErrorClass>>> = {
+  etcd_unreachable: "timeout",
+  etcd_object_too_large: "protocol_limit",
+  too_many_groups: "protocol_limit",
+};
+
+export interface AuditFailure {
+  readonly message: string;
+  readonly advice?: string;
+  readonly cause?: unknown;
+}
+
+/** The error of a code, with the error class that belongs to it. */
+export function auditError(code: AuditCode, failure: AuditFailure): AuditError {
+  return new AuditError({ code, errorClass: CLASS_OF[code] ?? "unknown", ...failure });
+}
+
+/** The refusal of a snapshot whose bytes contradict each other. */
+export function damagedSnapshot(problem: string): AuditError {
+  return auditError("snapshot_damaged", {
+    message: `the snapshot is damaged: ${problem}`,
+    advice: "take or copy the snapshot again",
+  });
+}

@@ -1,0 +1,58 @@
+/**
+ * Which keys were met already, in a fixed amount of memory.
+ *
+ * @module An open-addressed table of 128-bit digests. The digests are cut from SHA-256, so that nobody who may name
+ * objects can make two names meet and one of them vanish from the count.
+ */
+const WORDS_PER_SLOT = 4;
+const MAX_LOAD = 0.7;
+const MAX_SLOTS = 2 ** 21;
+
+/** The most keys that one set takes; 32 MiB. */
+export const MAX_KEYS_PER_SET = Math.floor(MAX_SLOTS * MAX_LOAD);
+
+export interface KeyDigestSet {
+  /** Whether the key is met for the first time; `undefined` when it belongs to another part of the key space. */
+  readonly addIfMine: (key: Uint8Array) => boolean | undefined;
+}
+
+/**
+ * A set for those keys whose digest falls into `part` of `parts`, at most `maxKeys` of them.
+ * `maxKeys` is at most MAX_KEYS_PER_SET.
+ */
+export function keyDigestSet(maxKeys: number, part: number, parts: number): KeyDigestSet {
+  const slots = 2 ** Math.ceil(Math.log2(Math.max(16, maxKeys / MAX_LOAD)));
+  const table = new Uint32Array(slots * WORDS_PER_SLOT);
+  const digest = new Uint8Array(32);
+  const words = new Uint32Array(digest.buffer);
+  let used = 0;
+  return {
+    addIfMine: (key) => {
+      Bun.SHA256.hash(key, digest);
+      const [partWord = 0, slotWord = 0, second = 0, third = 0, last = 0] = words;
+      if (partWord % parts !== part) {
+        return undefined;
+      }
+      // A slot is empty when its first word is 0.
+      const first = (slotWord | 1) >>> 0;
+      for (let slot = slotWord; ; slot++) {
+        const at = (slot & (slots - 1)) * WORDS_PER_SLOT;
+        if (table[at] === 0) {
+          if (++used > slots * MAX_LOAD) {
+            throw new RangeError("more keys than the set was made for");
+          }
+          table.set([first, second, third, last], at);
+          return true;
+        }
+        if (
+          table[at] === first &&
+          table[at + 1] === second &&
+          table[at + 2] === third &&
+          table[at + 3] === last
+        ) {
+          return false;
+        }
+      }
+    },
+  };
+}

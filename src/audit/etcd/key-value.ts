@@ -1,0 +1,75 @@
+/**
+ * etcd's record of one write, as it lies in the `key` bucket.
+ *
+ * @module Decodes hostile bytes (protobuf `mvccpb.KeyValue`) without copying: a value may be megabytes of which the first
+ * few are looked at.
+ * @see https://github.com/etcd-io/etcd/blob/main/api/mvccpb/kv.proto
+ */
+import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
+import { damagedSnapshot } from "../errors.ts";
+
+const KEY = 1;
+const MOD_REVISION = 3;
+const VALUE = 5;
+const LEASE = 6;
+/** By field number: key, create_revision, mod_revision, version, value, lease. */
+const WIRE_TYPE_OF: readonly (WireType | undefined)[] = [
+  undefined,
+  WireType.LengthDelimited,
+  WireType.Varint,
+  WireType.Varint,
+  WireType.Varint,
+  WireType.LengthDelimited,
+  WireType.Varint,
+];
+const EMPTY: Uint8Array = new Uint8Array();
+
+/** `key` and `value` are views into the decoded bytes. */
+export interface KeyValue {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+  /** 0 in the record of a deletion, which holds the key alone. */
+  readonly modRevision: number;
+}
+
+/** Throws AuditError `snapshot_damaged` for what etcd never writes. */
+export function decodeKeyValue(bytes: Uint8Array): KeyValue {
+  const decoded = decode(bytes);
+  if (decoded === undefined) {
+    throw damagedSnapshot("an entry of the key bucket is not an etcd record");
+  }
+  return decoded;
+}
+
+function decode(bytes: Uint8Array): KeyValue | undefined {
+  const reader = new BinaryReader(bytes);
+  let key: Uint8Array = EMPTY;
+  let value: Uint8Array = EMPTY;
+  let modRevision = 0;
+  let last = 0;
+  try {
+    while (reader.pos < reader.len) {
+      const [field, wireType] = reader.tag();
+      // etcd writes each field at most once and in order; a repeated or misplaced one is a sign of damage.
+      if (field <= last || field > LEASE || wireType !== WIRE_TYPE_OF[field]) {
+        return undefined;
+      }
+      last = field;
+      if (field === KEY) {
+        key = reader.bytes();
+      } else if (field === VALUE) {
+        value = reader.bytes();
+      } else {
+        const number = Number(reader.int64());
+        if (field !== LEASE && !(number > 0 && Number.isSafeInteger(number))) {
+          return undefined;
+        }
+        modRevision = field === MOD_REVISION ? number : modRevision;
+      }
+    }
+  } catch {
+    // The reader throws on a varint that is too long and on a length that reaches beyond the bytes.
+    return undefined;
+  }
+  return key.length === 0 ? undefined : { key, value, modRevision };
+}

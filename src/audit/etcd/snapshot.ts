@@ -1,0 +1,198 @@
+/**
+ * An etcd database file: what it is, whether it is whole, and the newest state of every object in it.
+ *
+ * @module Opens what `etcdctl snapshot save` wrote (database and SHA-256 behind it) or a bare member/snap/db, and walks
+ * the `key` bucket. The bucket is ordered by revision, so that walking it backwards meets each key's newest write first;
+ * which keys were met is kept as digests in a table of fixed size, and when the bucket may hold more keys than fit, it is
+ * walked several times, each time for another part of the key space. Memory does not grow with the number of objects.
+ * @see https://etcd.io/docs/v3.6/op-guide/recovery/#snapshotting-the-keyspace
+ */
+import type { Clock } from "../../base/clock.ts";
+import { type BoltFile, openBolt } from "../bolt/meta-page.ts";
+import type { OpenFile } from "../bolt/random-access-file.ts";
+import { type Bucket, bucketOf, entriesDescending } from "../bolt/tree.ts";
+import { auditError, damagedSnapshot } from "../errors.ts";
+import { keyDigestSet, MAX_KEYS_PER_SET } from "./key-digest-set.ts";
+import { decodeKeyValue } from "./key-value.ts";
+import { decodeRevisionKey } from "./revision-key.ts";
+import type { EntrySink, OnProgress } from "./stored-entry.ts";
+
+const HASH_BYTES = 32;
+/** bbolt files are whole sectors; what etcdctl appends is not. */
+const SECTOR_BYTES = 512;
+const READ_BYTES = 1024 * 1024;
+/** How many records are handled between two looks at the signal. */
+const RECORDS_PER_TURN = 8192;
+const COMPACTION_KEYS: ReadonlySet<string> = new Set(["scheduledCompactRev", "finishedCompactRev"]);
+
+export interface Snapshot {
+  /** `verified`: etcdctl's digest was there and right. `absent`: a bare database file, of which nothing is proven. */
+  readonly integrity: "verified" | "absent";
+  /** SHA-256 of the database, hexadecimal; for a saved snapshot the one that etcdctl appended. */
+  readonly sha256: string;
+  readonly sizeBytes: number;
+  /** The store's revision in this state. */
+  readonly revision: number;
+  /** Writes that are still recorded, deletions and old states included. */
+  readonly records: number;
+  /** Hands over each object under `prefix` once, newest write first. */
+  readonly read: (prefix: Uint8Array, sink: EntrySink) => Promise<void>;
+}
+
+export interface SnapshotOptions {
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly onProgress: OnProgress;
+  /** The most keys that are remembered at once, at most MAX_KEYS_PER_SET, which is the default. */
+  readonly maxKeysPerWalk?: number;
+}
+
+/**
+ * Checks a snapshot: its digest first, then every page and record of the `key` bucket. The file stays the caller's to
+ * close. Throws AuditError.
+ */
+export async function openSnapshot(file: OpenFile, options: SnapshotOptions): Promise<Snapshot> {
+  const hashed = file.sizeBytes % SECTOR_BYTES === HASH_BYTES;
+  const databaseBytes = hashed ? file.sizeBytes - HASH_BYTES : file.sizeBytes;
+  const bolt = openBolt(file, databaseBytes);
+  if (databaseBytes % bolt.pageBytes !== 0) {
+    throw auditError("snapshot_truncated", {
+      message:
+        "the snapshot does not end at the end of a page: it was cut off or something was appended to it",
+      advice: "take or copy the snapshot again",
+    });
+  }
+  const sha256 = await hashDatabase(file, databaseBytes, options);
+  if (hashed) {
+    checkAppendedHash(file, databaseBytes, sha256);
+  }
+  const buckets = topLevelBuckets(bolt);
+  const { records, newest } = await checkRecords(bolt, buckets.key, options);
+  file.assertUnchanged();
+  return {
+    integrity: hashed ? "verified" : "absent",
+    sha256,
+    sizeBytes: file.sizeBytes,
+    revision: Math.max(newest, compactedRevision(bolt, buckets.meta)),
+    records,
+    read: async (prefix, sink) => {
+      sink.reset();
+      await addNewest(bolt, buckets.key, records, prefix, sink, options);
+      file.assertUnchanged();
+    },
+  };
+}
+
+async function hashDatabase(
+  file: OpenFile,
+  databaseBytes: number,
+  options: SnapshotOptions,
+): Promise<string> {
+  const hasher = new Bun.CryptoHasher("sha256");
+  const buffer = new Uint8Array(READ_BYTES);
+  for (let position = 0; position < databaseBytes; position += READ_BYTES) {
+    const part = buffer.subarray(0, Math.min(READ_BYTES, databaseBytes - position));
+    file.readAt(part, position);
+    hasher.update(part);
+    if (position % (READ_BYTES * 64) === 0) {
+      options.onProgress({ phase: "hash", done: position, total: databaseBytes });
+      await options.clock.sleep(0, options.signal);
+    }
+  }
+  return hasher.digest("hex");
+}
+
+function checkAppendedHash(file: OpenFile, databaseBytes: number, sha256: string): void {
+  const appended = new Uint8Array(HASH_BYTES);
+  file.readAt(appended, databaseBytes);
+  if (Buffer.from(appended).toString("hex") !== sha256) {
+    throw auditError("snapshot_hash_mismatch", {
+      message: "the snapshot is damaged: the digest that etcdctl appended is not that of the file",
+      advice: "take or copy the snapshot again; `etcdutl snapshot status` refuses this file too",
+    });
+  }
+}
+
+function topLevelBuckets(bolt: BoltFile): { readonly key: Bucket; readonly meta: Bucket | undefined } {
+  const found = new Map<string, Bucket>();
+  for (const { key, value, isBucket } of entriesDescending(bolt, { kind: "tree", rootPage: bolt.rootPage })) {
+    const name = Buffer.from(key).toString("latin1");
+    if (isBucket && (name === "key" || name === "meta")) {
+      found.set(name, bucketOf(value));
+    }
+  }
+  const key = found.get("key");
+  if (key === undefined) {
+    throw auditError("snapshot_not_etcd", {
+      message: "the file is a bbolt database, but not one of etcd: it has no bucket `key`",
+      advice: "name a file that `etcdctl snapshot save` wrote, or a copy of member/snap/db",
+    });
+  }
+  return { key, meta: found.get("meta") };
+}
+
+/** After a compaction the newest record may be gone; the store's revision is then the compacted one. */
+function compactedRevision(bolt: BoltFile, meta: Bucket | undefined): number {
+  let revision = 0;
+  for (const { key, value } of meta === undefined ? [] : entriesDescending(bolt, meta)) {
+    if (COMPACTION_KEYS.has(Buffer.from(key).toString("latin1"))) {
+      revision = Math.max(revision, decodeRevisionKey(value).main);
+    }
+  }
+  return revision;
+}
+
+/** Walks and decodes everything once before anything is counted, so that damage at the end leaves no half a report. */
+async function checkRecords(
+  bolt: BoltFile,
+  bucket: Bucket,
+  { clock, signal, onProgress }: SnapshotOptions,
+): Promise<{ readonly records: number; readonly newest: number }> {
+  let records = 0;
+  let newest = 0;
+  for (const { key, value, isBucket } of entriesDescending(bolt, bucket)) {
+    const { main, isDeletion } = decodeRevisionKey(key);
+    const { modRevision } = decodeKeyValue(value);
+    if (isBucket || modRevision !== (isDeletion ? 0 : main)) {
+      throw damagedSnapshot(`the record of revision ${main} belongs to another revision`);
+    }
+    newest = Math.max(newest, main);
+    records += 1;
+    if (records % RECORDS_PER_TURN === 0) {
+      onProgress({ phase: "check", done: records, total: 0 });
+      await clock.sleep(0, signal);
+    }
+  }
+  return { records, newest };
+}
+
+async function addNewest(
+  bolt: BoltFile,
+  bucket: Bucket,
+  records: number,
+  prefix: Uint8Array,
+  sink: EntrySink,
+  { clock, signal, onProgress, maxKeysPerWalk = MAX_KEYS_PER_SET }: SnapshotOptions,
+): Promise<void> {
+  // A twentieth more parts than would just fit: digests spread evenly, but not exactly.
+  const walks = records <= maxKeysPerWalk ? 1 : Math.ceil((records * 1.05) / maxKeysPerWalk);
+  let done = 0;
+  for (let walk = 0; walk < walks; walk++) {
+    const seen = keyDigestSet(Math.min(records, maxKeysPerWalk), walk, walks);
+    for (const record of entriesDescending(bolt, bucket)) {
+      const { key, value, modRevision } = decodeKeyValue(record.value);
+      if (startsWith(key, prefix) && seen.addIfMine(key) === true && modRevision !== 0) {
+        sink.add({ key, value, modRevision });
+      }
+      done += 1;
+      if (done % RECORDS_PER_TURN === 0) {
+        onProgress({ phase: "count", done, total: records * walks });
+        await clock.sleep(0, signal);
+      }
+    }
+  }
+}
+
+function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
+  return bytes.length > prefix.length && Buffer.compare(bytes.subarray(0, prefix.length), prefix) === 0;
+}

@@ -1,0 +1,191 @@
+/**
+ * An etcd database in memory, as bbolt lays it out.
+ *
+ * @module Writes what the reader reads, so that everyday tests need no etcd: leaves with overflow, branches, an inline
+ * bucket, both headers and the digest of `etcdctl snapshot save`. test/real/ holds the reader against etcd's own files.
+ */
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+
+export interface Write {
+  readonly key: string;
+  /** Absent: the key is deleted. */
+  readonly value?: Uint8Array;
+}
+
+export interface SnapshotLayout {
+  readonly pageBytes: number;
+  /** With the digest behind it, as `etcdctl snapshot save` writes it. */
+  readonly hashed: boolean;
+}
+
+interface Element {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+  readonly flags: number;
+}
+
+interface Child {
+  readonly key: Uint8Array;
+  readonly page: number;
+}
+
+const HEADER_BYTES = 16;
+const ELEMENT_BYTES = 16;
+const FIRST_DATA_PAGE = 3;
+
+/** The file after the writes, each at a revision of its own from 2 on. */
+export function snapshotBytes(
+  writes: readonly Write[],
+  { pageBytes, hashed }: SnapshotLayout = { pageBytes: 4096, hashed: true },
+): Uint8Array {
+  const pages: Buffer[] = [];
+  const place = (node: Buffer): number => {
+    const id = FIRST_DATA_PAGE + pages.reduce((sum, page) => sum + page.length / pageBytes, 0);
+    const padded = Buffer.alloc(Math.ceil(node.length / pageBytes) * pageBytes);
+    node.copy(padded);
+    padded.writeBigUInt64LE(BigInt(id), 0);
+    padded.writeUInt32LE(padded.length / pageBytes - 1, 12);
+    pages.push(padded);
+    return id;
+  };
+  const keyRoot = placeTree(writes.map(record), pageBytes, place);
+  const rootPage = place(
+    leafNode([
+      { key: Buffer.from("key"), value: bucketHeader(keyRoot), flags: 1 },
+      { key: Buffer.from("meta"), value: inlineMeta(), flags: 1 },
+    ]),
+  );
+  const pageCount = FIRST_DATA_PAGE + pages.reduce((sum, page) => sum + page.length / pageBytes, 0);
+  const headers = [0, 1].map((id) => metaPage(id, pageBytes, rootPage, pageCount));
+  const freelist = Buffer.alloc(pageBytes);
+  freelist.writeBigUInt64LE(2n, 0);
+  freelist.writeUInt16LE(0x10, 8);
+  const database = Buffer.concat([...headers, freelist, ...pages]);
+  return hashed
+    ? Buffer.concat([database, new Bun.CryptoHasher("sha256").update(database).digest()])
+    : database;
+}
+
+/** `database` with the digest that belongs to it. */
+export function withDigest(database: Uint8Array): Uint8Array {
+  return Buffer.concat([database, new Bun.CryptoHasher("sha256").update(database).digest()]);
+}
+
+function record({ key, value }: Write, index: number): Element {
+  const revision = BigInt(index + 2);
+  const name = Buffer.alloc(value === undefined ? 18 : 17);
+  name.writeBigUInt64BE(revision, 0);
+  name.write("_", 8);
+  if (value === undefined) {
+    name.write("t", 17);
+  }
+  const writer = new BinaryWriter().tag(1, WireType.LengthDelimited).bytes(Buffer.from(key));
+  if (value !== undefined) {
+    writer.tag(2, WireType.Varint).int64(revision).tag(3, WireType.Varint).int64(revision);
+    writer.tag(4, WireType.Varint).int64(1n).tag(5, WireType.LengthDelimited).bytes(value);
+  }
+  return { key: name, value: writer.finish(), flags: 0 };
+}
+
+function placeTree(elements: readonly Element[], pageBytes: number, place: (node: Buffer) => number): number {
+  let level: readonly Child[] = chunks(
+    elements,
+    pageBytes,
+    ({ key, value }) => key.length + value.length,
+  ).map((part) => ({ key: part[0]?.key ?? Buffer.of(), page: place(leafNode(part)) }));
+  if (level.length === 0) {
+    return place(leafNode([]));
+  }
+  while (level.length > 1) {
+    level = chunks(level, pageBytes, ({ key }) => key.length).map((part) => ({
+      key: part[0]?.key ?? Buffer.of(),
+      page: place(branchNode(part)),
+    }));
+  }
+  return level[0]?.page ?? 0;
+}
+
+/** Runs of at least two elements, closed when they fill a page. */
+function chunks<T>(items: readonly T[], pageBytes: number, size: (item: T) => number): T[][] {
+  const parts: T[][] = [];
+  let part: T[] = [];
+  let bytes = HEADER_BYTES;
+  for (const item of items) {
+    if (part.length >= 2 && bytes + ELEMENT_BYTES + size(item) > pageBytes) {
+      parts.push(part);
+      part = [];
+      bytes = HEADER_BYTES;
+    }
+    part.push(item);
+    bytes += ELEMENT_BYTES + size(item);
+  }
+  return part.length > 0 ? [...parts, part] : parts;
+}
+
+function leafNode(elements: readonly Element[]): Buffer {
+  const head = Buffer.alloc(HEADER_BYTES + elements.length * ELEMENT_BYTES);
+  head.writeUInt16LE(0x02, 8);
+  head.writeUInt16LE(elements.length, 10);
+  let at = head.length;
+  for (const [index, { key, value, flags }] of elements.entries()) {
+    const element = HEADER_BYTES + index * ELEMENT_BYTES;
+    head.writeUInt32LE(flags, element);
+    head.writeUInt32LE(at - element, element + 4);
+    head.writeUInt32LE(key.length, element + 8);
+    head.writeUInt32LE(value.length, element + 12);
+    at += key.length + value.length;
+  }
+  return Buffer.concat([head, ...elements.flatMap(({ key, value }) => [key, value])]);
+}
+
+function branchNode(children: readonly Child[]): Buffer {
+  const head = Buffer.alloc(HEADER_BYTES + children.length * ELEMENT_BYTES);
+  head.writeUInt16LE(0x01, 8);
+  head.writeUInt16LE(children.length, 10);
+  let at = head.length;
+  for (const [index, { key, page }] of children.entries()) {
+    const element = HEADER_BYTES + index * ELEMENT_BYTES;
+    head.writeUInt32LE(at - element, element);
+    head.writeUInt32LE(key.length, element + 4);
+    head.writeBigUInt64LE(BigInt(page), element + 8);
+    at += key.length;
+  }
+  return Buffer.concat([head, ...children.map(({ key }) => key)]);
+}
+
+function bucketHeader(rootPage: number): Buffer {
+  const header = Buffer.alloc(16);
+  header.writeBigUInt64LE(BigInt(rootPage), 0);
+  return header;
+}
+
+function inlineMeta(): Buffer {
+  const revision = Buffer.from("00000000000000015f0000000000000000", "hex");
+  return Buffer.concat([
+    bucketHeader(0),
+    leafNode([{ key: Buffer.from("scheduledCompactRev"), value: revision, flags: 0 }]),
+  ]);
+}
+
+function metaPage(id: number, pageBytes: number, rootPage: number, pageCount: number): Buffer {
+  const page = Buffer.alloc(pageBytes);
+  page.writeBigUInt64LE(BigInt(id), 0);
+  page.writeUInt16LE(0x04, 8);
+  page.writeUInt32LE(0xed0cdaed, 16);
+  page.writeUInt32LE(2, 20);
+  page.writeUInt32LE(pageBytes, 24);
+  page.writeBigUInt64LE(BigInt(rootPage), 32);
+  page.writeBigUInt64LE(2n, 48);
+  page.writeBigUInt64LE(BigInt(pageCount), 56);
+  page.writeBigUInt64LE(BigInt(10 + id), 64);
+  page.writeBigUInt64LE(fnv1a64(page.subarray(16, 72)), 72);
+  return page;
+}
+
+function fnv1a64(bytes: Uint8Array): bigint {
+  let hash = 0xcbf29ce484222325n;
+  for (const byte of bytes) {
+    hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
+  }
+  return hash;
+}
