@@ -1,0 +1,107 @@
+/**
+ * What can be logged: the closed sets of events and fields.
+ *
+ * @module Names only. A log line carries nothing that is not in these tables, so that nobody can log a token, a path of
+ * OpenBao, a uid or a plaintext by accident; free text is limited to messages that a ProviderError vouches for.
+ */
+import type { ErrorClass } from "../base/error-class.ts";
+
+export const LOG_EVENTS = [
+  "admin.listening",
+  "auth.login",
+  "auth.renewal",
+  "auth.revocation",
+  "config.loaded",
+  "config.reloaded",
+  "config.warning",
+  "credential.reloaded",
+  "debug_correlation.ended",
+  "kms.listening",
+  "kms.request",
+  "log.dropped",
+  "openbao.circuit",
+  "openbao.request",
+  "panic.recovered",
+  "provider.failed",
+  "provider.ready",
+  "provider.started",
+  "provider.starting",
+  "provider.stopped",
+  "provider.stopping",
+  "provider.unready",
+  "provider.waiting",
+  "registry.adopted",
+  "registry.created",
+  "registry.loaded",
+  "registry.write",
+  "rotation.lost",
+  "rotation.observed",
+  "rotation.pending",
+  "rotation.profile",
+  "rotation.promoted",
+  "rotation.recovered",
+  "rotation.rejected",
+  "socket.created",
+  "socket.stale_removed",
+  "socket.restarted",
+  "socket.unsafe",
+  "status.probe",
+  "tls.ca_reloaded",
+] as const;
+
+export type LogEvent = (typeof LOG_EVENTS)[number];
+
+/** Every field of a line beside ts, level and message, with the name it has there. */
+export const LOG_FIELD_NAMES = {
+  operation: "operation",
+  status: "status",
+  durationMs: "duration_ms",
+  keyIdHash: "key_id_hash",
+  transitKeyVersion: "transit_key_version",
+  openbaoRequestId: "openbao_request_id",
+  probeKind: "probe_kind",
+  healthz: "healthz",
+  errorClass: "error_class",
+  /** The closed code of the layer's error. */
+  code: "code",
+  /** The message of a ProviderError. */
+  reason: "reason",
+  /** The advice of a ProviderError: what to type. */
+  advice: "advice",
+  /** How many like failures this line stands for. */
+  repeated: "repeated",
+  /** Until when or for how long. */
+  retryInMs: "retry_in_ms",
+  ttlSeconds: "ttl_seconds",
+  method: "method",
+  state: "state",
+  generation: "generation",
+  version: "version",
+  commit: "commit",
+  fingerprint: "fingerprint",
+  address: "address",
+  path: "path",
+  signal: "signal",
+  panicType: "panic_type",
+  requestUidHash: "request_uid_hash",
+  debugCorrelationIncident: "debug_correlation_incident",
+  debugCorrelationExpiresAt: "debug_correlation_expires_at",
+} as const;
+
+export type LogFieldName = keyof typeof LOG_FIELD_NAMES;
+
+/** The values of one line. Absent and undefined fields are left out of it. */
+export type LogFields = {
+  readonly [Name in Exclude<
+    LogFieldName,
+    "durationMs" | "transitKeyVersion" | "repeated" | "retryInMs" | "ttlSeconds" | "generation" | "errorClass"
+  >]?: string | undefined;
+} & {
+  readonly durationMs?: number | undefined;
+  readonly transitKeyVersion?: number | undefined;
+  readonly repeated?: number | undefined;
+  readonly retryInMs?: number | undefined;
+  readonly ttlSeconds?: number | undefined;
+  readonly generation?: number | undefined;
+  readonly errorClass?: ErrorClass | undefined;
+};

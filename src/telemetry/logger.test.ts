@@ -1,0 +1,186 @@
+import { describe, expect, test } from "bun:test";
+import { ProviderError } from "../base/error-class.ts";
+import { Secret } from "../base/secret.ts";
+import { failureLog } from "./failure-log.ts";
+import { type LineStream, logSink } from "./log-sink.ts";
+import { createLogger, errorFields } from "./logger.ts";
+
+function recorded(options: { level?: "debug" | "info"; format?: "json" | "text" } = {}) {
+  const lines: string[] = [];
+  const logger = createLogger({
+    level: options.level ?? "debug",
+    format: options.format ?? "json",
+    sink: { write: (line) => lines.push(line), takeDropped: () => 0, flush: async () => {} },
+    wallMs: () => Date.UTC(2026, 0, 2, 3, 4, 5, 6),
+  });
+  return { lines, logger };
+}
+
+describe("lines", () => {
+  test("JSON has the contract's names", () => {
+    const { lines, logger } = recorded();
+    logger.warn("openbao.request", {
+      operation: "transit_decrypt",
+      status: "error",
+      durationMs: 1.23456,
+      errorClass: "timeout",
+      keyIdHash: undefined,
+    });
+    expect(lines).toEqual([
+      '{"ts":"2026-01-02T03:04:05.006Z","level":"warn","message":"openbao.request","operation":"transit_decrypt","status":"error","duration_ms":1.235,"error_class":"timeout"}\n',
+    ]);
+  });
+
+  test("text is aligned and quotes what holds blanks", () => {
+    const { lines, logger } = recorded({ format: "text" });
+    logger.info("auth.login", { status: "ok", reason: "two words" });
+    expect(lines).toEqual([
+      '2026-01-02T03:04:05.006Z INFO  auth.login           status=ok reason="two words"\n',
+    ]);
+  });
+
+  test.each(["json", "text"] as const)("hostile text cannot forge a line (%s)", (format) => {
+    const { lines, logger } = recorded({ format });
+    logger.info("auth.login", { reason: 'a\n{"level":"error"}\u001b[2J\u202e\u0085\ud800"' });
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(/^[^\p{Cc}\p{Cf}\p{Cs}]*\n$/u);
+  });
+
+  test("long text is cut", () => {
+    const { lines, logger } = recorded();
+    logger.info("auth.login", { reason: "x".repeat(1_000_000) });
+    expect(lines[0]?.length).toBeLessThan(3000);
+  });
+});
+
+describe("levels", () => {
+  test("below the level nothing is written, and the level can change", () => {
+    const { lines, logger } = recorded({ level: "info" });
+    logger.debug("kms.request");
+    expect(lines).toHaveLength(0);
+    logger.setLevel("debug");
+    logger.debug("kms.request");
+    expect(lines).toHaveLength(1);
+    expect(logger.level()).toBe("debug");
+  });
+});
+
+describe("errors", () => {
+  test("a ProviderError's own words are logged, its cause never", () => {
+    const error = new ProviderError({
+      code: "c",
+      errorClass: "auth_failed",
+      message: "m",
+      advice: "a",
+      cause: new Error("remote text"),
+    });
+    expect(errorFields(error)).toEqual({ errorClass: "auth_failed", code: "c", reason: "m", advice: "a" });
+    expect(errorFields(new Error("remote text"))).toEqual({ errorClass: "unknown" });
+  });
+
+  test("a Secret in a message prints as such", () => {
+    const { lines, logger } = recorded();
+    logger.info("auth.login", { reason: `token ${String(new Secret("hvs.CANARY"))}` });
+    expect(lines.join()).not.toContain("CANARY");
+  });
+});
+
+describe("repeated failures", () => {
+  test("are logged at the start, once a minute with a count, and at the end", () => {
+    const { lines, logger } = recorded({ level: "info" });
+    let now = 0;
+    const failures = failureLog(logger, () => now);
+    const fail = () => failures.failed("status.probe", { operation: "metadata", errorClass: "timeout" });
+    for (let second = 0; second <= 150; second += 10) {
+      now = second * 1000;
+      fail();
+    }
+    failures.succeeded("status.probe", { operation: "metadata" });
+    failures.succeeded("status.probe", { operation: "metadata" });
+    const seen = lines
+      .map((line) => JSON.parse(line))
+      .map(({ level, status, repeated }) => ({ level, status, repeated }));
+    expect(seen).toEqual([
+      { level: "warn", status: "error", repeated: undefined },
+      { level: "warn", status: "error", repeated: 6 },
+      { level: "warn", status: "error", repeated: 6 },
+      { level: "info", status: "recovered", repeated: 16 },
+    ]);
+  });
+
+  test("another class is another failure", () => {
+    const { lines, logger } = recorded();
+    const failures = failureLog(logger, () => 0);
+    failures.failed("auth.login", { errorClass: "timeout" });
+    failures.failed("auth.login", { errorClass: "auth_failed" });
+    expect(lines).toHaveLength(2);
+  });
+});
+
+describe("the sink", () => {
+  function stalledStream() {
+    const written: string[] = [];
+    let drain = () => {};
+    let fail = () => {};
+    let open = true;
+    const stream: LineStream = {
+      write: (line) => {
+        written.push(line);
+        return open;
+      },
+      once: (_, listener) => {
+        drain = listener;
+      },
+      on: (_, listener) => {
+        fail = listener;
+      },
+    };
+    return {
+      stream,
+      written,
+      stall: () => {
+        open = false;
+      },
+      resume: () => {
+        open = true;
+        drain();
+      },
+      fail: () => fail(),
+    };
+  }
+
+  test("a stalled reader costs a bounded queue and a count of what was dropped", () => {
+    const { stream, written, stall, resume } = stalledStream();
+    const sink = logSink(stream, 25);
+    stall();
+    for (let line = 0; line < 6; line += 1) {
+      sink.write(`line ${line}....\n`);
+    }
+    expect(written).toEqual(["line 0....\n"]);
+    resume();
+    expect(written.join("")).toBe("line 0....\nline 1....\nline 2....\n");
+    expect(sink.takeDropped()).toBe(3);
+    expect(sink.takeDropped()).toBe(0);
+  });
+
+  test("a reader that is gone makes it quiet", async () => {
+    const { stream, written, stall, fail } = stalledStream();
+    const sink = logSink(stream);
+    stall();
+    sink.write("a\n");
+    const flushed = sink.flush(1000);
+    fail();
+    await flushed;
+    sink.write("b\n");
+    expect(written).toEqual(["a\n"]);
+  });
+
+  test("flush ends by itself when nobody reads", async () => {
+    const { stream, stall } = stalledStream();
+    const sink = logSink(stream);
+    stall();
+    sink.write("a\n");
+    await sink.flush(1);
+    expect(sink.takeDropped()).toBe(0);
+  });
+});

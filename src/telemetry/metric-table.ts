@@ -1,0 +1,165 @@
+/**
+ * Every metric of the provider: name, type, help, labels and the closed sets of their values.
+ *
+ * @module The one table from which the recorders, the reference page, the alert rules' check and the dashboards' check are
+ * made. Names get the prefix `openbao_kms_`.
+ */
+import { ERROR_CLASSES } from "../base/error-class.ts";
+
+export const METRIC_PREFIX = "openbao_kms_";
+
+export const KMS_METHODS = ["status", "encrypt", "decrypt"] as const;
+
+/** The gRPC codes in lower case. @see https://grpc.github.io/grpc/core/md_doc_statuscodes.html */
+export const GRPC_STATUSES = [
+  "ok",
+  "canceled",
+  "unknown",
+  "invalid_argument",
+  "deadline_exceeded",
+  "not_found",
+  "already_exists",
+  "permission_denied",
+  "resource_exhausted",
+  "failed_precondition",
+  "aborted",
+  "out_of_range",
+  "unimplemented",
+  "internal",
+  "unavailable",
+  "data_loss",
+  "unauthenticated",
+] as const;
+
+export const OPENBAO_OPERATIONS = [
+  "jwt_login",
+  "cert_login",
+  "approle_login",
+  "oauth2_token",
+  "spiffe_fetch",
+  "approle_unwrap",
+  "token_renew_self",
+  "token_lookup_self",
+  "token_revoke_self",
+  "transit_metadata_read",
+  "transit_disable_upsert_read",
+  "transit_encrypt",
+  "transit_decrypt",
+  "capabilities_self",
+  "health",
+] as const;
+
+/** `ok`, or the class of the error. */
+export const OUTCOMES = ["ok", ...ERROR_CLASSES] as const;
+
+/** The values that a label can have; `undefined` for the few whose values we make ourselves, one at a time. */
+type LabelSets = Readonly<Record<string, readonly string[] | undefined>>;
+
+export interface MetricRow<Labels extends LabelSets = LabelSets> {
+  readonly name: string;
+  readonly type: "counter" | "gauge" | "histogram";
+  readonly help: string;
+  readonly labels: Labels;
+}
+
+function counter<const Labels extends LabelSets>(name: string, help: string, labels: Labels) {
+  return { name, type: "counter", help, labels } as const;
+}
+
+function gauge<const Labels extends LabelSets>(name: string, help: string, labels: Labels) {
+  return { name, type: "gauge", help, labels } as const;
+}
+
+function histogram<const Labels extends LabelSets>(name: string, help: string, labels: Labels) {
+  return { name, type: "histogram", help, labels } as const;
+}
+
+/** Upper bounds in seconds: a Status answers in a fraction of a millisecond, a call to OpenBao may take its timeout. */
+export const DURATION_BUCKETS = [
+  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+] as const;
+
+export const METRICS = {
+  grpcRequests: counter("grpc_requests_total", "KMS calls answered, by method and gRPC code.", {
+    method: KMS_METHODS,
+    status: GRPC_STATUSES,
+  }),
+  grpcDuration: histogram("grpc_duration_seconds", "How long KMS calls took.", { method: KMS_METHODS }),
+  grpcInFlight: gauge("grpc_in_flight", "KMS calls under way.", { method: KMS_METHODS }),
+  grpcConcurrencyRejections: counter(
+    "grpc_concurrency_rejections_total",
+    "KMS calls refused because as many as configured were under way.",
+    { method: KMS_METHODS },
+  ),
+  openbaoRequests: counter("openbao_requests_total", "Calls to OpenBao and to token sources, by outcome.", {
+    operation: OPENBAO_OPERATIONS,
+    status: OUTCOMES,
+  }),
+  openbaoDuration: histogram("openbao_duration_seconds", "How long such calls took.", {
+    operation: OPENBAO_OPERATIONS,
+  }),
+  authLogin: counter("auth_login_total", "Logins to OpenBao, by outcome.", { status: OUTCOMES }),
+  authRenewal: counter("auth_renewal_total", "Token renewals, by outcome.", { status: OUTCOMES }),
+  authMethodInfo: gauge("auth_method_info", "1 for the configured auth method.", {
+    method: ["jwt", "cert", "approle"],
+  }),
+  certificateSourceInfo: gauge("certificate_source_info", "1 for where the client certificate's key is.", {
+    source: ["pkcs11", "file", "none"],
+  }),
+  tokenTtl: gauge("token_ttl_seconds", "Time until the OpenBao token expires; absent without a token.", {}),
+  certificateTtl: gauge(
+    "certificate_ttl_seconds",
+    "Time until the client certificate expires; absent when none is used.",
+    {},
+  ),
+  statusKeyIdHash: gauge("status_key_id_hash", "1 for the hash of the key_id that Status shows.", {
+    hash: undefined,
+  }),
+  keyVersion: gauge("key_version", "The Transit key version that encrypts.", {}),
+  statusCacheAge: gauge("status_cache_age_seconds", "Time since the last good probe of the key.", {}),
+  transitMetadataObservation: counter(
+    "transit_metadata_observation_total",
+    "Background reads of the key's metadata, by outcome.",
+    { status: OUTCOMES },
+  ),
+  rotationState: gauge(
+    "rotation_state",
+    "1 for the present state: active (nothing to promote), pending (a newer version waits), lost (the active version is proven unusable), unknown (no key state).",
+    { state: ["active", "pending", "lost", "unknown"] },
+  ),
+  aadValidationErrors: counter(
+    "aad_validation_errors_total",
+    "Decrypts refused because annotations or associated data were not as they must be.",
+    { reason: ["missing", "unexpected", "malformed", "disagrees", "rejected_by_openbao"] },
+  ),
+  decryptKeyIdErrors: counter("decrypt_key_id_errors_total", "Decrypts refused because of their key_id.", {
+    reason: ["unknown", "malformed", "removed", "rejected", "version_mismatch"],
+  }),
+  circuitBreakerState: gauge(
+    "circuit_breaker_state",
+    "0 closed: OpenBao is called; 1 half open: one call tries; 2 open: callers are refused at once.",
+    {},
+  ),
+  panicRecoveries: counter("panic_recoveries_total", "Handlers that threw what no layer knows.", {
+    method: KMS_METHODS,
+  }),
+  socketRestarts: counter("socket_restarts_total", "Times that the socket was made again while running.", {}),
+  buildInfo: gauge("build_info", "1 for the build that is running.", {
+    version: undefined,
+    commit: undefined,
+    runtime: undefined,
+  }),
+} as const satisfies Readonly<Record<string, MetricRow>>;
+
+export type MetricKey = keyof typeof METRICS;
+/** What the metric's labels may be. */
+export type LabelsOf<Key extends MetricKey> = {
+  readonly [Label in keyof (typeof METRICS)[Key]["labels"]]: (typeof METRICS)[Key]["labels"][Label] extends readonly (infer Value)[]
+    ? Value
+    : string;
+};
+
+export type OpenBaoOperation = (typeof OPENBAO_OPERATIONS)[number];
+export type KmsMethod = (typeof KMS_METHODS)[number];
+export type GrpcStatus = (typeof GRPC_STATUSES)[number];
+export type Outcome = (typeof OUTCOMES)[number];

@@ -1,0 +1,75 @@
+import { describe, expect, test } from "bun:test";
+import { METRIC_PREFIX, METRICS } from "./metric-table.ts";
+import { createMetrics } from "./metrics.ts";
+
+const lines = async (page: { render: () => Promise<string> }): Promise<readonly string[]> =>
+  (await page.render()).split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+
+describe("the page", () => {
+  test("declares every metric of the table with its type", async () => {
+    const text = await createMetrics().page.render();
+    for (const { name, type } of Object.values(METRICS)) {
+      expect(text).toContain(`# TYPE ${METRIC_PREFIX}${name} ${type}\n`);
+    }
+  });
+
+  test("has the process metrics", async () => {
+    const text = await createMetrics().page.render();
+    for (const name of ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"]) {
+      expect(text).toMatch(new RegExp(`^${name} \\d`, "m"));
+    }
+  });
+
+  test("is not shared between two sets of recorders", async () => {
+    const first = createMetrics();
+    const second = createMetrics();
+    first.metrics.socketRestarts.increment({});
+    expect(await lines(first.page)).toContain("openbao_kms_socket_restarts_total 1");
+    expect(await lines(second.page)).toContain("openbao_kms_socket_restarts_total 0");
+  });
+});
+
+describe("recorders", () => {
+  test("a counter of few series starts at zero", async () => {
+    const { page } = createMetrics();
+    expect(await lines(page)).toContain('openbao_kms_panic_recoveries_total{method="encrypt"} 0');
+  });
+
+  test("a gauge without labels is absent until it has a value, and again when that is unknown", async () => {
+    const { metrics, page } = createMetrics();
+    let ttl: number | undefined;
+    metrics.tokenTtl.readAtScrape(() => ttl);
+    const shown = async () => (await lines(page)).filter((line) => line.startsWith("openbao_kms_token_ttl"));
+    expect(await shown()).toEqual([]);
+    ttl = 12;
+    expect(await shown()).toEqual(["openbao_kms_token_ttl_seconds 12"]);
+    ttl = undefined;
+    expect(await shown()).toEqual([]);
+  });
+
+  test("show leaves exactly one state at 1", async () => {
+    const { metrics, page } = createMetrics();
+    metrics.rotationState.show({ state: "active" });
+    metrics.rotationState.show({ state: "pending" });
+    const shown = (await lines(page)).filter((line) => line.startsWith("openbao_kms_rotation_state"));
+    expect([...shown].sort()).toEqual([
+      'openbao_kms_rotation_state{state="active"} 0',
+      'openbao_kms_rotation_state{state="lost"} 0',
+      'openbao_kms_rotation_state{state="pending"} 1',
+      'openbao_kms_rotation_state{state="unknown"} 0',
+    ]);
+    metrics.statusKeyIdHash.show({ hash: "a" });
+    metrics.statusKeyIdHash.show({ hash: "b" });
+    expect((await lines(page)).filter((line) => line.includes("key_id_hash"))).toEqual([
+      'openbao_kms_status_key_id_hash{hash="b"} 1',
+    ]);
+  });
+
+  test("in flight goes up and down", async () => {
+    const { metrics, page } = createMetrics();
+    metrics.grpcInFlight.add({ method: "decrypt" }, 1);
+    metrics.grpcInFlight.add({ method: "decrypt" }, 1);
+    metrics.grpcInFlight.add({ method: "decrypt" }, -1);
+    expect(await lines(page)).toContain('openbao_kms_grpc_in_flight{method="decrypt"} 1');
+  });
+});
