@@ -5,6 +5,7 @@
  * fake-fetch.ts and fake-server.ts. The contract suite in test/contract holds it to the real OpenBao.
  */
 import { appRoleLogin, appRoleMountReply } from "./approle-auth.ts";
+import { type Call, type FakeRequest, parseCall } from "./call.ts";
 import { type Fault, type FaultScope, faultFor, type InstalledFault } from "./faults.ts";
 import { FieldError, secondsField } from "./fields.ts";
 import { jwtLogin, jwtMountReply, type LoginResult } from "./jwt-auth.ts";
@@ -12,8 +13,6 @@ import { capabilitiesOn, DEFAULT_POLICY } from "./policy.ts";
 import {
   badToken,
   deniedByPolicy,
-  isJsonObject,
-  type Json,
   type JsonObject,
   noContent,
   type Reply,
@@ -33,15 +32,6 @@ import {
   renewSelf,
 } from "./tokens.ts";
 import { transitReply, transitWriteCapability } from "./transit.ts";
-
-/** An HTTP request as far as OpenBao looks at it; header names in lower case. */
-export interface FakeRequest {
-  readonly method: string;
-  /** Path and query, beginning with `/v1/`. */
-  readonly target: string;
-  readonly headers: Readonly<Record<string, string | undefined>>;
-  readonly body: string;
-}
 
 /** What a test may want to know of a call that was answered; no secrets of it are kept. */
 export interface RecordedCall {
@@ -100,7 +90,7 @@ function node(
     },
     calls,
     handle: (request) => {
-      const call = parse(state(), request);
+      const call = parseCall(state(), request);
       const fault = faultFor(faults, call.path);
       const reply =
         fault?.kind === "reply"
@@ -142,59 +132,6 @@ function node(
       };
     },
   };
-}
-
-interface Call {
-  readonly method: string;
-  readonly path: string;
-  readonly query: URLSearchParams;
-  readonly namespacePath: string;
-  readonly namespace: Namespace | undefined;
-  readonly token: string;
-  readonly wrapTtlSeconds: number;
-  /** `undefined`: not a JSON object. */
-  readonly body: JsonObject | undefined;
-  readonly bodyProblem: string;
-}
-
-function parse(state: OpenBaoState, request: FakeRequest): Call {
-  const url = new URL(request.target, "https://openbao.invalid");
-  const header = (name: string): string => request.headers[name] ?? "";
-  const method = request.method === "PUT" ? "POST" : request.method;
-  const full = [header("x-vault-namespace").replace(/^\/+|\/+$/g, ""), url.pathname.replace(/^\/v1\//, "")]
-    .filter((part) => part !== "")
-    .join("/");
-  // A namespace may be named by the header, by the path, or by both; the longest known one wins.
-  const known = [...state.namespaces.keys()].filter((path) => path !== "" && full.startsWith(`${path}/`));
-  const namespacePath = known.sort((a, b) => b.length - a.length)[0] ?? "";
-  const named = header("x-vault-namespace").replace(/^\/+|\/+$/g, "");
-  const body = parseBody(request.body);
-  return {
-    method,
-    path: namespacePath === "" ? full : full.slice(namespacePath.length + 1),
-    query: url.searchParams,
-    namespacePath,
-    namespace: named !== "" && namespacePath === "" ? undefined : state.namespaces.get(namespacePath),
-    token: header("x-vault-token"),
-    wrapTtlSeconds: secondsField({ ttl: header("x-vault-wrap-ttl") }, "ttl"),
-    body: "problem" in body ? undefined : body.value,
-    bodyProblem: "problem" in body ? body.problem : "",
-  };
-}
-
-function parseBody(text: string): { readonly value: JsonObject } | { readonly problem: string } {
-  if (text === "") {
-    return { value: {} };
-  }
-  try {
-    const value: Json = JSON.parse(text);
-    if (isJsonObject(value)) {
-      return { value };
-    }
-    return { problem: "json: cannot unmarshal array into Go value of type map[string]interface {}" };
-  } catch {
-    return { problem: "unexpected EOF" };
-  }
 }
 
 function answer(state: OpenBaoState, call: Call, nowMs: number, isStandby: boolean): Reply {
