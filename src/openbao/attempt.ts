@@ -1,0 +1,146 @@
+/**
+ * One exchange with one OpenBao node.
+ *
+ * @module Headers, circuit, transport and the decoding of the answer. Whether and where to try again: retry.ts, client.ts.
+ */
+import type { Clock } from "../base/clock.ts";
+import type { Secret } from "../base/secret.ts";
+import { TransportError } from "../transport/errors.ts";
+import type { HttpResponse, HttpTransport } from "../transport/https.ts";
+import type { Circuit } from "./circuit.ts";
+import { answerCodeOf, answerError, circuitOpenError, fromTransport, OpenBaoError } from "./errors.ts";
+import type { Operation } from "./operation.ts";
+import { decodeEnvelope, retryAfterMs } from "./reply.ts";
+
+/** An answer may have this many bytes. */
+export const MAX_REPLY_BYTES = 1 << 20;
+
+/** A caller that gave up after this much silence proves as much as a timeout of our own. */
+const SILENCE_MS = 1000;
+
+export interface OpenBaoCall {
+  readonly operation: Operation;
+  readonly method: "GET" | "POST";
+  /** Below `/v1/`, ready for the URL. */
+  readonly path: string;
+  /** JSON text. */
+  readonly body?: string;
+  readonly token?: Secret;
+  /** Whether asking twice is as good as asking once. */
+  readonly idempotent: boolean;
+  /** The caller's deadline and cancellation. */
+  readonly signal: AbortSignal;
+  /** For the whole call with its retries; `openbao.timeout` when absent. */
+  readonly timeoutMs?: number;
+  /** Answers that a standby gives which lags behind; the call is then made again while there is time. */
+  readonly lagCodes?: ReadonlySet<string>;
+}
+
+export interface OpenBaoReply {
+  readonly status: number;
+  /** `data` of the answer, still of unknown shape. */
+  readonly data: unknown;
+  /** `auth` of the answer, still of unknown shape. */
+  readonly auth: unknown;
+  readonly requestId: string | undefined;
+  /** The Date header as it came: OpenBao's clock. */
+  readonly date: string | null;
+}
+
+export interface OpenBaoNode {
+  /** `https://host:port`, without a slash at its end. */
+  readonly address: string;
+  readonly circuit: Circuit<OpenBaoError>;
+}
+
+export interface AttemptOptions {
+  readonly transport: HttpTransport;
+  readonly clock: Clock;
+  /** `""` for the root namespace. */
+  readonly namespace: string;
+}
+
+export type Attempt = (
+  node: OpenBaoNode,
+  call: OpenBaoCall,
+  how: { readonly timeoutMs: number; readonly freshConnection: boolean },
+) => Promise<OpenBaoReply>;
+
+/** @returns the exchange; it throws OpenBaoError and nothing else. */
+export function makeAttempt({ transport, clock, namespace }: AttemptOptions): Attempt {
+  const fixedHeaders: Readonly<Record<string, string>> = {
+    "X-Vault-Request": "true",
+    ...(namespace === "" ? {} : { "X-Vault-Namespace": namespace }),
+  };
+
+  const toReply = (call: OpenBaoCall, { status, headers, body }: HttpResponse): OpenBaoReply => {
+    const envelope = decodeEnvelope(body);
+    if (status < 200 || status > 299) {
+      // A proxy's error page is no envelope, but its status still says something.
+      const pauseMs = retryAfterMs(headers.get("retry-after"), clock.wallMs());
+      throw answerError(answerCodeOf(status, envelope?.errors ?? []), call, {
+        status,
+        ...(pauseMs === undefined ? {} : { retryAfterMs: pauseMs }),
+      });
+    }
+    if (envelope === undefined) {
+      throw answerError("reply_malformed", call, { status });
+    }
+    return {
+      status,
+      data: envelope.data,
+      auth: envelope.auth,
+      requestId: envelope.requestId,
+      date: headers.get("date"),
+    };
+  };
+
+  return async (node, call, { timeoutMs, freshConnection }) => {
+    const entered = node.circuit.enter();
+    if ("refusedFor" in entered) {
+      throw circuitOpenError(entered.refusedFor);
+    }
+    const { passage } = entered;
+    const startedMs = clock.monotonicMs();
+    try {
+      const response = await transport.request({
+        method: call.method,
+        url: `${node.address}/v1/${call.path}`,
+        headers:
+          call.token === undefined ? fixedHeaders : { ...fixedHeaders, "X-Vault-Token": call.token.expose() },
+        ...(call.body === undefined ? {} : { body: call.body }),
+        signal: call.signal,
+        timeoutMs,
+        maxBytes: MAX_REPLY_BYTES,
+        freshConnection,
+      });
+      const reply = toReply(call, response);
+      passage.succeeded();
+      return reply;
+    } catch (thrown) {
+      const error = toOpenBaoError(thrown, call);
+      if (call.signal.aborted && clock.monotonicMs() - startedMs < SILENCE_MS) {
+        passage.abandoned();
+      } else if (isFailureOfNode(error)) {
+        passage.failed(error, error.retryAfterMs);
+      } else {
+        passage.succeeded();
+      }
+      throw error;
+    }
+  };
+}
+
+function toOpenBaoError(thrown: unknown, call: OpenBaoCall): OpenBaoError {
+  if (thrown instanceof OpenBaoError) {
+    return thrown;
+  }
+  return thrown instanceof TransportError
+    ? fromTransport(thrown)
+    : answerError("reply_malformed", call, { cause: thrown });
+}
+
+/** Transport failures, 5xx, 429 and what is not OpenBao at all; never the refusal of a request. */
+function isFailureOfNode({ status, code }: OpenBaoError): boolean {
+  return status === undefined || status >= 500 || status === 429 || status < 400 || code === "standby";
+}

@@ -1,0 +1,250 @@
+/**
+ * What OpenBao's answers mean.
+ *
+ * @module The one table from HTTP status and known texts to our codes, and the one from codes to class, message and advice.
+ * OpenBao's own text is compared and then dropped: it is in no message.
+ */
+import { type ErrorClass, ProviderError, type ProviderErrorInit } from "../base/error-class.ts";
+import type { TransportCode, TransportError } from "../transport/errors.ts";
+
+/** What OpenBao answered, when it was not the answer that was wanted. */
+export type AnswerCode =
+  | "sealed"
+  | "not_initialized"
+  | "standby"
+  | "standby_behind"
+  | "rate_limited"
+  | "server_error"
+  | "permission_denied"
+  | "namespace_missing"
+  | "mount_missing"
+  | "not_found"
+  | "key_missing"
+  | "decrypt_failed"
+  | "ciphertext_refused"
+  | "version_too_new"
+  | "version_too_old"
+  | "version_missing"
+  | "not_renewable"
+  | "request_refused"
+  | "unexpected_status"
+  | "reply_malformed";
+
+export type OpenBaoCode = AnswerCode | TransportCode | "circuit_open";
+
+export interface OpenBaoErrorInit extends ProviderErrorInit<OpenBaoCode> {
+  /** HTTP status, when there was an answer. */
+  readonly status?: number;
+  /** How long OpenBao wants to be left alone, bounded. */
+  readonly retryAfterMs?: number;
+}
+
+export class OpenBaoError extends ProviderError<OpenBaoCode> {
+  readonly status: number | undefined;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(init: OpenBaoErrorInit) {
+    super(init);
+    this.status = init.status;
+    this.retryAfterMs = init.retryAfterMs;
+  }
+}
+
+interface AnswerRule {
+  readonly status: number;
+  /** Part of one of the texts in `errors`; without it the rule takes the whole status. */
+  readonly text?: string;
+  readonly code: AnswerCode;
+}
+
+/** First match wins. Texts as OpenBao 2.6.2 gives them. */
+const ANSWERS: readonly AnswerRule[] = [
+  { status: 400, text: "message authentication failed", code: "decrypt_failed" },
+  { status: 400, text: "encryption key not found", code: "key_missing" },
+  { status: 400, text: "version is too new", code: "version_too_new" },
+  { status: 400, text: "higher than the latest key version", code: "version_too_new" },
+  { status: 400, text: "no such key version", code: "version_missing" },
+  { status: 400, text: "disallowed by policy (too old)", code: "version_too_old" },
+  { status: 400, text: "less than the minimum encryption key version", code: "version_too_old" },
+  { status: 400, text: "invalid ciphertext", code: "ciphertext_refused" },
+  { status: 400, text: "lease is not renewable", code: "not_renewable" },
+  { status: 400, text: "batch tokens cannot be renewed", code: "not_renewable" },
+  { status: 400, code: "request_refused" },
+  { status: 401, code: "permission_denied" },
+  { status: 403, code: "permission_denied" },
+  { status: 404, text: "namespace not found", code: "namespace_missing" },
+  { status: 404, text: "no handler for route", code: "mount_missing" },
+  { status: 404, code: "not_found" },
+  { status: 412, code: "standby_behind" },
+  { status: 429, code: "rate_limited" },
+  { status: 472, code: "standby" },
+  { status: 473, code: "standby" },
+  { status: 500, text: "active cluster node not found", code: "standby" },
+  { status: 501, code: "not_initialized" },
+  { status: 503, text: "sealed", code: "sealed" },
+  { status: 503, text: "not initialized", code: "not_initialized" },
+  { status: 503, text: "standby", code: "standby" },
+];
+
+/** The code of an answer that is not a success. `texts` are the entries of its `errors`. */
+export function answerCodeOf(status: number, texts: readonly string[]): AnswerCode {
+  for (const rule of ANSWERS) {
+    const { text } = rule;
+    if (rule.status === status && (text === undefined || texts.some((each) => each.includes(text)))) {
+      return rule.code;
+    }
+  }
+  return status >= 500 ? "server_error" : status >= 400 ? "request_refused" : "unexpected_status";
+}
+
+/** A call as messages name it; both parts are ours or from the configuration. */
+export interface CallName {
+  readonly operation: string;
+  /** Without the leading `/v1/`. */
+  readonly path: string;
+}
+
+interface Meaning {
+  readonly errorClass: ErrorClass;
+  readonly message: (call: CallName) => string;
+  readonly advice?: (call: CallName) => string;
+}
+
+const MEANINGS: Readonly<Record<AnswerCode, Meaning>> = {
+  sealed: {
+    errorClass: "openbao_sealed",
+    message: () => "OpenBao is sealed",
+    advice: () => "bao operator unseal",
+  },
+  not_initialized: {
+    errorClass: "openbao_sealed",
+    message: () => "OpenBao is not initialized",
+    advice: () => "bao operator init",
+  },
+  standby: {
+    errorClass: "openbao_unavailable",
+    message: () => "OpenBao is a standby that cannot reach the active node",
+    advice: () => "bao operator members",
+  },
+  standby_behind: {
+    errorClass: "openbao_unavailable",
+    message: () => "OpenBao is a standby that lags behind the active node",
+  },
+  rate_limited: {
+    errorClass: "openbao_rate_limited",
+    message: ({ operation }) => `OpenBao refuses ${operation} for now: too many requests`,
+    advice: () => "look at its quotas with: bao list sys/quotas/rate-limit",
+  },
+  server_error: {
+    errorClass: "openbao_unavailable",
+    message: ({ operation }) => `OpenBao failed at ${operation} with an error of its own`,
+    advice: () => "see OpenBao's log",
+  },
+  permission_denied: {
+    errorClass: "transit_policy_denied",
+    message: ({ operation, path }) => `OpenBao denies ${operation}: the token may not use ${path}`,
+    advice: ({ path }) => `let a policy of the token's role allow the path "${path}"`,
+  },
+  namespace_missing: {
+    errorClass: "config_invalid",
+    message: () => "OpenBao does not have the namespace of openbao.namespace",
+    advice: () => "set openbao.namespace to one of: bao namespace list",
+  },
+  mount_missing: {
+    errorClass: "transit_key_missing",
+    message: ({ path }) => `OpenBao has nothing mounted for ${path}`,
+    advice: () => "compare mountPath with: bao secrets list, and bao auth list",
+  },
+  not_found: {
+    errorClass: "transit_key_missing",
+    message: ({ path }) => `OpenBao has nothing at ${path}`,
+  },
+  key_missing: {
+    errorClass: "transit_key_missing",
+    message: ({ path }) => `OpenBao does not have the key of ${path}`,
+    advice: () => "compare transit.keyName with: bao list TRANSIT_MOUNT/keys",
+  },
+  decrypt_failed: {
+    errorClass: "aad_mismatch",
+    message: () => "the ciphertext does not belong to this key, version and associated data, or is damaged",
+  },
+  ciphertext_refused: {
+    errorClass: "protocol_limit",
+    message: () => "OpenBao does not take the ciphertext for one of its own",
+  },
+  version_too_new: {
+    errorClass: "transit_key_missing",
+    message: ({ operation }) =>
+      `the OpenBao node that answered ${operation} does not have that version of the key yet`,
+  },
+  version_too_old: {
+    errorClass: "transit_key_missing",
+    message: ({ operation }) =>
+      `OpenBao refuses ${operation}: the version of the key is below its min_decryption_version or min_encryption_version`,
+    advice: () =>
+      "lower them with: bao write TRANSIT_MOUNT/keys/KEY/config min_decryption_version=1 min_encryption_version=0",
+  },
+  version_missing: {
+    errorClass: "transit_key_missing",
+    message: ({ operation }) => `OpenBao refuses ${operation}: it does not show that version of the key`,
+    advice: () => "compare min_decryption_version with: bao read TRANSIT_MOUNT/keys/KEY",
+  },
+  not_renewable: {
+    errorClass: "auth_expired",
+    message: () => "OpenBao does not renew this token",
+  },
+  request_refused: {
+    errorClass: "unknown",
+    message: ({ operation }) => `OpenBao refused ${operation} for a reason that this release does not know`,
+    advice: () => "see OpenBao's audit log",
+  },
+  unexpected_status: {
+    errorClass: "openbao_unavailable",
+    message: ({ operation }) => `OpenBao answered ${operation} with a status that it does not use`,
+    advice: () => "check that openbao.address leads to OpenBao and not to another server",
+  },
+  reply_malformed: {
+    errorClass: "openbao_unavailable",
+    message: ({ operation }) => `the answer to ${operation} is not one of OpenBao's`,
+    advice: () => "check that openbao.address leads to OpenBao and not to another server",
+  },
+};
+
+/** The error of an answer. */
+export function answerError(
+  code: AnswerCode,
+  call: CallName,
+  more: Pick<OpenBaoErrorInit, "status" | "retryAfterMs" | "cause"> = {},
+): OpenBaoError {
+  const { errorClass, message, advice } = MEANINGS[code];
+  return new OpenBaoError({
+    code,
+    errorClass,
+    message: message(call),
+    ...(advice === undefined ? {} : { advice: advice(call) }),
+    ...more,
+  });
+}
+
+/** A failure on the way keeps its code, class and words. */
+export function fromTransport(error: TransportError): OpenBaoError {
+  const { code, errorClass, message, advice } = error;
+  return new OpenBaoError({
+    code,
+    errorClass,
+    message,
+    ...(advice === undefined ? {} : { advice }),
+    cause: error,
+  });
+}
+
+/** The call was not made, because the last ones failed with `cause`. */
+export function circuitOpenError(cause: OpenBaoError): OpenBaoError {
+  return new OpenBaoError({
+    code: "circuit_open",
+    errorClass: cause.errorClass === "timeout" ? "openbao_unavailable" : cause.errorClass,
+    message: `not asked, because OpenBao failed a moment ago: ${cause.message}`,
+    ...(cause.advice === undefined ? {} : { advice: cause.advice }),
+    cause,
+  });
+}

@@ -1,0 +1,49 @@
+/**
+ * Which of several addresses of one OpenBao cluster a call goes to.
+ *
+ * @module Sticky: calls stay where the last one succeeded. Gentle: after a while away one call tries the first address again.
+ */
+import type { Clock } from "../base/clock.ts";
+import type { OpenBaoNode } from "./attempt.ts";
+
+/** A return to the first address is tried at most this often. */
+export const RETURN_AFTER_MS = 60_000;
+
+export interface NodeChoice {
+  /** Where a call starts. */
+  readonly first: () => OpenBaoNode;
+  /** The next address in order, starting at the current one, that is not in `tried` and lets calls through. */
+  readonly next: (tried: ReadonlySet<OpenBaoNode>) => OpenBaoNode | undefined;
+  /** Calls now stay here. */
+  readonly stay: (node: OpenBaoNode) => void;
+}
+
+export function nodeChoice(
+  nodes: readonly [OpenBaoNode, ...OpenBaoNode[]],
+  clock: Pick<Clock, "monotonicMs">,
+): NodeChoice {
+  const [home] = nodes;
+  let current: OpenBaoNode = home;
+  let returnAtMs = 0;
+  return {
+    first: () => {
+      if (current !== home && clock.monotonicMs() >= returnAtMs && home.circuit.passable) {
+        returnAtMs = clock.monotonicMs() + RETURN_AFTER_MS;
+        return home;
+      }
+      return current;
+    },
+    next: (tried) => {
+      const start = nodes.indexOf(current);
+      return [...nodes.slice(start), ...nodes.slice(0, start)].find(
+        (node) => !tried.has(node) && node.circuit.passable,
+      );
+    },
+    stay: (node) => {
+      if (node !== current) {
+        current = node;
+        returnAtMs = clock.monotonicMs() + RETURN_AFTER_MS;
+      }
+    },
+  };
+}
