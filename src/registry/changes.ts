@@ -1,0 +1,107 @@
+/**
+ * The changes that a registry can undergo.
+ *
+ * @module Pure edits from one content to the next. When they are due is rotation's decision, invariants.ts holds their
+ * result, the store makes them durable.
+ */
+import type { IdentityHashes } from "../identity/fingerprint.ts";
+import type { KeyVersion } from "../identity/key-scope.ts";
+import { activeVersion, type Observation, type RegistryContent, type VersionRecord } from "./record.ts";
+
+export interface FirstVersion extends KeyVersion {
+  readonly marker: string;
+}
+
+/** The first record of a node: version 1 of an unrotated key, active. */
+export function firstContent(
+  identity: IdentityHashes,
+  fingerprint: string,
+  { version, createdAtUnix, marker }: FirstVersion,
+  nowUnixMs: number,
+): RegistryContent {
+  return {
+    identity,
+    fingerprint,
+    versions: [
+      {
+        version,
+        createdAtUnix,
+        state: "active",
+        firstSeenUnixMs: nowUnixMs,
+        activatedUnixMs: nowUnixMs,
+        marker,
+      },
+    ],
+  };
+}
+
+/** Adds versions that were seen for the first time: pending above the active one, retired below it. */
+export function withSeen(
+  content: RegistryContent,
+  seen: readonly KeyVersion[],
+  nowUnixMs: number,
+): RegistryContent {
+  const active = activeVersion(content).version;
+  return withVersions(
+    content,
+    seen.map(({ version, createdAtUnix }) => ({
+      version,
+      createdAtUnix,
+      state: version > active ? "pending" : "retired",
+      firstSeenUnixMs: nowUnixMs,
+    })),
+  );
+}
+
+/** Adds a version whose creation time contradicts the recorded one of its number. */
+export function withRejected(
+  content: RegistryContent,
+  { version, createdAtUnix }: KeyVersion,
+  nowUnixMs: number,
+): RegistryContent {
+  return withVersions(content, [{ version, createdAtUnix, state: "rejected", firstSeenUnixMs: nowUnixMs }]);
+}
+
+function withVersions(content: RegistryContent, added: readonly VersionRecord[]): RegistryContent {
+  return {
+    ...content,
+    versions: [...content.versions, ...added].sort(
+      (a, b) => a.version - b.version || a.createdAtUnix - b.createdAtUnix,
+    ),
+  };
+}
+
+/** Replaces the progress of a new version; `undefined` forgets it. */
+export function withObservation(
+  content: RegistryContent,
+  observation: Observation | undefined,
+): RegistryContent {
+  const { observation: _before, ...rest } = content;
+  return observation === undefined ? rest : { ...rest, observation };
+}
+
+/** Keeps a marker for the active version, when it has none yet. */
+export function withActiveMarker(content: RegistryContent, marker: string): RegistryContent {
+  return {
+    ...content,
+    versions: content.versions.map((each) =>
+      each.state === "active" && each.marker === undefined ? { ...each, marker } : each,
+    ),
+  };
+}
+
+/** The swap: the version becomes active with its marker, the active one and all that were skipped become retired. */
+export function withPromoted(
+  content: RegistryContent,
+  { version, createdAtUnix, marker }: FirstVersion,
+  nowUnixMs: number,
+): RegistryContent {
+  const versions = content.versions.map((each): VersionRecord => {
+    if (each.version === version && each.createdAtUnix === createdAtUnix && each.state === "pending") {
+      return { ...each, state: "active", activatedUnixMs: nowUnixMs, marker };
+    }
+    const superseded = each.state === "active" || (each.state === "pending" && each.version < version);
+    return superseded ? { ...each, state: "retired" } : each;
+  });
+  return withObservation({ ...content, versions }, undefined);
+}

@@ -1,0 +1,162 @@
+/**
+ * The one decoder of registry files: hostile bytes in, a record that keeps every rule out.
+ *
+ * @module Bound, decode, parse, tell whose file it is, check bytes and hash, check the shape, check the invariants.
+ */
+import * as v from "valibot";
+import { IDENTITY_FIELDS } from "../identity/fingerprint.ts";
+import { bodyHash, fileText, REGISTRY_FORMAT, REGISTRY_FORMAT_VERSION, sortedCopy } from "./canonical.ts";
+import type { RefusalCode } from "./errors.ts";
+import { recordProblem } from "./invariants.ts";
+import { MAX_CHAIN, MAX_REGISTRY_BYTES, type RegistryRecord, VERSION_STATES } from "./record.ts";
+
+export type Decoded =
+  | { readonly kind: "record"; readonly record: RegistryRecord; readonly hash: string }
+  | { readonly kind: "refused"; readonly code: DecodeRefusal; readonly detail?: string };
+
+export type DecodeRefusal = Extract<
+  RefusalCode,
+  | "registry_too_large"
+  | "registry_torn"
+  | "registry_foreign"
+  | "registry_of_go"
+  | "registry_newer"
+  | "registry_edited"
+  | "registry_invariant"
+>;
+
+const HASH = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{43}$/));
+const VERSION = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+const TIME = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const TEXT = v.pipe(v.string(), v.maxLength(1024));
+/** Canonical form only (wire contract): no sign, no leading zero, standard base64. */
+const CIPHERTEXT = v.pipe(
+  v.string(),
+  v.maxLength(1024),
+  v.regex(/^vault:v[1-9][0-9]{0,15}:[A-Za-z0-9+/]+={0,2}$/),
+);
+
+/** Loose everywhere: what a newer minor release added is kept and written back. */
+const BODY = v.looseObject({
+  generation: VERSION,
+  previousHashes: v.pipe(v.array(HASH), v.maxLength(MAX_CHAIN)),
+  identity: v.looseObject(v.entriesFromList(IDENTITY_FIELDS, HASH)),
+  fingerprint: v.pipe(v.string(), v.maxLength(64)),
+  versions: v.array(
+    v.looseObject({
+      version: VERSION,
+      createdAtUnix: TIME,
+      state: v.picklist(VERSION_STATES),
+      firstSeenUnixMs: TIME,
+      activatedUnixMs: v.exactOptional(TIME),
+      marker: v.exactOptional(CIPHERTEXT),
+    }),
+  ),
+  observation: v.exactOptional(
+    v.looseObject({
+      version: VERSION,
+      createdAtUnix: TIME,
+      count: VERSION,
+      stableForMs: v.pipe(v.number(), v.finite(), v.minValue(0)),
+      lastSeenUnixMs: TIME,
+      lastSeenBootMs: TIME,
+    }),
+  ),
+  notes: v.exactOptional(v.array(v.looseObject({ atUnixMs: TIME, kind: TEXT, by: TEXT, reason: TEXT }))),
+});
+
+const ENVELOPE = v.strictObject({
+  format: v.literal(REGISTRY_FORMAT),
+  formatVersion: VERSION,
+  hash: HASH,
+  body: v.unknown(),
+});
+
+/** Every file of ours begins with this, also a torn one. */
+const OPENING = `{\n  "format": "${REGISTRY_FORMAT}"`;
+
+/** What the bytes of a registry file are. Never throws; the refusal's detail holds no content of the file. */
+export function decodeRecord(bytes: Uint8Array): Decoded {
+  if (bytes.length > MAX_REGISTRY_BYTES) {
+    return { kind: "refused", code: "registry_too_large" };
+  }
+  const text = utf8(bytes);
+  const parsed = text === undefined ? undefined : parseJson(text);
+  if (text === undefined || parsed === undefined) {
+    return { kind: "refused", code: isTorn(bytes) ? "registry_torn" : "registry_foreign" };
+  }
+  return decodeParsed(text, parsed.value);
+}
+
+function decodeParsed(text: string, value: unknown): Decoded {
+  if (isOfGo(value)) {
+    return { kind: "refused", code: "registry_of_go" };
+  }
+  if (!v.is(v.object({ format: v.literal(REGISTRY_FORMAT) }), value)) {
+    return { kind: "refused", code: "registry_foreign" };
+  }
+  const version = v.safeParse(v.object({ formatVersion: VERSION }), value);
+  if (version.success && version.output.formatVersion > REGISTRY_FORMAT_VERSION) {
+    return {
+      kind: "refused",
+      code: "registry_newer",
+      detail: `format version ${version.output.formatVersion}, known is ${REGISTRY_FORMAT_VERSION}`,
+    };
+  }
+  const envelope = v.safeParse(ENVELOPE, value);
+  if (!envelope.success) {
+    return { kind: "refused", code: "registry_edited" };
+  }
+  const body = sorted(envelope.output.body);
+  const hash = envelope.output.hash;
+  // Byte for byte: then no edit, however it is spelled, goes unnoticed.
+  if (body === undefined || fileText(hash, body.value) !== text || bodyHash(body.value) !== hash) {
+    return { kind: "refused", code: "registry_edited" };
+  }
+  const record = v.safeParse(BODY, body.value);
+  if (!record.success) {
+    const path = v.getDotPath(record.issues[0]);
+    return { kind: "refused", code: "registry_invariant", detail: `the shape of ${path ?? "the body"}` };
+  }
+  const problem = recordProblem(record.output);
+  return problem === undefined
+    ? { kind: "record", record: record.output, hash }
+    : { kind: "refused", code: "registry_invariant", detail: problem };
+}
+
+/** The Go implementation (0.1.x) names its files' schema so. */
+export function isOfGo(value: unknown): boolean {
+  return v.is(
+    v.object({ schemaVersion: v.pipe(v.string(), v.startsWith("keyregistry.openbao-kms/")) }),
+    value,
+  );
+}
+
+/** Bytes that a crash leaves, as against bytes of another program: nothing, zeros, or our own beginning. */
+export function isTorn(bytes: Uint8Array, opening = OPENING): boolean {
+  const start = Buffer.from(opening);
+  const head = Buffer.from(bytes.subarray(0, start.length));
+  return head.equals(start.subarray(0, head.length)) || bytes.every((byte) => byte === 0);
+}
+
+/** The text, only if it is UTF-8 from first to last byte, without a byte order mark. */
+export function utf8(bytes: Uint8Array): string | undefined {
+  const text = Buffer.from(bytes).toString("utf8");
+  return Buffer.from(text, "utf8").equals(bytes) ? text : undefined;
+}
+
+export function parseJson(text: string): { readonly value: unknown } | undefined {
+  try {
+    return { value: JSON.parse(text) };
+  } catch {
+    return undefined;
+  }
+}
+
+function sorted(body: unknown): { readonly value: unknown } | undefined {
+  try {
+    return { value: sortedCopy(body) };
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,171 @@
+/**
+ * The registry on disk: loaded, followed while others write it, changed crash-proof.
+ *
+ * @module Each file is written to a new one beside it, synced, renamed, and the directory synced. The registry's rename is
+ * the moment at which a change has happened; the checkpoint follows it, and is never more than one step behind.
+ */
+import { encodeCheckpoint } from "./checkpoint.ts";
+import { encodeRecord } from "./encode.ts";
+import { RegistryError, refusal } from "./errors.ts";
+import { successorProblem } from "./invariants.ts";
+import { readState, type StateOnDisk, type StoredRecord } from "./read-state.ts";
+import { MAX_CHAIN, type RegistryContent, type RegistryRecord } from "./record.ts";
+import { replaceFile } from "./replace-file.ts";
+import { checkStateDirectory, type StateOptions } from "./state-directory.ts";
+import { asWriteFailure } from "./state-failure.ts";
+import { checkpointPath } from "./state-file.ts";
+import { type LockOptions, takeLock } from "./writer-lock.ts";
+
+export type RegistryStoreOptions = StateOptions & LockOptions;
+
+export interface Committed {
+  readonly stored: StoredRecord;
+  /** The change is durable, but its checkpoint could not be written; the next write repairs that. */
+  readonly checkpointError?: RegistryError;
+}
+
+export interface RegistryStore {
+  /** @throws RegistryError with a refusal code. */
+  load(): Promise<StateOnDisk>;
+  /**
+   * The record on disk when it descends from `base`, or `base` itself when nothing has changed.
+   * @throws RegistryError `registry_diverged` when it does not descend from it, `registry_lost` when it is gone, and
+   * whatever {@link load} throws. The caller stays with `base`.
+   */
+  follow(base: StoredRecord): Promise<StoredRecord>;
+  /**
+   * Writes the successor of `base`, or the first record when there is none.
+   * @throws RegistryError `registry_changed` when somebody else wrote since `base` (follow, decide anew), a failure code
+   * when it could not be written. After a failure the disk holds the old or the new record.
+   */
+  commit(base: StoredRecord | undefined, content: RegistryContent, signal: AbortSignal): Promise<Committed>;
+}
+
+export function openRegistryStore(options: RegistryStoreOptions): RegistryStore {
+  const load = (): Promise<StateOnDisk> => readState(options);
+  return {
+    load,
+    follow: async (base) => {
+      const state = (await isUnchanged(options, base)) ? undefined : await load();
+      return state === undefined ? base : successorOf(options, base, state);
+    },
+    commit: async (base, content, signal) => {
+      const directory = await checkStateDirectory(options);
+      if (directory.uid !== options.euid) {
+        throw new RegistryError({
+          code: "state_not_owner",
+          message: `state.path: only uid ${directory.uid}, the owner of the state directory, writes the registry`,
+          advice: `run this as uid ${directory.uid} (sudo -u '#${directory.uid}' …)`,
+        });
+      }
+      const lock = await takeLock(options, signal);
+      try {
+        return await commitLocked(options, base, content);
+      } finally {
+        lock.release();
+      }
+    },
+  };
+}
+
+async function isUnchanged({ files, statePath }: RegistryStoreOptions, base: StoredRecord): Promise<boolean> {
+  try {
+    return (await files.stat(statePath)).identity === base.fileIdentity;
+  } catch {
+    return false;
+  }
+}
+
+function successorOf(
+  { statePath }: RegistryStoreOptions,
+  base: StoredRecord,
+  state: StateOnDisk,
+): StoredRecord {
+  if (state.kind === "missing") {
+    throw refusal("registry_lost", statePath, statePath, "removed while the provider ran");
+  }
+  const { record, hash } = state.stored;
+  if (hash === base.hash) {
+    return state.stored;
+  }
+  const steps = record.generation - base.record.generation;
+  const descends = steps > 0 && record.previousHashes.at(-steps) === base.hash;
+  const problem = descends ? successorProblem(base.record, record) : "it is not in its hash chain";
+  if (problem !== undefined) {
+    throw refusal("registry_diverged", statePath, statePath, problem);
+  }
+  return state.stored;
+}
+
+async function commitLocked(
+  options: RegistryStoreOptions,
+  base: StoredRecord | undefined,
+  content: RegistryContent,
+): Promise<Committed> {
+  const { statePath } = options;
+  const current = await readState(options);
+  const found = current.kind === "found" ? current.stored : undefined;
+  if (base !== undefined && found === undefined) {
+    throw refusal("registry_lost", statePath, statePath, "removed while the provider ran");
+  }
+  if (found?.hash !== base?.hash) {
+    throw new RegistryError({
+      code: "registry_changed",
+      message: `state.path: ${statePath} was written by another process meanwhile; nothing was changed`,
+      advice: "look at the new state and try again",
+    });
+  }
+  const record = sealed(found, content);
+  const problem = found === undefined ? undefined : successorProblem(found.record, record);
+  if (problem !== undefined) {
+    throw new RegistryError({
+      code: "registry_invariant",
+      message: `a change of the registry was refused: ${problem}`,
+      advice: "report this as a defect; the state on disk is unchanged",
+    });
+  }
+  const { bytes, hash } = encodeRecord(record);
+  if (found?.checkpoint === "behind") {
+    await writeCheckpoint(options, found.record, found.hash);
+  }
+  await replaceFile(options.files, statePath, bytes);
+  const { identity } = await committedFacts(options);
+  const checkpointError = await writeCheckpoint(options, record, hash).then(
+    () => undefined,
+    (error: unknown) => asWriteFailure(error, checkpointPath(options.statePath)),
+  );
+  const stored: StoredRecord = {
+    record,
+    hash,
+    checkpoint: checkpointError === undefined ? "current" : "behind",
+    fileIdentity: identity,
+  };
+  return checkpointError === undefined ? { stored } : { stored, checkpointError };
+}
+
+function sealed(before: StoredRecord | undefined, content: RegistryContent): RegistryRecord {
+  return before === undefined
+    ? { ...content, generation: 1, previousHashes: [] }
+    : {
+        ...content,
+        generation: before.record.generation + 1,
+        previousHashes: [...before.record.previousHashes, before.hash].slice(-MAX_CHAIN),
+      };
+}
+
+/** Only a hint for {@link RegistryStore.follow}: when it cannot be had, the next follow reads the file. */
+async function committedFacts({
+  files,
+  statePath,
+}: RegistryStoreOptions): Promise<{ readonly identity: string }> {
+  try {
+    return await files.stat(statePath);
+  } catch {
+    return { identity: "" };
+  }
+}
+
+function writeCheckpoint(options: RegistryStoreOptions, record: RegistryRecord, hash: string): Promise<void> {
+  const bytes = encodeCheckpoint({ generation: record.generation, hash });
+  return replaceFile(options.files, checkpointPath(options.statePath), bytes);
+}
