@@ -1,0 +1,126 @@
+/**
+ * One call from admission to record.
+ *
+ * @module What every method has in common: the cap, the deadline, the constant error, the record for logs and metrics.
+ * What does not live here: what a method does.
+ */
+import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import type { Clock } from "../base/clock.ts";
+import { type ErrorClass, errorClassOf, ProviderError } from "../base/error-class.ts";
+import type { Admission } from "./admission.ts";
+import { AnnotationError, KmsError, replyFor, statusName, toConnectError } from "./errors.ts";
+import type { CallFailure, CallObserver, KeyHandle, KmsMethod, Rejection } from "./ports.ts";
+
+/** What a method learns on its way and the record shall show. */
+export interface CallNotes {
+  keyId: string | undefined;
+  key: KeyHandle | undefined;
+}
+
+export interface CallRunnerOptions {
+  readonly admission: Admission;
+  readonly clock: Clock;
+  readonly observer: CallObserver;
+}
+
+export type CallRunner = <Output>(
+  method: KmsMethod,
+  uid: string,
+  context: Pick<HandlerContext, "signal">,
+  body: (notes: CallNotes) => Output | Promise<Output>,
+) => Promise<Output>;
+
+/** Runs calls so that each, however it ends, is counted once and leaves with a constant text. */
+export function callRunner({ admission, clock, observer }: CallRunnerOptions): CallRunner {
+  return async (method, uid, context, body) => {
+    const startMs = clock.monotonicMs();
+    const notes: CallNotes = { keyId: undefined, key: undefined };
+    const record = (status: string, failure: CallFailure | undefined): void =>
+      observer.ended({
+        method,
+        status,
+        durationMs: clock.monotonicMs() - startMs,
+        uid,
+        keyId: notes.key?.keyId ?? notes.keyId,
+        transitKeyVersion: notes.key?.version,
+        failure,
+      });
+    const fail = (error: unknown): ConnectError => {
+      const failure = failureOf(error, context.signal);
+      const reply = replyFor(failure.errorClass, failure.code);
+      record(statusName(reply.code), failure);
+      return toConnectError(reply);
+    };
+
+    try {
+      admission.enter(method);
+    } catch (error) {
+      throw fail(error);
+    }
+    observer.started(method);
+    try {
+      context.signal.throwIfAborted();
+      const output = await body(notes);
+      record("OK", undefined);
+      return output;
+    } catch (error) {
+      throw fail(error);
+    } finally {
+      admission.leave(method);
+    }
+  };
+}
+
+/**
+ * The failure as it is counted. When the caller's deadline has passed or the caller is gone, that is the failure,
+ * whatever a layer below made of the abort.
+ */
+function failureOf(error: unknown, signal: AbortSignal): CallFailure {
+  if (signal.aborted) {
+    const errorClass = abortClass(signal);
+    return { errorClass, code: undefined, rejection: undefined, unexpected: false, cause: error };
+  }
+  return {
+    errorClass: errorClassOf(error),
+    code: error instanceof ProviderError ? error.code : undefined,
+    rejection: rejectionOf(error),
+    unexpected: !(error instanceof ProviderError),
+    cause: error,
+  };
+}
+
+/** Connect's deadline aborts with its own error; every other reason is a caller or a connection that went away. */
+function abortClass(signal: AbortSignal): ErrorClass {
+  const reason: unknown = signal.reason;
+  return reason instanceof ConnectError && reason.code === Code.DeadlineExceeded ? "timeout" : "canceled";
+}
+
+function rejectionOf(error: unknown): Rejection | undefined {
+  if (error instanceof AnnotationError) {
+    return { check: "associated_data", reason: error.problem };
+  }
+  if (!(error instanceof ProviderError)) {
+    return undefined;
+  }
+  switch (error.code) {
+    case "concurrency_limit":
+      return { check: "concurrency" };
+    case "key_id_malformed":
+      return { check: "key_id", reason: "malformed" };
+    case "version_removed":
+      return { check: "key_id", reason: "removed" };
+    case "version_rejected":
+      return { check: "key_id", reason: "rejected" };
+  }
+  switch (error.errorClass) {
+    case "key_id_unknown":
+      return { check: "key_id", reason: "unknown" };
+    case "aad_mismatch":
+      return {
+        check: "associated_data",
+        reason: error instanceof KmsError ? "disagrees" : "refused_by_openbao",
+      };
+    default:
+      return undefined;
+  }
+}

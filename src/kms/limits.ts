@@ -1,0 +1,94 @@
+/**
+ * The limits of KMS v2 on requests and replies.
+ *
+ * @module What lives here: sizes and shapes, checked before OpenBao is called and again on what is returned. They are the
+ * limits that kube-apiserver enforces on replies (k8s.io/apiserver, envelope/kmsv2). What does not: whether a key_id or
+ * an annotation is the right one.
+ */
+import { isUtf8 } from "node:buffer";
+import { type KmsCode, KmsError } from "./errors.ts";
+import type { DecryptRequest, EncryptRequest, EncryptResponse } from "./gen/v2/api_pb.ts";
+
+/** One gRPC message in either direction, in bytes. */
+export const MAX_MESSAGE_BYTES = 65_536;
+export const MAX_KEY_ID_BYTES = 1024;
+export const MAX_CIPHERTEXT_BYTES = 1024;
+/** Keys plus values of all annotations of one message. */
+export const MAX_ANNOTATIONS_BYTES = 32_768;
+const MAX_ANNOTATION_KEY_CHARS = 253;
+
+/** AES-GCM as Transit stores it: 12 bytes of nonce before, 16 bytes of tag behind the ciphertext proper. */
+const TRANSIT_OVERHEAD_BYTES = 28;
+
+const LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?";
+/** A lowercase RFC 1123 domain name of at least two labels. */
+const ANNOTATION_KEY = new RegExp(`^${LABEL}(?:\\.${LABEL})+$`);
+
+/** The longest plaintext in bytes whose ciphertext under this version of the key still fits. */
+export function maxPlaintextBytes(keyVersion: number): number {
+  const base64Chars = MAX_CIPHERTEXT_BYTES - `vault:v${keyVersion}:`.length;
+  return Math.floor(base64Chars / 4) * 3 - TRANSIT_OVERHEAD_BYTES;
+}
+
+/** @throws KmsError of class `protocol_limit`. */
+export function checkEncryptRequest(request: EncryptRequest, keyVersion: number): void {
+  if (request.plaintext.length === 0) {
+    throw outside("plaintext_empty", "Encrypt was called without a plaintext");
+  }
+  if (request.plaintext.length > maxPlaintextBytes(keyVersion)) {
+    throw outside("plaintext_too_large", "the ciphertext of this plaintext would exceed 1024 bytes");
+  }
+}
+
+/** Sizes only; costs no more than the number of annotations. @throws KmsError of class `protocol_limit`. */
+export function checkDecryptRequest(request: DecryptRequest): void {
+  if (request.ciphertext.length === 0 || request.ciphertext.length > MAX_CIPHERTEXT_BYTES) {
+    throw outside("ciphertext_size", "the ciphertext of a Decrypt must have 1 to 1024 bytes");
+  }
+  if (request.keyId.length === 0 || Buffer.byteLength(request.keyId) > MAX_KEY_ID_BYTES) {
+    throw outside("key_id_size", "the key_id of a Decrypt must have 1 to 1024 bytes");
+  }
+  if (annotationBytes(request.annotations) > MAX_ANNOTATIONS_BYTES) {
+    throw outside("annotations_too_large", "the annotations of a Decrypt exceed 32768 bytes");
+  }
+}
+
+/** @throws KmsError `reply_out_of_bounds`: a reply that kube-apiserver would refuse never leaves. */
+export function checkEncryptResponse(
+  response: Pick<EncryptResponse, "ciphertext" | "keyId" | "annotations">,
+): void {
+  const sound =
+    inRange(response.ciphertext.length, MAX_CIPHERTEXT_BYTES) &&
+    inRange(Buffer.byteLength(response.keyId), MAX_KEY_ID_BYTES) &&
+    annotationBytes(response.annotations) <= MAX_ANNOTATIONS_BYTES;
+  if (!sound) {
+    throw replyOutOfBounds("the reply of an Encrypt is outside the limits of KMS v2");
+  }
+}
+
+/** Whether every key and value has the shape that kube-apiserver asks for; sizes are not looked at. */
+export function annotationsWellFormed(annotations: Readonly<Record<string, Uint8Array>>): boolean {
+  return Object.entries(annotations).every(
+    ([key, value]) => key.length <= MAX_ANNOTATION_KEY_CHARS && ANNOTATION_KEY.test(key) && isUtf8(value),
+  );
+}
+
+export function replyOutOfBounds(message: string): KmsError {
+  return new KmsError({ code: "reply_out_of_bounds", errorClass: "protocol_limit", message });
+}
+
+function annotationBytes(annotations: Readonly<Record<string, Uint8Array>>): number {
+  let total = 0;
+  for (const key in annotations) {
+    total += Buffer.byteLength(key) + (annotations[key]?.length ?? 0);
+  }
+  return total;
+}
+
+function inRange(length: number, max: number): boolean {
+  return length >= 1 && length <= max;
+}
+
+function outside(code: KmsCode, message: string): KmsError {
+  return new KmsError({ code, errorClass: "protocol_limit", message });
+}

@@ -1,0 +1,163 @@
+/**
+ * The three methods of KMS v2.
+ *
+ * @module What Status, Encrypt and Decrypt mean, in the order of the wire contract's checks. What does not live here:
+ * caps, errors and records of a call (call.ts), sizes (limits.ts), which versions there are (rotation/).
+ */
+import type { ServiceImpl } from "@connectrpc/connect";
+import type { Clock } from "../base/clock.ts";
+import type { AnnotationCodec } from "../identity/annotations.ts";
+import { isWellFormedKeyId } from "../identity/key-id.ts";
+import { admission, type ConcurrencyCaps } from "./admission.ts";
+import { callRunner } from "./call.ts";
+import { AnnotationError, KmsError } from "./errors.ts";
+import type { DecryptRequest, KeyManagementService } from "./gen/v2/api_pb.ts";
+import {
+  annotationsWellFormed,
+  checkDecryptRequest,
+  checkEncryptRequest,
+  checkEncryptResponse,
+  MAX_CIPHERTEXT_BYTES,
+  replyOutOfBounds,
+} from "./limits.ts";
+import type { CallObserver, KeyHandle, KeyState, KeyStatus, Transit } from "./ports.ts";
+
+export interface KmsServiceOptions {
+  readonly keys: KeyState;
+  readonly transit: Transit;
+  /** The version of a ciphertext in Transit's canonical form, `undefined` for every other text. */
+  readonly ciphertextVersion: (ciphertext: string) => number | undefined;
+  readonly caps: ConcurrencyCaps;
+  readonly clock: Clock;
+  readonly observer: CallObserver;
+}
+
+/** May not change during the life of a kube-apiserver process. */
+const API_VERSION = "v2";
+
+const ciphertextEncoder = new TextEncoder();
+
+/** The implementation that Connect's router takes. Options are checked here; a call checks only itself. */
+export function kmsService(options: KmsServiceOptions): ServiceImpl<typeof KeyManagementService> {
+  const { keys, transit, ciphertextVersion } = options;
+  const run = callRunner({
+    admission: admission(options.caps),
+    clock: options.clock,
+    observer: options.observer,
+  });
+  /** Annotations are made once per key version, so their shape is looked at once. */
+  const wellFormed = new WeakSet<AnnotationCodec>();
+
+  function checkOwnAnnotations(key: KeyHandle): void {
+    if (!wellFormed.has(key.annotations)) {
+      if (!annotationsWellFormed(key.annotations.encoded)) {
+        throw replyOutOfBounds("the annotations of the active key version are not what KMS v2 allows");
+      }
+      wellFormed.add(key.annotations);
+    }
+  }
+
+  return {
+    status: (_request, context) =>
+      run("Status", "", context, () => {
+        const status = keys.status();
+        if (status.kind === "known") {
+          return { version: API_VERSION, healthz: status.healthz, keyId: status.keyId };
+        }
+        throw withoutActiveVersion(status);
+      }),
+
+    encrypt: (request, context) =>
+      run("Encrypt", request.uid, context, async (call) => {
+        // One handle for the whole call: key_id, annotations and associated data are of one version.
+        const key = keys.keyForEncrypt();
+        call.key = key;
+        checkEncryptRequest(request, key.version);
+        checkOwnAnnotations(key);
+        const { plaintext } = request;
+        const { associatedData } = key;
+        const text = await transit.encrypt(
+          { plaintext, associatedData, keyVersion: key.version },
+          context.signal,
+        );
+        if (ciphertextVersion(text) !== key.version) {
+          throw replyOutOfBounds(
+            "OpenBao's ciphertext is not canonical or not of the version that was asked for",
+          );
+        }
+        const reply = {
+          ciphertext: ciphertextEncoder.encode(text),
+          keyId: key.keyId,
+          annotations: key.annotations.encoded,
+        };
+        checkEncryptResponse(reply);
+        return reply;
+      }),
+
+    decrypt: (request, context) =>
+      run("Decrypt", request.uid, context, async (call) => {
+        checkDecryptRequest(request);
+        if (!isWellFormedKeyId(request.keyId)) {
+          throw new KmsError({
+            code: "key_id_malformed",
+            errorClass: "key_id_malformed",
+            message: "the key_id of a Decrypt is not one that this provider makes",
+          });
+        }
+        call.keyId = request.keyId;
+        const key = await keys.keyForDecrypt(request.keyId, context.signal);
+        call.key = key;
+        checkAnnotations(request, key);
+        const ciphertext = checkCiphertext(request, key);
+        const { associatedData } = key;
+        const plaintext = await transit.decrypt({ ciphertext, associatedData }, context.signal);
+        if (plaintext.length > MAX_CIPHERTEXT_BYTES) {
+          throw replyOutOfBounds("OpenBao's plaintext is longer than its ciphertext");
+        }
+        return { plaintext };
+      }),
+  };
+
+  function checkCiphertext(request: DecryptRequest, key: KeyHandle): string {
+    // latin1 keeps every byte apart, so that no two byte strings become the same text.
+    const text = Buffer.from(
+      request.ciphertext.buffer,
+      request.ciphertext.byteOffset,
+      request.ciphertext.length,
+    ).toString("latin1");
+    const version = ciphertextVersion(text);
+    if (version === undefined) {
+      throw new KmsError({
+        code: "ciphertext_not_canonical",
+        errorClass: "protocol_limit",
+        message: "the ciphertext of a Decrypt is not in Transit's canonical form",
+      });
+    }
+    if (version !== key.version) {
+      throw new KmsError({
+        code: "ciphertext_version_differs",
+        errorClass: "aad_mismatch",
+        message: "the ciphertext of a Decrypt is of another key version than its key_id",
+      });
+    }
+    return text;
+  }
+}
+
+/** Without an active version Status is an error, so that kube-apiserver stops writing what could not be read again. */
+function withoutActiveVersion({ kind, errorClass }: Exclude<KeyStatus, { kind: "known" }>): KmsError {
+  return kind === "lost"
+    ? new KmsError({
+        code: "active_version_lost",
+        errorClass,
+        message: "the active version of the key is proven lost; nothing more is written under it",
+      })
+    : new KmsError({ code: "no_key_version", errorClass, message: "no version of the key is known yet" });
+}
+
+function checkAnnotations(request: DecryptRequest, key: KeyHandle): void {
+  const problem = key.annotations.check(request.annotations);
+  if (problem !== undefined) {
+    throw new AnnotationError(annotationsWellFormed(request.annotations) ? problem : "malformed");
+  }
+}

@@ -1,0 +1,39 @@
+/**
+ * What can be wrong with a socket, its directory or an address to listen on.
+ *
+ * @module The layer's one error class and its closed set of codes.
+ */
+import { ProviderError } from "../base/error-class.ts";
+
+export type ServerCode =
+  | "socket_path_relative"
+  | "socket_path_too_long"
+  | "socket_mode_too_wide"
+  | "group_unknown"
+  | "group_file_unreadable"
+  | "directory_missing"
+  | "directory_symlink"
+  | "directory_not_a_directory"
+  | "directory_wrong_owner"
+  | "directory_wrong_group"
+  | "directory_wrong_mode"
+  | "directory_unreadable"
+  | "ancestor_wrong_owner"
+  | "ancestor_writable"
+  | "instance_running"
+  | "lock_not_ours"
+  | "socket_live"
+  | "socket_occupied"
+  | "socket_bind_failed"
+  | "socket_not_verified"
+  | "address_invalid"
+  | "address_in_use"
+  | "address_denied"
+  | "listen_failed";
+
+export class ServerError extends ProviderError<ServerCode> {}
+
+/** The `errno` name of what a system call threw, such as `ENOENT`. */
+export function errnoOf(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}

@@ -1,0 +1,174 @@
+/**
+ * Between one HTTP/2 stream and one of Connect's handlers.
+ *
+ * @module Reads the request whole and bounded, calls the handler, writes headers, message and trailers. What does not live
+ * here: sessions and their limits (session-guard.ts), gRPC's messages (unary-grpc.ts).
+ */
+import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import { constants } from "node:http2";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/connect/protocol";
+import { once } from "./unary-grpc.ts";
+
+export interface StreamOptions {
+  /** Handlers by path, such as `/v2.KeyManagementService/Status`. */
+  readonly handlers: ReadonlyMap<string, UniversalHandler>;
+  /** Longest request body in bytes, its envelope included. */
+  readonly maxBodyBytes: number;
+}
+
+/** A request under way. */
+export interface StreamCall {
+  /** Ends a request whose body does not come to an end. */
+  giveUp(): void;
+  readonly bodyComplete: boolean;
+}
+
+/** The only metadata that is looked at; all other metadata of the caller is dropped here. */
+const PROTOCOL_HEADERS = ["content-type", "grpc-timeout", "grpc-encoding"] as const;
+
+/** gRPC's status codes that are answered without a handler (status codes and their use in gRPC). */
+const UNKNOWN_METHOD = trailersOnly("12", "unknown%20method");
+const BODY_TOO_LARGE = trailersOnly("8", "message%20is%20too%20large");
+const BODY_TOO_SLOW = trailersOnly("4", "request%20did%20not%20come%20to%20an%20end");
+const HANDLER_FAILED = trailersOnly("13", "internal%20error");
+
+function trailersOnly(status: string, encodedMessage: string): OutgoingHttpHeaders {
+  return {
+    ":status": 200,
+    "content-type": "application/grpc+proto",
+    "grpc-status": status,
+    "grpc-message": encodedMessage,
+  };
+}
+
+/** Serves one stream; `ended` is called once, when nothing is under way any more. */
+export function serveStream(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  options: StreamOptions,
+  ended: () => void,
+): StreamCall {
+  const gone = new AbortController();
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  let bodyComplete = false;
+  let answered = false;
+
+  const refuse = (answer: OutgoingHttpHeaders): void => {
+    if (!answered) {
+      answered = true;
+      respondOnly(stream, answer);
+      // The peer may still be sending what nobody reads.
+      stream.close(constants.NGHTTP2_NO_ERROR);
+    }
+  };
+
+  // A reset by the peer surfaces as an error too; the call is over either way, and "close" follows.
+  stream.on("error", () => {});
+  stream.once("close", () => {
+    if (!answered) {
+      answered = true;
+      gone.abort(new ConnectError("caller is gone", Code.Canceled));
+    }
+    ended();
+  });
+
+  const path = headers[":path"] ?? "";
+  const handler = typeof path === "string" ? options.handlers.get(path) : undefined;
+  if (handler === undefined) {
+    refuse(UNKNOWN_METHOD);
+    return { giveUp: () => {}, bodyComplete: true };
+  }
+
+  stream.on("data", (chunk: Uint8Array) => {
+    bytes += chunk.length;
+    if (bytes > options.maxBodyBytes) {
+      chunks.length = 0;
+      refuse(BODY_TOO_LARGE);
+      return;
+    }
+    chunks.push(chunk);
+  });
+  stream.once("end", () => {
+    bodyComplete = true;
+    if (answered) {
+      return;
+    }
+    const [first] = chunks;
+    const body = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, bytes);
+    handler({
+      httpVersion: "2.0",
+      url: `http://localhost${handler.requestPath}`,
+      method: headers[":method"] ?? "",
+      header: protocolHeaders(headers),
+      body: once(body),
+      signal: gone.signal,
+    })
+      .then((response) => respond(stream, response))
+      .catch(() => respondOnly(stream, HANDLER_FAILED))
+      .finally(() => {
+        answered = true;
+      });
+  });
+
+  return {
+    giveUp: () => refuse(BODY_TOO_SLOW),
+    get bodyComplete() {
+      return bodyComplete;
+    },
+  };
+}
+
+function protocolHeaders(headers: IncomingHttpHeaders): Headers {
+  const picked = new Headers();
+  for (const name of PROTOCOL_HEADERS) {
+    const value = headers[name];
+    if (typeof value === "string") {
+      picked.set(name, value);
+    }
+  }
+  return picked;
+}
+
+async function respond(stream: ServerHttp2Stream, response: UniversalServerResponse): Promise<void> {
+  const headers: OutgoingHttpHeaders = { ":status": response.status };
+  response.header?.forEach((value, name) => {
+    headers[name] = value;
+  });
+  const body = response.body === undefined ? undefined : await readAll(response.body);
+  const trailers: OutgoingHttpHeaders = {};
+  response.trailer?.forEach((value, name) => {
+    trailers[name] = value;
+  });
+  if (body === undefined) {
+    respondOnly(stream, { ...headers, ...trailers });
+    return;
+  }
+  if (stream.destroyed || stream.closed) {
+    return;
+  }
+  stream.respond(headers, { waitForTrailers: true });
+  stream.once("wantTrailers", () => {
+    if (!stream.destroyed && !stream.closed) {
+      stream.sendTrailers(trailers);
+    }
+  });
+  stream.end(body);
+}
+
+/** HEADERS that end the stream: an HTTP error, or gRPC's Trailers-Only. */
+function respondOnly(stream: ServerHttp2Stream, headers: OutgoingHttpHeaders): void {
+  if (!stream.destroyed && !stream.closed && !stream.headersSent) {
+    stream.respond(headers, { endStream: true });
+  }
+}
+
+async function readAll(body: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of body) {
+    chunks.push(chunk);
+  }
+  const [first] = chunks;
+  return chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks);
+}

@@ -1,0 +1,38 @@
+/**
+ * What is allowed and still worth a warning at start.
+ *
+ * @module Pure. What is forbidden lives in socket-directory.ts.
+ */
+
+export type IdentityWarning = "running_as_root" | "socket_group_is_primary_group";
+
+export interface ProcessIdentity {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** The warnings about the identity that the provider runs as, each with the sentence for the operator. */
+export function identityWarnings(
+  { uid, gid }: ProcessIdentity,
+  socketGroupGid: number,
+): readonly { readonly code: IdentityWarning; readonly message: string }[] {
+  return [
+    ...(uid === 0
+      ? [
+          {
+            code: "running_as_root" as const,
+            message: "the provider runs as root; run it as a user of its own, as the packaged unit does",
+          },
+        ]
+      : []),
+    ...(gid === socketGroupGid
+      ? [
+          {
+            code: "socket_group_is_primary_group" as const,
+            message:
+              "server.socketGroup is the provider's primary group, so whoever may connect may also read what that group can read; use a group of its own",
+          },
+        ]
+      : []),
+  ];
+}

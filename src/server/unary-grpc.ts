@@ -1,0 +1,179 @@
+/**
+ * The gRPC protocol for unary methods, as a protocol of Connect.
+ *
+ * @module Connect's own gRPC handler serves streams too and moves each message through a chain of async generators, which
+ * costs 0.16 ms a call where the JIT is off. This one plugs into the same place (Connect's `ProtocolHandlerFactory`), takes
+ * one message and gives one, and leaves to Connect what it is for: codecs, deadlines, interceptors, handler context, errors.
+ * What does not live here: HTTP/2 (grpc-stream.ts) and what the methods mean.
+ */
+import {
+  Code,
+  ConnectError,
+  createHandlerContext,
+  type HandlerContext,
+  type MethodImplSpec,
+} from "@connectrpc/connect";
+import {
+  assertByteStreamRequest,
+  contentTypeMatcher,
+  createMethodSerializationLookup,
+  createMethodUrl,
+  encodeEnvelope,
+  invokeUnaryImplementation,
+  type ProtocolHandlerFactory,
+  type UniversalServerRequest,
+  type UniversalServerResponse,
+} from "@connectrpc/connect/protocol";
+import {
+  grpcStatusOk,
+  headerContentType,
+  headerEncoding,
+  headerGrpcStatus,
+  headerTimeout,
+  parseTimeout,
+  setTrailerStatus,
+} from "@connectrpc/connect/protocol-grpc";
+
+export interface UnaryGrpcOptions {
+  /** Longest message in either direction, in bytes. */
+  readonly maxMessageBytes: number;
+  /** A call without a deadline, or with a longer one, gets this one. */
+  readonly maxTimeoutMs: number;
+}
+
+/** Flags and length in front of each message (gRPC over HTTP/2, "Length-Prefixed-Message"). */
+export const ENVELOPE_BYTES = 5;
+
+const PROTOCOL = "grpc";
+/** Protobuf only: gRPC's JSON is optional, and no KMS client speaks it. */
+const CONTENT_TYPE = /^application\/grpc(?:\+proto)?$/i;
+const RESPONSE_CONTENT_TYPE = "application/grpc+proto";
+
+/** Makes handlers of unary methods; a service with a streaming method is a mistake of the program and throws. */
+export function unaryGrpc(options: UnaryGrpcOptions): ProtocolHandlerFactory {
+  const factory = (spec: MethodImplSpec) => {
+    if (spec.kind !== "unary") {
+      throw new TypeError(`${spec.method.name} is not a unary method`);
+    }
+    const limits = { readMaxBytes: options.maxMessageBytes, writeMaxBytes: options.maxMessageBytes };
+    const codec = createMethodSerializationLookup(spec.method, undefined, undefined, limits);
+    const input = codec.getI(true);
+    const output = codec.getO(true);
+
+    const handle = async (request: UniversalServerRequest): Promise<UniversalServerResponse> => {
+      assertByteStreamRequest(request);
+      if (request.method !== "POST") {
+        return { status: 405 };
+      }
+      if (!CONTENT_TYPE.test(request.header.get(headerContentType) ?? "")) {
+        return { status: 415 };
+      }
+      const timeout = parseTimeout(request.header.get(headerTimeout), Number.MAX_SAFE_INTEGER);
+      const context = createHandlerContext({
+        service: spec.method.parent,
+        method: spec.method,
+        protocolName: PROTOCOL,
+        requestMethod: request.method,
+        url: request.url,
+        timeoutMs: Math.min(timeout.timeoutMs ?? options.maxTimeoutMs, options.maxTimeoutMs),
+        requestSignal: request.signal,
+        requestHeader: request.header,
+        responseHeader: { [headerContentType]: RESPONSE_CONTENT_TYPE },
+        responseTrailer: { [headerGrpcStatus]: grpcStatusOk },
+      });
+      try {
+        if (timeout.error !== undefined) {
+          throw new ConnectError("grpc-timeout is malformed", Code.InvalidArgument);
+        }
+        assertNoCompression(request.header.get(headerEncoding));
+        const message = await readMessage(request.body, options.maxMessageBytes);
+        const reply = await invokeUnaryImplementation(spec, context, parse(input, message), []);
+        const body = encodeEnvelope(0, output.serialize(reply));
+        return respond(context, once(body));
+      } catch (error) {
+        setTrailerStatus(context.responseTrailer, asConnectError(error));
+        return respond(context, undefined);
+      } finally {
+        // Stops the deadline's timer and lets go of the request's signal.
+        context.abort();
+      }
+    };
+
+    return Object.assign(handle, {
+      protocolNames: [PROTOCOL],
+      allowedMethods: ["POST"],
+      supportedContentType: contentTypeMatcher(CONTENT_TYPE),
+      requestPath: createMethodUrl("/", spec.method),
+      service: spec.method.parent,
+      method: spec.method,
+    });
+  };
+  return Object.assign(factory, { protocolName: PROTOCOL });
+}
+
+function respond(
+  context: HandlerContext,
+  body: AsyncIterable<Uint8Array> | undefined,
+): UniversalServerResponse {
+  const common = { status: 200, header: context.responseHeader, trailer: context.responseTrailer };
+  return body === undefined ? common : { ...common, body };
+}
+
+/** A body of one chunk. */
+export async function* once(chunk: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield chunk;
+}
+
+function assertNoCompression(encoding: string | null): void {
+  if (encoding !== null && encoding !== "identity") {
+    throw new ConnectError("compression is not supported", Code.Unimplemented);
+  }
+}
+
+/** Takes the one message out of a request's body. @throws ConnectError with a constant text. */
+async function readMessage(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let total = 0;
+  for await (const chunk of body) {
+    total += chunk.length;
+    if (total > maxBytes + ENVELOPE_BYTES) {
+      throw new ConnectError("message is too large", Code.ResourceExhausted);
+    }
+    chunks.push(chunk);
+  }
+  const [first] = chunks;
+  const bytes = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, total);
+  return openEnvelope(bytes, maxBytes);
+}
+
+function openEnvelope(bytes: Uint8Array, maxBytes: number): Uint8Array {
+  if (bytes.length < ENVELOPE_BYTES) {
+    throw new ConnectError("request has no complete message", Code.InvalidArgument);
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, ENVELOPE_BYTES);
+  const length = view.getUint32(1);
+  if (length > maxBytes) {
+    throw new ConnectError("message is too large", Code.ResourceExhausted);
+  }
+  if (view.getUint8(0) !== 0) {
+    // gRPC's compression rules: a set flag without an encoding is INTERNAL.
+    throw new ConnectError("compressed flag is set but no compression was agreed", Code.Internal);
+  }
+  if (bytes.length !== ENVELOPE_BYTES + length) {
+    throw new ConnectError("a unary call carries exactly one message", Code.InvalidArgument);
+  }
+  return bytes.subarray(ENVELOPE_BYTES);
+}
+
+function parse<T>(input: { parse(bytes: Uint8Array): T }, message: Uint8Array): T {
+  try {
+    return input.parse(message);
+  } catch {
+    throw new ConnectError("message is not valid protobuf", Code.InvalidArgument);
+  }
+}
+
+/** Every error of the service is a ConnectError already; what is not has a constant text here too. */
+function asConnectError(error: unknown): ConnectError {
+  return error instanceof ConnectError ? error : new ConnectError("internal error", Code.Internal);
+}

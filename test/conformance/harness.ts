@@ -1,0 +1,287 @@
+/**
+ * The real listener and the real KMS service over a real socket; only key state and Transit are stand-ins.
+ *
+ * @module Starts one in a private directory, and a gRPC client that is not Connect (@grpc/grpc-js).
+ */
+import { Database } from "bun:sqlite";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  create,
+  type DescMessage,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import { createConnectRouter } from "@connectrpc/connect";
+import type { UniversalHandler } from "@connectrpc/connect/protocol";
+import { type CallOptions, Client, credentials, Metadata } from "@grpc/grpc-js";
+import { type Clock, systemClock } from "../../src/base/clock.ts";
+import { ProviderError } from "../../src/base/error-class.ts";
+import { annotationCodec } from "../../src/identity/annotations.ts";
+import { transitAssociatedData } from "../../src/identity/associated-data.ts";
+import { deriveKeyId } from "../../src/identity/key-id.ts";
+import {
+  DecryptRequestSchema,
+  DecryptResponseSchema,
+  EncryptRequestSchema,
+  EncryptResponseSchema,
+  KeyManagementService,
+  StatusRequestSchema,
+  StatusResponseSchema,
+} from "../../src/kms/gen/v2/api_pb.ts";
+import { MAX_MESSAGE_BYTES } from "../../src/kms/limits.ts";
+import type { CallRecord, KeyHandle, KeyState, KmsMethod, Transit } from "../../src/kms/ports.ts";
+import { type KmsServiceOptions, kmsService } from "../../src/kms/service.ts";
+import type { SessionLimits } from "../../src/server/grpc-sessions.ts";
+import { DEFAULT_SESSION_LIMITS, startKmsListener, unaryHandlers } from "../../src/server/kms-listener.ts";
+import type { SocketEvent } from "../../src/server/kms-socket.ts";
+
+export const scope = {
+  providerName: "conformance",
+  clusterId: "cluster",
+  openbaoInstanceId: "instance",
+  openbaoNamespace: "",
+  transitMountId: "mount",
+  keyLineageId: "lineage",
+};
+
+export function keyHandle(version: number, createdAtUnix = 1_700_000_000 + version): KeyHandle {
+  const keyVersion = { version, createdAtUnix };
+  const keyId = deriveKeyId(scope, keyVersion);
+  return {
+    ...keyVersion,
+    keyId,
+    annotations: annotationCodec(scope, keyVersion, keyId, "v0.0.0"),
+    associatedData: transitAssociatedData(scope, keyVersion, keyId),
+  };
+}
+
+/** Key state with versions 1 and 2, of which 2 is active. */
+export function fakeKeys(): KeyState & { override: Partial<KeyState> } {
+  const versions = [keyHandle(1), keyHandle(2)];
+  const active = keyHandle(2);
+  const fake: KeyState & { override: Partial<KeyState> } = {
+    override: {},
+    status: () => fake.override.status?.() ?? { kind: "known", keyId: active.keyId, healthz: "ok" },
+    keyForEncrypt: () => fake.override.keyForEncrypt?.() ?? active,
+    keyForDecrypt: async (keyId, signal) => {
+      const found = versions.find((each) => each.keyId === keyId);
+      if (fake.override.keyForDecrypt !== undefined) {
+        return await fake.override.keyForDecrypt(keyId, signal);
+      }
+      if (found === undefined) {
+        throw new ProviderError({
+          code: "version_unknown",
+          errorClass: "key_id_unknown",
+          message: "unknown",
+        });
+      }
+      return found;
+    },
+  };
+  return fake;
+}
+
+/** Transit without cryptography: the "ciphertext" is the plaintext behind 28 bytes, in Transit's canonical form. */
+export function fakeTransit(): Transit & { override: Partial<Transit>; calls: number } {
+  const fake: Transit & { override: Partial<Transit>; calls: number } = {
+    override: {},
+    calls: 0,
+    encrypt: async (input, signal) => {
+      fake.calls += 1;
+      return fake.override.encrypt === undefined
+        ? `vault:v${input.keyVersion}:${Buffer.concat([Buffer.alloc(28), input.plaintext]).toString("base64")}`
+        : await fake.override.encrypt(input, signal);
+    },
+    decrypt: async (input, signal) => {
+      fake.calls += 1;
+      return fake.override.decrypt === undefined
+        ? Buffer.from(input.ciphertext.slice(input.ciphertext.lastIndexOf(":") + 1), "base64").subarray(28)
+        : await fake.override.decrypt(input, signal);
+    },
+  };
+  return fake;
+}
+
+/** The canonical form of the wire contract. */
+export function ciphertextVersion(text: string): number | undefined {
+  const match = /^vault:v([1-9][0-9]{0,9}):([A-Za-z0-9+/]+={0,2})$/.exec(text);
+  const base64 = match?.[2] ?? "";
+  return base64 !== "" && Buffer.from(base64, "base64").toString("base64") === base64
+    ? Number(match?.[1])
+    : undefined;
+}
+
+/** Taken with fcntl(2) by SQLite, so that it ends with the process. */
+export function tryLock(path: string): { release(): void } | undefined {
+  const database = new Database(path, { create: true });
+  try {
+    database.run("PRAGMA busy_timeout = 0");
+    database.run("BEGIN EXCLUSIVE");
+    return { release: () => database.close(true) };
+  } catch {
+    database.close(true);
+    return undefined;
+  }
+}
+
+/** A directory as the provider wants it, of the user that runs the test. */
+export function socketDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), "kms-"));
+  chmodSync(directory, 0o2750);
+  return directory;
+}
+
+export function ownIdentity(): { readonly ownerUid: number; readonly groupGid: number } {
+  return { ownerUid: process.getuid?.() ?? -1, groupGid: process.getgid?.() ?? -1 };
+}
+
+export interface HarnessOptions {
+  readonly limits?: Partial<SessionLimits>;
+  readonly caps?: KmsServiceOptions["caps"];
+  readonly clock?: Clock;
+  /** Whether Connect's own gRPC handler serves in place of ours; both must hold what the suite says of valid calls. */
+  readonly protocol?: "ours" | "connect";
+}
+
+export async function startHarness(options: HarnessOptions = {}) {
+  const directory = socketDirectory();
+  const path = join(directory, "kms.sock");
+  const keys = fakeKeys();
+  const transit = fakeTransit();
+  const records: CallRecord[] = [];
+  const started: KmsMethod[] = [];
+  const events: SocketEvent[] = [];
+  const clock = options.clock ?? systemClock;
+  const implementation = kmsService({
+    keys,
+    transit,
+    ciphertextVersion,
+    caps: options.caps ?? { Status: 16, Encrypt: 32, Decrypt: 64 },
+    clock,
+    observer: { started: (method) => started.push(method), ended: (record) => records.push(record) },
+  });
+  const listener = await startKmsListener({
+    path,
+    mode: 0o660,
+    ...ownIdentity(),
+    ownerName: "provider",
+    groupName: "group",
+    tryLock,
+    clock,
+    watchIntervalMs: 20,
+    onEvent: (event) => events.push(event),
+    handlers: options.protocol === "connect" ? connectHandlers(implementation) : ourHandlers(implementation),
+    maxMessageBytes: MAX_MESSAGE_BYTES,
+    limits: { ...DEFAULT_SESSION_LIMITS, sweepIntervalMs: 20, ...options.limits },
+  });
+  return {
+    directory,
+    path,
+    keys,
+    transit,
+    records,
+    started,
+    events,
+    listener,
+    stop: async () => {
+      await listener.stop(200);
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+export type Harness = Awaited<ReturnType<typeof startHarness>>;
+type Implementation = ReturnType<typeof kmsService>;
+
+function ourHandlers(implementation: Implementation): readonly UniversalHandler[] {
+  return unaryHandlers(KeyManagementService, implementation, {
+    maxMessageBytes: MAX_MESSAGE_BYTES,
+    maxTimeoutMs: 60_000,
+  });
+}
+
+function connectHandlers(implementation: Implementation): readonly UniversalHandler[] {
+  return createConnectRouter({
+    connect: false,
+    grpcWeb: false,
+    readMaxBytes: MAX_MESSAGE_BYTES,
+    writeMaxBytes: MAX_MESSAGE_BYTES,
+    maxTimeoutMs: 60_000,
+  }).service(KeyManagementService, implementation).handlers;
+}
+
+export const SERVICE = "/v2.KeyManagementService/";
+
+export interface KmsClient {
+  readonly client: Client;
+  status(options?: CallOptions): Promise<MessageShape<typeof StatusResponseSchema>>;
+  encrypt(
+    request: MessageInitShape<typeof EncryptRequestSchema>,
+    options?: CallOptions,
+    metadata?: Metadata,
+  ): Promise<MessageShape<typeof EncryptResponseSchema>>;
+  decrypt(
+    request: MessageInitShape<typeof DecryptRequestSchema>,
+    options?: CallOptions,
+  ): Promise<MessageShape<typeof DecryptResponseSchema>>;
+  /** One call with bytes of the test's own making. */
+  raw(method: string, message: Uint8Array, metadata?: Metadata, options?: CallOptions): Promise<Uint8Array>;
+  close(): void;
+}
+
+export function kmsClient(path: string): KmsClient {
+  const client = new Client(`unix://${path}`, credentials.createInsecure(), {
+    "grpc.default_authority": "localhost",
+    "grpc.use_local_subchannel_pool": 1,
+    "grpc.max_send_message_length": -1,
+    "grpc.enable_retries": 0,
+  });
+  const raw = (method: string, message: Uint8Array, metadata = new Metadata(), options: CallOptions = {}) =>
+    new Promise<Uint8Array>((resolve, reject) => {
+      client.makeUnaryRequest(
+        method,
+        (bytes: Uint8Array) => Buffer.from(bytes),
+        (bytes: Buffer): Uint8Array => bytes,
+        message,
+        metadata,
+        { deadline: Date.now() + 5000, ...options },
+        (error, value) => (error === null && value !== undefined ? resolve(value) : reject(error)),
+      );
+    });
+  const call = async <I extends DescMessage, O extends DescMessage>(
+    name: string,
+    input: I,
+    output: O,
+    message: MessageInitShape<I>,
+    options?: CallOptions,
+    metadata?: Metadata,
+  ): Promise<MessageShape<O>> =>
+    fromBinary(output, await raw(SERVICE + name, toBinary(input, create(input, message)), metadata, options));
+  return {
+    client,
+    raw,
+    status: (options) => call("Status", StatusRequestSchema, StatusResponseSchema, {}, options),
+    encrypt: (request, options, metadata) =>
+      call("Encrypt", EncryptRequestSchema, EncryptResponseSchema, request, options, metadata),
+    decrypt: (request, options) =>
+      call("Decrypt", DecryptRequestSchema, DecryptResponseSchema, request, options),
+    close: () => client.close(),
+  };
+}
+
+/** Code and text of the error with which a call failed. */
+export async function failure(call: Promise<unknown>): Promise<readonly [code: number, text: string]> {
+  try {
+    await call;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && "details" in error) {
+      return [Number(error.code), String(error.details)];
+    }
+    throw error;
+  }
+  throw new Error("the call succeeded");
+}
