@@ -52,6 +52,8 @@ export interface TestCaOptions extends Validity {
 export interface LeafOptions extends Validity {
   /** Default: `localhost`. */
   readonly commonName?: string;
+  /** The group, as Kubernetes takes it from a client certificate. */
+  readonly organization?: string;
   /** Default for a server: `localhost` and 127.0.0.1; for a client: none. */
   readonly dnsNames?: readonly string[];
   readonly ipAddresses?: readonly string[];
@@ -111,7 +113,7 @@ function authority(certPem: string, issuer: Issuer): TestCa {
     options: LeafOptions,
   ): Promise<Omit<Leaf, "keyPem">> => {
     const cert = await X509CertificateGenerator.create({
-      subject: `CN=${options.commonName ?? "localhost"}`,
+      subject: `CN=${options.commonName ?? "localhost"}${options.organization === undefined ? "" : `,O=${options.organization}`}`,
       issuer: issuer.name,
       publicKey,
       signingKey: issuer.keys.privateKey,
