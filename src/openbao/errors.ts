@@ -20,6 +20,7 @@ export type AnswerCode =
   | "mount_missing"
   | "not_found"
   | "key_missing"
+  | "key_soft_deleted"
   | "decrypt_failed"
   | "ciphertext_refused"
   | "version_too_new"
@@ -61,6 +62,7 @@ interface AnswerRule {
 const ANSWERS: readonly AnswerRule[] = [
   { status: 400, text: "message authentication failed", code: "decrypt_failed" },
   { status: 400, text: "encryption key not found", code: "key_missing" },
+  { status: 400, text: "soft-deleted key", code: "key_soft_deleted" },
   { status: 400, text: "version is too new", code: "version_too_new" },
   { status: 400, text: "higher than the latest key version", code: "version_too_new" },
   { status: 400, text: "no such key version", code: "version_missing" },
@@ -163,6 +165,11 @@ const MEANINGS: Readonly<Record<AnswerCode, Meaning>> = {
     errorClass: "transit_key_missing",
     message: ({ path }) => `OpenBao does not have the key of ${path}`,
     advice: () => "compare transit.keyName with: bao list TRANSIT_MOUNT/keys",
+  },
+  key_soft_deleted: {
+    errorClass: "transit_key_missing",
+    message: ({ path }) => `OpenBao does not use the key of ${path}: it is soft-deleted`,
+    advice: () => "bao write -f TRANSIT_MOUNT/keys/KEY/soft-delete-restore",
   },
   decrypt_failed: {
     errorClass: "aad_mismatch",

@@ -1,0 +1,37 @@
+/**
+ * What can go wrong when Transit is asked.
+ *
+ * @module Our own codes, and how an error of the call below becomes one of ours.
+ */
+import { ProviderError } from "../base/error-class.ts";
+import { type OpenBaoCode, OpenBaoError } from "../openbao/errors.ts";
+
+export type TransitCode =
+  | OpenBaoCode
+  /** Not the canonical spelling, or longer than 1024 bytes; OpenBao was not asked. */
+  | "ciphertext_malformed"
+  /** Its ciphertext could be longer than 1024 bytes; OpenBao was not asked. */
+  | "plaintext_too_large"
+  /** OpenBao encrypted under another version of the key than it was told to. */
+  | "wrong_version";
+
+export class TransitError extends ProviderError<TransitCode> {}
+
+/** An OpenBaoError with what only this layer knows: the capability that a policy must give. Others stay as they are. */
+export function asTransitError(error: unknown, path: string, capability: "read" | "update"): unknown {
+  if (!(error instanceof OpenBaoError)) {
+    return error;
+  }
+  const { code, errorClass, message } = error;
+  const advice =
+    code === "permission_denied"
+      ? `add to a policy of the token's role: path "${path}" { capabilities = ["${capability}"] }`
+      : error.advice;
+  return new TransitError({
+    code,
+    errorClass,
+    message,
+    ...(advice === undefined ? {} : { advice }),
+    cause: error,
+  });
+}

@@ -1,0 +1,55 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { decodeKeyMetadata } from "./key-metadata.ts";
+
+const good = {
+  type: "aes256-gcm96",
+  derived: false,
+  exportable: false,
+  allow_plaintext_backup: false,
+  deletion_allowed: false,
+  supports_encryption: true,
+  supports_decryption: true,
+  min_decryption_version: 1,
+  min_encryption_version: 0,
+};
+
+test("any JSON is a key's metadata or nothing", () => {
+  fc.assert(
+    fc.property(
+      fc.jsonValue(),
+      fc.constantFrom(...Object.keys(good), "keys", "latest_version"),
+      (value, field) => {
+        decodeKeyMetadata(value);
+        decodeKeyMetadata({ ...good, keys: { "1": 1 }, latest_version: 1, [field]: value });
+      },
+    ),
+  );
+});
+
+test("versions come out ascending by number, whatever order they came in", () => {
+  fc.assert(
+    fc.property(
+      fc.uniqueArray(fc.integer({ min: 1, max: 100_000 }), { minLength: 1, maxLength: 50 }),
+      fc.integer({ min: 1, max: 4_000_000_000 }),
+      (versions, created) => {
+        const keys = Object.fromEntries(versions.map((version) => [String(version), created]));
+        const latest = Math.max(...versions);
+        expect(
+          decodeKeyMetadata({ ...good, keys, latest_version: latest })?.versions.map(
+            ({ version }) => version,
+          ),
+        ).toEqual([...versions].sort((a, b) => a - b));
+        expect(decodeKeyMetadata({ ...good, keys, latest_version: latest + 1 })).toBeUndefined();
+      },
+    ),
+  );
+});
+
+test("an asymmetric key shows its type and no versions of ours", () => {
+  const keys = { "1": { creation_time: "2026-01-01T00:00:00Z", public_key: "x" } };
+  expect(decodeKeyMetadata({ ...good, type: "rsa-4096", keys, latest_version: 1 })).toMatchObject({
+    type: "rsa-4096",
+    versions: [],
+  });
+});

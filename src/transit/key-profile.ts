@@ -1,0 +1,120 @@
+/**
+ * The profile that the Transit key and its mount must have.
+ *
+ * @module A table of requirements, each with its own message and mend. Pure; what follows from a drift is decided in rotation/.
+ */
+import type { KeyMetadata } from "./key-metadata.ts";
+
+export type ProfileDriftCode =
+  | "wrong_type"
+  | "derived"
+  | "convergent"
+  | "exportable"
+  | "plaintext_backup_allowed"
+  | "deletion_allowed"
+  | "soft_deleted"
+  | "encryption_unsupported"
+  | "decryption_unsupported"
+  | "upsert_enabled";
+
+export interface ProfileDrift {
+  readonly code: ProfileDriftCode;
+  /** One sentence for the operator. */
+  readonly message: string;
+  /** What to type or change. */
+  readonly advice: string;
+}
+
+export interface KeyNames {
+  readonly mountPath: string;
+  readonly keyName: string;
+}
+
+interface Requirement {
+  readonly code: ProfileDriftCode;
+  readonly broken: (key: KeyMetadata) => boolean;
+  readonly problem: string;
+  readonly advice: (names: KeyNames) => string;
+}
+
+export const REQUIRED_KEY_TYPE = "aes256-gcm96";
+
+const anotherKey = ({ mountPath }: KeyNames): string =>
+  `this cannot be undone; make a new key with: bao write -f ${mountPath}/keys/NEW_NAME, and a new transit.keyIdScope.keyLineageId for it`;
+
+const config =
+  (setting: string) =>
+  ({ mountPath, keyName }: KeyNames): string =>
+    `bao write ${mountPath}/keys/${keyName}/config ${setting}`;
+
+const REQUIREMENTS: readonly Requirement[] = [
+  {
+    code: "wrong_type",
+    broken: ({ type }) => type !== REQUIRED_KEY_TYPE,
+    problem: `is not of type ${REQUIRED_KEY_TYPE}`,
+    advice: anotherKey,
+  },
+  { code: "derived", broken: ({ derived }) => derived, problem: "is a derived key", advice: anotherKey },
+  {
+    code: "convergent",
+    broken: ({ convergent }) => convergent,
+    problem: "encrypts convergently, so that equal plaintexts show",
+    advice: anotherKey,
+  },
+  {
+    code: "exportable",
+    broken: ({ exportable }) => exportable,
+    problem: "can be exported from OpenBao",
+    advice: anotherKey,
+  },
+  {
+    code: "plaintext_backup_allowed",
+    broken: ({ allowPlaintextBackup }) => allowPlaintextBackup,
+    problem: "can be backed up in plaintext",
+    advice: anotherKey,
+  },
+  {
+    code: "deletion_allowed",
+    broken: ({ deletionAllowed }) => deletionAllowed,
+    problem: "may be deleted, which would lose all data under it",
+    advice: config("deletion_allowed=false"),
+  },
+  {
+    code: "soft_deleted",
+    broken: ({ softDeleted }) => softDeleted,
+    problem: "is soft-deleted",
+    advice: ({ mountPath, keyName }) => `bao write -f ${mountPath}/keys/${keyName}/soft-delete-restore`,
+  },
+  {
+    code: "encryption_unsupported",
+    broken: ({ supportsEncryption }) => !supportsEncryption,
+    problem: "does not support encryption",
+    advice: anotherKey,
+  },
+  {
+    code: "decryption_unsupported",
+    broken: ({ supportsDecryption }) => !supportsDecryption,
+    problem: "does not support decryption",
+    advice: anotherKey,
+  },
+];
+
+/** Every requirement on the key that does not hold, in a fixed order; empty when all is well. */
+export function profileDrifts(key: KeyMetadata, names: KeyNames): readonly ProfileDrift[] {
+  return REQUIREMENTS.filter(({ broken }) => broken(key)).map(({ code, problem, advice }) => ({
+    code,
+    message: `the Transit key ${names.mountPath}/keys/${names.keyName} ${problem}`,
+    advice: advice(names),
+  }));
+}
+
+/** The requirement on the mount: a misspelt key name must not make a new key at the first Encrypt. */
+export function upsertDrift(disableUpsert: boolean, { mountPath }: KeyNames): ProfileDrift | undefined {
+  return disableUpsert
+    ? undefined
+    : {
+        code: "upsert_enabled",
+        message: `the Transit mount ${mountPath} makes a new key when Encrypt names one that does not exist`,
+        advice: `bao write ${mountPath}/config/keys disable_upsert=true`,
+      };
+}

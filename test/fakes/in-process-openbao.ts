@@ -1,0 +1,92 @@
+/**
+ * Our OpenBao client in front of the stand-in, without a socket and on a manual clock.
+ *
+ * @module For tests of the layers above the transport: transit/, auth/. TLS and connections are tested in transport/.
+ */
+import { type CallReport, createOpenBao, type OpenBao } from "../../src/openbao/client.ts";
+import { createHttpTransport, type FetchSession } from "../../src/transport/https.ts";
+import { type ManualClock, manualClock } from "./manual-clock.ts";
+import { fakeFetch } from "./openbao/fake-fetch.ts";
+import { type FakeOpenBao, makeFakeOpenBao } from "./openbao/fake-openbao.ts";
+import { identityClaims, makeJwtIssuer } from "./openbao/jwt-issuer.ts";
+import type { Operator } from "./openbao/operator.ts";
+import { type Provisioning, provision } from "./openbao/provision.ts";
+
+export interface InProcessOpenBao {
+  readonly clock: ManualClock;
+  readonly fake: FakeOpenBao;
+  readonly operator: Operator;
+  readonly openbao: OpenBao;
+  readonly reports: readonly CallReport[];
+  readonly names: Provisioning;
+  /** A good JWT for the provisioned role, with its lifetime. */
+  readonly jwt: (lifetimeSeconds?: number) => string;
+}
+
+export async function inProcessOpenBao(overrides: Partial<Provisioning> = {}): Promise<InProcessOpenBao> {
+  const clock = manualClock();
+  const fake = makeFakeOpenBao({ now: () => clock.wallMs() });
+  const operator = operatorOf(fake);
+  const issuer = makeJwtIssuer();
+  const names = await provision(operator, issuer.publicKeyPem, overrides);
+  const fetch = fakeFetch(fake, () => clock.wallMs());
+  const session: FetchSession = {
+    fetch: (input, init) => fetch(input instanceof Request ? input.url : input, init),
+    close: () => {},
+  };
+  const reports: CallReport[] = [];
+  const openbao = createOpenBao({
+    transport: createHttpTransport({
+      names: {
+        what: "OpenBao",
+        addressField: "openbao.address",
+        caField: "openbao.caCertFile",
+        serverNameField: "openbao.tlsServerName",
+      },
+      trust: { pem: () => "", refresh: async () => false },
+      serverName: "localhost",
+      clock,
+      openSession: () => session,
+    }),
+    clock,
+    addresses: ["https://openbao.test:8200"],
+    namespace: names.namespace,
+    timeoutMs: 2000,
+    observer: { onCall: (report) => reports.push(report) },
+  });
+  return {
+    clock,
+    fake,
+    operator,
+    openbao,
+    reports,
+    names,
+    jwt: (lifetimeSeconds) => issuer.sign(identityClaims(names, clock.wallMs(), lifetimeSeconds)),
+  };
+}
+
+/** The operator's client of openbao/operator.ts, without a socket. */
+function operatorOf(fake: FakeOpenBao): Operator {
+  const call: Operator["call"] = async (method, path, body, options = {}) => {
+    const { reply } = fake.handle({
+      method,
+      target: `/v1/${path}`,
+      headers: {
+        "x-vault-token": options.token ?? fake.rootToken,
+        ...(options.namespace === undefined ? {} : { "x-vault-namespace": options.namespace }),
+      },
+      body: body === undefined ? "" : typeof body === "string" ? body : JSON.stringify(body),
+    });
+    return { status: reply.status, body: reply.body ?? {}, headers: new Headers() };
+  };
+  return {
+    call,
+    must: async (method, path, body, options) => {
+      const reply = await call(method, path, body, options);
+      if (reply.status >= 300) {
+        throw new Error(`${method} ${path} was answered ${reply.status} ${JSON.stringify(reply.body)}`);
+      }
+      return reply.body;
+    },
+  };
+}
