@@ -55,6 +55,7 @@ export function unpackDebian(
   run("apt-get", [...options, "update"]);
   const download = join(state, "download");
   run("apt-get", [...options, "download", ...names], { cwd: download });
+  mkdirSync(`${target}-control`, { recursive: true });
   for (const file of readdirSync(download).sort()) {
     run("dpkg-deb", ["--extract", join(download, file), target]);
     run("dpkg-deb", [
