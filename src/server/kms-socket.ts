@@ -52,7 +52,7 @@ export type SocketEvent =
 export interface KmsSocket {
   /** Why no new connection can come in; `undefined` while all is well. */
   readonly problem: ServerError | undefined;
-  /** Stops listening and removes the socket that this process made; accepted connections go on. */
+  /** Stops listening and removes the socket that this process made; accepted connections go on. May be called again. */
   close(): Promise<void>;
 }
 
@@ -168,17 +168,19 @@ export async function openKmsSocket(options: KmsSocketOptions): Promise<KmsSocke
     // The sleep was ended by close(); look() itself never rejects.
   });
 
+  let closing: Promise<void> | undefined;
+  async function close(): Promise<void> {
+    stop.abort();
+    await watching;
+    letGo(listening);
+    lock.release();
+  }
+
   return {
     get problem() {
       return problem;
     },
-    close: async () => {
-      stop.abort();
-      await watching;
-      letGo(listening);
-      listening = undefined;
-      lock.release();
-    },
+    close: () => (closing ??= close()),
   };
 }
 

@@ -3,7 +3,6 @@
  *
  * @module Starts one in a private directory, and a gRPC client that is not Connect (@grpc/grpc-js).
  */
-import { Database } from "bun:sqlite";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -35,6 +34,7 @@ import {
 import { MAX_MESSAGE_BYTES } from "../../src/kms/limits.ts";
 import type { CallRecord, KeyHandle, KeyState, KmsMethod, Transit } from "../../src/kms/ports.ts";
 import { type KmsServiceOptions, kmsService } from "../../src/kms/service.ts";
+import { trySqliteLock } from "../../src/registry/writer-lock.ts";
 import type { SessionLimits } from "../../src/server/grpc-sessions.ts";
 import { DEFAULT_SESSION_LIMITS, startKmsListener, unaryHandlers } from "../../src/server/kms-listener.ts";
 import type { SocketEvent } from "../../src/server/kms-socket.ts";
@@ -115,19 +115,6 @@ export function ciphertextVersion(text: string): number | undefined {
     : undefined;
 }
 
-/** Taken with fcntl(2) by SQLite, so that it ends with the process. */
-export function tryLock(path: string): { release(): void } | undefined {
-  const database = new Database(path, { create: true });
-  try {
-    database.run("PRAGMA busy_timeout = 0");
-    database.run("BEGIN EXCLUSIVE");
-    return { release: () => database.close(true) };
-  } catch {
-    database.close(true);
-    return undefined;
-  }
-}
-
 /** A directory as the provider wants it, of the user that runs the test. */
 export function socketDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), "kms-"));
@@ -170,7 +157,7 @@ export async function startHarness(options: HarnessOptions = {}) {
     ...ownIdentity(),
     ownerName: "provider",
     groupName: "group",
-    tryLock,
+    tryLock: trySqliteLock,
     clock,
     watchIntervalMs: 20,
     onEvent: (event) => events.push(event),
