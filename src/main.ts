@@ -1,8 +1,49 @@
 /**
  * Entry of the executable.
  *
- * @module The only place that ends the process.
+ * @module The environment is made safe first; everything else is imported after that. The only place that ends the process.
  */
-import { buildInfo } from "./base/build-info.ts";
+import { describeRefused, hardenProcess, sanitiseEnvironment } from "./base/environment.ts";
+import { EXIT_CODES } from "./cli/exit-code.ts";
 
-console.log(`bao-kms-provider ${buildInfo.version}`);
+/** A second Ctrl-C does not wait for the clean-up that the first one asked for. */
+const SIGNALS_BEFORE_EXIT = 2;
+
+function main(): void {
+  const refused = sanitiseEnvironment(process.env);
+  if (refused.length > 0) {
+    process.stderr.write(refused.map((variable) => `error: ${describeRefused(variable)}\n`).join(""));
+    process.exit(EXIT_CODES.configuration.code);
+  }
+  hardenProcess();
+  const interrupted = abortOnSignals();
+  void start(interrupted).then(
+    (code) => process.exit(code),
+    () => process.exit(EXIT_CODES.internal.code),
+  );
+}
+
+async function start(signal: AbortSignal): Promise<number> {
+  const [{ run }, { createOutput }] = await Promise.all([import("./cli/run.ts"), import("./cli/output.ts")]);
+  const output = createOutput(process.stdout, process.stderr, process.env);
+  const code = await run(process.argv.slice(2), { output, environment: process.env, signal });
+  await output.flush();
+  return code;
+}
+
+function abortOnSignals(): AbortSignal {
+  const controller = new AbortController();
+  let count = 0;
+  const stop = (): void => {
+    count += 1;
+    controller.abort();
+    if (count >= SIGNALS_BEFORE_EXIT) {
+      process.exit(EXIT_CODES.interrupted.code);
+    }
+  };
+  process.on("SIGINT", stop);
+  process.on("SIGTERM", stop);
+  return controller.signal;
+}
+
+main();

@@ -6,31 +6,38 @@
  */
 const WORDS_PER_SLOT = 4;
 const MAX_LOAD = 0.7;
-const MAX_SLOTS = 2 ** 21;
+const MAX_SLOTS = 2 ** 20;
 
-/** The most keys that one set takes; 32 MiB. */
+/** The most keys that one set takes, in 16 MiB. */
 export const MAX_KEYS_PER_SET = Math.floor(MAX_SLOTS * MAX_LOAD);
 
 export interface KeyDigestSet {
+  /** Empties the set and gives it those keys whose digest falls into `part` of `parts`. */
+  readonly restart: (part: number, parts: number) => void;
   /** Whether the key is met for the first time; `undefined` when it belongs to another part of the key space. */
   readonly addIfMine: (key: Uint8Array) => boolean | undefined;
 }
 
-/**
- * A set for those keys whose digest falls into `part` of `parts`, at most `maxKeys` of them.
- * `maxKeys` is at most MAX_KEYS_PER_SET.
- */
-export function keyDigestSet(maxKeys: number, part: number, parts: number): KeyDigestSet {
+/** A set for at most `maxKeys` keys (at most MAX_KEYS_PER_SET), at first of the whole key space. */
+export function keyDigestSet(maxKeys: number): KeyDigestSet {
   const slots = 2 ** Math.ceil(Math.log2(Math.max(16, maxKeys / MAX_LOAD)));
   const table = new Uint32Array(slots * WORDS_PER_SLOT);
   const digest = new Uint8Array(32);
   const words = new Uint32Array(digest.buffer);
   let used = 0;
+  let mine = 0;
+  let all = 1;
   return {
+    restart: (part, parts) => {
+      mine = part;
+      all = parts;
+      used = 0;
+      table.fill(0);
+    },
     addIfMine: (key) => {
       Bun.SHA256.hash(key, digest);
       const [partWord = 0, slotWord = 0, second = 0, third = 0, last = 0] = words;
-      if (partWord % parts !== part) {
+      if (partWord % all !== mine) {
         return undefined;
       }
       // A slot is empty when its first word is 0.

@@ -176,9 +176,10 @@ async function addNewest(
 ): Promise<void> {
   // A twentieth more parts than would just fit: digests spread evenly, but not exactly.
   const walks = records <= maxKeysPerWalk ? 1 : Math.ceil((records * 1.05) / maxKeysPerWalk);
+  const seen = keyDigestSet(Math.min(records, maxKeysPerWalk));
   let done = 0;
   for (let walk = 0; walk < walks; walk++) {
-    const seen = keyDigestSet(Math.min(records, maxKeysPerWalk), walk, walks);
+    seen.restart(walk, walks);
     for (const record of entriesDescending(bolt, bucket)) {
       const { key, value, modRevision } = decodeKeyValue(record.value);
       if (startsWith(key, prefix) && seen.addIfMine(key) === true && modRevision !== 0) {

@@ -14,7 +14,7 @@ const MAX_ANNOTATIONS_BYTES = 32_768;
 
 export interface EncryptedObject {
   readonly keyId: string;
-  /** Values are any bytes that the provider chose; here one character a byte. */
+  /** Keys and values as the provider chose them, one character a byte: ours are ASCII throughout. */
   readonly annotations: ReadonlyMap<string, string>;
 }
 
@@ -106,11 +106,11 @@ function decodeAnnotation(bytes: Uint8Array): { readonly key: string; readonly v
       return undefined;
     }
     last = field;
-    const content = reader.bytes();
+    const text = latin1(reader.bytes());
     if (field === 1) {
-      key = utf8(content);
+      key = text;
     } else {
-      value = Buffer.from(content).toString("latin1");
+      value = text;
     }
   }
   return key === "" ? undefined : { key, value };
@@ -119,6 +119,10 @@ function decodeAnnotation(bytes: Uint8Array): { readonly key: string; readonly v
 function boundedBytes(reader: BinaryReader, maxBytes: number): Uint8Array | undefined {
   const content = reader.bytes();
   return content.length === 0 || content.length > maxBytes ? undefined : content;
+}
+
+function latin1({ buffer, byteOffset, length }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, length).toString("latin1");
 }
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

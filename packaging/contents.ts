@@ -1,0 +1,111 @@
+/**
+ * What every artefact contains: one table, read by the packages, the tarball, the bundles and the image.
+ *
+ * @module Names of files only; how they are laid out in an artefact is `stage.ts`.
+ */
+
+/** What a piece can be part of. `package` is the deb and the rpm. */
+export type Artefact = "package" | "tarball" | "systemd" | "static-pod" | "image";
+
+/** Where a piece comes from: the repository, what `generated.ts` made, or what `native/build` made. */
+export type Origin = "repository" | "generated" | "native";
+
+export interface Piece {
+  readonly origin: Origin;
+  /** Below its origin; a folder stands for every file in it. */
+  readonly from: string;
+  readonly mode: 0o644 | 0o755;
+  /** Absolute path on a host, for packages and image. */
+  readonly installed?: string;
+  /** Where an rpm's distributions look instead. */
+  readonly installedByRpm?: string;
+  /** Path in tarball and bundles. */
+  readonly archived?: string;
+  readonly in: readonly Artefact[];
+}
+
+export const nativeDirectory = "/usr/lib/openbao-kms";
+
+const doc = "/usr/share/doc/bao-kms-provider";
+const everywhere = ["package", "tarball", "systemd", "static-pod"] as const;
+const host = ["package", "tarball", "systemd"] as const;
+
+function file(
+  artefacts: readonly Artefact[],
+  from: string,
+  installed: string,
+  more: Partial<Piece> = {},
+): Piece {
+  return { origin: "repository", from, mode: 0o644, installed, archived: from, in: artefacts, ...more };
+}
+
+function generated(
+  artefacts: readonly Artefact[],
+  from: string,
+  installed: string,
+  more: Partial<Piece> = {},
+): Piece {
+  return file(artefacts, from, installed, { origin: "generated", ...more });
+}
+
+export const contents: readonly Piece[] = [
+  generated(["package", "tarball", "image"], "bao-kms-provider", "/usr/bin/bao-kms-provider", {
+    mode: 0o755,
+  }),
+  file(["package", "tarball", "image"], "tls.node", `${nativeDirectory}/tls.node`, {
+    origin: "native",
+    archived: "lib/tls.node",
+  }),
+  file(["package", "tarball", "image"], "pkcs11.node", `${nativeDirectory}/pkcs11.node`, {
+    origin: "native",
+    archived: "lib/pkcs11.node",
+  }),
+
+  file(host, "deploy/systemd/bao-kms-provider.service", "/usr/lib/systemd/system/bao-kms-provider.service"),
+  file(host, "deploy/systemd/bao-kms-provider.path", "/usr/lib/systemd/system/bao-kms-provider.path"),
+  file(host, "deploy/package/linux/sysusers.d/openbao-kms.conf", "/usr/lib/sysusers.d/openbao-kms.conf"),
+  file(host, "deploy/package/linux/tmpfiles.d/openbao-kms.conf", "/usr/lib/tmpfiles.d/openbao-kms.conf"),
+
+  file(host, "deploy/config/provider-systemd.yaml", `${doc}/examples/config/provider-systemd.yaml`),
+  file(host, "deploy/systemd/drop-ins", `${doc}/examples/systemd/drop-ins`),
+  file(
+    host,
+    "deploy/systemd/bao-kms-provider-directory.service",
+    `${doc}/examples/systemd/bao-kms-provider-directory.service`,
+  ),
+  file(everywhere, "deploy/kubernetes", `${doc}/examples/kubernetes`),
+  file(everywhere, "deploy/prometheus", `${doc}/examples/prometheus`),
+  file(everywhere, "deploy/grafana", `${doc}/examples/grafana`),
+  file(["static-pod", "tarball"], "deploy/config/provider-static-pod.yaml", ""),
+  file(["tarball"], "deploy/static-pod", ""),
+  generated(["static-pod"], "deploy/static-pod", ""),
+
+  file(everywhere, "docs/deployment", `${doc}/deployment`),
+  file(everywhere, "docs/security/hardening.md", `${doc}/security/hardening.md`),
+  file([...everywhere, "image"], "LICENSE", `${doc}/LICENSE`),
+  generated([...everywhere, "image"], "THIRD-PARTY-LICENSES", `${doc}/THIRD-PARTY-LICENSES`),
+  file(everywhere, "CHANGELOG.md", `${doc}/CHANGELOG.md`),
+  file(["package"], "packaging/linux/copyright", `${doc}/copyright`),
+
+  generated(["package", "tarball"], "bao-kms-provider.1.gz", "/usr/share/man/man1/bao-kms-provider.1.gz", {
+    archived: "man/bao-kms-provider.1.gz",
+  }),
+  generated(
+    ["package", "tarball"],
+    "completions/bash",
+    "/usr/share/bash-completion/completions/bao-kms-provider",
+  ),
+  generated(
+    ["package", "tarball"],
+    "completions/zsh",
+    "/usr/share/zsh/vendor-completions/_bao-kms-provider",
+    {
+      installedByRpm: "/usr/share/zsh/site-functions/_bao-kms-provider",
+    },
+  ),
+  generated(
+    ["package", "tarball"],
+    "completions/fish",
+    "/usr/share/fish/vendor_completions.d/bao-kms-provider.fish",
+  ),
+];

@@ -1,0 +1,37 @@
+/**
+ * The Rust crates inside tls.node, as cargo resolves them from native/Cargo.lock.
+ *
+ * @module Asked only when the native parts are in the release.
+ */
+import { join } from "node:path";
+import { run } from "./run.ts";
+
+export interface Crate {
+  readonly name: string;
+  readonly version: string;
+  readonly license: string;
+}
+
+interface CargoMetadata {
+  readonly packages: readonly {
+    readonly name: string;
+    readonly version: string;
+    readonly license: string | null;
+    readonly source: string | null;
+  }[];
+}
+
+export function crates(root: string, rustTarget: string): readonly Crate[] {
+  const text = run("cargo", [
+    "metadata",
+    "--locked",
+    "--format-version=1",
+    `--filter-platform=${rustTarget}`,
+    `--manifest-path=${join(root, "native", "Cargo.toml")}`,
+  ]);
+  const metadata: CargoMetadata = JSON.parse(text);
+  return metadata.packages
+    .filter((each) => each.source !== null)
+    .map(({ name, version, license }) => ({ name, version, license: license ?? "see its source" }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+}

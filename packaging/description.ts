@@ -1,0 +1,15 @@
+/**
+ * What the packages and the image say of themselves.
+ *
+ * @module Texts only.
+ */
+export const packageSummary = "Kubernetes KMS v2 provider for OpenBao Transit";
+
+/** Lines of the long description; an empty one parts paragraphs. */
+export const packageDescription: readonly string[] = [
+  "kube-apiserver asks this service over a Unix socket to encrypt and decrypt the",
+  "keys of Secrets at rest; the service asks the Transit engine of an OpenBao, so",
+  "that no key material is kept on the host.",
+  "",
+  "Installing makes users, groups and directories, and starts nothing.",
+];

@@ -1,0 +1,132 @@
+/**
+ * The container image: the C library, the executable, the native parts, and names for the user 65532. No shell, no package
+ * manager, no certificates.
+ *
+ * @module What is inside; the format is `oci-layout.ts`.
+ */
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { Architecture } from "./architecture.ts";
+import { unpackDebian } from "./debian-packages.ts";
+import { packageSummary } from "./description.ts";
+import { writeOciLayout } from "./oci-layout.ts";
+import type { ReleaseVersion } from "./release-version.ts";
+import type { Origins } from "./stage.ts";
+import { settle, stage } from "./stage.ts";
+import { tarOf } from "./tarball.ts";
+
+/** What Bun's executable and glibc's own name lookup load. */
+const cLibrary = ["libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "libresolv.so.2"];
+const nameLookup = ["libnss_dns.so.2", "libnss_files.so.2"];
+/** What a PKCS#11 module and its addon load. */
+const cppLibrary = ["libstdc++.so.6", "libgcc_s.so.1"];
+
+const accounts = {
+  "etc/passwd":
+    "root:x:0:0:root:/:/sbin/nologin\nopenbao-kms:x:65532:65532:OpenBao KMS provider:/:/sbin/nologin\n",
+  "etc/group": "root:x:0:\nopenbao-kms:x:65532:\n",
+  "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+};
+
+export interface ImageInputs {
+  readonly architecture: Architecture;
+  readonly release: ReleaseVersion;
+  readonly commit: string;
+  readonly origins: Origins;
+  readonly gzipLevel: number;
+  /** Scratch folder. */
+  readonly work: string;
+}
+
+/** `from` under whichever of the folders of a Debian package has it: /lib before merged /usr, /usr/lib after. */
+function copyLibrary(unpacked: string, layer: string, architecture: Architecture, name: string): void {
+  const found = [architecture.libraryFolder, `/usr${architecture.libraryFolder}`].find((folder) =>
+    existsSync(join(unpacked, folder, name)),
+  );
+  if (found === undefined) {
+    throw new Error(`no ${name} in the Debian packages for ${architecture.name}`);
+  }
+  const target = join(layer, architecture.libraryFolder, name);
+  mkdirSync(dirname(target), { recursive: true });
+  cpSync(join(unpacked, found, name), target, { dereference: true });
+}
+
+function libraryLayer(inputs: ImageInputs, native: boolean): Buffer {
+  const { architecture, work, release } = inputs;
+  const unpacked = join(work, "debian");
+  const layer = join(work, "layer-library");
+  mkdirSync(layer, { recursive: true });
+  unpackDebian(["libc6", ...(native ? ["libstdc++6", "libgcc-s1"] : [])], architecture, work, unpacked);
+  for (const name of [...cLibrary, ...nameLookup, ...(native ? cppLibrary : [])]) {
+    copyLibrary(unpacked, layer, architecture, name);
+  }
+  const loader = join(layer, architecture.loader);
+  mkdirSync(dirname(loader), { recursive: true });
+  cpSync(join(unpacked, architecture.libraryFolder, architecture.loader.split("/").at(-1) ?? ""), loader, {
+    dereference: true,
+  });
+  // Scanners of images read installed Debian packages from here, as in Google's distroless images.
+  for (const name of readdirSync(`${unpacked}-control`)) {
+    put(
+      layer,
+      `var/lib/dpkg/status.d/${name}`,
+      readFileSync(join(`${unpacked}-control`, name, "control"), "utf8"),
+    );
+    const copyright = `usr/share/doc/${name}/copyright`;
+    if (existsSync(join(unpacked, copyright))) {
+      put(layer, copyright, readFileSync(join(unpacked, copyright), "utf8"));
+    }
+  }
+  settle(layer, release.epochSeconds);
+  return tarOf(layer, release.epochSeconds);
+}
+
+function put(layer: string, path: string, text: string): void {
+  mkdirSync(dirname(join(layer, path)), { recursive: true });
+  writeFileSync(join(layer, path), text, { mode: 0o644 });
+}
+
+function applicationLayer({ work, origins, release }: ImageInputs): Buffer {
+  const layer = join(work, "layer-application");
+  mkdirSync(layer, { recursive: true });
+  for (const [path, text] of Object.entries(accounts)) {
+    put(layer, path, text);
+  }
+  // Where the pod mounts its volumes.
+  for (const folder of ["etc/openbao-kms", "var/lib/openbao-kms/state", "run/openbao-kms", "tmp"]) {
+    mkdirSync(join(layer, folder), { recursive: true });
+  }
+  stage("image", "installed", layer, origins, release.epochSeconds);
+  return tarOf(layer, release.epochSeconds);
+}
+
+/** Writes the layout to `folder`; returns the image's digest. */
+export function writeImage(inputs: ImageInputs, folder: string): string {
+  const { release, architecture } = inputs;
+  const created = new Date(release.epochSeconds * 1000).toISOString();
+  return writeOciLayout(
+    {
+      architecture: architecture.name,
+      created,
+      reference: `bao-kms-provider:${release.version}`,
+      gzipLevel: inputs.gzipLevel,
+      layers: [libraryLayer(inputs, inputs.origins.native !== undefined), applicationLayer(inputs)],
+      config: {
+        User: "65532:65532",
+        Entrypoint: ["/usr/bin/bao-kms-provider"],
+        Cmd: ["serve", "--config", "/etc/openbao-kms/config.yaml"],
+        Env: ["PATH=/usr/bin"],
+        WorkingDir: "/",
+        Labels: {
+          "org.opencontainers.image.title": "bao-kms-provider",
+          "org.opencontainers.image.description": packageSummary,
+          "org.opencontainers.image.version": release.version,
+          "org.opencontainers.image.revision": inputs.commit,
+          "org.opencontainers.image.created": created,
+          "org.opencontainers.image.licenses": "Apache-2.0",
+        },
+      },
+    },
+    folder,
+  );
+}

@@ -1,0 +1,19 @@
+# What happens after the files are in place. $1: "first" or "upgrade".
+after_install() {
+  make_identities
+  make_directories
+  if [ -d /run/systemd/system ]; then
+    systemctl daemon-reload
+  fi
+  if [ "$1" = upgrade ]; then
+    if [ -d /run/systemd/system ]; then
+      # Only a running service is restarted: an upgrade starts nothing.
+      systemctl try-restart bao-kms-provider.service
+    fi
+  elif [ ! -e /etc/openbao-kms/config.yaml ]; then
+    echo "bao-kms-provider is installed and not started. Next:"
+    echo "  1. /etc/openbao-kms/config.yaml, from /usr/share/doc/bao-kms-provider/examples/config/provider-systemd.yaml"
+    echo "  2. bao-kms-provider doctor --config /etc/openbao-kms/config.yaml"
+    echo "  3. systemctl enable --now bao-kms-provider.service"
+  fi
+}

@@ -1,0 +1,158 @@
+/**
+ * Counting stored objects by resource and by what they lie under.
+ *
+ * @module Holds one number per group, never an object. The number of groups is bounded.
+ */
+import { hashText } from "../identity/key-scope.ts";
+import { auditError } from "./errors.ts";
+import type { EntrySink } from "./etcd/stored-entry.ts";
+import type { KeyIdCount, SourceAudit, StoredGroup } from "./evidence.ts";
+import { objectName } from "./stored/object-name.ts";
+import { classifyStoredValue, type HashText, type StoredValue } from "./stored/stored-value.ts";
+
+const MAX_GROUPS = 20_000;
+const MAX_REMEMBERED = 1000;
+
+/** Transit's number of each key_id that registry or live metadata know. */
+export type KnownKeyIds = ReadonlyMap<string, number>;
+
+export interface ListedObject {
+  readonly resource: string;
+  /** Namespace and name, or the name alone. */
+  readonly path: string;
+  readonly modRevision: number;
+  readonly group: ObjectGroup;
+}
+
+/** A group without its count. */
+export type ObjectGroup = StoredGroup extends infer G
+  ? G extends unknown
+    ? Omit<G, "objects">
+    : never
+  : never;
+
+export interface Tally extends EntrySink {
+  readonly result: () => Pick<SourceAudit, "objects" | "resources" | "keyIds">;
+}
+
+export interface TallyOptions {
+  /** Under which objects lie, with its closing slash. */
+  readonly prefix: string;
+  readonly knownKeyIds: KnownKeyIds;
+  /** Told of each object, names only; a reset voids what it was told. */
+  readonly onObject?: (object: ListedObject) => void;
+  readonly onReset?: () => void;
+}
+
+interface Count {
+  readonly resource: string;
+  readonly group: ObjectGroup;
+  objects: number;
+}
+
+/** Throws AuditError `too_many_groups` from `add`. */
+export function tally({ prefix, knownKeyIds, onObject, onReset }: TallyOptions): Tally {
+  const prefixBytes = Buffer.byteLength(prefix);
+  const counts = new Map<string, Count>();
+  const hash = rememberingHash();
+  return {
+    reset: () => {
+      counts.clear();
+      onReset?.();
+    },
+    add: ({ key, value, modRevision }) => {
+      const rest = Buffer.from(key.buffer, key.byteOffset + prefixBytes, key.length - prefixBytes).toString();
+      const { resource, path } = objectName(rest);
+      const group = groupOf(classifyStoredValue(value, hash), knownKeyIds);
+      const name = `${resource}\0${Object.values(group).join("\0")}`;
+      const count = counts.get(name);
+      if (count !== undefined) {
+        count.objects += 1;
+      } else if (counts.size < MAX_GROUPS) {
+        counts.set(name, { resource, group, objects: 1 });
+      } else {
+        throw tooManyGroups();
+      }
+      onObject?.({ resource, path, modRevision, group });
+    },
+    result: () => summary([...counts.values()]),
+  };
+}
+
+/** Ties a key_id to its version. An annotation that contradicts what the key_id derives from was not made by us. */
+function groupOf(value: StoredValue, knownKeyIds: KnownKeyIds): ObjectGroup {
+  if (value.kind !== "ours") {
+    return value;
+  }
+  const { kind, provider, keyId } = value;
+  const stated = Number(value.statedVersion);
+  const known = knownKeyIds.get(keyId);
+  if (known !== undefined && known !== stated) {
+    return { kind: "damaged", provider };
+  }
+  return { kind, provider, keyId, version: stated, versionFrom: known === undefined ? "stated" : "derived" };
+}
+
+function summary(counts: readonly Count[]): Pick<SourceAudit, "objects" | "resources" | "keyIds"> {
+  const resources = new Map<string, StoredGroup[]>();
+  const keyIds = new Map<string, KeyIdCount>();
+  for (const { resource, group, objects } of counts) {
+    const groups = resources.get(resource) ?? [];
+    resources.set(resource, [...groups, { ...group, objects }]);
+    if (group.kind === "ours") {
+      const { keyId, version, versionFrom } = group;
+      const before = keyIds.get(keyId)?.objects ?? 0;
+      keyIds.set(keyId, { keyId, version, versionFrom, objects: before + objects });
+    }
+  }
+  return {
+    objects: sum(counts),
+    resources: [...resources]
+      .map(([resource, groups]) => ({
+        resource,
+        objects: sum(groups),
+        groups: groups.sort(byKindAndVersion),
+      }))
+      .sort((a, b) => (a.resource < b.resource ? -1 : 1)),
+    keyIds: [...keyIds.values()].sort((a, b) => b.version - a.version || (a.keyId < b.keyId ? -1 : 1)),
+  };
+}
+
+/** hashText for few different texts: what was hashed once is looked up. */
+function rememberingHash(): HashText {
+  const known = new Map<string, string>();
+  return (text) => {
+    const hash = known.get(text) ?? hashText(text);
+    if (known.size < MAX_REMEMBERED) {
+      known.set(text, hash);
+    }
+    return hash;
+  };
+}
+
+const KIND_ORDER: readonly StoredGroup["kind"][] = [
+  "ours",
+  "kms_v2_other",
+  "kms_v1",
+  "local_key",
+  "plaintext",
+  "damaged",
+  "unknown",
+];
+
+/** Newest version first; among equals the larger group. */
+function byKindAndVersion(a: StoredGroup, b: StoredGroup): number {
+  const versions = a.kind === "ours" && b.kind === "ours" ? b.version - a.version : 0;
+  return KIND_ORDER.indexOf(a.kind) - KIND_ORDER.indexOf(b.kind) || versions || b.objects - a.objects;
+}
+
+function sum(parts: readonly { readonly objects: number }[]): number {
+  return parts.reduce((total, { objects }) => total + objects, 0);
+}
+
+function tooManyGroups(): Error {
+  return auditError("too_many_groups", {
+    message: `the store holds more than ${MAX_GROUPS} different combinations of resource and key`,
+    advice: "audit a part of it with --etcd-prefix",
+  });
+}

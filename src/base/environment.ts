@@ -1,0 +1,111 @@
+/**
+ * What the environment and the defaults of a process could do to the provider, undone or refused before anything else runs.
+ *
+ * @module What lives here: the table of variables, and the few things that a process can do for itself at its start. What
+ * does not: the provider's own four variables (config/load.ts). The whole claim is held by test/executable/.
+ */
+import { writeFileSync } from "node:fs";
+
+/**
+ * `remove`: taking it out of the environment before the first request makes it harmless.
+ * `refuse`: it has acted before our first line, or acts in spite of being removed.
+ */
+interface VariableRule {
+  readonly matches: RegExp;
+  readonly treatment: "keep" | "remove" | "refuse";
+  /** What the variable would do; completes "it …". */
+  readonly effect: string;
+}
+
+/** The first rule that matches decides, so exceptions stand before the prefix that they are an exception to. */
+const RULES: readonly VariableRule[] = [
+  {
+    matches: /^BUN_JSC_useJIT$/,
+    treatment: "keep",
+    effect: "turns the JIT off, as MemoryDenyWriteExecute does",
+  },
+  {
+    matches: /^BUN_INSTALL(_|$)/,
+    treatment: "remove",
+    effect: "says where the Bun command line tool is installed",
+  },
+  {
+    matches: /^BUN_INSPECT/,
+    treatment: "refuse",
+    effect: "opens a debugger, through which any code can be run",
+  },
+  {
+    matches: /^BUN_OPTIONS$/,
+    treatment: "refuse",
+    effect: "adds options of Bun, such as code to load first",
+  },
+  {
+    matches: /^BUN_CONFIG_VERBOSE_FETCH$/,
+    treatment: "refuse",
+    effect: "prints every request with its token",
+  },
+  { matches: /^BUN_/, treatment: "refuse", effect: "changes how the Bun runtime works" },
+  { matches: /^JSC_/, treatment: "refuse", effect: "changes how the JavaScript engine works" },
+  { matches: /^MIMALLOC_/, treatment: "refuse", effect: "changes how memory is kept and makes it print" },
+  {
+    matches: /^LD_(PRELOAD|AUDIT|LIBRARY_PATH|DEBUG|DEBUG_OUTPUT|PROFILE)$/,
+    treatment: "refuse",
+    effect: "makes the dynamic linker load or do other things than the executable asks for",
+  },
+  { matches: /^NODE_/, treatment: "remove", effect: "changes TLS verification, trust or warnings" },
+  { matches: /^SSL_CERT_(FILE|DIR)$/, treatment: "remove", effect: "widens the trusted CAs" },
+  { matches: /^SSLKEYLOGFILE$/, treatment: "remove", effect: "asks for TLS keys to be written down" },
+  { matches: /^(HTTPS?|ALL|NO)_PROXY(_|$)/i, treatment: "remove", effect: "sends requests through a proxy" },
+];
+
+export interface RefusedVariable {
+  readonly name: string;
+  readonly effect: string;
+}
+
+/**
+ * Deletes from `environment` what deleting makes harmless, and returns what must stop the process. Values are not looked
+ * at and not returned.
+ */
+export function sanitiseEnvironment(
+  environment: Record<string, string | undefined>,
+): readonly RefusedVariable[] {
+  const refused: RefusedVariable[] = [];
+  for (const name of Object.keys(environment)) {
+    const rule = RULES.find(({ matches }) => matches.test(name));
+    switch (rule?.treatment) {
+      case "remove":
+        delete environment[name];
+        break;
+      case "refuse":
+        refused.push({ name, effect: rule.effect });
+        break;
+      case "keep":
+      case undefined:
+        break;
+    }
+  }
+  return refused;
+}
+
+/** One line for each refused variable: what it does and what to type. */
+export function describeRefused({ name, effect }: RefusedVariable): string {
+  return `the environment variable ${name} is set; it ${effect} and cannot be undone from inside. Run: unset ${name} (or, in a systemd unit: UnsetEnvironment=${name})`;
+}
+
+/** Files that the process makes are for its owner and, for reading, its group. */
+const UMASK = 0o027;
+
+/**
+ * Sets the umask, and tells the kernel to leave all memory out of a core dump. Whether a core file is written at all is
+ * the unit's to say (LimitCORE=0): a process can only lower that limit through calls that Bun does not have.
+ * @see core(5), "Controlling which mappings are written to the core dump"
+ */
+export function hardenProcess(): void {
+  process.umask(UMASK);
+  try {
+    writeFileSync("/proc/self/coredump_filter", "0");
+  } catch {
+    // Not Linux, or /proc is not there: nothing more can be done from here.
+  }
+}

@@ -1,0 +1,21 @@
+/**
+ * Every command, in the order in which help shows them.
+ *
+ * @module The one table from which parser, help, completion, man page and reference page are made.
+ */
+import type { Command } from "./command.ts";
+import { completionCommand } from "./commands/completion.ts";
+import { configCommand } from "./commands/config.ts";
+import { configSchemaCommand } from "./commands/config-schema.ts";
+import { policyOpenbaoCommand } from "./commands/policy-openbao.ts";
+import { serveCommand } from "./commands/serve.ts";
+import { versionCommand } from "./commands/version.ts";
+
+export const COMMANDS: readonly Command[] = [
+  serveCommand,
+  configCommand,
+  configSchemaCommand,
+  policyOpenbaoCommand,
+  completionCommand,
+  versionCommand,
+];

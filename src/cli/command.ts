@@ -1,0 +1,90 @@
+/**
+ * What a command is.
+ *
+ * @module The interface between the frame (parse, help, completion, reference pages, exit codes) and commands/. A command's
+ * module holds its description; what it needs to run is imported by `run`, so that `version` does not load a gRPC stack.
+ */
+import type { ExitName } from "./exit-code.ts";
+import type { Options, ValuesOf } from "./option.ts";
+import type { Output } from "./output.ts";
+
+/** Everything that a command may touch of the outside, so that tests can stand in for it. */
+export interface CommandContext {
+  readonly output: Output;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Aborts on SIGINT or SIGTERM. */
+  readonly signal: AbortSignal;
+}
+
+export interface Argument {
+  readonly name: string;
+  readonly description: string;
+  readonly choices: readonly string[];
+}
+
+/** A command without the types of its options, as the frame sees it. */
+export interface Command {
+  /** One or two words: `config`, `config schema`. */
+  readonly name: string;
+  /** One line for lists of commands, without a full stop. */
+  readonly summary: string;
+  /** Paragraphs for its own page. */
+  readonly description: readonly string[];
+  readonly argument: Argument | undefined;
+  readonly options: Options;
+  /** Command lines without the program's name, at least one. */
+  readonly examples: readonly [string, ...string[]];
+  readonly run: (
+    values: Readonly<Record<string, unknown>>,
+    argument: string | undefined,
+    context: CommandContext,
+  ) => Promise<ExitName>;
+}
+
+interface Declaration<Declared extends Options> {
+  readonly name: string;
+  readonly summary: string;
+  readonly description: readonly string[];
+  readonly argument?: Argument;
+  readonly options: Declared;
+  readonly examples: readonly [string, ...string[]];
+  /** The values have been read by option.ts, one for each declared option. */
+  readonly run: (
+    values: ValuesOf<Declared>,
+    context: CommandContext,
+    argument: string | undefined,
+  ) => Promise<ExitName>;
+}
+
+export function defineCommand<const Declared extends Options>({
+  name,
+  summary,
+  description,
+  argument,
+  options,
+  examples,
+  run,
+}: Declaration<Declared>): Command {
+  return {
+    name,
+    summary,
+    description,
+    argument,
+    options,
+    examples,
+    run: (values, given, context) => {
+      if (!areValuesOf(options, values)) {
+        throw new TypeError(`${name}: an option was not read`);
+      }
+      return run(values, context, given);
+    },
+  };
+}
+
+/** The frame reads every declared option before it calls `run`; this says so to the compiler, and checks it. */
+function areValuesOf<Declared extends Options>(
+  options: Declared,
+  values: Readonly<Record<string, unknown>>,
+): values is ValuesOf<Declared> {
+  return Object.keys(options).every((name) => Object.hasOwn(values, name));
+}

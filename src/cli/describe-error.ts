@@ -1,0 +1,24 @@
+/**
+ * What a person is told when a command cannot go on.
+ *
+ * @module Lines for stderr. Only errors of ours speak for themselves; of anything else no more than its kind is shown, since
+ * its text may hold what came from a remote.
+ */
+import { ProviderError } from "../base/error-class.ts";
+import { ConfigError, describeProblem } from "../config/errors.ts";
+
+export function describeError(error: unknown): readonly string[] {
+  if (error instanceof ConfigError && error.problems.length > 0) {
+    return error.problems.map((problem) => `error: ${describeProblem(problem)}\n  fix: ${problem.mend}`);
+  }
+  if (error instanceof ProviderError) {
+    return [`error: ${error.message}${error.advice === undefined ? "" : `\n  fix: ${error.advice}`}`];
+  }
+  const errno = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
+  const kind = error instanceof Error ? error.name : typeof error;
+  return [
+    /^E[A-Z0-9]+$/.test(errno)
+      ? `error: the operating system answered ${errno}`
+      : `error: internal failure (${kind}); please report it with the command that you typed`,
+  ];
+}

@@ -1,0 +1,109 @@
+/**
+ * Help texts, made from the command table.
+ *
+ * @module The overview and the page of one command, for 80 columns. Pure.
+ */
+import type { Command } from "./command.ts";
+import { EXIT_CODES } from "./exit-code.ts";
+import { type Option, optionDefault, optionUsage } from "./option.ts";
+import { PROGRAM } from "./program.ts";
+
+const WIDTH = 80;
+const GUTTER = 2;
+
+/** `bao-kms-provider --help`. */
+export function overviewText(commands: readonly Command[]): string {
+  return [
+    "Kubernetes KMS v2 provider for OpenBao Transit.",
+    "",
+    `Usage: ${PROGRAM} COMMAND [OPTIONS]`,
+    "",
+    "Commands:",
+    ...columns(commands.map(({ name, summary }) => [name, summary])),
+    "",
+    `${PROGRAM} COMMAND --help says more about a command, with an example.`,
+    "",
+    "Exit codes:",
+    ...columns(Object.values(EXIT_CODES).map(({ code, meaning }) => [String(code), meaning])),
+    "",
+  ].join("\n");
+}
+
+/** `bao-kms-provider COMMAND --help`. */
+export function helpText(command: Command): string {
+  const { description, argument, options, examples } = command;
+  const rows = Object.entries(options).map(([each, option]): readonly [string, string] => [
+    optionUsage(each, option),
+    optionText(option),
+  ]);
+  return [
+    `Usage: ${usageLine(command)}`,
+    "",
+    ...description.flatMap((paragraph) => wrap(paragraph, WIDTH).concat("")),
+    ...(argument === undefined ? [] : ["Argument:", ...columns([[argument.name, argument.description]]), ""]),
+    "Options:",
+    ...columns([...rows, ["-h, --help", "This text"]]),
+    "",
+    examples.length === 1 ? "Example:" : "Examples:",
+    ...examples.map((example) => `  ${PROGRAM} ${example}`),
+    "",
+  ].join("\n");
+}
+
+/** Name, argument and whether there are options. */
+export function usageLine({ name, argument, options }: Command): string {
+  return [
+    PROGRAM,
+    name,
+    ...(argument === undefined ? [] : [argument.choices.join("|")]),
+    ...(Object.keys(options).length === 0 ? [] : ["[OPTIONS]"]),
+  ].join(" ");
+}
+
+/** Description, choices and default of an option. */
+export function optionText(option: Option): string {
+  const fallback = optionDefault(option);
+  return [
+    option.description,
+    ...(option.kind === "choice" ? [`(${option.choices.join(", ")})`] : []),
+    ...(option.kind === "list" ? ["(repeatable)"] : []),
+    ...(fallback === undefined ? [] : [`[default: ${fallback}]`]),
+  ].join(" ");
+}
+
+/** Two aligned columns; a left cell that is too long stands on a line of its own. */
+function columns(rows: readonly (readonly [left: string, right: string])[]): readonly string[] {
+  const left = Math.min(Math.max(...rows.map(([each]) => each.length)), 30) + GUTTER;
+  const lines: string[] = [];
+  for (const [name, text] of rows) {
+    const [first = "", ...rest] = wrap(text, WIDTH - left - GUTTER);
+    const isLong = name.length > left - GUTTER;
+    if (isLong) {
+      lines.push(indented(GUTTER, name));
+    }
+    lines.push(indented(GUTTER, (isLong ? "" : name).padEnd(left) + first));
+    for (const line of rest) {
+      lines.push(indented(GUTTER + left, line));
+    }
+  }
+  return lines;
+}
+
+function indented(width: number, text: string): string {
+  return " ".repeat(width) + text;
+}
+
+/** Breaks at blanks; a word that is longer than a line stays whole. */
+function wrap(text: string, width: number): readonly string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else {
+      line = line === "" ? word : `${line} ${word}`;
+    }
+  }
+  return [...lines, line];
+}

@@ -1,0 +1,51 @@
+/**
+ * The least-privilege policy, as rows and as HCL.
+ *
+ * @module Used by `policy openbao` and `init`. doctor's transit.capabilities holds a live token against the same rows.
+ */
+
+export interface PolicyRow {
+  readonly path: string;
+  readonly capability: "read" | "update";
+  readonly why: string;
+}
+
+export interface PolicyRequest {
+  readonly mountPath: string;
+  readonly keyName: string;
+  /** Whether the token's own paths are included; without them the default policy has to allow them. */
+  readonly includeTokenRenewal: boolean;
+}
+
+/** What the provider calls, and nothing else. Paths are below `/v1/` and without the namespace. */
+export function policyRows({ mountPath, keyName, includeTokenRenewal }: PolicyRequest): readonly PolicyRow[] {
+  return [
+    { path: `${mountPath}/keys/${keyName}`, capability: "read", why: "versions and profile of the key" },
+    {
+      path: `${mountPath}/config/keys`,
+      capability: "read",
+      why: "proof that encrypting cannot create keys (disable_upsert)",
+    },
+    { path: `${mountPath}/encrypt/${keyName}`, capability: "update", why: "encrypt" },
+    { path: `${mountPath}/decrypt/${keyName}`, capability: "update", why: "decrypt" },
+    ...(includeTokenRenewal
+      ? ([
+          { path: "auth/token/renew-self", capability: "update", why: "renew the token before it expires" },
+          { path: "auth/token/lookup-self", capability: "read", why: "read the token's lifetime" },
+          { path: "auth/token/revoke-self", capability: "update", why: "give the token back on shutdown" },
+          {
+            path: "sys/capabilities-self",
+            capability: "update",
+            why: "doctor: show that the token can do this and no more",
+          },
+        ] as const)
+      : []),
+  ];
+}
+
+/** HCL for `bao policy write`. Mount and key name are checked by the configuration's schema to need no quoting. */
+export function openbaoPolicy(request: PolicyRequest): string {
+  return policyRows(request)
+    .map(({ path, capability, why }) => `# ${why}\npath "${path}" {\n  capabilities = ["${capability}"]\n}\n`)
+    .join("\n");
+}

@@ -1,0 +1,94 @@
+/**
+ * stdout for the result, stderr for talk.
+ *
+ * @module Writes to both, knows whether colours are wanted, and is quiet when the reader has gone away.
+ */
+
+export interface OutputStream {
+  write(text: string, done: () => void): boolean;
+  on(event: "error", listener: (error: Error) => void): unknown;
+  readonly isTTY?: boolean | undefined;
+}
+
+export interface Output {
+  /** The result, as it is; it should end with a newline. */
+  readonly result: (text: string) => void;
+  /** One line for the person at the terminal. */
+  readonly say: (line: string) => void;
+  readonly paint: Paint;
+  /** Whether stderr is a terminal, so that progress may be drawn there. */
+  readonly canShowProgress: boolean;
+  /** Overwrites the present line of the terminal; only when progress may be drawn. */
+  readonly progress: (line: string) => void;
+  /** Resolves when everything has been handed over or nobody reads it any more. */
+  readonly flush: () => Promise<void>;
+  /** Whether a reader was gone before everything was written. */
+  readonly isBroken: () => boolean;
+}
+
+export type Colour = "green" | "yellow" | "red" | "dim" | "bold";
+export type Paint = (colour: Colour, text: string) => string;
+
+const SGR: Readonly<Record<Colour, string>> = { green: "32", yellow: "33", red: "31", dim: "2", bold: "1" };
+
+export function createOutput(
+  stdout: OutputStream,
+  stderr: OutputStream,
+  environment: Readonly<Record<string, string | undefined>>,
+): Output {
+  let broken = false;
+  let pending = 0;
+  let waiters: (() => void)[] = [];
+  const settle = (): void => {
+    if (pending === 0 || broken) {
+      for (const waiter of waiters.splice(0)) {
+        waiter();
+      }
+    }
+  };
+  // EPIPE, as under `| head`: whoever read us has seen enough.
+  const leave = (): void => {
+    broken = true;
+    settle();
+  };
+  stdout.on("error", leave);
+  stderr.on("error", leave);
+
+  const write = (stream: OutputStream, text: string): void => {
+    if (broken) {
+      return;
+    }
+    pending += 1;
+    stream.write(text, () => {
+      pending -= 1;
+      settle();
+    });
+  };
+  // https://no-color.org: any value that is not empty
+  const hasColour =
+    stdout.isTTY === true && (environment["NO_COLOR"] ?? "") === "" && environment["TERM"] !== "dumb";
+  const canShowProgress = stderr.isTTY === true && environment["TERM"] !== "dumb";
+
+  return {
+    result: (text) => write(stdout, text),
+    say: (line) => write(stderr, `${line}\n`),
+    paint: (colour, text) => (hasColour ? `\u001b[${SGR[colour]}m${text}\u001b[0m` : text),
+    canShowProgress,
+    progress: (line) => {
+      if (canShowProgress) {
+        write(stderr, `\r\u001b[K${line}`);
+      }
+    },
+    flush: () =>
+      new Promise((resolve) => {
+        waiters = [...waiters, resolve];
+        settle();
+      }),
+    isBroken: () => broken,
+  };
+}
+
+/** The shape of every report in JSON: two-space indentation and a newline. */
+export function jsonText(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}

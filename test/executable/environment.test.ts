@@ -1,0 +1,83 @@
+/**
+ * The compiled executable in an environment that wants to subvert it.
+ */
+import { afterAll, describe, expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { buildExecutable } from "./executable.ts";
+
+const executable = buildExecutable();
+const directory = mkdtempSync(join(tmpdir(), "environment-"));
+afterAll(() => {
+  executable.remove();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** Files that the executable must not read from where it is started. */
+writeFileSync(join(directory, ".env"), "BAO_KMS_PROVIDER_CONFIG=/from-dotenv\n");
+writeFileSync(join(directory, "bunfig.toml"), 'preload = ["./preload.js"]\n');
+writeFileSync(join(directory, "preload.js"), 'console.log("PRELOADED");\n');
+
+function start(args: readonly string[], environment: Record<string, string> = {}) {
+  const started = performance.now();
+  const { status, stdout, stderr } = spawnSync(executable.path, args, {
+    cwd: directory,
+    env: { PATH: "/usr/bin:/bin", ...environment },
+    encoding: "utf8",
+    timeout: 10_000,
+  });
+  return { status, stdout, stderr, ms: performance.now() - started };
+}
+
+const plain = start(["version"]);
+
+test("it starts, and a command that serves nothing is there in less than 150 ms", () => {
+  expect(plain.status).toBe(0);
+  const fastest = Math.min(...Array.from({ length: 5 }, () => start(["version"]).ms));
+  expect(fastest).toBeLessThan(150);
+});
+
+describe("refused, naming the variable and the mend", () => {
+  test.each([
+    ["BUN_OPTIONS", "--smol"],
+    ["BUN_INSPECT", "127.0.0.1:0"],
+    ["BUN_CONFIG_VERBOSE_FETCH", "curl"],
+    ["BUN_JSC_logGC", "1"],
+    ["MIMALLOC_SHOW_ERRORS", "1"],
+    ["LD_LIBRARY_PATH", "/nowhere"],
+  ])("%s", (name, value) => {
+    const { status, stdout, stderr } = start(["version"], { [name]: value });
+    expect(status).toBe(3);
+    expect(stdout).not.toContain("bao-kms-provider");
+    expect(stderr).toContain(`unset ${name}`);
+  });
+});
+
+describe("without any effect", () => {
+  test.each([
+    ["NODE_TLS_REJECT_UNAUTHORIZED", "0"],
+    ["NODE_OPTIONS", "--require ./preload.js"],
+    ["NODE_EXTRA_CA_CERTS", "/nowhere"],
+    ["NODE_V8_COVERAGE", "coverage"],
+    ["NODE_COMPILE_CACHE", "cache"],
+    ["HTTPS_PROXY", "http://127.0.0.1:1"],
+    ["SSL_CERT_FILE", "/nowhere"],
+    ["SSLKEYLOGFILE", "keys"],
+  ])("%s", (name, value) => {
+    const { status, stdout, stderr } = start(["version"], { [name]: value });
+    expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: plain.stdout, stderr: "" });
+  });
+
+  test(".env and bunfig.toml of the working directory", () => {
+    const { stdout, stderr } = start(["config"]);
+    expect(stdout + stderr).not.toContain("PRELOADED");
+    expect(stderr).toContain("BAO_KMS_PROVIDER_CONFIG");
+    expect(stderr).not.toContain("/from-dotenv");
+  });
+
+  test("nothing was written into the working directory", () => {
+    expect(readdirSync(directory).sort()).toEqual([".env", "bunfig.toml", "preload.js"]);
+  });
+});

@@ -1,0 +1,86 @@
+/** The alert rules and the dashboard name only metrics, labels and values that the provider has. */
+import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { METRIC_PREFIX, METRICS, type MetricRow } from "../../src/telemetry/metric-table.ts";
+import { describeWithTools } from "./tool-suite.ts";
+
+const deploy = join(import.meta.dir, "..", "..", "deploy");
+const rulesFile = join(deploy, "prometheus", "bao-kms-provider.rules.yaml");
+const rules = readFileSync(rulesFile, "utf8");
+const dashboard = readFileSync(join(deploy, "grafana", "bao-kms-provider.json"), "utf8").replaceAll(
+  '\\"',
+  '"',
+);
+
+const rows: ReadonlyMap<string, MetricRow> = new Map(
+  Object.values(METRICS).flatMap((row: MetricRow) =>
+    (row.type === "histogram" ? ["_bucket", "_sum", "_count"] : [""]).map((suffix) => [
+      METRIC_PREFIX + row.name + suffix,
+      row,
+    ]),
+  ),
+);
+/** Labels that Prometheus itself adds. */
+const added = new Set(["instance", "job"]);
+
+interface Use {
+  readonly metric: string;
+  readonly matchers: string;
+}
+
+function usesIn(text: string): readonly Use[] {
+  return [...text.matchAll(/\b(openbao_kms_[a-z_]+)(?:\{([^}]*)\})?/g)].map((match) => ({
+    metric: match[1] ?? "",
+    matchers: match[2] ?? "",
+  }));
+}
+
+describe.each([
+  ["alert rules", rules],
+  ["dashboard", dashboard],
+])("%s", (_, text) => {
+  const uses = usesIn(text);
+
+  test("name metrics of the table", () => {
+    expect(uses.map((use) => use.metric).filter((metric) => !rows.has(metric))).toEqual([]);
+  });
+
+  test("match labels and values of the table", () => {
+    const wrong = uses.flatMap(({ metric, matchers }) =>
+      [...matchers.matchAll(/([a-z_]+)(?:=~|!=|=)"([^"]*)"/g)].filter(([, label = "", value = ""]) => {
+        const values = rows.get(metric)?.labels[label];
+        const known = label in (rows.get(metric)?.labels ?? {});
+        return !added.has(label) && !(known && (values === undefined || values.includes(value)));
+      }),
+    );
+    expect(wrong).toEqual([]);
+  });
+});
+
+test("the dashboard shows every metric of the table", () => {
+  const shown = new Set(usesIn(dashboard).map((use) => rows.get(use.metric)?.name));
+  expect(
+    Object.values(METRICS)
+      .map((row) => row.name)
+      .filter((name) => !shown.has(name)),
+  ).toEqual([]);
+});
+
+test("every alert says what to do", () => {
+  const count = (word: RegExp): number => rules.match(word)?.length ?? 0;
+  expect(count(/^ {10}action: /gm)).toBe(count(/^ {6}- alert: /gm));
+});
+
+describeWithTools("alert rules in promtool", { needs: { promtool: "prometheus" } }, () => {
+  test.each([
+    ["check", "bao-kms-provider.rules.yaml"],
+    ["test", "bao-kms-provider.rules.test.yaml"],
+  ])("%s rules %s", (verb, file) => {
+    const { exitCode, stdout, stderr } = Bun.spawnSync(["promtool", verb, "rules", file], {
+      cwd: join(deploy, "prometheus"),
+    });
+    expect(stdout.toString() + stderr.toString()).not.toContain("FAILED");
+    expect(exitCode).toBe(0);
+  });
+});

@@ -1,0 +1,147 @@
+/** The samples in deploy/ are accepted by the provider, and agree with each other. */
+import { describe, expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import * as v from "valibot";
+import { parse } from "yaml";
+import { decodeConfig } from "../../src/config/decode-config.ts";
+
+const deploy = join(import.meta.dir, "..", "..", "deploy");
+const read = (...path: readonly string[]): string => readFileSync(join(deploy, ...path), "utf8");
+
+const config = (name: string) => decodeConfig(readFileSync(join(deploy, "config", name)), name).config;
+const jwtFile = (name: string): string => /jwtFile: (\S+)/.exec(read("config", name))?.[1] ?? "";
+const onHost = config("provider-systemd.yaml");
+const inPod = config("provider-static-pod.yaml");
+
+const hostPath = v.object({ name: v.string(), hostPath: v.object({ path: v.string(), type: v.string() }) });
+const podSchema = v.object({
+  spec: v.object({
+    hostNetwork: v.literal(true),
+    automountServiceAccountToken: v.literal(false),
+    securityContext: v.object({
+      runAsNonRoot: v.literal(true),
+      runAsUser: v.number(),
+      supplementalGroups: v.array(v.number()),
+      seccompProfile: v.object({ type: v.literal("RuntimeDefault") }),
+    }),
+    containers: v.tuple([
+      v.object({
+        image: v.pipe(v.string(), v.regex(/@sha256:[0-9a-f]{64}$/)),
+        args: v.array(v.string()),
+        securityContext: v.object({
+          allowPrivilegeEscalation: v.literal(false),
+          readOnlyRootFilesystem: v.literal(true),
+          capabilities: v.object({ drop: v.tuple([v.literal("ALL")]) }),
+        }),
+        startupProbe: v.object({
+          httpGet: v.object({ host: v.string(), port: v.number(), path: v.string() }),
+        }),
+        livenessProbe: v.object({
+          httpGet: v.object({ host: v.string(), port: v.number(), path: v.string() }),
+        }),
+        volumeMounts: v.array(
+          v.object({ name: v.string(), mountPath: v.string(), readOnly: v.optional(v.boolean(), false) }),
+        ),
+      }),
+    ]),
+    volumes: v.array(hostPath),
+  }),
+});
+
+describe("static pod", () => {
+  const { spec } = v.parse(podSchema, parse(read("static-pod", "bao-kms-provider.yaml")));
+  const [container] = spec.containers;
+  const writable = container.volumeMounts.filter((mount) => !mount.readOnly).map((mount) => mount.mountPath);
+
+  test("its socket group is the configuration's", () => {
+    expect(spec.securityContext.supplementalGroups.map(String)).toEqual([inPod.server.socketGroup]);
+  });
+
+  test("it writes to the state and the socket directory only", () => {
+    expect(writable).toEqual(["/var/lib/openbao-kms/state", "/run/openbao-kms"]);
+    expect(inPod.state.path).toStartWith("/var/lib/openbao-kms/state/");
+    expect(inPod.server.socketPath).toStartWith("/run/openbao-kms/");
+  });
+
+  test("every file of the configuration is mounted", () => {
+    const mounted = (path: string): boolean =>
+      container.volumeMounts.some(({ mountPath }) => path === mountPath || path.startsWith(`${mountPath}/`));
+    const files = [
+      container.args.at(-1) ?? "",
+      inPod.openbao.caCertFile,
+      jwtFile("provider-static-pod.yaml"),
+      inPod.state.path,
+    ];
+    expect(files.filter((path) => !mounted(path))).toEqual([]);
+  });
+
+  test("it is probed where the configuration listens, and never for readiness", () => {
+    for (const { httpGet } of [container.startupProbe, container.livenessProbe]) {
+      expect(`${httpGet.host}:${httpGet.port}`).toBe("127.0.0.1:8082");
+      expect(httpGet.path).toBe("/live");
+    }
+    expect(read("static-pod", "bao-kms-provider.yaml")).not.toContain("readinessProbe");
+  });
+
+  test("its directories belong to the pod's user", () => {
+    const owned = read("static-pod", "tmpfiles.conf").match(/^d \S+ \S+ (65532|root) .*$/gm) ?? [];
+    expect(owned.length).toBe(5);
+    expect(spec.securityContext.runAsUser).toBe(65532);
+  });
+});
+
+const encryptionSchema = v.object({
+  apiVersion: v.literal("apiserver.config.k8s.io/v1"),
+  kind: v.literal("EncryptionConfiguration"),
+  resources: v.array(
+    v.object({ resources: v.array(v.string()), providers: v.array(v.record(v.string(), v.unknown())) }),
+  ),
+});
+
+describe("EncryptionConfiguration", () => {
+  const phase = (name: string) =>
+    v.parse(encryptionSchema, parse(read("kubernetes", name))).resources[0]?.providers ?? [];
+  const readers = phase("encryption-config-readers.yaml");
+  const writers = phase("encryption-config.yaml");
+
+  test("phase 1 writes as before, phase 2 writes with KMS, both read both", () => {
+    expect(readers.map((entry) => Object.keys(entry)[0])).toEqual(["identity", "kms"]);
+    expect(writers.map((entry) => Object.keys(entry)[0])).toEqual(["kms", "identity"]);
+    expect(readers[1]).toEqual(writers[0]);
+  });
+
+  test("name and endpoint are the configuration's", () => {
+    expect(writers[0]).toEqual({
+      kms: {
+        apiVersion: "v2",
+        name: onHost.transit.keyIdScope.providerName,
+        endpoint: `unix://${onHost.server.socketPath}`,
+        timeout: "3s",
+      },
+    });
+  });
+});
+
+describe("unit", () => {
+  const unit = read("systemd", "bao-kms-provider.service");
+  const conditions = (text: string): readonly string[] => text.match(/^Condition\w+=.*$/gm) ?? [];
+
+  test("it starts the configured socket's directory and no other", () => {
+    expect(unit).toContain("ReadWritePaths=/run/openbao-kms /var/lib/openbao-kms/state\n");
+    expect(unit).toContain(`ConditionPathExists=${jwtFile("provider-systemd.yaml")}\n`);
+  });
+
+  test("every credential drop-in replaces the JWT condition and keeps the others", () => {
+    const dropIns = readdirSync(join(deploy, "systemd", "drop-ins"))
+      .map((name) => read("systemd", "drop-ins", name))
+      .filter((text) => conditions(text).length > 0);
+    expect(dropIns.length).toBe(5);
+    const kept = conditions(unit).filter((line) => !line.includes("identity.jwt"));
+    for (const text of dropIns) {
+      expect(conditions(text)[0]).toBe("ConditionPathExists=");
+      expect(conditions(text)).toEqual(expect.arrayContaining([...kept]));
+      expect(text).not.toContain("identity.jwt");
+    }
+  });
+});
