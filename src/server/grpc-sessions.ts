@@ -2,8 +2,9 @@
  * HTTP/2 sessions over accepted connections, each within its limits.
  *
  * @module Bun's HTTP/2 itself ends sessions that flood it with pings, settings, continuations, empty frames or resets (held by
- * test/conformance/hostile.test.ts). What it leaves to the application is here: silence, requests without an end, bytes
- * without a call, too many connections, and the orderly end. What does not live here: one request (grpc-stream.ts), the
+ * test/conformance/hostile.test.ts). What it leaves to the application is here: silence, requests without an end, too
+ * many connections, and the orderly end. It counts no bytes for the application, so harmless frames without end (window
+ * updates, priorities, unknown types) cost their sender more than us but are ended only by the timeouts. What does not live here: one request (grpc-stream.ts), the
  * socket (kms-socket.ts).
  */
 import { performServerHandshake, type ServerHttp2Session } from "node:http2";
@@ -21,12 +22,12 @@ export interface SessionLimits {
   readonly maxHeaderPairs: number;
   /** From accept to the client's SETTINGS. */
   readonly handshakeTimeoutMs: number;
+  /** From accept to the first request: a gRPC client connects because it has one. */
+  readonly firstCallTimeoutMs: number;
   /** From a request's headers to the end of its body. */
   readonly requestTimeoutMs: number;
   /** A session without a call for so long is closed in order; a gRPC client connects again by itself. */
   readonly idleTimeoutMs: number;
-  /** What a session may send without completing a call. */
-  readonly maxBytesWithoutCall: number;
   readonly sweepIntervalMs: number;
 }
 
@@ -56,8 +57,6 @@ interface SessionState {
   readonly acceptedMs: number;
   readonly calls: Set<OpenCall>;
   lastCallMs: number;
-  /** Bytes received when the last call was completed. */
-  bytesAtLastCall: number;
   completedCalls: number;
   greeted: boolean;
 }
@@ -96,7 +95,6 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
       acceptedMs: nowMs,
       calls: new Set(),
       lastCallMs: nowMs,
-      bytesAtLastCall: 0,
       completedCalls: 0,
       greeted: false,
     };
@@ -126,7 +124,6 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
     state.calls.delete(entry);
     if (entry.call.bodyComplete) {
       state.completedCalls += 1;
-      state.bytesAtLastCall = state.socket.bytesRead;
     }
     if (draining && state.calls.size === 0) {
       end(state);
@@ -151,9 +148,10 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
   function sweep(): void {
     const nowMs = clock.monotonicMs();
     for (const state of open.values()) {
-      const silent = !state.greeted && nowMs - state.acceptedMs >= limits.handshakeTimeoutMs;
-      const noise = state.socket.bytesRead - state.bytesAtLastCall > limits.maxBytesWithoutCall;
-      if (silent || noise) {
+      const ageMs = nowMs - state.acceptedMs;
+      const silent = !state.greeted && ageMs >= limits.handshakeTimeoutMs;
+      const idle = state.lastCallMs === state.acceptedMs && ageMs >= limits.firstCallTimeoutMs;
+      if (silent || idle) {
         drop(state);
       } else if (state.calls.size === 0) {
         if (nowMs - state.lastCallMs >= limits.idleTimeoutMs) {

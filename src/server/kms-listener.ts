@@ -36,9 +36,9 @@ export const DEFAULT_SESSION_LIMITS: SessionLimits = {
   maxHeaderListBytes: 16_384,
   maxHeaderPairs: 64,
   handshakeTimeoutMs: 5000,
+  firstCallTimeoutMs: 30_000,
   requestTimeoutMs: 10_000,
   idleTimeoutMs: 600_000,
-  maxBytesWithoutCall: 4 * 1024 * 1024,
   sweepIntervalMs: 1000,
 };
 
