@@ -1,0 +1,183 @@
+/**
+ * A Transit key in memory, as small as rotation needs it.
+ *
+ * @module Versions with material of their own, the settings that hide or forbid, and answers that lag or fail. Faithful
+ * HTTP is test/fakes/openbao; this is for tests that take thousands of steps.
+ */
+import { type AnswerCode, answerError } from "../../src/openbao/errors.ts";
+import type { KeyMetadata, KeyReader, MarkerCalls } from "../../src/rotation/ports.ts";
+
+interface FakeVersion {
+  readonly version: number;
+  readonly createdAtUnix: number;
+  /** Differs between two keys of the same name. */
+  readonly material: string;
+}
+
+export interface FakeKeyState {
+  readonly exists: boolean;
+  readonly versions: readonly FakeVersion[];
+  readonly minDecryptionVersion: number;
+  readonly upsertDisabled: boolean;
+  readonly settings: Partial<KeyMetadata>;
+}
+
+export interface FakeKey {
+  readonly state: FakeKeyState;
+  readonly transit: KeyReader & MarkerCalls;
+  /** How often the key's metadata was read. */
+  readonly reads: number;
+  change(change: Partial<FakeKeyState>): void;
+  rotate(): void;
+  /** Deletes the key and makes it again with as many versions; nothing of before decrypts. */
+  recreate(): void;
+  restore(state: FakeKeyState): void;
+  /** Every call fails with this answer until it is called with `undefined`. */
+  failWith(code: AnswerCode | undefined, only?: FakeCall): void;
+  /** Metadata and calls answer from this state, as a standby does that lags; `undefined` ends it. */
+  lag(state: FakeKeyState | undefined): void;
+}
+
+export type FakeCall = "readKey" | "readDisableUpsert" | "encrypt" | "decrypt";
+
+export function fakeKey(): FakeKey {
+  let created = 0;
+  let reads = 0;
+  let failure: { readonly code: AnswerCode; readonly only: FakeCall | undefined } | undefined;
+  let lagging: FakeKeyState | undefined;
+  const newVersion = (version: number): FakeVersion => {
+    created += 1;
+    return { version, createdAtUnix: 1_700_000_000 + created, material: `material ${created}` };
+  };
+  let state: FakeKeyState = {
+    exists: true,
+    versions: [newVersion(1)],
+    minDecryptionVersion: 1,
+    upsertDisabled: true,
+    settings: {},
+  };
+
+  const call = async <T>(
+    operation: FakeCall,
+    signal: AbortSignal,
+    answer: (now: FakeKeyState) => T,
+  ): Promise<T> => {
+    await Promise.resolve();
+    signal.throwIfAborted();
+    if (failure !== undefined && (failure.only === undefined || failure.only === operation)) {
+      throw refused(failure.code);
+    }
+    return answer(lagging ?? state);
+  };
+  const refused = (code: AnswerCode): Error =>
+    answerError(code, { operation: "test", path: "transit/keys/test" });
+  const latestOf = ({ versions }: FakeKeyState): number => versions.at(-1)?.version ?? 0;
+
+  return {
+    get state() {
+      return state;
+    },
+    get reads() {
+      return reads;
+    },
+    transit: {
+      readKey: (signal) => {
+        reads += 1;
+        return call("readKey", signal, (now) => {
+          if (!now.exists) {
+            throw refused("not_found");
+          }
+          return metadataOf(now, latestOf(now));
+        });
+      },
+      readDisableUpsert: (signal) => call("readDisableUpsert", signal, (now) => now.upsertDisabled),
+      encrypt: ({ plaintext, associatedData, keyVersion }, signal) =>
+        call("encrypt", signal, (now) => {
+          const version = now.versions.find((each) => each.version === keyVersion);
+          if (!now.exists || version === undefined) {
+            throw refused(now.exists ? "version_too_new" : "key_missing");
+          }
+          const content = {
+            material: version.material,
+            associatedData,
+            text: Buffer.from(plaintext).toString("hex"),
+          };
+          return `vault:v${keyVersion}:${Buffer.from(JSON.stringify(content)).toString("base64")}`;
+        }),
+      decrypt: ({ ciphertext, associatedData }, signal) =>
+        call("decrypt", signal, (now) => {
+          const [, number, body] = /^vault:v(\d+):(.*)$/.exec(ciphertext) ?? [];
+          const version = now.versions.find((each) => each.version === Number(number));
+          if (!now.exists || version === undefined) {
+            throw refused(now.exists ? "version_too_new" : "key_missing");
+          }
+          if (version.version < now.minDecryptionVersion) {
+            throw refused("version_too_old");
+          }
+          const content: unknown = JSON.parse(Buffer.from(body ?? "", "base64").toString());
+          if (
+            !isContent(content) ||
+            content.material !== version.material ||
+            content.associatedData !== associatedData
+          ) {
+            throw refused("decrypt_failed");
+          }
+          return Buffer.from(content.text, "hex");
+        }),
+    },
+    change: (change) => {
+      state = { ...state, ...change };
+    },
+    rotate: () => {
+      state = { ...state, versions: [...state.versions, newVersion(latestOf(state) + 1)] };
+    },
+    recreate: () => {
+      state = { ...state, versions: state.versions.map(({ version }) => newVersion(version)) };
+    },
+    restore: (before) => {
+      state = before;
+    },
+    failWith: (code, only) => {
+      failure = code === undefined ? undefined : { code, only };
+    },
+    lag: (before) => {
+      lagging = before;
+    },
+  };
+}
+
+function metadataOf(
+  { versions, minDecryptionVersion, settings }: FakeKeyState,
+  latestVersion: number,
+): KeyMetadata {
+  return {
+    type: "aes256-gcm96",
+    derived: false,
+    convergent: false,
+    exportable: false,
+    allowPlaintextBackup: false,
+    deletionAllowed: false,
+    softDeleted: false,
+    supportsEncryption: true,
+    supportsDecryption: true,
+    minDecryptionVersion,
+    minEncryptionVersion: 0,
+    latestVersion,
+    versions: versions
+      .filter(({ version }) => version >= minDecryptionVersion)
+      .map(({ version, createdAtUnix }) => ({ version, createdAtUnix })),
+    ...settings,
+  };
+}
+
+function isContent(
+  value: unknown,
+): value is { readonly material: string; readonly associatedData: string; readonly text: string } {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "material" in value &&
+    "associatedData" in value &&
+    "text" in value
+  );
+}

@@ -1,0 +1,88 @@
+/**
+ * A node of a control plane for tests: a disk, a clock and the key state that runs on them.
+ *
+ * @module Wires createKeyState to the stand-ins, and starts it again as a new process would.
+ */
+import { identityHashes } from "../../src/identity/fingerprint.ts";
+import { openRegistryStore } from "../../src/registry/file-store.ts";
+import type { KeyEvent } from "../../src/rotation/key-events.ts";
+import { createKeyState, type KeyState, type ProbePolicy } from "../../src/rotation/key-state.ts";
+import { type CrashDisk, crashDisk } from "./crash-disk.ts";
+import type { FakeKey } from "./fake-key.ts";
+import { type ManualClock, manualClock } from "./manual-clock.ts";
+import { testIdentity } from "./registry-fixture.ts";
+
+export const testPolicy: ProbePolicy = {
+  requireStableObservationCount: 3,
+  activationDelayMs: 120_000,
+  probeIntervalMs: 30_000,
+  statusMaxStalenessMs: 120_000,
+  deepProbeIntervalMs: 300_000,
+  retryIntervalMs: 5000,
+};
+
+export const NODE_STATE_PATH = "/state/key-registry.json";
+const never = new AbortController().signal;
+
+export interface KeyNode {
+  readonly disk: CrashDisk;
+  readonly clock: ManualClock;
+  readonly events: KeyEvent[];
+  /** The running process; {@link KeyNode.restart} replaces it. */
+  readonly keys: KeyState;
+  probe(): Promise<void>;
+  /** Lets time pass, then probes. */
+  probeAfter(ms: number): Promise<void>;
+  /** A new process on the same disk; loads the registry. */
+  restart(): Promise<void>;
+  /** The names of the events since the last call. */
+  takeEvents(): readonly string[];
+}
+
+export function keyNode(key: FakeKey, policy: ProbePolicy = testPolicy): KeyNode {
+  const disk = crashDisk("/state");
+  const clock = manualClock();
+  const events: KeyEvent[] = [];
+  const boot = (): KeyState =>
+    createKeyState({
+      store: openRegistryStore({
+        statePath: NODE_STATE_PATH,
+        identity: identityHashes(testIdentity),
+        access: "write",
+        euid: 1000,
+        files: disk.files,
+        tryLock: disk.tryLock,
+        clock,
+        lockWaitMs: 0,
+      }),
+      statePath: NODE_STATE_PATH,
+      identity: testIdentity,
+      pluginVersion: "0.1.0",
+      transit: key.transit,
+      clock,
+      random: () => 0.5,
+      policy,
+      onEvent: (event) => {
+        events.push(event);
+      },
+    });
+  let keys = boot();
+  return {
+    disk,
+    clock,
+    events,
+    get keys() {
+      return keys;
+    },
+    probe: () => keys.probe(never),
+    probeAfter: async (ms) => {
+      clock.pass(ms);
+      await keys.probe(never);
+    },
+    restart: async () => {
+      keys = boot();
+      await keys.start();
+    },
+    takeEvents: () => events.splice(0).map((each) => each.name),
+  };
+}
