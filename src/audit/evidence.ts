@@ -91,6 +91,12 @@ const BODY = {
 const EVIDENCE = v.strictObject({ ...BODY, digest: v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/)) });
 
 export type StoredGroup = v.InferOutput<typeof GROUP>;
+/** A group without its count. */
+export type ObjectGroup = StoredGroup extends infer G
+  ? G extends unknown
+    ? Omit<G, "objects">
+    : never
+  : never;
 export type AuditSource = v.InferOutput<typeof SOURCE>;
 export type SourceAudit = v.InferOutput<typeof AUDIT>;
 export type KeyIdCount = SourceAudit["keyIds"][number];

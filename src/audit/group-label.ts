@@ -4,7 +4,7 @@
  * @module One wording for text and HTML.
  */
 import { assertNever } from "../base/assert-never.ts";
-import type { SourceAudit, StoredGroup } from "./evidence.ts";
+import type { ObjectGroup, SourceAudit } from "./evidence.ts";
 
 /** What a reader should think of a group: ours on a version, not ours but encrypted, readable, or not to be trusted. */
 export type GroupTone = "ours" | "other" | "plain" | "bad";
@@ -16,7 +16,7 @@ export interface GroupLabel {
   readonly key: string;
 }
 
-export function groupLabel(group: StoredGroup): GroupLabel {
+export function groupLabel(group: ObjectGroup): GroupLabel {
   switch (group.kind) {
     case "ours":
       return {

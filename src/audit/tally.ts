@@ -6,7 +6,7 @@
 import { hashText } from "../identity/key-scope.ts";
 import { auditError } from "./errors.ts";
 import type { EntrySink } from "./etcd/stored-entry.ts";
-import type { KeyIdCount, SourceAudit, StoredGroup } from "./evidence.ts";
+import type { KeyIdCount, ObjectGroup, SourceAudit, StoredGroup } from "./evidence.ts";
 import { objectName } from "./stored/object-name.ts";
 import { classifyStoredValue, type HashText, type StoredValue } from "./stored/stored-value.ts";
 
@@ -23,13 +23,6 @@ export interface ListedObject {
   readonly modRevision: number;
   readonly group: ObjectGroup;
 }
-
-/** A group without its count. */
-export type ObjectGroup = StoredGroup extends infer G
-  ? G extends unknown
-    ? Omit<G, "objects">
-    : never
-  : never;
 
 export interface Tally extends EntrySink {
   readonly result: () => Pick<SourceAudit, "objects" | "resources" | "keyIds">;

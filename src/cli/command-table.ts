@@ -4,6 +4,7 @@
  * @module The one table from which parser, help, completion, man page and reference page are made.
  */
 import type { Command } from "./command.ts";
+import { auditCommand } from "./commands/audit.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { configCommand } from "./commands/config.ts";
 import { configSchemaCommand } from "./commands/config-schema.ts";
@@ -16,6 +17,7 @@ export const COMMANDS: readonly Command[] = [
   configCommand,
   configSchemaCommand,
   policyOpenbaoCommand,
+  auditCommand,
   completionCommand,
   versionCommand,
 ];

@@ -14,6 +14,7 @@ import { EXIT_CODES, type ExitName, exitOfClass } from "./exit-code.ts";
 import { helpText, overviewText } from "./help.ts";
 import { readOption } from "./option.ts";
 import { PROGRAM } from "./program.ts";
+import { UsageError } from "./usage-error.ts";
 
 /** Runs one command line, without the program's name, to its exit code. */
 export async function run(
@@ -49,7 +50,7 @@ function exitAfter(error: unknown, { output, signal }: CommandContext): ExitName
   for (const line of describeError(error)) {
     output.say(line);
   }
-  return exitOfClass(errorClassOf(error));
+  return error instanceof UsageError ? "usage" : exitOfClass(errorClassOf(error));
 }
 
 function parserOf(

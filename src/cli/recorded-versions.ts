@@ -1,0 +1,43 @@
+/**
+ * The versions that this node's registry knows, for commands that only look.
+ *
+ * @module Reads the registry without taking its lock.
+ */
+import type { Evidence } from "../audit/evidence.ts";
+import type { ProviderConfig } from "../config/schema.ts";
+import { type ConfigIdentity, fingerprint, identityHashes } from "../identity/fingerprint.ts";
+import { deriveKeyId } from "../identity/key-id.ts";
+import { readState, type StoredRecord } from "../registry/read-state.ts";
+import { activeVersion, type VersionRecord } from "../registry/record.ts";
+import { systemStateFiles } from "../registry/state-files.ts";
+import { configIdentity } from "./config-identity.ts";
+
+export interface RecordedVersions {
+  readonly identity: ConfigIdentity;
+  /** What evidence says of the configuration it was made with. */
+  readonly configuration: NonNullable<Evidence["configuration"]>;
+  /** Absent while no registry has been written. */
+  readonly stored: StoredRecord | undefined;
+  readonly versions: readonly VersionRecord[];
+  readonly activeKeyId: string | undefined;
+}
+
+/** Throws RegistryError when there is a registry that must not be used. */
+export async function recordedVersions(config: ProviderConfig): Promise<RecordedVersions> {
+  const identity = configIdentity(config);
+  const state = await readState({
+    statePath: config.state.path,
+    identity: identityHashes(identity),
+    access: "read",
+    euid: process.geteuid?.() ?? 0,
+    files: systemStateFiles,
+  });
+  const stored = state.kind === "found" ? state.stored : undefined;
+  return {
+    identity,
+    configuration: { fingerprint: fingerprint(identity), providerName: identity.providerName },
+    stored,
+    versions: stored?.record.versions ?? [],
+    activeKeyId: stored === undefined ? undefined : deriveKeyId(identity, activeVersion(stored.record)),
+  };
+}

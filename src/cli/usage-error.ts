@@ -1,0 +1,18 @@
+/**
+ * A command line that the parser accepts and the command does not.
+ *
+ * @module For what no single option's declaration can say: options that go together or exclude each other.
+ */
+import { ProviderError } from "../base/error-class.ts";
+
+/** Ends a command with the exit code of a wrong command line. */
+export class UsageError extends ProviderError<"usage"> {
+  constructor(message: string, advice?: string) {
+    super({
+      code: "usage",
+      errorClass: "config_invalid",
+      message,
+      ...(advice === undefined ? {} : { advice }),
+    });
+  }
+}
