@@ -8,6 +8,7 @@ import { auditCommand } from "./commands/audit.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { configCommand } from "./commands/config.ts";
 import { configSchemaCommand } from "./commands/config-schema.ts";
+import { initCommand } from "./commands/init.ts";
 import { policyOpenbaoCommand } from "./commands/policy-openbao.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { versionCommand } from "./commands/version.ts";
@@ -16,6 +17,7 @@ export const COMMANDS: readonly Command[] = [
   serveCommand,
   configCommand,
   configSchemaCommand,
+  initCommand,
   policyOpenbaoCommand,
   auditCommand,
   completionCommand,

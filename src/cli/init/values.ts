@@ -1,0 +1,118 @@
+/**
+ * From the values file to the configuration of a node.
+ *
+ * @module The values are a configuration file, checked as `serve` checks it; only what init itself decides may be left out.
+ */
+import { randomBytes } from "node:crypto";
+import { stringify } from "yaml";
+import { decodeConfig, MAX_CONFIG_BYTES } from "../../config/decode-config.ts";
+import { decodeYaml } from "../../config/decode-yaml.ts";
+import { ConfigError } from "../../config/errors.ts";
+import { fieldTable } from "../../config/field-table.ts";
+import { configSchema, type ProviderConfig } from "../../config/schema.ts";
+import { InitError } from "./errors.ts";
+
+export interface NodeConfig {
+  readonly config: ProviderConfig;
+  /** The text of config.yaml. */
+  readonly text: string;
+}
+
+export interface ValuesRequest {
+  readonly bytes: Uint8Array;
+  readonly file: string;
+  readonly isNewKey: boolean;
+  /** Takes the place of server.socketGroup: a container knows no host names. */
+  readonly socketGid: number | undefined;
+  readonly random: (bytes: number) => Uint8Array;
+}
+
+type Tree = Readonly<Record<string, unknown>>;
+
+/** @throws ConfigError, InitError */
+export function nodeConfig({ bytes, file, isNewKey, socketGid, random }: ValuesRequest): NodeConfig {
+  const decoded = decodeYaml(bytes, MAX_CONFIG_BYTES);
+  if (!decoded.ok) {
+    throw new ConfigError("config_malformed", file, [{ path: "", ...decoded }]);
+  }
+  const lineage = at(decoded.value, ["transit", "keyIdScope", "keyLineageId"]);
+  if (isNewKey && lineage !== undefined) {
+    throw new InitError(
+      "options_conflict",
+      `--new-key: ${file} already names a key in transit.keyIdScope.keyLineageId`,
+      "leave out --new-key for the further nodes of a cluster; for another key remove transit.keyIdScope.keyLineageId",
+    );
+  }
+  let tree = decoded.value;
+  tree = at(tree, ["configVersion"]) === undefined ? withValue(tree, ["configVersion"], "v1alpha1") : tree;
+  if (isNewKey) {
+    const id = `lineage-${Buffer.from(random(8)).toString("hex")}`;
+    tree = withValue(tree, ["transit", "keyIdScope", "keyLineageId"], id);
+  }
+  if (socketGid !== undefined) {
+    tree = withValue(tree, ["server", "socketGroup"], String(socketGid));
+  }
+  const text = configText(tree);
+  try {
+    return { config: decodeConfig(Buffer.from(text), file).config, text };
+  } catch (error) {
+    throw error instanceof ConfigError && lineage === undefined && !isNewKey
+      ? withKeyHint(error, file)
+      : error;
+  }
+}
+
+export const systemRandom = (bytes: number): Uint8Array => randomBytes(bytes);
+
+/** Fields in the order of the reference page. */
+function configText(tree: unknown): string {
+  const order = new Map(fieldTable(configSchema).map(({ path }, index) => [path, index]));
+  const sorted = (value: unknown, prefix: string): unknown => {
+    if (!isTree(value)) {
+      return value;
+    }
+    const rank = (name: string): number => order.get(prefix + name) ?? Number.POSITIVE_INFINITY;
+    return Object.fromEntries(
+      Object.entries(value)
+        .sort(([left], [right]) => rank(left) - rank(right))
+        .map(([name, inner]) => [name, sorted(inner, `${prefix}${name}.`)]),
+    );
+  };
+  return `# yaml-language-server: $schema=/usr/share/doc/bao-kms-provider/config.schema.json
+# Made by bao-kms-provider init. Install it root:openbao-kms 0640 as /etc/openbao-kms/config.yaml.
+# The parts of transit.keyIdScope, openbao.instanceId and openbao.namespace name the key for ever: never change them.
+${stringify(sorted(tree, ""), { lineWidth: 0 })}`;
+}
+
+function withKeyHint(error: ConfigError, file: string): ConfigError {
+  const problems = error.problems.map((problem) =>
+    problem.path === "transit.keyIdScope.keyLineageId"
+      ? {
+          ...problem,
+          mend: "give --new-key for the first node of a cluster; for further nodes use the config.yaml of the first as --values",
+        }
+      : problem,
+  );
+  return new ConfigError("config_refused", file, problems);
+}
+
+function isTree(value: unknown): value is Tree {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function at(tree: unknown, [name, ...rest]: readonly string[]): unknown {
+  if (name === undefined) {
+    return tree;
+  }
+  return isTree(tree) && Object.hasOwn(tree, name) ? at(tree[name], rest) : undefined;
+}
+
+function withValue(tree: unknown, [name, ...rest]: readonly string[], value: unknown): unknown {
+  if (name === undefined) {
+    return value;
+  }
+  // What is not a section is left for the schema to refuse.
+  return tree === undefined || tree === null || isTree(tree)
+    ? { ...tree, [name]: withValue(isTree(tree) ? tree[name] : undefined, rest, value) }
+    : tree;
+}

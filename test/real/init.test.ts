@@ -1,0 +1,135 @@
+/**
+ * What `init` makes, used on a real OpenBao: the setup script and the policy in it.
+ */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { planInstallation } from "../../src/cli/init/installation.ts";
+import { writeFiles } from "../../src/cli/init/write-files.ts";
+import { configFile } from "../fakes/config-file.ts";
+import { identityClaims, makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
+import { type RealOpenBao, startOpenBao } from "./harness/openbao.ts";
+import { describeReal } from "./harness/real-suite.ts";
+
+const ISSUER = "https://issuer.test";
+
+/** Values with a bound identity and without a key: what the first node of a cluster starts from. */
+const values = configFile(({ auth, transit, ...rest }) => {
+  const { keyLineageId: _, ...keyIdScope } = transit.keyIdScope;
+  const jwt = {
+    ...auth.jwt,
+    expectedIssuer: ISSUER,
+    expectedAudience: ["openbao"],
+    expectedSubject: "it's control-plane-1",
+  };
+  return { ...rest, auth: { jwt }, transit: { ...transit, keyIdScope } };
+});
+
+describeReal("init on a real OpenBao", { needs: ["bao"] }, (binary) => {
+  const directory = mkdtempSync(join(tmpdir(), "init-"));
+  const out = join(directory, "node-1");
+  const issuer = makeJwtIssuer();
+  let openbao: RealOpenBao;
+
+  const run = (argument: string, environment: Record<string, string> = {}, out_ = out) =>
+    spawnSync("/bin/sh", [join(out_, "openbao-setup.sh"), argument], {
+      encoding: "utf8",
+      env: {
+        PATH: `${dirname(binary("bao"))}:/usr/bin:/bin`,
+        HOME: directory,
+        BAO_ADDR: openbao.address,
+        BAO_CACERT: join(directory, "ca.pem"),
+        BAO_TOKEN: openbao.rootToken,
+        ...environment,
+      },
+    });
+
+  beforeAll(async () => {
+    openbao = await startOpenBao(binary("bao"));
+    writeFileSync(join(directory, "ca.pem"), openbao.caPem);
+    writeFileSync(join(directory, "issuer.pem"), issuer.publicKeyPem);
+    const { files } = planInstallation({
+      values: { bytes: Buffer.from(values), file: "values.yaml" },
+      model: "systemd",
+      isNewKey: true,
+      current: undefined,
+      policyName: "openbao-kms",
+      image: undefined,
+      socketGid: undefined,
+      random: (bytes) => new Uint8Array(bytes),
+    });
+    await writeFiles(out, files);
+  });
+  afterAll(async () => {
+    await openbao?.dispose();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  test("--check changes nothing and says what is to do", async () => {
+    const { status, stderr } = run("--check");
+    expect(status).toBe(1);
+    expect(stderr).toContain("to do: make the key transit/keys/etcd");
+    expect((await openbao.operator.call("GET", "sys/mounts/transit")).status).toBe(400);
+  });
+
+  test("without a way to verify JWTs it stops and names the ways", () => {
+    const { status, stderr } = run("--yes");
+    expect(status).toBe(1);
+    expect(stderr).toContain("JWT_PUBLIC_KEYS");
+  });
+
+  test("then everything is set up, and a second run finds nothing to do", () => {
+    const first = run("--yes", { JWT_PUBLIC_KEYS: join(directory, "issuer.pem") });
+    expect(first.stderr).toBe("");
+    expect(first.status).toBe(0);
+    const second = run("--check");
+    expect(second.stderr).toBe("");
+    expect(second.status).toBe(0);
+    expect(second.stdout).not.toContain("done:");
+  });
+
+  test("the role lets in this control plane's JWT and no other", async () => {
+    const login = async (claims: Record<string, unknown>) => {
+      const jwt = issuer.sign({
+        ...identityClaims({ audience: "openbao", subject: "it's control-plane-1" }, Date.now()),
+        ...claims,
+      });
+      return openbao.operator.call("POST", "auth/jwt/login", { role: "kms", jwt }, { token: "" });
+    };
+    expect((await login({ sub: "control-plane-2" })).status).toBe(400);
+    expect((await login({ aud: "other" })).status).toBe(400);
+    expect((await login({ iss: "https://other.test" })).status).toBe(400);
+    const good = await login({});
+    expect(good.status).toBe(200);
+    expect(good.body).toMatchObject({
+      auth: { token_policies: ["openbao-kms"], lease_duration: 3600, renewable: true },
+    });
+  });
+
+  test("the script of a further node refuses to make a second key", async () => {
+    const second = join(directory, "node-2");
+    const lineage = configFile(({ auth, transit, ...rest }) => ({
+      ...rest,
+      auth: {
+        jwt: { ...auth.jwt, expectedIssuer: ISSUER, expectedAudience: ["openbao"], expectedSubject: "s" },
+      },
+      transit: { ...transit, keyName: "absent" },
+    }));
+    const { files } = planInstallation({
+      values: { bytes: Buffer.from(lineage), file: "values.yaml" },
+      model: "systemd",
+      isNewKey: false,
+      current: undefined,
+      policyName: "openbao-kms",
+      image: undefined,
+      socketGid: undefined,
+      random: (bytes) => new Uint8Array(bytes),
+    });
+    await writeFiles(second, files);
+    const { status, stderr } = run("--yes", {}, second);
+    expect(status).toBe(1);
+    expect(stderr).toContain("do not make a new key");
+  });
+});
