@@ -1,21 +1,94 @@
 /**
- * The tests of the project: `npm test`, with suites by name (`npm test -- unit`), all by default.
+ * The tests of the project: `npm test`. All suites by default, or those that are named: `npm test -- unit contract`; a path
+ * works too.
  *
- * @module A thin front of `bun test` that says which suites ran and closes with the line `N passed, N failed, N skipped`.
+ * @module A front of `bun test` that runs suite after suite, says which, and closes with the line
+ * `N passed, N failed, N skipped`. A suite is a folder of tests, so none can be forgotten here.
  */
-import { spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { dirname } from "node:path";
+import { Glob } from "bun";
 
 const root = dirname(import.meta.dir);
-const chosen = process.argv.slice(2);
-const { status, stdout, stderr } = spawnSync("bun", ["test", ...chosen], {
-  cwd: root,
-  encoding: "utf8",
-  maxBuffer: 1 << 28,
-});
-const output = stdout + stderr;
-process.stdout.write(output);
-const count = (word: string): number =>
-  Number(new RegExp(`^\\s*(\\d+) ${word}$`, "m").exec(output)?.[1] ?? 0);
-console.log(`${count("pass")} passed, ${count("fail")} failed, ${count("skip")} skipped`);
-process.exitCode = status ?? 1;
+
+/** What takes longest comes last. */
+const LAST = ["conformance", "real"];
+
+interface Totals {
+  readonly pass: number;
+  readonly fail: number;
+  readonly skip: number;
+}
+
+/** `src/**` is the suite "unit"; under test/ each folder is one; packaging/ and scripts/ are their own. */
+function suiteOf(file: string): string {
+  const [top = "", second = ""] = file.split("/");
+  return top === "src" ? "unit" : top === "test" ? second : top;
+}
+
+function suites(): ReadonlyMap<string, readonly string[]> {
+  const found = new Map<string, string[]>();
+  for (const file of [...new Glob("{src,test,scripts,packaging}/**/*.test.ts").scanSync(root)].sort()) {
+    const name = suiteOf(file);
+    found.set(name, [...(found.get(name) ?? []), file]);
+  }
+  const rank = (name: string): number => LAST.indexOf(name);
+  return new Map([...found].sort(([a], [b]) => rank(a) - rank(b)));
+}
+
+/** Runs `bun test` on files, passes its output on as it comes, and reads the totals from its end. */
+async function runSuite(name: string, files: readonly string[]): Promise<Totals> {
+  const began = performance.now();
+  const child = spawn(process.execPath, ["test", ...files.map((file) => `./${file}`)], {
+    cwd: root,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let tail = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8");
+    stream.on("data", (text: string) => {
+      process.stdout.write(text);
+      tail = (tail + text).slice(-4096);
+    });
+  }
+  const status = await new Promise<number | null>((resolve) => child.once("close", resolve));
+  const count = (word: string): number =>
+    Number(new RegExp(`^\\s*(\\d+) ${word}$`, "m").exec(tail)?.[1] ?? 0);
+  const totals = { pass: count("pass"), fail: count("fail"), skip: count("skip") };
+  const seconds = ((performance.now() - began) / 1000).toFixed(1);
+  console.log(
+    `suite ${name}: ${totals.pass} passed, ${totals.fail} failed, ${totals.skip} skipped in ${seconds} s`,
+  );
+  // A crash, or a failure outside any test, is a failure too.
+  return status === 0 ? totals : { ...totals, fail: Math.max(totals.fail, 1) };
+}
+
+function chosenSuites(names: readonly string[]): ReadonlyMap<string, readonly string[]> {
+  const all = suites();
+  if (names.length === 0) {
+    return all;
+  }
+  return new Map(
+    names.map((name) => {
+      const files = all.get(name) ?? (existsSync(name) ? [name] : undefined);
+      if (files === undefined) {
+        console.error(`test: no suite or path ${name}; suites: ${[...all.keys()].join(", ")}`);
+        process.exit(2);
+      }
+      return [name, files];
+    }),
+  );
+}
+
+let passed = 0;
+let failed = 0;
+let skipped = 0;
+for (const [name, files] of chosenSuites(process.argv.slice(2))) {
+  const totals = await runSuite(name, files);
+  passed += totals.pass;
+  failed += totals.fail;
+  skipped += totals.skip;
+}
+console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
+process.exitCode = failed === 0 ? 0 : 1;

@@ -3,10 +3,11 @@
  *
  * @module @grpc/grpc-js over the generated messages, with the deadline that kube-apiserver uses by default.
  */
-import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
+import { Client, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import {
+  type DecryptRequest,
   DecryptRequestSchema,
   type DecryptResponse,
   DecryptResponseSchema,
@@ -29,7 +30,7 @@ export interface KmsClient {
   readonly status: (options?: CallOptions) => Promise<StatusResponse>;
   readonly encrypt: (plaintext: Uint8Array, options?: CallOptions) => Promise<EncryptResponse>;
   readonly decrypt: (
-    request: MessageInitShape<typeof DecryptRequestSchema>,
+    request: Pick<DecryptRequest, "ciphertext" | "keyId" | "annotations">,
     options?: CallOptions,
   ) => Promise<DecryptResponse>;
   /** A call with bytes of the caller's choice as its message. */
@@ -37,9 +38,12 @@ export interface KmsClient {
   readonly close: () => void;
 }
 
-/** The gRPC code of a failed call, by number; -1 for what is no gRPC error. */
-export function grpcCode(error: unknown): number {
-  return isServiceError(error) ? error.code : -1;
+/** Name of the gRPC code that a call ended with, `OK` when it succeeded, `none` for what is no gRPC error. */
+export async function codeOf(call: Promise<unknown>): Promise<string> {
+  return call.then(
+    () => "OK",
+    (error: unknown) => (isServiceError(error) ? (status[error.code] ?? "none") : "none"),
+  );
 }
 
 function isServiceError(error: unknown): error is ServiceError {
@@ -88,12 +92,15 @@ export function openKmsClient(socketPath: string): KmsClient {
           options,
         ),
       ),
-    decrypt: (request, options) =>
+    decrypt: ({ ciphertext, keyId, annotations }, options) =>
       decode(
         DecryptResponseSchema,
         raw(
           "Decrypt",
-          toBinary(DecryptRequestSchema, create(DecryptRequestSchema, { uid: uid(), ...request })),
+          toBinary(
+            DecryptRequestSchema,
+            create(DecryptRequestSchema, { uid: uid(), ciphertext, keyId, annotations }),
+          ),
           options,
         ),
       ),

@@ -45,6 +45,7 @@ export interface LogLine {
 }
 
 export interface Provider {
+  readonly executable: string;
   readonly dir: string;
   readonly configPath: string;
   readonly socketPath: string;
@@ -122,6 +123,7 @@ export async function prepareProvider(options: ProviderOptions): Promise<Provide
   };
 
   return {
+    executable,
     dir,
     configPath: path("config.yaml"),
     socketPath,
