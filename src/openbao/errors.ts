@@ -27,6 +27,12 @@ export type AnswerCode =
   | "version_too_old"
   | "version_missing"
   | "not_renewable"
+  | "login_role_missing"
+  | "login_jwt_untrusted"
+  | "login_jwt_expired"
+  | "login_claims_refused"
+  | "login_secret_refused"
+  | "login_certificate_refused"
   | "request_refused"
   | "unexpected_status"
   | "reply_malformed";
@@ -71,6 +77,15 @@ const ANSWERS: readonly AnswerRule[] = [
   { status: 400, text: "invalid ciphertext", code: "ciphertext_refused" },
   { status: 400, text: "lease is not renewable", code: "not_renewable" },
   { status: 400, text: "batch tokens cannot be renewed", code: "not_renewable" },
+  { status: 400, text: "could not be found", code: "login_role_missing" },
+  { status: 400, text: "token is expired", code: "login_jwt_expired" },
+  { status: 400, text: "verifying token signature", code: "login_jwt_untrusted" },
+  { status: 400, text: "known key successfully validated", code: "login_jwt_untrusted" },
+  { status: 400, text: "error validating token", code: "login_claims_refused" },
+  { status: 400, text: "error validating claims", code: "login_claims_refused" },
+  { status: 400, text: "invalid role or secret ID", code: "login_secret_refused" },
+  { status: 400, text: "no client certificate supplied", code: "login_certificate_refused" },
+  { status: 400, text: "constraints for this login certificate", code: "login_certificate_refused" },
   { status: 400, code: "request_refused" },
   { status: 401, code: "permission_denied" },
   { status: 403, code: "permission_denied" },
@@ -200,6 +215,38 @@ const MEANINGS: Readonly<Record<AnswerCode, Meaning>> = {
     errorClass: "auth_expired",
     message: () => "OpenBao does not renew this token",
   },
+  login_role_missing: {
+    errorClass: "auth_failed",
+    message: ({ path }) => `the auth method of ${path} does not have the role of the configuration`,
+    advice: ({ path }) => `compare it with: bao list ${mountOf(path)}/role`,
+  },
+  login_jwt_untrusted: {
+    errorClass: "auth_failed",
+    message: ({ path }) => `the auth method of ${path} does not trust the JWT's signature`,
+    advice: ({ path }) =>
+      `compare the issuer's keys with jwt_validation_pubkeys, jwks_url or oidc_discovery_url of: bao read ${mountOf(path)}/config`,
+  },
+  login_jwt_expired: {
+    errorClass: "auth_expired",
+    message: () => "OpenBao takes the JWT for expired",
+    advice: () => "have the JWT renewed; compare this node's clock with OpenBao's: timedatectl",
+  },
+  login_claims_refused: {
+    errorClass: "auth_failed",
+    message: ({ path }) => `a claim of the JWT is not what the role at ${path} wants`,
+    advice: ({ path }) =>
+      `compare iss, aud and sub with bound_issuer, bound_audiences, bound_subject and bound_claims of: bao read ${mountOf(path)}/role/ROLE`,
+  },
+  login_secret_refused: {
+    errorClass: "auth_failed",
+    message: () => "OpenBao refuses the role id or the secret id: wrong, expired, or used up",
+    advice: ({ path }) => `make a new secret id with: bao write -f ${mountOf(path)}/role/ROLE/secret-id`,
+  },
+  login_certificate_refused: {
+    errorClass: "auth_failed",
+    message: ({ path }) => `no role at ${path} takes the client certificate`,
+    advice: ({ path }) => `compare its issuer and names with: bao read ${mountOf(path)}/certs/ROLE`,
+  },
   request_refused: {
     errorClass: "unknown",
     message: ({ operation }) => `OpenBao refused ${operation} for a reason that this release does not know`,
@@ -216,6 +263,11 @@ const MEANINGS: Readonly<Record<AnswerCode, Meaning>> = {
     advice: () => "check that openbao.address leads to OpenBao and not to another server",
   },
 };
+
+/** `auth/jwt` of `auth/jwt/login`. */
+function mountOf(path: string): string {
+  return path.replace(/\/login$/, "");
+}
 
 /** The error of an answer. */
 export function answerError(

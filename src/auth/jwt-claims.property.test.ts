@@ -1,0 +1,104 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import {
+  type ClaimProblem,
+  claimProblem,
+  decodeJwtClaims,
+  type JwtExpectations,
+  MAX_JWT_BYTES,
+} from "./jwt-claims.ts";
+
+const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
+const jwt = (claims: unknown, header: unknown = { alg: "ES256" }): string =>
+  `${part(header)}.${part(claims)}.c2lnbmF0dXJl`;
+
+describe("decoding a JWT", () => {
+  test("any text is claims or nothing, and never throws", () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string({ unit: "binary" }), fc.jsonValue().map(jwt)), (text) => {
+        const claims = decodeJwtClaims(text);
+        expect(claims === undefined || Array.isArray(claims.audience)).toBe(true);
+      }),
+    );
+  });
+
+  test("good claims come out as they went in", () => {
+    const seconds = fc.integer({ min: 0, max: 4_000_000_000 });
+    fc.assert(
+      fc.property(
+        seconds,
+        seconds,
+        fc.string(),
+        fc.oneof(fc.string(), fc.array(fc.string())),
+        (exp, nbf, iss, aud) => {
+          expect(decodeJwtClaims(jwt({ exp, nbf, iss, aud, other: [1] }))).toEqual({
+            expiresAt: exp,
+            notBefore: nbf,
+            issuedAt: undefined,
+            issuer: iss,
+            subject: undefined,
+            audience: typeof aud === "string" ? [aud] : aud,
+          });
+        },
+      ),
+    );
+  });
+
+  test.each([
+    ["empty", ""],
+    ["two parts", `${part({ alg: "ES256" })}.${part({})}`],
+    ["four parts", `${jwt({})}.x`],
+    ["no signature", `${part({ alg: "ES256" })}.${part({})}.`],
+    ["alg none", jwt({}, { alg: "none" })],
+    ["no alg", jwt({}, {})],
+    ["a header that is no object", jwt({}, "ES256")],
+    ["claims that are no object", jwt([1])],
+    ["an exp that is a text", jwt({ exp: "1" })],
+    ["an exp beyond all time", jwt({ exp: 1e300 })],
+    ["a negative nbf", jwt({ nbf: -1 })],
+    ["an aud of numbers", jwt({ aud: [1] })],
+    ["padding", jwt({ a: 1 }).replace(".", "=.")],
+    ["a line break", `${jwt({})}\n`],
+    ["too long", jwt({ iss: "x".repeat(MAX_JWT_BYTES) })],
+  ])("%s is nothing", (_, text) => {
+    expect(decodeJwtClaims(text)).toBeUndefined();
+  });
+});
+
+describe("checking claims", () => {
+  const NOW = 1_800_000_000;
+  const ANY: JwtExpectations = {
+    minRemainingTtlMs: 120_000,
+    leewayMs: 30_000,
+    issuer: "",
+    audience: [],
+    subject: "",
+  };
+  const GOOD = { iss: "i", sub: "s", aud: ["a", "b"], iat: NOW - 10, nbf: NOW - 10, exp: NOW + 3600 };
+  const check = (
+    claims: object,
+    expected: Partial<JwtExpectations> = {},
+  ): ClaimProblem | undefined | "malformed" => {
+    const decoded = decodeJwtClaims(jwt({ ...GOOD, ...claims }));
+    return decoded === undefined ? "malformed" : claimProblem(decoded, { ...ANY, ...expected }, NOW * 1000);
+  };
+  const cases: readonly [string, object, Partial<JwtExpectations>, ClaimProblem | undefined][] = [
+    ["all is well", {}, { issuer: "i", subject: "s", audience: ["x", "b"] }, undefined],
+    ["no times at all", { exp: undefined, nbf: undefined, iat: undefined }, {}, undefined],
+    ["expired, with the leeway", { exp: NOW - 30 }, {}, "jwt_expired"],
+    ["expired, within the leeway", { exp: NOW - 29 }, { minRemainingTtlMs: -60_000 }, undefined],
+    ["too little left", { exp: NOW + 119 }, {}, "jwt_expires_soon"],
+    ["just enough left", { exp: NOW + 120 }, {}, undefined],
+    ["not yet valid", { nbf: NOW + 31 }, {}, "jwt_not_yet_valid"],
+    ["not yet valid, within the leeway", { nbf: NOW + 30 }, {}, undefined],
+    ["issued in the future", { iat: NOW + 31 }, {}, "jwt_issued_in_future"],
+    ["another issuer", {}, { issuer: "j" }, "jwt_wrong_issuer"],
+    ["no issuer", { iss: undefined }, { issuer: "i" }, "jwt_wrong_issuer"],
+    ["another audience", {}, { audience: ["c"] }, "jwt_wrong_audience"],
+    ["no audience", { aud: undefined }, { audience: ["a"] }, "jwt_wrong_audience"],
+    ["another subject", {}, { subject: "t" }, "jwt_wrong_subject"],
+  ];
+  test.each(cases)("%s", (_, claims, expected, problem) => {
+    expect(check(claims, expected)).toBe(problem);
+  });
+});
