@@ -1,0 +1,79 @@
+/**
+ * One release for all suites of one state of the source.
+ *
+ * @module Made with weak compression at first use, kept in dist/, and made again when a tracked or new file differs.
+ */
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import manifest from "../../package.json";
+import { run } from "../../packaging/run.ts";
+
+export const root = join(import.meta.dir, "..", "..");
+export const version = manifest.version;
+
+export interface TestRelease {
+  readonly folder: string;
+  readonly publicKey: string;
+  /** Path of the artefact, for example `artefact("", "deb")`. */
+  readonly artefact: (kind: "" | "_systemd" | "_static-pod" | "_image", suffix: string) => string;
+}
+
+export const releaseTools = {
+  "dpkg-deb": "dpkg",
+  rpmbuild: "rpm",
+  "apt-get": "apt",
+  openssl: "openssl",
+  npm: "npm",
+  git: "git",
+} as const;
+
+/** The source as it stands, committed or not. */
+function sourceKey(): string {
+  const names = run("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], { cwd: root })
+    .split("\0")
+    .filter((name) => name !== "" && !name.startsWith("test/") && existsSync(join(root, name)));
+  const hash = createHash("sha256");
+  for (const name of [...new Set(names)].sort()) {
+    hash.update(`${name}\0`).update(readFileSync(join(root, name)));
+  }
+  return hash.digest("hex").slice(0, 16);
+}
+
+export function testRelease(): TestRelease {
+  const releases = join(root, "dist", "test-release");
+  const home = join(releases, sourceKey());
+  if (!existsSync(home)) {
+    rmSync(releases, { recursive: true, force: true });
+    const part = `${home}.part`;
+    mkdirSync(part, { recursive: true });
+    makeKeys(part);
+    run(process.execPath, [
+      join(root, "packaging", "release.ts"),
+      "--fast",
+      "--arch=amd64",
+      `--key=${join(part, "private.pem")}`,
+      `--out=${join(part, "release")}`,
+    ]);
+    mkdirSync(dirname(home), { recursive: true });
+    renameSync(part, home);
+  }
+  const folder = join(home, "release");
+  return {
+    folder,
+    publicKey: join(home, "public.pem"),
+    artefact: (kind, suffix) => {
+      const name = `bao-kms-provider${kind}_${version}_linux_amd64.${suffix}`;
+      if (!readdirSync(folder).includes(name)) {
+        throw new Error(`the release has no ${name}`);
+      }
+      return join(folder, name);
+    },
+  };
+}
+
+function makeKeys(folder: string): void {
+  const privateKey = join(folder, "private.pem");
+  run("openssl", ["ecparam", "-genkey", "-name", "prime256v1", "-noout", "-out", privateKey]);
+  run("openssl", ["ec", "-in", privateKey, "-pubout", "-out", join(folder, "public.pem")]);
+}

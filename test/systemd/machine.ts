@@ -1,0 +1,112 @@
+/**
+ * A Debian machine with a real systemd, for one suite.
+ *
+ * @module Drives the script `machine` beside it. What is installed in it: `installed-machine.ts`.
+ */
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+
+const script = join(import.meta.dir, "machine");
+/** The Debian root is kept here between runs: making it takes most of a minute. */
+const base = "/var/tmp/bao-kms-provider-test/bookworm";
+
+export interface Outcome {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Machine {
+  /** A shell script inside, as root. */
+  readonly sh: (text: string) => Promise<Outcome>;
+  /** The same, which must succeed; returns its output, trimmed. */
+  readonly must: (text: string) => Promise<string>;
+  /** The same as another user, with that user's own groups. */
+  readonly as: (user: string, text: string) => Promise<Outcome>;
+  /** A path inside, seen from outside. */
+  readonly path: (inside: string) => string;
+  readonly put: (inside: string, content: string | Uint8Array, mode?: number) => void;
+  readonly boot: () => Promise<void>;
+  readonly powerOff: () => Promise<void>;
+  readonly remove: () => Promise<void>;
+}
+
+async function run(...args: readonly string[]): Promise<Outcome> {
+  const child = Bun.spawn([script, ...args], { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+  const [stdout, stderr, status] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
+  return { status, stdout, stderr };
+}
+
+async function must(...args: readonly string[]): Promise<string> {
+  const { status, stdout, stderr } = await run(...args);
+  if (status !== 0) {
+    throw new Error(`${args.join(" ")} ended with ${status}:\n${stdout}${stderr}`);
+  }
+  return stdout.trim();
+}
+
+/** A fresh machine, powered off; `boot` starts it. */
+export async function newMachine(): Promise<Machine> {
+  mkdirSync(dirname(base), { recursive: true });
+  chmodSync(dirname(base), 0o700);
+  await must("base", base);
+  const dir = mkdtempSync(join(tmpdir(), "kms-machine-"));
+  await must("new", dir, base);
+  const inside = (...command: readonly string[]): readonly string[] => ["exec", dir, ...command];
+  const path = (name: string): string => {
+    const leader = readFileSync(join(dir, "leader"), "utf8").trim();
+    return join(`/proc/${leader}/root`, name);
+  };
+  return {
+    sh: (text) => run(...inside("sh", "-c", text)),
+    must: (text) => must(...inside("sh", "-ec", text)),
+    as: (user, text) => run(...inside("runuser", "-u", user, "--", "sh", "-c", text)),
+    path,
+    put: (name, content, mode = 0o644) => {
+      mkdirSync(dirname(path(name)), { recursive: true });
+      writeFileSync(path(name), content);
+      chmodSync(path(name), mode);
+    },
+    boot: async () => {
+      await must("up", dir);
+    },
+    powerOff: async () => {
+      await must("down", dir);
+    },
+    remove: async () => {
+      await must("remove", dir);
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A machine that is off all its life: what an image build or an installer sees. */
+export interface OfflineRoot {
+  /** A shell script inside, without systemd. */
+  readonly sh: (text: string) => Promise<Outcome>;
+  readonly must: (text: string) => Promise<string>;
+  /** A command outside, told where the file system is. */
+  readonly over: (command: (root: string) => readonly string[]) => Promise<Outcome>;
+  readonly remove: () => Promise<void>;
+}
+
+export async function newOfflineRoot(): Promise<OfflineRoot> {
+  mkdirSync(dirname(base), { recursive: true });
+  await must("base", base);
+  const dir = mkdtempSync(join(tmpdir(), "kms-root-"));
+  await must("new", dir, base);
+  return {
+    sh: (text) => run("chroot", dir, "sh", "-c", text),
+    must: (text) => must("chroot", dir, "sh", "-ec", text),
+    over: (command) => run("over", dir, ...command(join(dir, "root"))),
+    remove: async () => {
+      await must("remove", dir);
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
