@@ -87,8 +87,8 @@ export const contents: readonly Piece[] = [
   file(everywhere, "CHANGELOG.md", `${doc}/CHANGELOG.md`),
   file(["package"], "packaging/linux/copyright", `${doc}/copyright`),
 
-  generated(["package", "tarball"], "bao-kms-provider.1.gz", "/usr/share/man/man1/bao-kms-provider.1.gz", {
-    archived: "man/bao-kms-provider.1.gz",
+  generated(["package", "tarball"], "bao-kms-provider.8.gz", "/usr/share/man/man8/bao-kms-provider.8.gz", {
+    archived: "man/bao-kms-provider.8.gz",
   }),
   generated(
     ["package", "tarball"],

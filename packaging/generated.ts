@@ -1,5 +1,5 @@
 /**
- * What a release makes before it packs: the executable, what the executable says of itself (man page, completions), licences.
+ * What a release makes before it packs: the executable, completions, man page, licences.
  *
  * @module Fills one folder, the origin `generated` of the table of contents.
  */
@@ -13,7 +13,7 @@ export interface GeneratedInputs {
   readonly root: string;
   readonly architecture: Architecture;
   readonly commit: string;
-  /** An executable for this machine, asked for man page and completions. */
+  /** An executable for this machine, asked for completions. */
   readonly localExecutable: string;
   readonly licenses: string;
 }
@@ -39,8 +39,8 @@ export function generate(inputs: GeneratedInputs, folder: string): void {
   for (const shell of ["bash", "zsh", "fish"]) {
     writeFileSync(join(folder, "completions", shell), run(localExecutable, ["completion", shell]));
   }
-  const manual = Buffer.from(run(localExecutable, ["man"]));
-  writeFileSync(join(folder, "bao-kms-provider.1.gz"), gzip(manual, 9));
+  const manual = readFileSync(join(root, "docs", "reference", "bao-kms-provider.8"));
+  writeFileSync(join(folder, "bao-kms-provider.8.gz"), gzip(manual, 9));
   writeFileSync(join(folder, "THIRD-PARTY-LICENSES"), inputs.licenses);
 }
 

@@ -4,17 +4,21 @@
  * @module Made with weak compression at first use, kept in dist/, and made again when a tracked or new file differs.
  */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import manifest from "../../package.json";
 import { run } from "../../packaging/run.ts";
 
 export const root = join(import.meta.dir, "..", "..");
 export const version = manifest.version;
+/** Where CI has `native/build` put the addons. */
+const nativeParts = join(root, "dist", "native", "tls.node");
 
 export interface TestRelease {
   readonly folder: string;
   readonly publicKey: string;
+  /** With the addons for PKCS#11. */
+  readonly native: boolean;
   /** Path of the artefact, for example `artefact("", "deb")`. */
   readonly artefact: (kind: "" | "_systemd" | "_static-pod" | "_image", suffix: string) => string;
 }
@@ -37,7 +41,10 @@ function sourceKey(): string {
   for (const name of [...new Set(names)].sort()) {
     hash.update(`${name}\0`).update(readFileSync(join(root, name)));
   }
-  return hash.digest("hex").slice(0, 16);
+  return hash
+    .update(existsSync(nativeParts) ? "native" : "")
+    .digest("hex")
+    .slice(0, 16);
 }
 
 export function testRelease(): TestRelease {
@@ -48,12 +55,17 @@ export function testRelease(): TestRelease {
     const part = `${home}.part`;
     mkdirSync(part, { recursive: true });
     makeKeys(part);
+    const native = join(part, "native");
+    if (existsSync(nativeParts)) {
+      cpSync(dirname(nativeParts), join(native, "amd64"), { recursive: true });
+    }
     run(process.execPath, [
       join(root, "packaging", "release.ts"),
       "--fast",
       "--arch=amd64",
       `--key=${join(part, "private.pem")}`,
       `--out=${join(part, "release")}`,
+      ...(existsSync(native) ? [`--native=${native}`] : []),
     ]);
     mkdirSync(dirname(home), { recursive: true });
     renameSync(part, home);
@@ -62,6 +74,7 @@ export function testRelease(): TestRelease {
   return {
     folder,
     publicKey: join(home, "public.pem"),
+    native: existsSync(join(home, "native")),
     artefact: (kind, suffix) => {
       const name = `bao-kms-provider${kind}_${version}_linux_amd64.${suffix}`;
       if (!readdirSync(folder).includes(name)) {

@@ -12,10 +12,17 @@ export interface ToolSuiteOptions {
   readonly needs: Readonly<Record<string, string>>;
   readonly asRoot?: boolean;
   readonly long?: boolean;
+  /** Part of the full matrix and not of CI: runs with FULL_MATRIX=1. */
+  readonly full?: boolean;
 }
 
 export function describeWithTools(title: string, options: ToolSuiteOptions, body: () => void): void {
-  const { needs, asRoot = false, long = false } = options;
+  const { needs, asRoot = false, long = false, full = false } = options;
+  if (full && process.env["FULL_MATRIX"] !== "1") {
+    console.log(`skipped: ${title}: it is part of the full matrix; run it with FULL_MATRIX=1`);
+    describe.skip(title, body);
+    return;
+  }
   const missing = Object.entries(needs)
     .filter(([command]) => Bun.which(command) === null)
     .map(([command, from]) => `${command} is missing (Debian package ${from})`);
