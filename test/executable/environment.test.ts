@@ -6,12 +6,11 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { buildExecutable } from "./executable.ts";
+import { builtExecutable } from "../real/harness/executable.ts";
 
-const executable = buildExecutable();
+const executable = builtExecutable();
 const directory = mkdtempSync(join(tmpdir(), "environment-"));
 afterAll(() => {
-  executable.remove();
   rmSync(directory, { recursive: true, force: true });
 });
 
@@ -22,7 +21,7 @@ writeFileSync(join(directory, "preload.js"), 'console.log("PRELOADED");\n');
 
 function start(args: readonly string[], environment: Record<string, string> = {}) {
   const started = performance.now();
-  const { status, stdout, stderr } = spawnSync(executable.path, args, {
+  const { status, stdout, stderr } = spawnSync(executable, args, {
     cwd: directory,
     env: { PATH: "/usr/bin:/bin", ...environment },
     encoding: "utf8",
