@@ -4,13 +4,13 @@
  * @module Reads the registry without taking its lock.
  */
 import type { Evidence } from "../audit/evidence.ts";
+import { configIdentity } from "../compose/config-identity.ts";
 import type { ProviderConfig } from "../config/schema.ts";
 import { type ConfigIdentity, fingerprint, identityHashes } from "../identity/fingerprint.ts";
 import { deriveKeyId } from "../identity/key-id.ts";
 import { readState, type StoredRecord } from "../registry/read-state.ts";
 import { activeVersion, type VersionRecord } from "../registry/record.ts";
 import { systemStateFiles } from "../registry/state-files.ts";
-import { configIdentity } from "./config-identity.ts";
 
 export interface RecordedVersions {
   readonly identity: ConfigIdentity;

@@ -4,12 +4,7 @@
  * @module Reads the request whole and bounded, calls the handler, writes headers, message and trailers. What does not live
  * here: sessions and their limits (session-guard.ts), gRPC's messages (unary-grpc.ts).
  */
-import type {
-  IncomingHttpHeaders,
-  OutgoingHttpHeaders,
-  ServerHttp2Stream,
-  ServerStreamResponseOptions,
-} from "node:http2";
+import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { constants } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/connect/protocol";
@@ -38,16 +33,6 @@ const BODY_TOO_LARGE = trailersOnly("8", "message%20is%20too%20large");
 const BODY_TOO_SLOW = trailersOnly("4", "request%20did%20not%20come%20to%20an%20end");
 const HANDLER_FAILED = trailersOnly("13", "internal%20error");
 
-/** gRPC has no use for a Date field; leaving it out is Bun's option. */
-const WITH_TRAILERS: ServerStreamResponseOptions & { readonly sendDate: false } = {
-  waitForTrailers: true,
-  sendDate: false,
-};
-const WITHOUT_BODY: ServerStreamResponseOptions & { readonly sendDate: false } = {
-  endStream: true,
-  sendDate: false,
-};
-
 function trailersOnly(status: string, encodedMessage: string): OutgoingHttpHeaders {
   return {
     ":status": 200,
@@ -70,10 +55,10 @@ export function serveStream(
   let bodyComplete = false;
   let answered = false;
 
-  const refuse = (reply: OutgoingHttpHeaders): void => {
+  const refuse = (answer: OutgoingHttpHeaders): void => {
     if (!answered) {
       answered = true;
-      respondOnly(stream, reply);
+      respondOnly(stream, answer);
       // The peer may still be sending what nobody reads.
       stream.close(constants.NGHTTP2_NO_ERROR);
     }
@@ -81,7 +66,7 @@ export function serveStream(
 
   // A reset by the peer surfaces as an error too; the call is over either way, and "close" follows.
   stream.on("error", () => {});
-  stream.on("close", () => {
+  stream.once("close", () => {
     if (!answered) {
       answered = true;
       gone.abort(new ConnectError("caller is gone", Code.Canceled));
@@ -105,16 +90,26 @@ export function serveStream(
     }
     chunks.push(chunk);
   });
-  stream.on("end", () => {
+  stream.once("end", () => {
     bodyComplete = true;
     if (answered) {
       return;
     }
     const [first] = chunks;
     const body = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, bytes);
-    void answer(stream, handler, headers, body, gone.signal).finally(() => {
-      answered = true;
-    });
+    handler({
+      httpVersion: "2.0",
+      url: `http://localhost${handler.requestPath}`,
+      method: headers[":method"] ?? "",
+      header: protocolHeaders(headers),
+      body: once(body),
+      signal: gone.signal,
+    })
+      .then((response) => respond(stream, response))
+      .catch(() => respondOnly(stream, HANDLER_FAILED))
+      .finally(() => {
+        answered = true;
+      });
   });
 
   return {
@@ -136,63 +131,36 @@ function protocolHeaders(headers: IncomingHttpHeaders): Headers {
   return picked;
 }
 
-/** Never rejects: what cannot be answered any more needs no answer. */
-async function answer(
-  stream: ServerHttp2Stream,
-  handler: UniversalHandler,
-  headers: IncomingHttpHeaders,
-  body: Uint8Array,
-  signal: AbortSignal,
-): Promise<void> {
-  try {
-    const response = await handler({
-      httpVersion: "2.0",
-      url: `http://localhost${handler.requestPath}`,
-      method: headers[":method"] ?? "",
-      header: protocolHeaders(headers),
-      body: once(body),
-      signal,
-    });
-    const message = response.body === undefined ? undefined : await readAll(response.body);
-    respond(stream, response, message);
-  } catch {
-    respondOnly(stream, HANDLER_FAILED);
-  }
-}
-
-function respond(
-  stream: ServerHttp2Stream,
-  response: UniversalServerResponse,
-  message: Uint8Array | undefined,
-): void {
+async function respond(stream: ServerHttp2Stream, response: UniversalServerResponse): Promise<void> {
   const headers: OutgoingHttpHeaders = { ":status": response.status };
   response.header?.forEach((value, name) => {
     headers[name] = value;
   });
+  const body = response.body === undefined ? undefined : await readAll(response.body);
   const trailers: OutgoingHttpHeaders = {};
   response.trailer?.forEach((value, name) => {
     trailers[name] = value;
   });
-  if (message === undefined) {
+  if (body === undefined) {
     respondOnly(stream, { ...headers, ...trailers });
     return;
   }
   if (stream.destroyed || stream.closed) {
     return;
   }
-  stream.respond(headers, WITH_TRAILERS);
-  stream.on("wantTrailers", () => {
+  stream.respond(headers, { waitForTrailers: true });
+  stream.once("wantTrailers", () => {
     if (!stream.destroyed && !stream.closed) {
       stream.sendTrailers(trailers);
     }
   });
-  stream.end(message);
+  stream.end(body);
 }
 
 /** HEADERS that end the stream: an HTTP error, or gRPC's Trailers-Only. */
 function respondOnly(stream: ServerHttp2Stream, headers: OutgoingHttpHeaders): void {
   if (!stream.destroyed && !stream.closed && !stream.headersSent) {
-    stream.respond(headers, WITHOUT_BODY);
+    stream.respond(headers, { endStream: true });
   }
 }
 

@@ -49,9 +49,6 @@ const PROTOCOL = "grpc";
 const CONTENT_TYPE = /^application\/grpc(?:\+proto)?$/i;
 const RESPONSE_CONTENT_TYPE = "application/grpc+proto";
 
-/** Given to abort() after each call; without it a new error with a stack trace would be made each time. */
-const CALL_ENDED = new ConnectError("call has ended", Code.Canceled);
-
 /** Makes handlers of unary methods; a service with a streaming method is a mistake of the program and throws. */
 export function unaryGrpc(options: UnaryGrpcOptions): ProtocolHandlerFactory {
   const factory = (spec: MethodImplSpec) => {
@@ -98,7 +95,7 @@ export function unaryGrpc(options: UnaryGrpcOptions): ProtocolHandlerFactory {
         return respond(context, undefined);
       } finally {
         // Stops the deadline's timer and lets go of the request's signal.
-        context.abort(CALL_ENDED);
+        context.abort();
       }
     };
 
@@ -122,24 +119,9 @@ function respond(
   return body === undefined ? common : { ...common, body };
 }
 
-const NO_MORE = Promise.resolve<IteratorResult<Uint8Array>>({ done: true, value: undefined });
-
-/** A body of one chunk; an async generator would do the same at several times the cost. */
-export function once(chunk: Uint8Array): AsyncIterable<Uint8Array> {
-  return {
-    [Symbol.asyncIterator]: () => {
-      let given = false;
-      return {
-        next: () => {
-          if (given) {
-            return NO_MORE;
-          }
-          given = true;
-          return Promise.resolve({ done: false, value: chunk });
-        },
-      };
-    },
-  };
+/** A body of one chunk. */
+export async function* once(chunk: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield chunk;
 }
 
 function assertNoCompression(encoding: string | null): void {

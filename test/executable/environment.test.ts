@@ -6,11 +6,12 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { builtExecutable } from "../real/harness/executable.ts";
+import { buildExecutable } from "./executable.ts";
 
-const executable = builtExecutable();
+const executable = buildExecutable();
 const directory = mkdtempSync(join(tmpdir(), "environment-"));
 afterAll(() => {
+  executable.remove();
   rmSync(directory, { recursive: true, force: true });
 });
 
@@ -21,7 +22,7 @@ writeFileSync(join(directory, "preload.js"), 'console.log("PRELOADED");\n');
 
 function start(args: readonly string[], environment: Record<string, string> = {}) {
   const started = performance.now();
-  const { status, stdout, stderr } = spawnSync(executable, args, {
+  const { status, stdout, stderr } = spawnSync(executable.path, args, {
     cwd: directory,
     env: { PATH: "/usr/bin:/bin", ...environment },
     encoding: "utf8",

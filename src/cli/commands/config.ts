@@ -20,7 +20,7 @@ export const configCommand = defineCommand({
     const [{ loadConfiguration }, { fingerprint }, { configIdentity }] = await Promise.all([
       import("../configuration.ts"),
       import("../../identity/fingerprint.ts"),
-      import("../config-identity.ts"),
+      import("../../compose/config-identity.ts"),
     ]);
     const { config, path, fields } = await loadConfiguration(flags, context);
     const shown = fields.map(({ path: field, value, origin }) => ({

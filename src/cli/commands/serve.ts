@@ -3,6 +3,7 @@
  *
  * @module Description, configuration, and the way into compose/daemon.ts.
  */
+import { userInfo } from "node:os";
 import { defineCommand } from "../command.ts";
 import { configOption, overrideOptions } from "../shared-options.ts";
 
@@ -16,8 +17,26 @@ export const serveCommand = defineCommand({
   options: { ...configOption, ...overrideOptions },
   examples: ["serve --config /etc/openbao-kms/config.yaml"],
   run: async (flags, context) => {
-    const { loadConfiguration } = await import("../configuration.ts");
-    await loadConfiguration(flags, context);
+    const [{ loadConfiguration }, { runDaemon }, { systemClock }] = await Promise.all([
+      import("../configuration.ts"),
+      import("../../compose/daemon.ts"),
+      import("../../base/clock.ts"),
+    ]);
+    const { config } = await loadConfiguration(flags, context);
+    const { uid, gid, username } = userInfo();
+    await runDaemon({
+      config,
+      readLogLevel: async () => (await loadConfiguration(flags, context)).config.logging.level,
+      process: { uid, gid, userName: username },
+      clock: systemClock,
+      random: Math.random,
+      stdout: process.stdout,
+      signal: context.signal,
+      onHangUp: (listener) => {
+        process.on("SIGHUP", listener);
+        return () => process.off("SIGHUP", listener);
+      },
+    });
     return "good";
   },
 });

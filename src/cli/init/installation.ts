@@ -5,9 +5,9 @@
  */
 import { createHash } from "node:crypto";
 import { buildInfo } from "../../base/build-info.ts";
+import { configIdentity } from "../../compose/config-identity.ts";
 import type { EncryptionConfig } from "../../doctor/kubernetes/encryption-config.ts";
 import { fingerprint } from "../../identity/fingerprint.ts";
-import { configIdentity } from "../config-identity.ts";
 import { openbaoPolicy } from "../openbao-policy.ts";
 import { jsonText } from "../output.ts";
 import { encryptionFiles } from "./encryption-files.ts";

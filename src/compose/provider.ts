@@ -1,0 +1,188 @@
+/**
+ * The daemon's object graph.
+ *
+ * @module Which object gets which, from a configuration and the effects that come from outside. Starts nothing, listens to
+ * nothing, contacts nothing; daemon.ts does.
+ */
+import { dirname } from "node:path";
+import type { TokenSession } from "../auth/session.ts";
+import { buildInfo } from "../base/build-info.ts";
+import type { Clock } from "../base/clock.ts";
+import type { LogLevel, ProviderConfig } from "../config/schema.ts";
+import { KeyManagementService } from "../kms/gen/v2/api_pb.ts";
+import { kmsService } from "../kms/service.ts";
+import { trySqliteLock } from "../registry/writer-lock.ts";
+import { createKeyState, type KeyState } from "../rotation/key-state.ts";
+import {
+  DEFAULT_SESSION_LIMITS,
+  type KmsListener,
+  startKmsListener,
+  unaryHandlers,
+} from "../server/kms-listener.ts";
+import { checkSocketDirectory } from "../server/socket-directory.ts";
+import { resolveSocketGroup } from "../server/socket-group.ts";
+import { identityWarnings } from "../server/startup-warnings.ts";
+import { failureLog } from "../telemetry/failure-log.ts";
+import { type LineStream, type LogSink, logSink } from "../telemetry/log-sink.ts";
+import { type AdjustableLogger, createLogger, errorFields } from "../telemetry/logger.ts";
+import { createMetrics, type Metrics, type MetricsPage } from "../telemetry/metrics.ts";
+import { ciphertextVersion } from "../transit/ciphertext.ts";
+import type { HttpTransport } from "../transport/https.ts";
+import { configIdentity } from "./config-identity.ts";
+import { startDebugCorrelation } from "./debug-correlation.ts";
+import { keyObserver } from "./key-observer.ts";
+import { kmsObserver } from "./kms-observer.ts";
+import { openBaoObserver } from "./openbao-observer.ts";
+import { openRegistry } from "./registry.ts";
+import { sessionObserver } from "./session-observer.ts";
+import { socketObserver } from "./socket-observer.ts";
+import { openTransitAccess } from "./transit-access.ts";
+
+export interface ProviderOptions {
+  readonly config: ProviderConfig;
+  /** Reads the configuration again, for the level of the log. */
+  readonly readLogLevel: () => Promise<LogLevel>;
+  /** Who the process is, with the user's name for messages. */
+  readonly process: { readonly uid: number; readonly gid: number; readonly userName: string };
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly stdout: LineStream;
+}
+
+export interface Provider {
+  readonly logger: AdjustableLogger;
+  readonly sink: LogSink;
+  readonly metricsPage: MetricsPage;
+  readonly transport: HttpTransport;
+  readonly session: TokenSession;
+  readonly keys: KeyState;
+  /** Opens the socket and answers kube-apiserver. */
+  readonly listen: () => Promise<KmsListener>;
+  readonly readLogLevel: () => Promise<LogLevel>;
+}
+
+/** kube-apiserver's own bound for a gRPC message of KMS v2. */
+const MAX_MESSAGE_BYTES = 65_536;
+/** kube-apiserver waits 3 s by default; nobody who waits longer than this is still there. */
+const MAX_CALL_MS = 60_000;
+const SOCKET_WATCH_MS = 1000;
+
+/** @throws ProviderError for everything that is wrong on this machine: group, socket directory, CA bundle. */
+export async function buildProvider(options: ProviderOptions): Promise<Provider> {
+  const { config, clock, random, process } = options;
+  const sink = logSink(options.stdout);
+  const logger = createLogger({ ...config.logging, sink, wallMs: () => clock.wallMs() });
+  const failures = failureLog(logger, () => clock.monotonicMs());
+  const { metrics, page } = createMetrics();
+  logger.info("provider.starting", { version: buildInfo.version, commit: buildInfo.commit });
+  showBuild(metrics, config);
+
+  const socket = socketRules(options);
+  checkSocketDirectory(socket);
+  for (const { code, message } of identityWarnings(process, socket.groupGid)) {
+    logger.warn("config.warning", { code, reason: message });
+  }
+
+  const access = await openTransitAccess({
+    config,
+    clock,
+    random,
+    serviceUid: process.uid,
+    openbaoObserver: (addresses) =>
+      openBaoObserver({
+        metrics,
+        logger,
+        failures,
+        addresses,
+        logRequestIds: config.logging.logOpenBaoRequestIDs,
+      }),
+    sessionObserver: sessionObserver({ metrics, failures, method: config.auth.method }),
+    onTrustProblem: (error) => failures.failed("tls.ca_reloaded", errorFields(error)),
+  });
+  metrics.tokenTtl.readAtScrape(() => access.session.health().ttlSeconds);
+
+  const identity = configIdentity(config);
+  const keys: KeyState = createKeyState({
+    store: openRegistry({ config, clock, euid: process.uid, access: "write" }),
+    statePath: config.state.path,
+    identity,
+    pluginVersion: `v${buildInfo.version}`,
+    transit: access.transit,
+    clock,
+    random,
+    policy: {
+      requireStableObservationCount: config.rotation.requireStableObservationCount,
+      activationDelayMs: config.rotation.activationDelay,
+      probeIntervalMs: config.status.probeInterval,
+      deepProbeIntervalMs: config.status.deepProbeInterval,
+      statusMaxStalenessMs: config.status.statusMaxStaleness,
+      retryIntervalMs: config.bootstrap.retryInterval,
+    },
+    onEvent: keyObserver({ metrics, logger, failures, view: () => keys.view() }).onEvent,
+  });
+
+  const service = kmsService({
+    keys,
+    transit: access.transit,
+    ciphertextVersion,
+    caps: {
+      Status: config.server.maxConcurrentStatus,
+      Encrypt: config.server.maxConcurrentEncrypt,
+      Decrypt: config.server.maxConcurrentDecrypt,
+    },
+    clock,
+    observer: kmsObserver({
+      metrics,
+      logger,
+      failures,
+      correlation: startDebugCorrelation(config.logging.debugCorrelation, clock),
+    }),
+  });
+
+  return {
+    logger,
+    sink,
+    metricsPage: page,
+    transport: access.transport,
+    session: access.session,
+    keys,
+    listen: () =>
+      startKmsListener({
+        ...socket,
+        clock,
+        handlers: unaryHandlers(KeyManagementService, service, {
+          maxMessageBytes: MAX_MESSAGE_BYTES,
+          maxTimeoutMs: MAX_CALL_MS,
+        }),
+        maxMessageBytes: MAX_MESSAGE_BYTES,
+        limits: DEFAULT_SESSION_LIMITS,
+        watchIntervalMs: SOCKET_WATCH_MS,
+        onEvent: socketObserver({ metrics, logger }),
+      }),
+    readLogLevel: options.readLogLevel,
+  };
+}
+
+function showBuild(metrics: Metrics, { auth }: ProviderConfig): void {
+  const { version, commit } = buildInfo;
+  metrics.buildInfo.set({ version, commit, runtime: `bun ${Bun.version}` }, 1);
+  metrics.authMethodInfo.show({ method: auth.method });
+  metrics.certificateSourceInfo.show({
+    source: auth.method === "cert" ? auth.cert.credential.source : "none",
+  });
+}
+
+/** The socket's path, and who must own its directory and itself. */
+function socketRules({ config, process }: ProviderOptions) {
+  const { socketPath, socketMode, socketGroup } = config.server;
+  return {
+    path: socketPath,
+    directory: dirname(socketPath),
+    mode: socketMode,
+    ownerUid: process.uid,
+    ownerName: process.userName,
+    groupGid: resolveSocketGroup(socketGroup),
+    groupName: socketGroup,
+    tryLock: trySqliteLock,
+  };
+}

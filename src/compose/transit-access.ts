@@ -1,0 +1,90 @@
+/**
+ * The way from a configuration to an authenticated Transit client.
+ *
+ * @module Puts transport, openbao, auth and transit together, for the daemon and for the commands alike. Opens the CA bundle;
+ * contacts nothing.
+ */
+import { type AuthenticatedClient, createAuthenticatedClient } from "../auth/authenticated-client.ts";
+import type { LoginMethod } from "../auth/login-method.ts";
+import { type SessionObserver, TokenSession } from "../auth/session.ts";
+import type { Clock } from "../base/clock.ts";
+import type { ProviderConfig } from "../config/schema.ts";
+import { createOpenBao, type OpenBao, type OpenBaoObserver } from "../openbao/client.ts";
+import { createTransitClient, type TransitClient } from "../transit/client.ts";
+import { openCaFile } from "../transport/ca-file.ts";
+import { createHttpTransport, type HttpTransport } from "../transport/https.ts";
+import { loginMethodOf } from "./auth-method.ts";
+
+export interface TransitAccessOptions {
+  readonly config: ProviderConfig;
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** Besides root, the owner whose files are accepted. */
+  readonly serviceUid: number;
+  readonly openbaoObserver?: (addresses: readonly string[]) => OpenBaoObserver;
+  readonly sessionObserver?: SessionObserver;
+  readonly onTrustProblem?: (error: unknown) => void;
+}
+
+export interface TransitAccess {
+  readonly transport: HttpTransport;
+  readonly openbao: OpenBao;
+  readonly method: LoginMethod;
+  readonly session: TokenSession;
+  readonly client: AuthenticatedClient;
+  readonly transit: TransitClient;
+}
+
+const OPENBAO_NAMES = {
+  what: "OpenBao",
+  addressField: "openbao.address",
+  caField: "openbao.caCertFile",
+  serverNameField: "openbao.tlsServerName",
+} as const;
+
+/** @throws SafeFileError or CaFileError when the CA bundle cannot be used. */
+export async function openTransitAccess(options: TransitAccessOptions): Promise<TransitAccess> {
+  const { config, clock, random, serviceUid, sessionObserver, onTrustProblem } = options;
+  const { auth, openbao: server, transit: key } = config;
+  const transport = createHttpTransport({
+    names: OPENBAO_NAMES,
+    trust: await openCaFile({ path: server.caCertFile, field: OPENBAO_NAMES.caField, serviceUid }),
+    serverName: server.tlsServerName,
+    clock,
+    ...(onTrustProblem === undefined ? {} : { onTrustProblem }),
+  });
+  const [first, ...others] = server.addresses;
+  if (first === undefined) {
+    throw new TypeError("a configuration without an OpenBao address escaped its schema");
+  }
+  const addresses = [first, ...others] as const;
+  const openbao = createOpenBao({
+    transport,
+    clock,
+    addresses,
+    namespace: server.namespace,
+    timeoutMs: server.timeout,
+    ...(options.openbaoObserver === undefined ? {} : { observer: options.openbaoObserver(addresses) }),
+  });
+  const method = loginMethodOf({ auth, clock, serviceUid });
+  const session = new TokenSession({
+    openbao,
+    method,
+    clock,
+    random,
+    loginBeforeExpiryMs: auth.loginBeforeTokenExpiry,
+    renewalIncrementMs: auth.tokenRenewalIncrement,
+    loginTimeoutMs: auth.loginTimeout,
+    callTimeoutMs: server.timeout,
+    ...(sessionObserver === undefined ? {} : { observer: sessionObserver }),
+  });
+  const client = createAuthenticatedClient(openbao, session);
+  return {
+    transport,
+    openbao,
+    method,
+    session,
+    client,
+    transit: createTransitClient(client, { mountPath: key.mountPath, keyName: key.keyName }),
+  };
+}
