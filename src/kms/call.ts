@@ -45,8 +45,7 @@ export function callRunner({ admission, clock, observer }: CallRunnerOptions): C
         transitKeyVersion: notes.key?.version,
         failure,
       });
-    const fail = (error: unknown): ConnectError => {
-      const failure = failureOf(error, context.signal);
+    const fail = (failure: CallFailure): ConnectError => {
       const reply = replyFor(failure.errorClass, failure.code);
       record(statusName(reply.code), failure);
       return toConnectError(reply);
@@ -55,7 +54,7 @@ export function callRunner({ admission, clock, observer }: CallRunnerOptions): C
     try {
       admission.enter(method);
     } catch (error) {
-      throw fail(error);
+      throw fail(refusal(error));
     }
     observer.started(method);
     try {
@@ -64,7 +63,7 @@ export function callRunner({ admission, clock, observer }: CallRunnerOptions): C
       record("OK", undefined);
       return output;
     } catch (error) {
-      throw fail(error);
+      throw fail(context.signal.aborted ? aborted(error, context.signal) : refusal(error));
     } finally {
       admission.leave(method);
     }
@@ -72,14 +71,14 @@ export function callRunner({ admission, clock, observer }: CallRunnerOptions): C
 }
 
 /**
- * The failure as it is counted. When the caller's deadline has passed or the caller is gone, that is the failure,
- * whatever a layer below made of the abort.
+ * When the caller's deadline has passed or the caller is gone, that is the failure, whatever a layer below made of the
+ * abort.
  */
-function failureOf(error: unknown, signal: AbortSignal): CallFailure {
-  if (signal.aborted) {
-    const errorClass = abortClass(signal);
-    return { errorClass, code: undefined, rejection: undefined, unexpected: false, cause: error };
-  }
+function aborted(cause: unknown, signal: AbortSignal): CallFailure {
+  return { errorClass: abortClass(signal), code: undefined, rejection: undefined, unexpected: false, cause };
+}
+
+function refusal(error: unknown): CallFailure {
   return {
     errorClass: errorClassOf(error),
     code: error instanceof ProviderError ? error.code : undefined,
@@ -107,6 +106,8 @@ function rejectionOf(error: unknown): Rejection | undefined {
       return { check: "concurrency" };
     case "key_id_malformed":
       return { check: "key_id", reason: "malformed" };
+    case "ciphertext_version_differs":
+      return { check: "key_id", reason: "version_mismatch" };
     case "version_removed":
       return { check: "key_id", reason: "removed" };
     case "version_rejected":

@@ -6,36 +6,27 @@
  * an annotation is the right one.
  */
 import { isUtf8 } from "node:buffer";
+import { ciphertextBytes, MAX_CIPHERTEXT_BYTES } from "../transit/ciphertext.ts";
 import { type KmsCode, KmsError } from "./errors.ts";
 import type { DecryptRequest, EncryptRequest, EncryptResponse } from "./gen/v2/api_pb.ts";
 
 /** One gRPC message in either direction, in bytes. */
 export const MAX_MESSAGE_BYTES = 65_536;
 export const MAX_KEY_ID_BYTES = 1024;
-export const MAX_CIPHERTEXT_BYTES = 1024;
 /** Keys plus values of all annotations of one message. */
 export const MAX_ANNOTATIONS_BYTES = 32_768;
 const MAX_ANNOTATION_KEY_CHARS = 253;
 
-/** AES-GCM as Transit stores it: 12 bytes of nonce before, 16 bytes of tag behind the ciphertext proper. */
-const TRANSIT_OVERHEAD_BYTES = 28;
-
 const LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?";
 /** A lowercase RFC 1123 domain name of at least two labels. */
 const ANNOTATION_KEY = new RegExp(`^${LABEL}(?:\\.${LABEL})+$`);
-
-/** The longest plaintext in bytes whose ciphertext under this version of the key still fits. */
-export function maxPlaintextBytes(keyVersion: number): number {
-  const base64Chars = MAX_CIPHERTEXT_BYTES - `vault:v${keyVersion}:`.length;
-  return Math.floor(base64Chars / 4) * 3 - TRANSIT_OVERHEAD_BYTES;
-}
 
 /** @throws KmsError of class `protocol_limit`. */
 export function checkEncryptRequest(request: EncryptRequest, keyVersion: number): void {
   if (request.plaintext.length === 0) {
     throw outside("plaintext_empty", "Encrypt was called without a plaintext");
   }
-  if (request.plaintext.length > maxPlaintextBytes(keyVersion)) {
+  if (ciphertextBytes(request.plaintext.length, keyVersion) > MAX_CIPHERTEXT_BYTES) {
     throw outside("plaintext_too_large", "the ciphertext of this plaintext would exceed 1024 bytes");
   }
 }

@@ -82,7 +82,10 @@ export interface CallFailure {
 
 export type Rejection =
   | { readonly check: "concurrency" }
-  | { readonly check: "key_id"; readonly reason: "malformed" | "unknown" | "removed" | "rejected" }
+  | {
+      readonly check: "key_id";
+      readonly reason: "malformed" | "unknown" | "removed" | "rejected" | "version_mismatch";
+    }
   | {
       readonly check: "associated_data";
       readonly reason: "missing" | "unexpected" | "malformed" | "disagrees" | "refused_by_openbao";

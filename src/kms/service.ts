@@ -8,6 +8,7 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { Clock } from "../base/clock.ts";
 import type { AnnotationCodec } from "../identity/annotations.ts";
 import { isWellFormedKeyId } from "../identity/key-id.ts";
+import { MAX_CIPHERTEXT_BYTES } from "../transit/ciphertext.ts";
 import { admission, type ConcurrencyCaps } from "./admission.ts";
 import { callRunner } from "./call.ts";
 import { AnnotationError, KmsError } from "./errors.ts";
@@ -17,7 +18,6 @@ import {
   checkDecryptRequest,
   checkEncryptRequest,
   checkEncryptResponse,
-  MAX_CIPHERTEXT_BYTES,
   replyOutOfBounds,
 } from "./limits.ts";
 import type { CallObserver, KeyHandle, KeyState, KeyStatus, Transit } from "./ports.ts";

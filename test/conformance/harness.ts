@@ -38,6 +38,7 @@ import { trySqliteLock } from "../../src/registry/writer-lock.ts";
 import type { SessionLimits } from "../../src/server/grpc-sessions.ts";
 import { DEFAULT_SESSION_LIMITS, startKmsListener, unaryHandlers } from "../../src/server/kms-listener.ts";
 import type { SocketEvent } from "../../src/server/kms-socket.ts";
+import { ciphertextVersion } from "../../src/transit/ciphertext.ts";
 
 export const scope = {
   providerName: "conformance",
@@ -104,15 +105,6 @@ export function fakeTransit(): Transit & { override: Partial<Transit>; calls: nu
     },
   };
   return fake;
-}
-
-/** The canonical form of the wire contract. */
-export function ciphertextVersion(text: string): number | undefined {
-  const match = /^vault:v([1-9][0-9]{0,9}):([A-Za-z0-9+/]+={0,2})$/.exec(text);
-  const base64 = match?.[2] ?? "";
-  return base64 !== "" && Buffer.from(base64, "base64").toString("base64") === base64
-    ? Number(match?.[1])
-    : undefined;
 }
 
 /** A directory as the provider wants it, of the user that runs the test. */
