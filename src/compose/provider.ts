@@ -117,6 +117,7 @@ export async function buildProvider(options: ProviderOptions): Promise<Provider>
       deepProbeIntervalMs: config.status.deepProbeInterval,
       statusMaxStalenessMs: config.status.statusMaxStaleness,
       retryIntervalMs: config.bootstrap.retryInterval,
+      names: config.transit,
     },
     onEvent: keyObserver({ metrics, logger, failures, view: () => keys.view() }).onEvent,
   });

@@ -5,86 +5,98 @@
  */
 import type { KeyVersion } from "../identity/key-scope.ts";
 import { activeVersion, type RegistryContent, versionOf } from "../registry/record.ts";
-import { type Finding, type FindingCode, finding, recreatedFinding } from "./finding.ts";
-import type { KeyMetadata } from "./ports.ts";
+import type { KeyMetadata } from "../transit/key-metadata.ts";
+import { type KeyNames, profileDrifts, upsertDrift } from "../transit/key-profile.ts";
+import { FINDINGS, type Finding, finding, profileFinding, recreatedFinding } from "./finding.ts";
 
-/** The profile of the wire contract, in the order in which its breaches are shown. */
-const PROFILE: readonly (readonly [FindingCode, (key: KeyMetadata) => boolean])[] = [
-  ["profile_type", (key) => key.type === "aes256-gcm96"],
-  ["profile_derived", (key) => !key.derived],
-  ["profile_convergent", (key) => !key.convergent],
-  ["profile_exportable", (key) => !key.exportable],
-  ["profile_plaintext_backup", (key) => !key.allowPlaintextBackup],
-  ["profile_deletion_allowed", (key) => !key.deletionAllowed],
-  ["profile_no_encryption", (key) => key.supportsEncryption],
-  ["profile_no_decryption", (key) => key.supportsDecryption],
-];
+/** The key and the mount as one probe saw them. */
+export interface KeyAnswer {
+  readonly kind: "key";
+  readonly key: KeyMetadata;
+  readonly upsertDisabled: boolean;
+}
 
 /** What is wrong with the key or its mount whatever the registry says. */
-export function assessProfile(key: KeyMetadata, upsertDisabled: boolean, active: number): readonly Finding[] {
+export function assessProfile(
+  { key, upsertDisabled }: KeyAnswer,
+  names: KeyNames,
+  active: number,
+): readonly Finding[] {
+  const upsert = upsertDrift(upsertDisabled, names);
   return [
-    ...PROFILE.filter(([, holds]) => !holds(key)).map(([code]) => finding(code)),
-    ...(key.minEncryptionVersion > active ? [finding("min_encryption_above_active")] : []),
-    ...(upsertDisabled ? [] : [finding("upsert_enabled")]),
+    ...profileDrifts(key, names).map(profileFinding),
+    ...(key.minEncryptionVersion > active ? [finding("min_encryption_above_active", names, active)] : []),
+    ...(upsert === undefined ? [] : [profileFinding(upsert)]),
   ];
 }
 
 /** Everything that is wrong, the gravest first. */
-export function assess(
-  content: RegistryContent,
-  key: KeyMetadata,
-  upsertDisabled: boolean,
-): readonly Finding[] {
+export function assess(content: RegistryContent, answer: KeyAnswer, names: KeyNames): readonly Finding[] {
   const active = activeVersion(content);
+  const profile = assessProfile(answer, names, active.version);
   return [
-    ...assessActive(active, key),
-    ...assessProfile(key, upsertDisabled, active.version),
-    ...assessHidden(content, key, active.version),
-    ...assessRecorded(content, key, active.version),
+    ...profile.filter(isLost),
+    ...assessActive(active, answer.key, names),
+    ...profile.filter((each) => !isLost(each)),
+    ...assessHidden(content, answer.key, names, active.version),
+    ...assessRecorded(content, answer.key, names, active.version),
   ];
 }
 
-function assessActive(active: KeyVersion, key: KeyMetadata): readonly Finding[] {
-  const shown = key.versions.find((each) => each.version === active.version);
-  const deleted = key.softDeleted ? [finding("key_soft_deleted")] : [];
-  if (key.latestVersion < active.version) {
-    return [...deleted, finding("latest_below_active", active.version)];
-  }
-  if (key.minDecryptionVersion > active.version) {
-    return [...deleted, finding("active_version_hidden", active.version)];
-  }
-  if (shown === undefined) {
-    return [...deleted, finding("active_version_absent", active.version)];
-  }
-  return shown.createdAtUnix === active.createdAtUnix
-    ? deleted
-    : [...deleted, recreatedFinding("active_version_recreated", shown)];
+export function isLost({ code }: Finding): boolean {
+  return FINDINGS[code].effect === "lost";
 }
 
-function assessHidden(content: RegistryContent, key: KeyMetadata, active: number): readonly Finding[] {
+function assessActive(active: KeyVersion, key: KeyMetadata, names: KeyNames): readonly Finding[] {
+  const { version, createdAtUnix } = active;
+  const shown = key.versions.find((each) => each.version === version);
+  if (key.latestVersion < version) {
+    return [finding("latest_below_active", names, version)];
+  }
+  if (key.minDecryptionVersion > version) {
+    return [finding("active_version_hidden", names, version)];
+  }
+  if (shown === undefined) {
+    return [finding("active_version_absent", names, version)];
+  }
+  return shown.createdAtUnix === createdAtUnix
+    ? []
+    : [recreatedFinding("active_version_recreated", names, shown)];
+}
+
+/** The lowest version that is still needed and hidden; the active one has a finding of its own. */
+function assessHidden(
+  content: RegistryContent,
+  key: KeyMetadata,
+  names: KeyNames,
+  active: number,
+): readonly Finding[] {
   const hidden = content.versions.find(
     (each) =>
       each.version < key.minDecryptionVersion &&
       each.version !== active &&
       (each.state === "retired" || each.state === "pending"),
   );
-  return hidden === undefined ? [] : [finding("needed_version_hidden", hidden.version)];
+  return hidden === undefined ? [] : [finding("needed_version_hidden", names, hidden.version)];
 }
 
-function assessRecorded(content: RegistryContent, key: KeyMetadata, active: number): readonly Finding[] {
-  const highest = Math.max(
-    ...content.versions.filter((each) => each.state !== "rejected").map((each) => each.version),
-  );
+function assessRecorded(
+  content: RegistryContent,
+  key: KeyMetadata,
+  names: KeyNames,
+  active: number,
+): readonly Finding[] {
+  const highest = content.versions.findLast((each) => each.state !== "rejected")?.version ?? active;
   const recreated = key.versions.filter(({ version, createdAtUnix }) => {
     const known = versionOf(content, version);
     return known !== undefined && known.state !== "removed" && known.createdAtUnix !== createdAtUnix;
   });
   return [
     ...(key.latestVersion < highest && key.latestVersion >= active
-      ? [finding("latest_below_recorded", highest)]
+      ? [finding("latest_below_recorded", names, highest)]
       : []),
     ...recreated
       .filter(({ version }) => version !== active)
-      .map((each) => recreatedFinding("version_recreated", each)),
+      .map((each) => recreatedFinding("version_recreated", names, each)),
   ];
 }

@@ -7,7 +7,7 @@ import type { ErrorClass, ProviderError } from "../base/error-class.ts";
 import type { KeyVersion } from "../identity/key-scope.ts";
 import { hashText } from "../identity/key-scope.ts";
 import type { RegistryContent } from "../registry/record.ts";
-import { FINDINGS, type Finding, findingMessage } from "./finding.ts";
+import { FINDINGS, type Finding } from "./finding.ts";
 import type { KeyHandle } from "./key-handles.ts";
 import { lostFinding, presentFindings, type RotationPolicy, type Sightings } from "./observe.ts";
 
@@ -50,13 +50,8 @@ export function errorFields(error: ProviderError): KeyEventFields {
   return { errorClass, code, reason: message, ...(advice === undefined ? {} : { advice }) };
 }
 
-export function findingFields(found: Finding): KeyEventFields {
-  return {
-    code: found.code,
-    reason: findingMessage(found),
-    advice: FINDINGS[found.code].advice,
-    ...(found.version === undefined ? {} : { transitKeyVersion: found.version }),
-  };
+function findingFields({ code, message, advice }: Finding): KeyEventFields {
+  return { code, reason: message, advice };
 }
 
 export function keyFields({

@@ -13,6 +13,8 @@ import { isRegistryError, type RegistryError } from "../registry/errors.ts";
 import type { RegistryStore } from "../registry/file-store.ts";
 import type { StoredRecord } from "../registry/read-state.ts";
 import { activeVersion, type RegistryContent, versionOf } from "../registry/record.ts";
+import type { KeyMetadata } from "../transit/key-metadata.ts";
+import type { KeyNames } from "../transit/key-profile.ts";
 import { assess } from "./assess.ts";
 import { FINDINGS } from "./finding.ts";
 import { firstVersion } from "./first-version.ts";
@@ -28,7 +30,7 @@ import { handleMaker } from "./key-handles.ts";
 import type { LiveKey, LiveState, StatusPolicy } from "./live-key.ts";
 import { makeMarker } from "./marker.ts";
 import { type Moment, NO_SIGHTINGS, observe, observeMarker, type ProbeAnswer } from "./observe.ts";
-import type { KeyMetadata, MarkerCalls } from "./ports.ts";
+import type { MarkerCalls } from "./ports.ts";
 
 export interface KeyKeeperOptions {
   readonly store: RegistryStore;
@@ -151,7 +153,7 @@ export function keyKeeper(options: KeyKeeperOptions): KeyKeeper {
   };
 
   const bootstrap = async (answer: ProbeAnswer, at: Moment, signal: AbortSignal): Promise<void> => {
-    const first = firstVersion(answer, statePath);
+    const first = firstVersion(answer, statePath, policy.names);
     const marker = await makeMarker(calls, handleOf(first), signal);
     const content = firstContent(
       identityHashes(identity),
@@ -256,7 +258,7 @@ export function keyKeeper(options: KeyKeeperOptions): KeyKeeper {
         const followed = await follow(live.key);
         const { record } = followed.key.stored;
         const unseen = metadata.versions.filter((each) => versionOf(record, each.version) === undefined);
-        if (unseen.length === 0 || !isOfOneHistory(record, metadata)) {
+        if (unseen.length === 0 || !isOfOneHistory(record, metadata, policy.names)) {
           return;
         }
         const content = withSeen(record, unseen, at.wallMs);
@@ -268,7 +270,10 @@ export function keyKeeper(options: KeyKeeperOptions): KeyKeeper {
       }),
     learnMarker: (held) => {
       const before = live;
-      live = { ...live, sightings: observeMarker(live.sightings, held) };
+      live = {
+        ...live,
+        sightings: observeMarker(live.sightings, held, live.key?.active.version ?? 0, policy),
+      };
       findingEvents(before, live, policy).forEach(options.onEvent);
     },
     keepMarker: (marker, signal) =>
@@ -293,6 +298,7 @@ export function keyKeeper(options: KeyKeeperOptions): KeyKeeper {
 }
 
 /** Metadata that contradicts the registry, or goes back behind it, adds nothing to it. */
-function isOfOneHistory(content: RegistryContent, key: KeyMetadata): boolean {
-  return assess(content, key, true).every(({ code }) => FINDINGS[code].effect === "hold");
+function isOfOneHistory(content: RegistryContent, key: KeyMetadata, names: KeyNames): boolean {
+  const answer = { kind: "key", key, upsertDisabled: true } as const;
+  return assess(content, answer, names).every(({ code }) => FINDINGS[code].effect === "hold");
 }

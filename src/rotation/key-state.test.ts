@@ -410,29 +410,25 @@ describe("while OpenBao cannot be asked", () => {
 describe("a key that is not as required", () => {
   const held: readonly (readonly [string, (key: ReturnType<typeof fakeKey>) => void, string])[] = [
     ["disable_upsert off", (key) => key.change({ upsertDisabled: false }), "upsert_enabled"],
-    [
-      "deletion allowed",
-      (key) => key.change({ settings: { deletionAllowed: true } }),
-      "profile_deletion_allowed",
-    ],
-    ["exportable", (key) => key.change({ settings: { exportable: true } }), "profile_exportable"],
+    ["deletion allowed", (key) => key.change({ settings: { deletionAllowed: true } }), "deletion_allowed"],
+    ["exportable", (key) => key.change({ settings: { exportable: true } }), "exportable"],
     [
       "plaintext backup",
       (key) => key.change({ settings: { allowPlaintextBackup: true } }),
-      "profile_plaintext_backup",
+      "plaintext_backup_allowed",
     ],
-    ["another type", (key) => key.change({ settings: { type: "chacha20-poly1305" } }), "profile_type"],
-    ["derived", (key) => key.change({ settings: { derived: true } }), "profile_derived"],
-    ["convergent", (key) => key.change({ settings: { convergent: true } }), "profile_convergent"],
+    ["another type", (key) => key.change({ settings: { type: "chacha20-poly1305" } }), "wrong_type"],
+    ["derived", (key) => key.change({ settings: { derived: true } }), "derived"],
+    ["convergent", (key) => key.change({ settings: { convergent: true } }), "convergent"],
     [
       "no encryption",
       (key) => key.change({ settings: { supportsEncryption: false } }),
-      "profile_no_encryption",
+      "encryption_unsupported",
     ],
     [
       "no decryption",
       (key) => key.change({ settings: { supportsDecryption: false } }),
-      "profile_no_decryption",
+      "decryption_unsupported",
     ],
     [
       "min_encryption_version above active",
@@ -468,7 +464,7 @@ describe("a key that is not as required", () => {
 describe("a lost active version", () => {
   const lost: readonly (readonly [string, (key: ReturnType<typeof fakeKey>) => void, string])[] = [
     ["the key is gone", (key) => key.change({ exists: false }), "key_missing"],
-    ["soft deletion", (key) => key.change({ settings: { softDeleted: true } }), "key_soft_deleted"],
+    ["soft deletion", (key) => key.change({ settings: { softDeleted: true } }), "soft_deleted"],
     ["a changed creation time", (key) => key.recreate(), "active_version_recreated"],
     [
       "a lower latest version",

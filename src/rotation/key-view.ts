@@ -7,7 +7,7 @@ import type { Clock } from "../base/clock.ts";
 import type { ErrorClass } from "../base/error-class.ts";
 import { hashText } from "../identity/key-scope.ts";
 import type { Observation } from "../registry/record.ts";
-import { type Effect, FINDINGS, findingMessage } from "./finding.ts";
+import { type Effect, FINDINGS } from "./finding.ts";
 import { isReady, type KeyStatus, keyStatus, type LiveState, type StatusPolicy } from "./live-key.ts";
 import { lostFinding, type RotationPolicy } from "./observe.ts";
 
@@ -97,11 +97,12 @@ function rotationStateOf({ key, sightings }: LiveState, policy: RotationPolicy):
 
 function findingsOf({ sightings }: LiveState, policy: RotationPolicy): readonly KeyFinding[] {
   return sightings.counts.map(({ finding, count }) => {
-    const { effect, advice } = FINDINGS[finding.code];
+    const { code, message, advice } = finding;
+    const { effect } = FINDINGS[code];
     return {
-      code: finding.code,
+      code,
       errorClass: effect === "lost" ? "transit_key_missing" : "status_stale",
-      message: findingMessage(finding),
+      message,
       advice,
       effect,
       confirmed: count >= policy.requireStableObservationCount,

@@ -10,7 +10,7 @@ import type { KeyVersion } from "../identity/key-scope.ts";
 import type { RegistryError } from "../registry/errors.ts";
 import type { StoredRecord } from "../registry/read-state.ts";
 import { RotationError } from "./errors.ts";
-import { FINDINGS, type Finding, findingMessage } from "./finding.ts";
+import { FINDINGS, type Finding } from "./finding.ts";
 import type { KeyHandle, KeyTable } from "./key-handles.ts";
 import { lostFinding, presentFindings, type RotationPolicy, type Sightings } from "./observe.ts";
 
@@ -125,8 +125,8 @@ function refusedBy(
   return new RotationError({
     code,
     errorClass,
-    message: findingMessage(found),
-    advice: FINDINGS[found.code].advice,
+    message: found.message,
+    advice: found.advice,
   });
 }
 

@@ -8,9 +8,10 @@ import type { Clock } from "../base/clock.ts";
 import type { KeyVersion } from "../identity/key-scope.ts";
 import { withObservation, withRejected, withSeen } from "../registry/changes.ts";
 import { activeVersion, type Observation, type RegistryContent, versionOf } from "../registry/record.ts";
-import { assess } from "./assess.ts";
+import type { KeyMetadata } from "../transit/key-metadata.ts";
+import type { KeyNames } from "../transit/key-profile.ts";
+import { assess, isLost, type KeyAnswer } from "./assess.ts";
 import { FINDINGS, type Finding, finding } from "./finding.ts";
-import type { KeyMetadata } from "./ports.ts";
 
 export interface RotationPolicy {
   /** How many successive probes must agree before something bad counts, and how often a new version must be seen. */
@@ -19,6 +20,8 @@ export interface RotationPolicy {
   readonly activationDelayMs: number;
   /** The most that one restart can count toward the delay. */
   readonly probeIntervalMs: number;
+  /** How the operator knows the key, for the advice. */
+  readonly names: KeyNames;
 }
 
 /** The three clocks at one moment. */
@@ -34,7 +37,7 @@ export function momentOf(clock: Clock): Moment {
 
 /** What a probe learned. That OpenBao could not be asked is not here: it teaches nothing about the key. */
 export type ProbeAnswer =
-  | { readonly kind: "key"; readonly key: KeyMetadata; readonly upsertDisabled: boolean }
+  | KeyAnswer
   /** OpenBao was asked and says that there is no such key. */
   | { readonly kind: "missing" };
 
@@ -70,11 +73,13 @@ export function observe(
   policy: RotationPolicy,
 ): Step {
   const findings =
-    answer.kind === "missing" ? [finding("key_missing")] : assess(content, answer.key, answer.upsertDisabled);
+    answer.kind === "missing"
+      ? [finding("key_missing", policy.names)]
+      : assess(content, answer, policy.names);
   const counts = countAgain(before, findings, "marker_refused");
   const sightings: Sightings = { ...before, counts };
   const judged = withConfirmedRejections(content, counts, now, policy);
-  if (answer.kind === "missing" || findings.some(({ code }) => FINDINGS[code].effect === "lost")) {
+  if (answer.kind === "missing" || findings.some(isLost)) {
     return { content: judged, sightings };
   }
   const sound: Sightings = { ...sightings, soundAt: now };
@@ -91,10 +96,18 @@ export function observe(
 }
 
 /** The marker of the active version was decrypted, or OpenBao refused to: counted like any other finding. */
-export function observeMarker(before: Sightings, held: boolean): Sightings {
+export function observeMarker(
+  before: Sightings,
+  held: boolean,
+  version: number,
+  { names }: RotationPolicy,
+): Sightings {
   const others = before.counts.filter((each) => each.finding.code !== "marker_refused");
   const count = 1 + (before.counts.find((each) => each.finding.code === "marker_refused")?.count ?? 0);
-  return { ...before, counts: held ? others : [...others, { finding: finding("marker_refused"), count }] };
+  return {
+    ...before,
+    counts: held ? others : [...others, { finding: finding("marker_refused", names, version), count }],
+  };
 }
 
 /** What counts now: confirmed by enough probes, or not of the kind that lag could explain. The gravest first. */
@@ -108,10 +121,8 @@ export function presentFindings({ counts }: Sightings, policy: RotationPolicy): 
 
 /** The reason for which the active version is proven lost, if it is. */
 export function lostFinding({ counts }: Sightings, policy: RotationPolicy): Finding | undefined {
-  return counts.find(
-    (each) =>
-      FINDINGS[each.finding.code].effect === "lost" && each.count >= policy.requireStableObservationCount,
-  )?.finding;
+  return counts.find((each) => isLost(each.finding) && each.count >= policy.requireStableObservationCount)
+    ?.finding;
 }
 
 function countAgain(

@@ -5,7 +5,8 @@
  * HTTP is test/fakes/openbao; this is for tests that take thousands of steps.
  */
 import { type AnswerCode, answerError } from "../../src/openbao/errors.ts";
-import type { KeyMetadata, KeyReader, MarkerCalls } from "../../src/rotation/ports.ts";
+import type { KeyReader, MarkerCalls } from "../../src/rotation/ports.ts";
+import type { KeyMetadata } from "../../src/transit/key-metadata.ts";
 
 interface FakeVersion {
   readonly version: number;
@@ -163,6 +164,8 @@ function metadataOf(
     minDecryptionVersion,
     minEncryptionVersion: 0,
     latestVersion,
+    autoRotatePeriodSeconds: 0,
+    imported: false,
     versions: versions
       .filter(({ version }) => version >= minDecryptionVersion)
       .map(({ version, createdAtUnix }) => ({ version, createdAtUnix })),

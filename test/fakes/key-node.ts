@@ -19,6 +19,7 @@ export const testPolicy: ProbePolicy = {
   statusMaxStalenessMs: 120_000,
   deepProbeIntervalMs: 300_000,
   retryIntervalMs: 5000,
+  names: { mountPath: "transit", keyName: "kubernetes" },
 };
 
 export const NODE_STATE_PATH = "/state/key-registry.json";

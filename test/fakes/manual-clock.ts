@@ -14,6 +14,8 @@ export interface ManualClock extends Clock {
   setWall(ms: number): void;
   /** Moves wall and boot time but not monotonic time, as a suspended machine does. */
   suspend(ms: number): void;
+  /** Starts the boot clock anew, as a machine that was booted does. */
+  reboot(): void;
   readonly sleeping: number;
 }
 
@@ -91,6 +93,9 @@ export function manualClock(startWallMs = 1_800_000_000_000): ManualClock {
     },
     setWall: (ms) => {
       wall = ms;
+    },
+    reboot: () => {
+      boot = 0;
     },
     suspend: (ms) => {
       wall += ms;

@@ -1,0 +1,336 @@
+/**
+ * Key state, registry and disk of several nodes against a simple model: whatever the key, the clocks, the disks and the
+ * processes do, the rules of KMS v2 hold on every node, and when all is well again they converge and read all data.
+ */
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { type Fault, SURVIVALS, type Survival } from "../../test/fakes/crash-disk.ts";
+import { type FakeKey, type FakeKeyState, fakeKey } from "../../test/fakes/fake-key.ts";
+import { type KeyNode, keyNode, NODE_STATE_PATH, testPolicy } from "../../test/fakes/key-node.ts";
+import { ProviderError } from "../base/error-class.ts";
+import { decodeRecord } from "../registry/decode.ts";
+
+const never = new AbortController().signal;
+const { activationDelayMs, probeIntervalMs, requireStableObservationCount: N } = testPolicy;
+const RUNS = Number(Bun.env["MODEL_RUNS"] ?? 60);
+
+interface NodeModel {
+  /** The highest version that Status ever showed, over restarts. */
+  shown: number;
+  /** True times of this node's probes; no clock of the node can change them. */
+  readonly probes: number[];
+}
+
+interface Model {
+  /** Milliseconds that have really passed. */
+  now: number;
+  readonly createdAt: Map<number, number>;
+  readonly nodes: readonly NodeModel[];
+  /** How often something was written and by which version. */
+  written: number;
+}
+
+interface Real {
+  readonly key: FakeKey;
+  readonly nodes: readonly KeyNode[];
+  readonly data: { readonly keyId: string; readonly ciphertext: string; readonly text: string }[];
+  past: FakeKeyState;
+  /** The key is as required and nobody lags or fails. */
+  sound: boolean;
+}
+
+type Command = fc.AsyncCommand<Model, Real>;
+
+/** A command with its name, so that a counterexample can be read. */
+function command(name: string, run: (model: Model, real: Real) => Promise<void> | void): Command {
+  return {
+    check: () => true,
+    run: async (model, real) => {
+      await run(model, real);
+      checkRules(model, real);
+    },
+    toString: () => name,
+  };
+}
+
+function nodeAt<T>(nodes: readonly T[], index: number): T {
+  const node = nodes[index % nodes.length];
+  if (node === undefined) {
+    throw new RangeError("no node");
+  }
+  return node;
+}
+
+/** What holds after every single step. */
+function checkRules(model: Model, real: Real): void {
+  for (const [index, node] of real.nodes.entries()) {
+    const past = nodeAt(model.nodes, index);
+    const file = node.disk.get(NODE_STATE_PATH);
+    const decoded = file === undefined ? undefined : decodeRecord(file);
+    expect(decoded?.kind ?? "record").toBe("record");
+
+    const status = node.keys.status();
+    const active = node.keys.view().active?.version;
+    if (status.kind !== "known" || active === undefined) {
+      continue;
+    }
+    expect(active, "Status never goes back").toBeGreaterThanOrEqual(past.shown);
+    if (decoded?.kind === "record") {
+      const onDisk = decoded.record.versions.find((each) => each.state === "active")?.version;
+      expect(onDisk, "nothing is shown that is not durable").toBeGreaterThanOrEqual(active);
+    }
+    if (active > past.shown && past.shown > 0) {
+      const created = model.createdAt.get(active) ?? Number.POSITIVE_INFINITY;
+      const since = past.probes.filter((at) => at >= created);
+      expect(since.length, "promoted after enough probes").toBeGreaterThanOrEqual(N);
+      expect(model.now - (since[0] ?? model.now), "promoted after the delay").toBeGreaterThanOrEqual(
+        activationDelayMs,
+      );
+    }
+    past.shown = active;
+  }
+}
+
+async function probe(model: Model, real: Real, index: number): Promise<void> {
+  nodeAt(model.nodes, index).probes.push(model.now);
+  await nodeAt(real.nodes, index).probe();
+}
+
+function pass(model: Model, real: Real, ms: number): void {
+  model.now += ms;
+  for (const node of real.nodes) {
+    node.clock.pass(ms);
+  }
+}
+
+/** Each node reads everything that any node ever wrote. */
+async function readAll(model: Model, real: Real): Promise<void> {
+  for (const node of real.nodes) {
+    if (node.keys.view().active === undefined) {
+      continue;
+    }
+    for (const { keyId, ciphertext, text } of real.data) {
+      const handle = await node.keys.keyForDecrypt(keyId, never).catch(async (error: unknown) => {
+        expect(error instanceof ProviderError ? error.code : error).toBe("key_id_not_looked_up");
+        pass(model, real, probeIntervalMs);
+        return await node.keys.keyForDecrypt(keyId, never);
+      });
+      const { associatedData } = handle;
+      expect(
+        Buffer.from(await real.key.transit.decrypt({ ciphertext, associatedData }, never)).toString(),
+      ).toBe(text);
+    }
+  }
+}
+
+async function write(model: Model, real: Real, index: number): Promise<void> {
+  const node = nodeAt(real.nodes, index);
+  const text = `seed ${model.written}`;
+  try {
+    const { associatedData, keyId, version } = node.keys.keyForEncrypt();
+    const plaintext = Buffer.from(text);
+    const ciphertext = await real.key.transit.encrypt(
+      { plaintext, associatedData, keyVersion: version },
+      never,
+    );
+    real.data.push({ keyId, ciphertext, text });
+    model.written += 1;
+  } catch (error) {
+    expect(error).toBeInstanceOf(ProviderError);
+  }
+}
+
+async function crash(model: Model, real: Real, index: number, at: number, survival: Survival): Promise<void> {
+  const node = nodeAt(real.nodes, index);
+  node.disk.plan((operation) => (operation === at ? { kind: "crash" } : { kind: "none" }));
+  await probe(model, real, index);
+  node.disk.reboot(survival);
+  await node.restart();
+}
+
+async function faultyProbe(model: Model, real: Real, index: number, at: number, fault: Fault): Promise<void> {
+  const node = nodeAt(real.nodes, index);
+  node.disk.plan((operation) => (operation >= at ? fault : { kind: "none" }));
+  await probe(model, real, index);
+  node.disk.plan(() => ({ kind: "none" }));
+}
+
+const anyNode = fc.nat(2);
+const anyWait = fc.constantFrom(0, 1000, 30_000, 30_000, 60_000, 600_000);
+const anyFault = fc.constantFrom<Fault>(
+  { kind: "fails", errno: "EIO" },
+  { kind: "fails", errno: "ENOSPC" },
+  { kind: "fails", errno: "EROFS" },
+  { kind: "happens_and_fails", errno: "EIO" },
+  { kind: "short" },
+);
+
+/** What a rotation is made of; taken more often than the rest. */
+const ORDINARY: readonly fc.Arbitrary<Command>[] = [
+  fc.tuple(anyNode, anyWait).map(([index, ms]) =>
+    command(`probe ${index} after ${ms}`, async (model, real) => {
+      pass(model, real, ms);
+      await probe(model, real, index);
+    }),
+  ),
+  fc.integer({ min: 1, max: 6 }).map((rounds) =>
+    command(`${rounds} rounds`, async (model, real) => {
+      for (let round = 0; round < rounds; round += 1) {
+        pass(model, real, probeIntervalMs);
+        for (const index of real.nodes.keys()) {
+          await probe(model, real, index);
+          checkRules(model, real);
+        }
+      }
+    }),
+  ),
+  fc.constant(
+    command("rotate", (model, real) => {
+      real.past = real.key.state;
+      real.key.rotate();
+      model.createdAt.set(real.key.state.versions.length, model.now);
+    }),
+  ),
+  fc
+    .tuple(anyNode, fc.integer({ min: 2, max: 8 }), fc.constantFrom(0, 60_000, 3_600_000))
+    .map(([index, times, jump]) =>
+      command(`restart ${index} ${times} times, clock ahead by ${jump} each`, async (model, real) => {
+        const node = nodeAt(real.nodes, index);
+        for (let time = 0; time < times; time += 1) {
+          node.clock.setWall(node.clock.wallMs() + jump);
+          pass(model, real, 1500);
+          await node.restart();
+          await probe(model, real, index);
+          checkRules(model, real);
+        }
+      }),
+    ),
+  anyNode.map((index) => command(`write ${index}`, (model, real) => write(model, real, index))),
+  fc.constant(
+    command("read all", async (model, real) => {
+      if (real.sound) {
+        await readAll(model, real);
+      }
+    }),
+  ),
+];
+
+const MISHAPS: readonly fc.Arbitrary<Command>[] = [
+  anyNode.map((index) => command(`restart ${index}`, (_, real) => nodeAt(real.nodes, index).restart())),
+  anyNode.map((index) =>
+    command(`boot ${index}`, async (_, real) => {
+      nodeAt(real.nodes, index).clock.reboot();
+      await nodeAt(real.nodes, index).restart();
+    }),
+  ),
+  fc
+    .tuple(anyNode, fc.nat(40), fc.constantFrom(...SURVIVALS))
+    .map(([index, at, survival]) =>
+      command(`crash ${index} at ${at} ${JSON.stringify(survival)}`, (model, real) =>
+        crash(model, real, index, at, survival),
+      ),
+    ),
+  fc
+    .tuple(anyNode, fc.nat(40), anyFault)
+    .map(([index, at, fault]) =>
+      command(`disk ${index} from ${at} ${JSON.stringify(fault)}`, (model, real) =>
+        faultyProbe(model, real, index, at, fault),
+      ),
+    ),
+  fc.tuple(anyNode, fc.integer({ min: -4_000_000, max: 4_000_000 })).map(([index, ms]) =>
+    command(`clock ${index} by ${ms}`, (_, real) => {
+      const { clock } = nodeAt(real.nodes, index);
+      clock.setWall(clock.wallMs() + ms);
+    }),
+  ),
+  fc
+    .tuple(anyNode, fc.constantFrom(1000, 3_600_000))
+    .map(([index, ms]) =>
+      command(`sleep ${index} for ${ms}`, (_, real) => nodeAt(real.nodes, index).clock.suspend(ms)),
+    ),
+  fc
+    .constantFrom(...(["sealed", "permission_denied", "rate_limited", "standby_behind"] as const))
+    .map((code) =>
+      command(`OpenBao says ${code}`, (_, real) => {
+        real.key.failWith(code);
+        real.sound = false;
+      }),
+    ),
+  fc.constant(
+    command("a standby lags", (_, real) => {
+      real.key.lag(real.past);
+      real.sound = false;
+    }),
+  ),
+  fc
+    .constantFrom<readonly [string, Partial<FakeKeyState>]>(
+      ["upsert", { upsertDisabled: false }],
+      ["soft deletion", { settings: { softDeleted: true } }],
+      ["deletion", { exists: false }],
+      ["hidden versions", { minDecryptionVersion: 100 }],
+      ["profile", { settings: { deletionAllowed: true } }],
+    )
+    .map(([name, change]) =>
+      command(`key: ${name}`, (_, real) => {
+        real.key.change(change);
+        real.sound = false;
+      }),
+    ),
+  fc.constant(command("all is well", (_, real) => mend(real))),
+];
+
+function mend(real: Real): void {
+  real.key.failWith(undefined);
+  real.key.lag(undefined);
+  real.key.change({ exists: true, upsertDisabled: true, settings: {}, minDecryptionVersion: 1 });
+  real.sound = true;
+}
+
+test(
+  "several nodes of one control plane keep the rules of KMS v2",
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.commands([...ORDINARY, ...ORDINARY, ...MISHAPS], { maxCommands: 60, size: "max" }),
+        async (commands) => {
+          const key = fakeKey();
+          const real: Real = {
+            key,
+            nodes: [keyNode(key), keyNode(key), keyNode(key)],
+            data: [],
+            past: key.state,
+            sound: true,
+          };
+          const model: Model = {
+            now: 0,
+            createdAt: new Map([[1, 0]]),
+            nodes: real.nodes.map(() => ({ shown: 0, probes: [] })),
+            written: 0,
+          };
+          for (const node of real.nodes) {
+            await node.keys.start();
+            await node.probe();
+          }
+          await fc.asyncModelRun(() => ({ model, real }), commands);
+
+          mend(real);
+          for (let round = 0; round < 12; round += 1) {
+            pass(model, real, probeIntervalMs);
+            for (const index of real.nodes.keys()) {
+              await probe(model, real, index);
+              checkRules(model, real);
+            }
+          }
+          for (const node of real.nodes) {
+            expect(node.keys.status()).toMatchObject({ kind: "known", healthz: "ok" });
+            expect(node.keys.keyForEncrypt().version).toBe(key.state.versions.length);
+          }
+          await write(model, real, 0);
+          await readAll(model, real);
+        },
+      ),
+      { numRuns: RUNS },
+    );
+  },
+  { timeout: 600_000 },
+);
