@@ -15,6 +15,9 @@ const root = dirname(import.meta.dir);
 /** What takes longest comes last. */
 const LAST = ["conformance", "real"];
 
+/** Of one test, for slow machines; those that take longer say so themselves. */
+const TIMEOUT = "--timeout=60000";
+
 interface Totals {
   readonly pass: number;
   readonly fail: number;
@@ -40,7 +43,7 @@ function suites(): ReadonlyMap<string, readonly string[]> {
 /** Runs `bun test` on files, passes its output on as it comes, and reads the totals from its end. */
 async function runSuite(name: string, files: readonly string[]): Promise<Totals> {
   const began = performance.now();
-  const child = spawn(process.execPath, ["test", ...files.map((file) => `./${file}`)], {
+  const child = spawn(process.execPath, ["test", TIMEOUT, ...files.map((file) => `./${file}`)], {
     cwd: root,
     stdio: ["ignore", "pipe", "pipe"],
   });
