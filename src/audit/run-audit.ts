@@ -7,7 +7,6 @@
 import type { Clock } from "../base/clock.ts";
 import { openFile } from "./bolt/random-access-file.ts";
 import type { EtcdEndpoint } from "./etcd/endpoint.ts";
-import { readLive } from "./etcd/live.ts";
 import { openSnapshot } from "./etcd/snapshot.ts";
 import type { OnProgress } from "./etcd/stored-entry.ts";
 import type { AuditSource, SourceAudit } from "./evidence.ts";
@@ -40,6 +39,8 @@ async function countLive(
   counts: Tally,
   { clock, signal, onProgress }: AuditOptions,
 ): Promise<AuditSource> {
+  // Loaded only when it is needed: the gRPC stack is a third of the memory that an audit of a snapshot takes.
+  const { readLive } = await import("./etcd/live.ts");
   const read = await readLive(Buffer.from(prefix), counts, {
     endpoints,
     clock,

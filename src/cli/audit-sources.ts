@@ -3,7 +3,7 @@
  *
  * @module Turns flags into targets for audit/. Files are opened once and checked; nothing is contacted here.
  */
-import { type EtcdTls, etcdEndpoint } from "../audit/etcd/endpoint.ts";
+import type { EtcdTls } from "../audit/etcd/endpoint.ts";
 import type { AuditTarget } from "../audit/run-audit.ts";
 import { readSafeFile } from "../base/safe-file.ts";
 import { UsageError } from "./usage-error.ts";
@@ -96,6 +96,7 @@ async function liveTarget(flags: SourceFlags): Promise<Extract<AuditTarget, { ki
       "with kubeadm these are /etc/kubernetes/pki/etcd/ca.crt, healthcheck-client.crt and healthcheck-client.key",
     );
   }
+  const { etcdEndpoint } = await import("../audit/etcd/endpoint.ts");
   const limits = { timeoutMs: CALL_TIMEOUT_MS, maxAnswerBytes: MAX_ANSWER_BYTES };
   return {
     kind: "etcd",

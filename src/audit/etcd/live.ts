@@ -44,6 +44,7 @@ export interface LiveRead {
 
 /** Adds each object under `prefix` once, in the order of keys. Throws AuditError `etcd_*`, or the signal's reason. */
 export async function readLive(prefix: Uint8Array, sink: EntrySink, options: LiveOptions): Promise<LiveRead> {
+  await assertOneCluster(options);
   const members = memberRing(options);
   for (let restarts = 0; restarts <= MAX_RESTARTS; restarts++) {
     sink.reset();
@@ -96,6 +97,19 @@ async function readOneRevision(
     const pageMs = (page.kvs.length / objectsPerSecond) * 1000;
     limit = nextLimit(limit, page.kvs);
     await clock.sleep(Math.max(0, pageMs - (clock.monotonicMs() - startedMs)), signal);
+  }
+}
+
+/** Asks every endpoint for its cluster; one that does not answer now is left to the read itself. */
+async function assertOneCluster({ endpoints, signal }: LiveOptions): Promise<void> {
+  const answers = await Promise.allSettled(endpoints.map((endpoint) => endpoint.status(signal)));
+  let known: bigint | undefined;
+  for (const [index, answer] of answers.entries()) {
+    const cluster = answer.status === "fulfilled" ? answer.value.header?.clusterId : undefined;
+    known ??= cluster;
+    if (cluster !== undefined && cluster !== known) {
+      throw otherCluster(endpoints[index]?.url ?? "");
+    }
   }
 }
 
@@ -165,7 +179,8 @@ function outcome(error: unknown, url: string, attempt: number): Exclude<CallFail
   if (failure === "try_again" && attempt >= MAX_ATTEMPTS) {
     throw auditError("etcd_unreachable", {
       message: `no etcd endpoint answered in ${MAX_ATTEMPTS} attempts; the last was ${url}`,
-      advice: "check --etcd-endpoints, --etcd-ca and the network; an etcd without quorum answers no reads",
+      advice:
+        "check --etcd-endpoints, --etcd-ca, --etcd-cert and the network; an etcd without quorum answers no reads",
       cause: error,
     });
   }
