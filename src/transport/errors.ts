@@ -105,7 +105,10 @@ const MEANINGS: Readonly<Record<TransportCode, Meaning>> = {
     advice: ({ addressField }) =>
       `name in ${addressField} the server itself, or let its standby nodes forward requests`,
   },
-  body_too_large: { errorClass: "protocol_limit", problem: () => "sent an answer larger than is accepted" },
+  body_too_large: {
+    errorClass: "openbao_unavailable",
+    problem: () => "sent an answer larger than is accepted",
+  },
   reply_malformed: {
     errorClass: "openbao_unavailable",
     problem: () => "sent something that is not HTTP",
