@@ -6,7 +6,14 @@
  */
 import type { IdentityHashes } from "../identity/fingerprint.ts";
 import type { KeyVersion } from "../identity/key-scope.ts";
-import { activeVersion, type Observation, type RegistryContent, type VersionRecord } from "./record.ts";
+import {
+  activeVersion,
+  type Observation,
+  type RegistryContent,
+  type RegistryNote,
+  type VersionRecord,
+  type VersionState,
+} from "./record.ts";
 
 export interface FirstVersion extends KeyVersion {
   readonly marker: string;
@@ -68,6 +75,40 @@ function withVersions(content: RegistryContent, added: readonly VersionRecord[])
     versions: [...content.versions, ...added].sort(
       (a, b) => a.version - b.version || a.createdAtUnix - b.createdAtUnix,
     ),
+  };
+}
+
+/** Versions that nothing needs any more: Decrypt refuses them from now on. Only retired ones change. */
+export function withRemoved(
+  content: RegistryContent,
+  versions: readonly number[],
+  note?: RegistryNote,
+): RegistryContent {
+  return withState(content, versions, "retired", "removed", note);
+}
+
+/** The way back from {@link withRemoved}. */
+export function withRestored(
+  content: RegistryContent,
+  versions: readonly number[],
+  note?: RegistryNote,
+): RegistryContent {
+  return withState(content, versions, "removed", "retired", note);
+}
+
+function withState(
+  content: RegistryContent,
+  versions: readonly number[],
+  from: VersionState,
+  to: VersionState,
+  note: RegistryNote | undefined,
+): RegistryContent {
+  return {
+    ...content,
+    versions: content.versions.map((each) =>
+      each.state === from && versions.includes(each.version) ? { ...each, state: to } : each,
+    ),
+    ...(note === undefined ? {} : { notes: [...(content.notes ?? []), note] }),
   };
 }
 

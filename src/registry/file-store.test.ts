@@ -1,4 +1,4 @@
-/** The store on real files: who may own what, what is refused, who else may write, and a real SIGKILL at each operation. */
+/** The store on real files: who may own what, what is refused, and who else may write. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
   chmodSync,
@@ -186,6 +186,25 @@ describe("a registry on disk", () => {
   });
 });
 
+describe("a registry that was lost", () => {
+  test("is made again only when its file is gone", async () => {
+    const stored = await written(3);
+    expect(await codeOf(open().rebuild(testFirstContent, never))).toBe("registry_changed");
+    writeFileSync(path, "another program's");
+    expect(await codeOf(open().rebuild(testFirstContent, never))).toBe("registry_changed");
+    rmSync(path);
+    const again = await open().rebuild(stored.record, never);
+    expect(again.stored.record.generation).toBe(1);
+    expect(await open().load()).toEqual({ kind: "found", stored: again.stored });
+  });
+
+  test("is not made again over what the Go implementation left", async () => {
+    writeFileSync(checkpoint, '{"schemaVersion":"keyregistry.openbao-kms/checkpoint/v1alpha1"}');
+    chmodSync(checkpoint, 0o600);
+    expect(await codeOf(open().rebuild(testFirstContent, never))).toBe("checkpoint_of_go");
+  });
+});
+
 describe("two writers", () => {
   test("the second one is told, and follows the first one's chain", async () => {
     const base = await written(1);
@@ -240,32 +259,6 @@ describe("two writers", () => {
     await reading;
     expect(seen).toEqual([...seen].sort((a, b) => a - b));
   });
-});
-
-describe("a killed writer", () => {
-  const run = async (killBefore: number): Promise<readonly string[]> => {
-    const script = join(import.meta.dir, "..", "..", "test", "fakes", "registry-writer.ts");
-    const child = Bun.spawn([process.execPath, script, path, String(killBefore)], { stderr: "inherit" });
-    const output = await new Response(child.stdout).text();
-    await child.exited;
-    return output.trim().split("\n");
-  };
-
-  test("leaves the old or the new state, wherever SIGKILL meets it", async () => {
-    const operations = Number((await run(-1)).at(-1)?.split(" ")[1]);
-    expect(operations).toBeGreaterThan(40);
-    for (let at = 0; at < operations; at += 1) {
-      rmSync(directory, { recursive: true });
-      mkdirSync(directory, { mode: 0o750 });
-      const acknowledged = Number((await run(at)).at(-1) ?? 0);
-      const state = await open().load();
-      const generation = state.kind === "found" ? state.stored.record.generation : 0;
-      expect([acknowledged, acknowledged + 1], `operation ${at}`).toContain(generation);
-      const base = state.kind === "found" ? state.stored : undefined;
-      const { stored } = await open().commit(base, base?.record ?? testFirstContent, never);
-      expect(stored.record.generation).toBe(generation + 1);
-    }
-  }, 60_000);
 });
 
 function replaceByLink(from: string, to = `${from}.real`): void {

@@ -4,16 +4,16 @@
  * @module Each file is written to a new one beside it, synced, renamed, and the directory synced. The registry's rename is
  * the moment at which a change has happened; the checkpoint follows it, and is never more than one step behind.
  */
-import { encodeCheckpoint } from "./checkpoint.ts";
+import { decodeCheckpoint, encodeCheckpoint, MAX_CHECKPOINT_BYTES } from "./checkpoint.ts";
 import { encodeRecord } from "./encode.ts";
 import { RegistryError, refusal } from "./errors.ts";
 import { successorProblem } from "./invariants.ts";
 import { readState, type StateOnDisk, type StoredRecord } from "./read-state.ts";
-import { MAX_CHAIN, type RegistryContent, type RegistryRecord } from "./record.ts";
-import { replaceFile } from "./replace-file.ts";
+import { MAX_CHAIN, MAX_REGISTRY_BYTES, type RegistryContent, type RegistryRecord } from "./record.ts";
+import { removeFile, replaceFile } from "./replace-file.ts";
 import { checkStateDirectory, type StateOptions } from "./state-directory.ts";
 import { asWriteFailure } from "./state-failure.ts";
-import { checkpointPath } from "./state-file.ts";
+import { checkpointPath, readStateFile } from "./state-file.ts";
 import { type LockOptions, takeLock } from "./writer-lock.ts";
 
 export type RegistryStoreOptions = StateOptions & LockOptions;
@@ -39,6 +39,11 @@ export interface RegistryStore {
    * when it could not be written. After a failure the disk holds the old or the new record.
    */
   commit(base: StoredRecord | undefined, content: RegistryContent, signal: AbortSignal): Promise<Committed>;
+  /**
+   * Begins a new history where the registry was lost: its file must be gone, whatever checkpoint was left is replaced.
+   * @throws RegistryError `registry_changed` when there is a registry, whatever it is; a failure code as for commit.
+   */
+  rebuild(content: RegistryContent, signal: AbortSignal): Promise<Committed>;
 }
 
 export function openRegistryStore(options: RegistryStoreOptions): RegistryStore {
@@ -49,23 +54,55 @@ export function openRegistryStore(options: RegistryStoreOptions): RegistryStore 
       const state = (await isUnchanged(options, base)) ? undefined : await load();
       return state === undefined ? base : successorOf(options, base, state);
     },
-    commit: async (base, content, signal) => {
-      const directory = await checkStateDirectory(options);
-      if (directory.uid !== options.euid) {
-        throw new RegistryError({
-          code: "state_not_owner",
-          message: `state.path: only uid ${directory.uid}, the owner of the state directory, writes the registry`,
-          advice: `run this as uid ${directory.uid} (sudo -u '#${directory.uid}' …)`,
-        });
-      }
-      const lock = await takeLock(options, signal);
-      try {
-        return await commitLocked(options, base, content);
-      } finally {
-        lock.release();
-      }
-    },
+    commit: (base, content, signal) => asWriter(options, signal, () => commitLocked(options, base, content)),
+    rebuild: (content, signal) =>
+      asWriter(options, signal, async () => {
+        await removeLostCheckpoint(options);
+        return await commitLocked(options, undefined, content);
+      }),
   };
+}
+
+/** Only the owner of the state directory writes, and only under the lock. */
+async function asWriter<T>(
+  options: RegistryStoreOptions,
+  signal: AbortSignal,
+  write: () => Promise<T>,
+): Promise<T> {
+  const directory = await checkStateDirectory(options);
+  if (directory.uid !== options.euid) {
+    throw new RegistryError({
+      code: "state_not_owner",
+      message: `state.path: only uid ${directory.uid}, the owner of the state directory, writes the registry`,
+      advice: `run this as uid ${directory.uid} (sudo -u '#${directory.uid}' …)`,
+    });
+  }
+  const lock = await takeLock(options, signal);
+  try {
+    return await write();
+  } finally {
+    lock.release();
+  }
+}
+
+/** A crash after it leaves no state at all, which is refused like the lost one was. */
+async function removeLostCheckpoint(options: RegistryStoreOptions): Promise<void> {
+  const { files, statePath } = options;
+  const directory = await checkStateDirectory(options);
+  if ((await readStateFile(options, "registry", MAX_REGISTRY_BYTES, directory)) !== undefined) {
+    throw new RegistryError({
+      code: "registry_changed",
+      message: `state.path: there is a file at ${statePath}, so no registry is made again in its place`,
+      advice: `keep a copy of ${statePath} and of its .checkpoint, and move both away`,
+    });
+  }
+  const path = checkpointPath(statePath);
+  const checkpoint = await readStateFile(options, "checkpoint", MAX_CHECKPOINT_BYTES, directory);
+  const decoded = checkpoint === undefined ? undefined : decodeCheckpoint(checkpoint.bytes);
+  if (decoded?.kind === "refused" && decoded.code === "checkpoint_of_go") {
+    throw refusal(decoded.code, path, statePath);
+  }
+  await removeFile(files, path);
 }
 
 async function isUnchanged({ files, statePath }: RegistryStoreOptions, base: StoredRecord): Promise<boolean> {

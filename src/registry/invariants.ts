@@ -87,6 +87,10 @@ export function successorProblem(before: RegistryContent, after: RegistryContent
       return `the marker of version ${each.version} would be forgotten`;
     }
   }
+  const [notes, kept] = [before.notes ?? [], after.notes ?? []];
+  if (notes.some((note, index) => JSON.stringify(note) !== JSON.stringify(kept[index]))) {
+    return "a note would be forgotten";
+  }
   const changed = IDENTITY_FIELDS.find((field) => after.identity[field] !== before.identity[field]);
   return changed === undefined ? undefined : `the identity would change in ${changed}`;
 }

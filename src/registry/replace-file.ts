@@ -1,7 +1,7 @@
 /**
- * Replaces a file so that a crash at any instruction leaves the old or the new content.
+ * Replaces or removes a file so that a crash at any instruction leaves the old or the new content.
  *
- * @module Written to a new file beside it, synced, renamed, and the directory synced, in this order.
+ * @module Replacing: written to a new file beside it, synced, renamed, and the directory synced, in this order.
  */
 import { dirname } from "node:path";
 import { asWriteFailure } from "./state-failure.ts";
@@ -21,13 +21,30 @@ export async function replaceFile(files: StateFiles, path: string, bytes: Uint8A
       await file.sync();
     });
     await files.rename(temporary, path);
-    const directory = await files.open(dirname(path), "directory");
-    await finish(directory, () => directory.sync());
+    await syncDirectoryOf(files, path);
   } catch (error) {
     // The name may already be gone, or nothing can be removed here: the next write removes it under the lock.
     await files.unlink(temporary).catch(() => {});
     throw asWriteFailure(error, path);
   }
+}
+
+/**
+ * Durable; nothing when there is no such file.
+ * @throws RegistryError with a failure code.
+ */
+export async function removeFile(files: StateFiles, path: string): Promise<void> {
+  try {
+    await removeLeftover(files, path);
+    await syncDirectoryOf(files, path);
+  } catch (error) {
+    throw asWriteFailure(error, path);
+  }
+}
+
+async function syncDirectoryOf(files: StateFiles, path: string): Promise<void> {
+  const directory = await files.open(dirname(path), "directory");
+  await finish(directory, () => directory.sync());
 }
 
 async function finish(file: OpenFile, work: () => Promise<void>): Promise<void> {

@@ -18,6 +18,7 @@ import type { KeyNames } from "../transit/key-profile.ts";
 import { assess } from "./assess.ts";
 import { FINDINGS } from "./finding.ts";
 import { firstVersion } from "./first-version.ts";
+import { inTurnQueue } from "./in-turn.ts";
 import {
   changeEvents,
   errorFields,
@@ -67,14 +68,7 @@ export function keyKeeper(options: KeyKeeperOptions): KeyKeeper {
   const { store, statePath, identity, calls, policy } = options;
   const { handleOf, tableOf } = handleMaker(identity, options.pluginVersion);
   let live: LiveState = { sightings: NO_SIGHTINGS };
-  let last: Promise<unknown> = Promise.resolve();
-
-  /** One change at a time; waits for those before it, whatever became of them. */
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const result = last.then(work, work);
-    last = result.catch(() => {});
-    return result;
-  };
+  const inTurn = inTurnQueue();
   const emit = (name: KeyEvent["name"], level: KeyEvent["level"], fields: KeyEventFields): void =>
     options.onEvent({ name, level, fields });
 
@@ -107,7 +101,7 @@ export function keyKeeper(options: KeyKeeperOptions): KeyKeeper {
     try {
       const stored = await store.follow(key.stored);
       if (stored.hash === key.stored.hash) {
-        return { key };
+        return { key: stored === key.stored ? key : show(stored) };
       }
       if (JSON.stringify(stored.record.observation) !== JSON.stringify(key.stored.record.observation)) {
         // Somebody else counted: our own last look at the version is no longer the one before this.
@@ -128,11 +122,7 @@ export function keyKeeper(options: KeyKeeperOptions): KeyKeeper {
   ): Promise<{ readonly key?: LiveKey; readonly problem?: RegistryError }> => {
     try {
       const { stored, checkpointError } = await store.commit(base, content, signal);
-      const key = show(stored);
-      if (checkpointError !== undefined) {
-        emit("registry.write", "warn", { status: "error", ...errorFields(checkpointError) });
-      }
-      return { key, ...(checkpointError === undefined ? {} : { problem: checkpointError }) };
+      return { key: show(stored), ...(checkpointError === undefined ? {} : { problem: checkpointError }) };
     } catch (error) {
       return { problem: storeProblem(error) };
     }
@@ -142,14 +132,18 @@ export function keyKeeper(options: KeyKeeperOptions): KeyKeeper {
     if (!isRegistryError(error)) {
       throw error;
     }
-    // That somebody else wrote first is no fault: the next probe follows them and decides anew.
-    const level = error.code === "registry_changed" ? "info" : "error";
-    emit("registry.write", level, { status: "error", ...errorFields(error) });
     return error;
   };
   const remember = (problem: RegistryError | undefined): void => {
-    const { storeFailure: _before, ...rest } = live;
+    const { storeFailure: before, ...rest } = live;
     live = problem === undefined ? rest : { ...rest, storeFailure: problem };
+    if (problem !== undefined && problem.code !== before?.code) {
+      // That somebody else wrote first is no fault: the next probe follows them and decides anew.
+      const level = problem.code === "registry_changed" ? "info" : "error";
+      emit("registry.write", level, { status: "error", ...errorFields(problem) });
+    } else if (problem === undefined && before !== undefined) {
+      emit("registry.write", "info", { status: "ok", code: before.code });
+    }
   };
 
   const bootstrap = async (answer: ProbeAnswer, at: Moment, signal: AbortSignal): Promise<void> => {

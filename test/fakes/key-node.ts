@@ -4,7 +4,8 @@
  * @module Wires createKeyState to the stand-ins, and starts it again as a new process would.
  */
 import { identityHashes } from "../../src/identity/fingerprint.ts";
-import { openRegistryStore } from "../../src/registry/file-store.ts";
+import { openRegistryStore, type RegistryStore } from "../../src/registry/file-store.ts";
+import type { RegistryContent } from "../../src/registry/record.ts";
 import type { KeyEvent } from "../../src/rotation/key-events.ts";
 import { createKeyState, type KeyState, type ProbePolicy } from "../../src/rotation/key-state.ts";
 import { type CrashDisk, crashDisk } from "./crash-disk.ts";
@@ -36,6 +37,8 @@ export interface KeyNode {
   probeAfter(ms: number): Promise<void>;
   /** A new process on the same disk; loads the registry. */
   restart(): Promise<void>;
+  /** What a command beside the daemon writes. */
+  command(change: (content: RegistryContent) => RegistryContent): Promise<void>;
   /** The names of the events since the last call. */
   takeEvents(): readonly string[];
 }
@@ -44,18 +47,20 @@ export function keyNode(key: FakeKey, policy: ProbePolicy = testPolicy): KeyNode
   const disk = crashDisk("/state");
   const clock = manualClock();
   const events: KeyEvent[] = [];
+  const store = (): RegistryStore =>
+    openRegistryStore({
+      statePath: NODE_STATE_PATH,
+      identity: identityHashes(testIdentity),
+      access: "write",
+      euid: 1000,
+      files: disk.files,
+      tryLock: disk.tryLock,
+      clock,
+      lockWaitMs: 0,
+    });
   const boot = (): KeyState =>
     createKeyState({
-      store: openRegistryStore({
-        statePath: NODE_STATE_PATH,
-        identity: identityHashes(testIdentity),
-        access: "write",
-        euid: 1000,
-        files: disk.files,
-        tryLock: disk.tryLock,
-        clock,
-        lockWaitMs: 0,
-      }),
+      store: store(),
       statePath: NODE_STATE_PATH,
       identity: testIdentity,
       pluginVersion: "0.1.0",
@@ -83,6 +88,12 @@ export function keyNode(key: FakeKey, policy: ProbePolicy = testPolicy): KeyNode
     restart: async () => {
       keys = boot();
       await keys.start();
+    },
+    command: async (change) => {
+      const state = await store().load();
+      if (state.kind === "found") {
+        await store().commit(state.stored, change(state.stored.record), never);
+      }
     },
     takeEvents: () => events.splice(0).map((each) => each.name),
   };
