@@ -1,0 +1,111 @@
+/**
+ * What a check is, and what it finds.
+ *
+ * @module Interfaces, and the runner that holds the order: a check whose prerequisite did not pass is skipped, and skipped is
+ * not passed.
+ */
+import { type ErrorClass, ProviderError } from "../base/error-class.ts";
+
+export interface Finding {
+  readonly severity: "failure" | "warning";
+  /** Stable name of what was found. */
+  readonly code: string;
+  readonly errorClass?: ErrorClass;
+  readonly message: string;
+  /** What to type or change. */
+  readonly advice: string;
+}
+
+/** What a check that came to an end says. Without a failure among its findings it has passed. */
+export interface CheckOutcome {
+  readonly findings?: readonly Finding[];
+  /** What was seen, in a few words, for those who read that it is good. */
+  readonly detail?: string;
+  /** Set when there was nothing to check, with the reason. */
+  readonly skipped?: string;
+}
+
+export interface Check<Id extends string, Context> {
+  readonly id: Id;
+  /** What is proven when it passes. */
+  readonly proves: string;
+  /** Checks that must have passed, with or without warnings. */
+  readonly needs: readonly Id[];
+  /** What to do when it fails and no finding says so more exactly. */
+  readonly whenFailed: string;
+  readonly run: (context: Context, signal: AbortSignal) => Promise<CheckOutcome> | CheckOutcome;
+}
+
+export type CheckStatus = "passed" | "warning" | "failed" | "skipped";
+
+export interface CheckResult<Id extends string = string> {
+  readonly id: Id;
+  readonly status: CheckStatus;
+  readonly detail: string;
+  readonly findings: readonly Finding[];
+}
+
+export function failure(code: string, message: string, advice: string, errorClass?: ErrorClass): Finding {
+  return { severity: "failure", code, message, advice, ...(errorClass === undefined ? {} : { errorClass }) };
+}
+
+export function warning(code: string, message: string, advice: string): Finding {
+  return { severity: "warning", code, message, advice };
+}
+
+/** What was thrown, as a finding. Text of an unknown error is not repeated. */
+export function findingOf(error: unknown, whenFailed: string): Finding {
+  return error instanceof ProviderError
+    ? failure(error.code, error.message, error.advice ?? whenFailed, error.errorClass)
+    : failure("unexpected", "the check itself failed in a way that it does not know", whenFailed, "unknown");
+}
+
+/**
+ * Runs the checks in their order and hands each result to `onResult` as soon as it is there.
+ * @throws the signal's reason when it aborts.
+ */
+export async function runChecks<Id extends string, Context>(
+  checks: readonly Check<Id, Context>[],
+  context: Context,
+  signal: AbortSignal,
+  onResult: (result: CheckResult<Id>) => void = () => {},
+): Promise<readonly CheckResult<Id>[]> {
+  const results = new Map<Id, CheckResult<Id>>();
+  for (const check of checks) {
+    signal.throwIfAborted();
+    const missing = check.needs.find((id) => {
+      const status = results.get(id)?.status;
+      return status !== "passed" && status !== "warning";
+    });
+    const result =
+      missing === undefined
+        ? await runOne(check, context, signal)
+        : { id: check.id, status: "skipped" as const, detail: `needs ${missing}`, findings: [] };
+    results.set(check.id, result);
+    onResult(result);
+  }
+  return [...results.values()];
+}
+
+async function runOne<Id extends string, Context>(
+  check: Check<Id, Context>,
+  context: Context,
+  signal: AbortSignal,
+): Promise<CheckResult<Id>> {
+  const { id, whenFailed } = check;
+  try {
+    const { findings = [], detail = "", skipped } = await check.run(context, signal);
+    if (skipped !== undefined) {
+      return { id, status: "skipped", detail: skipped, findings };
+    }
+    const status = findings.some(({ severity }) => severity === "failure")
+      ? "failed"
+      : findings.length > 0
+        ? "warning"
+        : "passed";
+    return { id, status, detail, findings };
+  } catch (error) {
+    signal.throwIfAborted();
+    return { id, status: "failed", detail: "", findings: [findingOf(error, whenFailed)] };
+  }
+}

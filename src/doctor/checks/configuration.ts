@@ -1,0 +1,115 @@
+/**
+ * `config.load` and `config.validate`.
+ *
+ * @module Reads the file once, judged for the service's user, and keeps for the second check what the first one found.
+ */
+import { statSync } from "node:fs";
+import { dirname } from "node:path";
+import { ConfigError, describeProblem } from "../../config/errors.ts";
+import type { LoadedConfig } from "../../config/load.ts";
+import { type Finding, failure, warning } from "../check.ts";
+import type { DoctorCheck } from "../check-ids.ts";
+import type { DoctorContext } from "../ports.ts";
+import { accessProblem, type UserIdentity, userIdentity } from "../service-identity.ts";
+
+/** Refusals that config.validate reports. */
+const refused = new WeakMap<DoctorContext, ConfigError>();
+
+export const configLoad: DoctorCheck = {
+  id: "config.load",
+  proves: "The configuration file is there, safe, and readable for the service.",
+  needs: [],
+  whenFailed: "see the message; the file is named by --config or BAO_KMS_PROVIDER_CONFIG",
+  run: async (context) => {
+    const { options } = context;
+    try {
+      const { loaded, service } = await loadForService(context);
+      context.learn("loaded", loaded);
+      context.learn("service", service);
+      const problem = accessProblem(loaded.path, "read", service);
+      return {
+        detail: `${loaded.path}, for the user ${service.name}`,
+        findings: [
+          ...(problem === undefined
+            ? []
+            : [
+                failure(
+                  "config_unreadable",
+                  problem,
+                  `chown root:${service.gid ?? service.uid} ${loaded.path}; chmod 0640 ${loaded.path}`,
+                  "config_invalid",
+                ),
+              ]),
+          ...(service.uid === options.self.uid || options.self.uid === 0
+            ? []
+            : [
+                warning(
+                  "not_the_service",
+                  `doctor runs as uid ${options.self.uid}, but the service as ${service.name} (uid ${service.uid}): what only the service may read cannot be checked`,
+                  `run it as root, or: sudo -u ${service.name} bao-kms-provider doctor …`,
+                ),
+              ]),
+        ],
+      };
+    } catch (error) {
+      if (error instanceof ConfigError && error.code === "config_refused") {
+        refused.set(context, error);
+        return { detail: "read" };
+      }
+      throw error;
+    }
+  },
+};
+
+export const configValidate: DoctorCheck = {
+  id: "config.validate",
+  proves:
+    "Every field is known, of the right kind and within its bounds, and fields that belong together agree.",
+  needs: ["config.load"],
+  whenFailed: "mend the fields that are named; bao-kms-provider config shows what is in force",
+  run: (context) => {
+    const error = refused.get(context);
+    if (error !== undefined) {
+      return {
+        findings: error.problems.map((problem) =>
+          failure("config_refused", describeProblem(problem), problem.mend, "config_invalid"),
+        ),
+      };
+    }
+    const { warnings } = context.fact("loaded");
+    const findings: readonly Finding[] = warnings.map((text) =>
+      warning("config_warning", text, "change it unless it is meant so"),
+    );
+    return { findings, detail: `${context.fact("loaded").fields.length} fields` };
+  },
+};
+
+/** The service's user is --service-user, else the owner of the state directory, else whoever types. */
+async function loadForService({
+  options,
+}: DoctorContext): Promise<{ readonly loaded: LoadedConfig; readonly service: UserIdentity }> {
+  const { load, serviceUser, userFiles, self } = options;
+  if (serviceUser !== undefined) {
+    const service = userIdentity(serviceUser, userFiles);
+    return { loaded: await load(service.uid), service };
+  }
+  const first = await load(self.uid).catch((error: unknown) => {
+    // A file of the service's own user is seen by root for the first time; it is judged below.
+    if (self.uid === 0 && error instanceof Error && "code" in error && error.code === "file_wrong_owner") {
+      return undefined;
+    }
+    throw error;
+  });
+  const statePath = first?.config.state.path ?? "/var/lib/openbao-kms/state/key-registry.json";
+  const owner = ownerOf(dirname(statePath)) ?? self.uid;
+  const service = userIdentity(String(owner), userFiles);
+  return { loaded: first !== undefined && owner === self.uid ? first : await load(owner), service };
+}
+
+function ownerOf(path: string): number | undefined {
+  try {
+    return statSync(path).uid;
+  } catch {
+    return undefined;
+  }
+}

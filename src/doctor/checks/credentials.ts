@@ -1,0 +1,156 @@
+/**
+ * The local checks of each auth method; only those of the configured one are run, the others do not show.
+ *
+ * @module The credential is read and judged by auth/ itself, without being sent. What is added here: whether the service's
+ * user can read it, and whether its issuer looks like the cluster that waits for it.
+ */
+
+import { formatDuration } from "../../base/duration.ts";
+import type { ProviderConfig } from "../../config/schema.ts";
+import { type Finding, failure, warning } from "../check.ts";
+import type { DoctorCheck } from "../check-ids.ts";
+import type { DoctorContext } from "../ports.ts";
+import { accessProblem } from "../service-identity.ts";
+
+type Auth = ProviderConfig["auth"];
+
+export const jwtLocal: DoctorCheck = {
+  id: "jwt.local",
+  proves:
+    "The JWT is there, safe, readable for the service, and its claims are what the configuration expects.",
+  needs: ["config.validate"],
+  whenFailed: "see where the JWT comes from, and put a fresh one at auth.jwt.jwtFile",
+  run: async (context, signal) => {
+    const { auth } = context.fact("loaded").config;
+    const files =
+      auth.method === "jwt" && auth.jwt.credential.source === "file" ? [auth.jwt.credential.jwtFile] : [];
+    return credentialOutcome(context, files, signal);
+  },
+};
+
+export const approleLocal: DoctorCheck = {
+  id: "approle.local",
+  proves: "Role id and secret id are there, safe, and readable for the service.",
+  needs: ["config.validate"],
+  whenFailed: "put a fresh secret id at auth.approle.secretIdFile",
+  run: async (context, signal) => {
+    const { auth } = context.fact("loaded").config;
+    const files =
+      auth.method === "approle"
+        ? [
+            auth.approle.secretIdFile,
+            ...(auth.approle.roleId.kind === "file" ? [auth.approle.roleId.file] : []),
+          ]
+        : [];
+    return credentialOutcome(context, files, signal);
+  },
+};
+
+export const oauth2Local: DoctorCheck = {
+  id: "oauth2.local",
+  proves:
+    "The client secret and the CA of the authorization server are there, safe, and readable for the service.",
+  needs: ["config.validate"],
+  whenFailed: "put the client secret at auth.jwt.oauth2.clientSecretFile",
+  run: (context) => {
+    const { auth } = context.fact("loaded").config;
+    const files =
+      auth.method === "jwt" && auth.jwt.credential.source === "oauth2"
+        ? [auth.jwt.credential.clientSecretFile, auth.jwt.credential.caCertFile]
+        : [];
+    return { findings: unreadable(context, files), detail: files.join(", ") };
+  },
+};
+
+export const oauth2Acquire: DoctorCheck = {
+  id: "oauth2.acquire",
+  proves: "The authorization server gives an access token whose claims are what the configuration expects.",
+  needs: ["oauth2.local"],
+  whenFailed: "see the authorization server's log for this client",
+  run: (context, signal) => credentialOutcome(context, [], signal),
+};
+
+export const certLocal: DoctorCheck = {
+  id: "auth.cert.local",
+  proves: "The client certificate and its key are there, safe, valid, and readable for the service.",
+  needs: ["config.validate"],
+  whenFailed: "put a fresh certificate at the path that auth.cert names",
+  run: async (context, signal) => {
+    const { auth } = context.fact("loaded").config;
+    const files =
+      auth.method !== "cert"
+        ? []
+        : auth.cert.credential.source === "file"
+          ? [auth.cert.credential.certificateFile, auth.cert.credential.privateKeyFile]
+          : [auth.cert.credential.certificateFile, auth.cert.credential.pinFile];
+    return credentialOutcome(context, files, signal);
+  },
+};
+
+const LOCAL_CHECKS: readonly DoctorCheck[] = [jwtLocal, oauth2Local, oauth2Acquire, approleLocal, certLocal];
+
+/** The local checks of the configured method; all of them before a configuration is known. */
+export function credentialChecks(auth: Auth | undefined): readonly DoctorCheck[] {
+  const wanted = ((): readonly string[] => {
+    switch (auth?.method) {
+      case "cert":
+        return [certLocal.id];
+      case "approle":
+        return [approleLocal.id];
+      default:
+        return auth?.jwt.credential.source === "oauth2" ? [oauth2Local.id, oauth2Acquire.id] : [jwtLocal.id];
+    }
+  })();
+  return LOCAL_CHECKS.filter(({ id }) => wanted.includes(id));
+}
+
+async function credentialOutcome(context: DoctorContext, files: readonly string[], signal: AbortSignal) {
+  const blocked = unreadable(context, files);
+  const access = await accessOf(context);
+  const { issuer, expiresAtMs } = await access.checkCredential(signal);
+  const leftMs = expiresAtMs === undefined ? undefined : expiresAtMs - context.options.wallMs();
+  return {
+    findings: [...blocked, ...circularIssuer(issuer)],
+    detail:
+      leftMs === undefined ? "good" : `good for ${formatDuration(Math.floor(leftMs / 1000) * 1000)} more`,
+  };
+}
+
+/** One connection for all checks, made at the first need. */
+export async function accessOf(context: DoctorContext) {
+  if (!context.knows("access")) {
+    const { config } = context.fact("loaded");
+    context.learn("access", await context.options.connect(config, context.fact("service").uid));
+  }
+  return context.fact("access");
+}
+
+function unreadable(context: DoctorContext, files: readonly string[]): readonly Finding[] {
+  const service = context.fact("service");
+  return files.flatMap((file) => {
+    const problem = accessProblem(file, "read", service);
+    return problem === undefined
+      ? []
+      : [
+          failure(
+            "credential_unreadable",
+            problem,
+            `chown root:${service.gid ?? service.uid} ${file} && chmod 0640 ${file}, and let the service enter its directory`,
+            "auth_failed",
+          ),
+        ];
+  });
+}
+
+function circularIssuer(issuer: string | undefined): readonly Finding[] {
+  return issuer !== undefined &&
+    /(^|[/.])kubernetes\.default\.svc\b|\.svc(\.cluster\.local)?([:/]|$)/.test(issuer)
+    ? [
+        warning(
+          "issuer_circular",
+          "the JWT was issued by a Kubernetes cluster: if it is this one, nobody can renew it while its API server waits for the key",
+          "use an identity from outside this cluster",
+        ),
+      ]
+    : [];
+}

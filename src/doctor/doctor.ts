@@ -1,0 +1,97 @@
+/**
+ * All checks, in their order.
+ *
+ * @module The table of checks and one run over it. Works beside a running provider: it holds no lock, uses a token of its own
+ * that it revokes, and writes no state.
+ */
+import type { CheckResult } from "./check.ts";
+import { runChecks } from "./check.ts";
+import type { CheckId, DoctorCheck } from "./check-ids.ts";
+import { configLoad, configValidate } from "./checks/configuration.ts";
+import {
+  approleLocal,
+  certLocal,
+  credentialChecks,
+  jwtLocal,
+  oauth2Acquire,
+  oauth2Local,
+} from "./checks/credentials.ts";
+import { keyIdDeterministic, registryState } from "./checks/key.ts";
+import { kmsStatusEncrypt } from "./checks/kms.ts";
+import { kubernetesEncryptionConfig } from "./checks/kubernetes.ts";
+import { openbaoAuth, openbaoClock, openbaoTls } from "./checks/openbao.ts";
+import { socketDirectory, socketGroup } from "./checks/socket.ts";
+import {
+  transitCapabilities,
+  transitDisableUpsert,
+  transitMetadata,
+  transitProbe,
+  transitProfile,
+} from "./checks/transit.ts";
+import { DoctorContext, type DoctorOptions } from "./ports.ts";
+
+const FIRST: readonly DoctorCheck[] = [configLoad, configValidate];
+const LOCAL: readonly DoctorCheck[] = [socketGroup, socketDirectory];
+const REMOTE: readonly DoctorCheck[] = [
+  kubernetesEncryptionConfig,
+  openbaoTls,
+  openbaoClock,
+  openbaoAuth,
+  transitCapabilities,
+  transitMetadata,
+  transitProfile,
+  transitDisableUpsert,
+  transitProbe,
+  keyIdDeterministic,
+  registryState,
+  kmsStatusEncrypt,
+];
+
+/** Every check of every method, for the reference and troubleshooting pages. */
+export const ALL_CHECKS: readonly DoctorCheck[] = [
+  ...FIRST,
+  ...LOCAL,
+  jwtLocal,
+  oauth2Local,
+  oauth2Acquire,
+  approleLocal,
+  certLocal,
+  ...REMOTE,
+];
+
+export interface DoctorReport {
+  readonly results: readonly CheckResult<CheckId>[];
+  /** Whether no check failed. Skipped is not passed, but it is not a failure either. */
+  readonly isGood: boolean;
+  readonly service: { readonly name: string; readonly uid: number } | undefined;
+}
+
+/** @throws the signal's reason when it aborts. */
+export async function runDoctor(
+  options: DoctorOptions,
+  signal: AbortSignal,
+  onResult: (result: CheckResult<CheckId>) => void = () => {},
+): Promise<DoctorReport> {
+  const context = new DoctorContext(options);
+  try {
+    const auth = await authOf(context, signal);
+    const checks = [...FIRST, ...LOCAL, ...credentialChecks(auth), ...REMOTE];
+    const results = await runChecks(checks, context, signal, onResult);
+    const service = context.knows("service") ? context.fact("service") : undefined;
+    return {
+      results,
+      isGood: !results.some(({ status }) => status === "failed"),
+      service: service === undefined ? undefined : { name: service.name, uid: service.uid },
+    };
+  } finally {
+    if (context.knows("access")) {
+      await context.fact("access").close();
+    }
+  }
+}
+
+/** The configured method decides which local checks there are, so the configuration is looked at beforehand. */
+async function authOf(context: DoctorContext, signal: AbortSignal) {
+  await runChecks(FIRST, context, signal);
+  return context.knows("loaded") ? context.fact("loaded").config.auth : undefined;
+}

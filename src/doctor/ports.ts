@@ -1,0 +1,101 @@
+/**
+ * What doctor needs of the rest of the provider, and what its checks hand on to each other.
+ *
+ * @module Interfaces and the one mutable holder of facts. compose/operator.ts makes the way to OpenBao.
+ */
+import type { LoadedConfig } from "../config/load.ts";
+import type { StoredRecord } from "../registry/read-state.ts";
+import type { TransitClient } from "../transit/client.ts";
+import type { KeyMetadata } from "../transit/key-metadata.ts";
+import type { UserFiles, UserIdentity } from "./service-identity.ts";
+
+/** What OpenBao says of itself without a token. */
+export interface OpenBaoHealth {
+  /** OpenBao's clock, to the second; `undefined` without a Date header. */
+  readonly wallMs: number | undefined;
+}
+
+/** What is known of the credential before it is used. */
+export interface CredentialFacts {
+  readonly issuer: string | undefined;
+  readonly expiresAtMs: number | undefined;
+}
+
+/** A connection of our own: nothing of a running provider is touched. */
+export interface OpenBaoAccess {
+  readonly health: (signal: AbortSignal) => Promise<OpenBaoHealth>;
+  /** Reads and checks the credential, without sending it. */
+  readonly checkCredential: (signal: AbortSignal) => Promise<CredentialFacts>;
+  readonly logIn: (signal: AbortSignal) => Promise<{ readonly ttlMs: number; readonly renewable: boolean }>;
+  /** The token's capabilities on each path. */
+  readonly capabilities: (
+    paths: readonly string[],
+    signal: AbortSignal,
+  ) => Promise<ReadonlyMap<string, readonly string[]>>;
+  readonly transit: TransitClient;
+  /** Revokes the token. */
+  readonly close: () => Promise<void>;
+}
+
+export interface DoctorOptions {
+  /** Loads the configuration for a service of that user id. */
+  readonly load: (serviceUid: number) => Promise<LoadedConfig>;
+  readonly connect: (config: LoadedConfig["config"], serviceUid: number) => Promise<OpenBaoAccess>;
+  readonly serviceUser: string | undefined;
+  readonly encryptionConfig: string | undefined;
+  readonly previousEncryptionConfig: string | undefined;
+  readonly expectedFingerprint: string | undefined;
+  readonly userFiles: UserFiles;
+  /** /etc/resolv.conf, or nothing. */
+  readonly resolverConfig: string;
+  readonly wallMs: () => number;
+  readonly random: (bytes: number) => Uint8Array;
+  /** Who doctor itself runs as. */
+  readonly self: { readonly uid: number; readonly gid: number };
+}
+
+/** What earlier checks found out. Reading what is not there is a mistake in a check's `needs`. */
+export interface Facts {
+  loaded: LoadedConfig;
+  service: UserIdentity;
+  socketGid: number;
+  access: OpenBaoAccess;
+  metadata: KeyMetadata;
+  /** Absent before the first start. */
+  registry: StoredRecord | undefined;
+}
+
+export class DoctorContext {
+  readonly options: DoctorOptions;
+  readonly #facts: Partial<Facts> = {};
+  readonly #known = new Set<keyof Facts>();
+
+  constructor(options: DoctorOptions) {
+    this.options = options;
+  }
+
+  learn<Name extends keyof Facts>(name: Name, fact: Facts[Name]): void {
+    this.#facts[name] = fact;
+    this.#known.add(name);
+  }
+
+  knows(name: keyof Facts): boolean {
+    return this.#known.has(name);
+  }
+
+  fact<Name extends keyof Facts>(name: Name): Facts[Name] {
+    const fact: Partial<Facts>[Name] = this.#facts[name];
+    if (!isFact<Name>(fact, this.#known.has(name))) {
+      throw new TypeError(`a check reads ${name} before it is known`);
+    }
+    return fact;
+  }
+}
+
+/** Only `learn` puts facts in, so what is known has the type of its name. */
+function isFact<Name extends keyof Facts>(
+  _fact: Partial<Facts>[Name],
+  isKnown: boolean,
+): _fact is Facts[Name] {
+  return isKnown;
+}

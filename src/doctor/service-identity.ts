@@ -1,0 +1,107 @@
+/**
+ * Who the service runs as, and whether that user can reach a file.
+ *
+ * @module Users and groups are read from /etc/passwd and /etc/group. Permissions are computed from modes, because doctor is
+ * often typed in a root shell, to which everything is open.
+ */
+import { readFileSync, type Stats, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { ProviderError } from "../base/error-class.ts";
+
+export interface UserIdentity {
+  readonly uid: number;
+  /** Primary group; `undefined` for a number that /etc/passwd does not know. */
+  readonly gid: number | undefined;
+  /** All groups, the primary one included. The unit's SupplementaryGroups are not among them. */
+  readonly groups: readonly number[];
+  /** The name, or the number as text. */
+  readonly name: string;
+}
+
+export interface UserFiles {
+  readonly passwd: string;
+  readonly group: string;
+}
+
+export function readUserFiles(): UserFiles {
+  return { passwd: readOrEmpty("/etc/passwd"), group: readOrEmpty("/etc/group") };
+}
+
+/** A user by name or number. @throws ProviderError when the name is unknown. */
+export function userIdentity(user: string, { passwd, group }: UserFiles): UserIdentity {
+  const isNumber = /^\d{1,10}$/.test(user);
+  for (const line of passwd.split("\n")) {
+    const [name = "", , uid = "", gid = ""] = line.split(":");
+    if (name !== "" && (isNumber ? uid === user : name === user)) {
+      return { uid: Number(uid), gid: Number(gid), groups: groupsOf(name, Number(gid), group), name };
+    }
+  }
+  if (!isNumber) {
+    throw new ProviderError({
+      code: "user_unknown",
+      errorClass: "config_invalid",
+      message: `there is no user ${JSON.stringify(user)} in /etc/passwd`,
+      advice: "give the user that the service runs as, by name or number, as --service-user",
+    });
+  }
+  return { uid: Number(user), gid: undefined, groups: [], name: user };
+}
+
+function groupsOf(name: string, primary: number, group: string): readonly number[] {
+  const others = group.split("\n").flatMap((line) => {
+    const [, , gid = "", members = ""] = line.split(":");
+    return members.split(",").includes(name) && /^\d+$/.test(gid) ? [Number(gid)] : [];
+  });
+  return [...new Set([primary, ...others])];
+}
+
+function readOrEmpty(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+export type Access = "read" | "write";
+
+const BITS = { read: 4, write: 2, search: 1 } as const;
+
+/**
+ * The first thing on the way to a file that would stop the user; `undefined` when nothing does, or when it cannot be seen
+ * from here.
+ */
+export function accessProblem(path: string, access: Access, user: UserIdentity): string | undefined {
+  if (user.uid === 0) {
+    return undefined;
+  }
+  const directories = ancestors(path);
+  for (const directory of directories) {
+    const stat = statOrUndefined(directory);
+    if (stat !== undefined && !allows(stat, "search", user)) {
+      return `the user ${user.name} may not enter ${directory}`;
+    }
+  }
+  const stat = statOrUndefined(path);
+  return stat !== undefined && !allows(stat, access, user)
+    ? `the user ${user.name} may not ${access} ${path}`
+    : undefined;
+}
+
+function allows({ uid, gid, mode }: Stats, access: keyof typeof BITS, user: UserIdentity): boolean {
+  const shift = uid === user.uid ? 6 : user.groups.includes(gid) ? 3 : 0;
+  return ((mode >> shift) & BITS[access]) !== 0;
+}
+
+function ancestors(path: string): readonly string[] {
+  const parent = dirname(path);
+  return parent === path ? [] : [...ancestors(parent), parent];
+}
+
+function statOrUndefined(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
+}

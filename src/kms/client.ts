@@ -1,0 +1,185 @@
+/**
+ * The other side of the socket: calls the three methods as kube-apiserver does.
+ *
+ * @module Used by probe, doctor and benchmark. What is wrong with a socket is told apart by how connecting fails; what a
+ * provider answers is checked no further than its shape.
+ */
+import { connect } from "node:net";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { type ErrorClass, ProviderError } from "../base/error-class.ts";
+import { KeyManagementService } from "./gen/v2/api_pb.ts";
+import { MAX_MESSAGE_BYTES } from "./limits.ts";
+
+export interface KmsStatus {
+  readonly version: string;
+  readonly healthz: string;
+  readonly keyId: string;
+}
+
+export interface KmsCiphertext {
+  readonly ciphertext: Uint8Array;
+  readonly keyId: string;
+  readonly annotations: Readonly<Record<string, Uint8Array>>;
+}
+
+/** Every method throws KmsClientError. */
+export interface KmsClient {
+  readonly status: (signal: AbortSignal) => Promise<KmsStatus>;
+  readonly encrypt: (plaintext: Uint8Array, signal: AbortSignal) => Promise<KmsCiphertext>;
+  readonly decrypt: (sealed: KmsCiphertext, signal: AbortSignal) => Promise<Uint8Array>;
+  readonly close: () => void;
+}
+
+export type KmsClientCode =
+  | "socket_missing"
+  | "socket_forbidden"
+  | "socket_not_listening"
+  | "socket_not_a_socket"
+  | "socket_failed"
+  | "call_timeout"
+  | "call_refused";
+
+export class KmsClientError extends ProviderError<KmsClientCode> {
+  /** The gRPC code's name when the provider answered, such as `FailedPrecondition`. */
+  readonly grpcCode: string | undefined;
+
+  constructor(init: ConstructorParameters<typeof ProviderError<KmsClientCode>>[0], grpcCode?: string) {
+    super(init);
+    this.grpcCode = grpcCode;
+  }
+}
+
+export interface KmsClientOptions {
+  readonly socketPath: string;
+  /** For each call, connecting included; kube-apiserver's default is 3 s. */
+  readonly timeoutMs: number;
+  /** Makes the uids of calls, which show up in the provider's debug correlation only. */
+  readonly uid: () => string;
+}
+
+/** Connects at the first call. kube-apiserver's authority is `localhost`. */
+export function openKmsClient({ socketPath, timeoutMs, uid }: KmsClientOptions): KmsClient {
+  const sessions = new Http2SessionManager("http://localhost", undefined, {
+    createConnection: () => connect(socketPath),
+  });
+  const client = createClient(
+    KeyManagementService,
+    createGrpcTransport({
+      baseUrl: "http://localhost",
+      sessionManager: sessions,
+      readMaxBytes: MAX_MESSAGE_BYTES,
+      writeMaxBytes: MAX_MESSAGE_BYTES,
+      acceptCompression: [],
+    }),
+  );
+  const asked = async <T>(method: string, call: () => Promise<T>): Promise<T> => {
+    try {
+      return await call();
+    } catch (error) {
+      throw clientError(error, method, socketPath);
+    }
+  };
+  return {
+    status: (signal) =>
+      asked("Status", async () => {
+        const { version, healthz, keyId } = await client.status({}, { timeoutMs, signal });
+        return { version, healthz, keyId };
+      }),
+    encrypt: (plaintext, signal) =>
+      asked("Encrypt", async () => {
+        const { ciphertext, keyId, annotations } = await client.encrypt(
+          { plaintext, uid: uid() },
+          { timeoutMs, signal },
+        );
+        return { ciphertext, keyId, annotations };
+      }),
+    decrypt: ({ ciphertext, keyId, annotations }, signal) =>
+      asked("Decrypt", async () => {
+        const request = { ciphertext, keyId, annotations: { ...annotations }, uid: uid() };
+        return (await client.decrypt(request, { timeoutMs, signal })).plaintext;
+      }),
+    close: () => sessions.abort(),
+  };
+}
+
+interface Meaning {
+  readonly code: KmsClientCode;
+  readonly problem: (path: string) => string;
+  readonly advice: (path: string) => string;
+}
+
+const BY_ERRNO: Readonly<Record<string, Meaning>> = {
+  ENOENT: {
+    code: "socket_missing",
+    problem: (path) => `there is no socket at ${path}`,
+    advice: () => "see whether the provider runs: systemctl status bao-kms-provider",
+  },
+  EACCES: {
+    code: "socket_forbidden",
+    problem: (path) => `this user may not reach ${path}`,
+    advice: (path) => `compare this user's groups with the group in: ls -ld ${path} $(dirname ${path})`,
+  },
+  ECONNREFUSED: {
+    code: "socket_not_listening",
+    problem: (path) => `nobody listens at ${path}`,
+    advice: () => "the provider that made the socket is gone: systemctl status bao-kms-provider",
+  },
+  ENOTSOCK: {
+    code: "socket_not_a_socket",
+    problem: (path) => `what is at ${path} is not a socket`,
+    advice: (path) => `see what it is: ls -l ${path}`,
+  },
+};
+
+function clientError(error: unknown, method: string, path: string): KmsClientError {
+  const errno = errnoIn(error);
+  const meaning = errno === undefined ? undefined : BY_ERRNO[errno];
+  if (meaning !== undefined) {
+    return new KmsClientError({
+      code: meaning.code,
+      errorClass: "socket_unavailable",
+      message: meaning.problem(path),
+      advice: meaning.advice(path),
+      cause: error,
+    });
+  }
+  if (errno !== undefined) {
+    return new KmsClientError({
+      code: "socket_failed",
+      errorClass: "socket_unavailable",
+      message: `the connection to ${path} failed (${errno})`,
+      advice: "see the provider's log: journalctl -u bao-kms-provider",
+      cause: error,
+    });
+  }
+  const grpcCode = error instanceof ConnectError ? Code[error.code] : "Unknown";
+  const isTimeout = grpcCode === "DeadlineExceeded";
+  const errorClass: ErrorClass = isTimeout ? "timeout" : grpcCode === "Canceled" ? "canceled" : "unknown";
+  return new KmsClientError(
+    {
+      code: isTimeout ? "call_timeout" : "call_refused",
+      errorClass,
+      message: isTimeout
+        ? `${method} was not answered in time`
+        : `${method} was answered with gRPC code ${grpcCode}`,
+      advice: "see the provider's log for the reason: journalctl -u bao-kms-provider",
+      cause: error,
+    },
+    grpcCode,
+  );
+}
+
+/** The errno of the system call at the bottom of an error. */
+function errnoIn(error: unknown): string | undefined {
+  for (
+    let each: unknown = error, depth = 0;
+    each instanceof Error && depth < 5;
+    each = each.cause, depth += 1
+  ) {
+    if ("code" in each && typeof each.code === "string" && /^E[A-Z]+$/.test(each.code)) {
+      return each.code;
+    }
+  }
+  return undefined;
+}
