@@ -8,6 +8,7 @@ import { auditCommand } from "./commands/audit.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { configCommand } from "./commands/config.ts";
 import { configSchemaCommand } from "./commands/config-schema.ts";
+import { doctorCommand } from "./commands/doctor.ts";
 import { initCommand } from "./commands/init.ts";
 import { policyOpenbaoCommand } from "./commands/policy-openbao.ts";
 import { serveCommand } from "./commands/serve.ts";
@@ -15,6 +16,7 @@ import { versionCommand } from "./commands/version.ts";
 
 export const COMMANDS: readonly Command[] = [
   serveCommand,
+  doctorCommand,
   configCommand,
   configSchemaCommand,
   initCommand,

@@ -75,7 +75,7 @@ export async function runDoctor(
   const context = new DoctorContext(options);
   try {
     const auth = await authOf(context, signal);
-    const checks = [...FIRST, ...LOCAL, ...credentialChecks(auth), ...REMOTE];
+    const checks = checksFor(credentialChecks(auth));
     const results = await runChecks(checks, context, signal, onResult);
     const service = context.knows("service") ? context.fact("service") : undefined;
     return {
@@ -94,4 +94,11 @@ export async function runDoctor(
 async function authOf(context: DoctorContext, signal: AbortSignal) {
   await runChecks(FIRST, context, signal);
   return context.knows("loaded") ? context.fact("loaded").config.auth : undefined;
+}
+
+/** With the local checks of one method, which a login then needs. */
+function checksFor(local: readonly DoctorCheck[]): readonly DoctorCheck[] {
+  const login: DoctorCheck = { ...openbaoAuth, needs: [...openbaoAuth.needs, ...local.map(({ id }) => id)] };
+  const remote = REMOTE.map((check) => (check === openbaoAuth ? login : check));
+  return [...FIRST, ...LOCAL, ...local, ...remote];
 }

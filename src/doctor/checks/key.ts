@@ -7,14 +7,17 @@
 import { dirname } from "node:path";
 import { fingerprint, identityHashes } from "../../identity/fingerprint.ts";
 import { deriveKeyId } from "../../identity/key-id.ts";
+import type { StoredRecord } from "../../registry/read-state.ts";
 import { readState } from "../../registry/read-state.ts";
 import { activeVersion } from "../../registry/record.ts";
 import { systemStateFiles } from "../../registry/state-files.ts";
 import { assess } from "../../rotation/assess.ts";
-import { FINDINGS, findingMessage } from "../../rotation/finding.ts";
+import { FINDINGS } from "../../rotation/finding.ts";
+import { profileDrifts } from "../../transit/key-profile.ts";
 import { type Finding, failure, warning } from "../check.ts";
 import type { DoctorCheck } from "../check-ids.ts";
 import { keyScopeOf } from "../key-scope-of.ts";
+import type { DoctorContext } from "../ports.ts";
 import { accessProblem } from "../service-identity.ts";
 
 export const keyIdDeterministic: DoctorCheck = {
@@ -99,18 +102,7 @@ export const registryState: DoctorCheck = {
     }
     return {
       detail: `generation ${stored.record.generation}, active version ${activeVersion(stored.record).version}`,
-      findings: [
-        ...directory,
-        ...(context.knows("metadata")
-          ? assess(stored.record, context.fact("metadata"), true).map((found): Finding => {
-              const { effect, advice } = FINDINGS[found.code];
-              const message = findingMessage(found);
-              return effect === "notice"
-                ? warning(found.code, message, advice)
-                : failure(found.code, message, advice, "registry_invalid");
-            })
-          : []),
-      ],
+      findings: [...directory, ...(context.knows("metadata") ? againstMetadata(context, stored) : [])],
     };
   },
 };
@@ -127,4 +119,18 @@ function withoutRegistry(metadata: { readonly latestVersion: number } | undefine
           "registry_invalid",
         ),
       ];
+}
+
+/** What the key shows against what is recorded; the key's profile has checks of its own. */
+function againstMetadata(context: DoctorContext, { record }: StoredRecord): readonly Finding[] {
+  const { transit } = context.fact("loaded").config;
+  const key = context.fact("metadata");
+  const profile = new Set<string>(profileDrifts(key, transit).map(({ code }) => code));
+  return assess(record, { kind: "key", key, upsertDisabled: true }, transit)
+    .filter(({ code }) => !profile.has(code))
+    .map(({ code, message, advice }) =>
+      FINDINGS[code].effect === "notice"
+        ? warning(code, message, advice)
+        : failure(code, message, advice, "registry_invalid"),
+    );
 }

@@ -1,0 +1,81 @@
+/**
+ * What `doctor` does.
+ *
+ * @module Gives the checks what they need of this machine, and prints what they say.
+ */
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { openOperatorAccess } from "../../compose/operator.ts";
+import { loadConfig } from "../../config/load.ts";
+import { CHECK_IDS } from "../../doctor/check-ids.ts";
+import { runDoctor } from "../../doctor/doctor.ts";
+import { readUserFiles, userIdentity } from "../../doctor/service-identity.ts";
+import { checkJson, printCheck, printSummary } from "../check-report.ts";
+import type { CommandContext } from "../command.ts";
+import type { ConfigurationFlags } from "../configuration.ts";
+import type { ExitName } from "../exit-code.ts";
+import { jsonText } from "../output.ts";
+
+export interface DoctorFlags extends ConfigurationFlags {
+  readonly "encryption-config": string | undefined;
+  readonly "previous-encryption-config": string | undefined;
+  readonly "expect-fingerprint": string | undefined;
+  readonly "service-user": string | undefined;
+  readonly output: "text" | "json";
+}
+
+const ID_WIDTH = Math.max(...CHECK_IDS.map((id) => id.length));
+
+export async function doctor(flags: DoctorFlags, context: CommandContext): Promise<ExitName> {
+  const { output, environment, signal } = context;
+  const isText = flags.output === "text";
+  const uid = process.getuid?.() ?? 0;
+  const userFiles = readUserFiles();
+  const self = userIdentity(String(uid), userFiles);
+  if (isText) {
+    output.result(`doctor runs as ${self.name} (uid ${uid})\n\n`);
+  }
+  const { results, isGood, service } = await runDoctor(
+    {
+      load: (serviceUid) => loadConfig({ path: flags.config, environment, serviceUid }),
+      connect: openOperatorAccess,
+      serviceUser: flags["service-user"],
+      encryptionConfig: flags["encryption-config"],
+      previousEncryptionConfig: flags["previous-encryption-config"],
+      expectedFingerprint: flags["expect-fingerprint"],
+      userFiles,
+      resolverConfig: readOrEmpty("/etc/resolv.conf"),
+      wallMs: Date.now,
+      random: randomBytes,
+      self: { uid, gid: process.getgid?.() ?? 0 },
+    },
+    signal,
+    (result) => {
+      if (isText) {
+        printCheck(output, result, ID_WIDTH);
+      }
+    },
+  );
+  if (isText) {
+    printSummary(output, results);
+  } else {
+    const user = { name: self.name, uid, isService: service === undefined ? null : service.uid === uid };
+    output.result(jsonText({ good: isGood, user, service: service ?? null, checks: results.map(checkJson) }));
+  }
+  return isGood ? "good" : exitOf(results);
+}
+
+/** A configuration that could not be used is its own exit code, as for every other command. */
+function exitOf(results: readonly { readonly id: string; readonly status: string }[]): ExitName {
+  return results.some(({ id, status }) => id.startsWith("config.") && status === "failed")
+    ? "configuration"
+    : "refused";
+}
+
+function readOrEmpty(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * A control-plane node for tests of commands: a provider's files in a private directory, over the stand-in for OpenBao.
+ *
+ * @module Everything that doctor finds in order, so that a test can spoil one thing. Commands run in this process.
+ */
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { run } from "../../src/cli/run.ts";
+import { configFile } from "./config-file.ts";
+import { type FakeOpenBao, makeFakeOpenBao } from "./openbao/fake-openbao.ts";
+import { serveFakeOpenBao } from "./openbao/fake-server.ts";
+import { identityClaims, makeJwtIssuer } from "./openbao/jwt-issuer.ts";
+import { type Operator, operator } from "./openbao/operator.ts";
+import { type Provisioning, provision } from "./openbao/provision.ts";
+import { recordedOutput } from "./recorded-output.ts";
+
+export interface CommandRun {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface NodeFiles {
+  readonly directory: string;
+  readonly at: (name: string) => string;
+  readonly configPath: string;
+  readonly socketPath: string;
+  readonly openbao: FakeOpenBao;
+  readonly operator: Operator;
+  readonly names: Provisioning;
+  /** Writes a JWT whose claims differ from good ones; the token is returned. */
+  readonly writeJwt: (claims?: Readonly<Record<string, unknown>>) => string;
+  /** Writes the configuration with changed fields. */
+  readonly writeConfig: (change?: Parameters<typeof configFile>[0]) => void;
+  /** Runs one command line in this process. */
+  readonly type: (...words: readonly string[]) => Promise<CommandRun>;
+  readonly dispose: () => Promise<void>;
+}
+
+/** A group that the running user may give to a directory and that is not its primary one, when there is one. */
+function socketGid(): number {
+  const primary = process.getgid?.() ?? 0;
+  return process.getuid?.() === 0
+    ? 24_242
+    : (process.getgroups?.().find((gid) => gid !== primary) ?? primary);
+}
+
+export async function makeNodeFiles(): Promise<NodeFiles> {
+  const directory = mkdtempSync(join(tmpdir(), "node-"));
+  const at = (name: string): string => join(directory, name);
+  const openbao = makeFakeOpenBao();
+  const server = await serveFakeOpenBao(openbao);
+  const issuer = makeJwtIssuer();
+  const root = operator(server, openbao.rootToken);
+  const names = await provision(root, issuer.publicKeyPem);
+  const gid = socketGid();
+
+  mkdirSync(at("state"), { mode: 0o750 });
+  mkdirSync(at("run"), { mode: 0o750 });
+  chownSync(at("run"), process.getuid?.() ?? 0, gid);
+  chmodSync(at("run"), 0o2750);
+  writeFileSync(at("ca.crt"), server.caPem, { mode: 0o644 });
+
+  const writeJwt: NodeFiles["writeJwt"] = (claims = {}) => {
+    const jwt = issuer.sign({ ...identityClaims(names, Date.now()), ...claims });
+    writeFileSync(at("identity.jwt"), jwt, { mode: 0o600 });
+    return jwt;
+  };
+  const writeConfig: NodeFiles["writeConfig"] = (change = (fields) => fields) => {
+    const text = configFile((fields) => {
+      const local = {
+        server: { ...fields.server, socketGroup: String(gid), socketPath: at("run/kms.sock") },
+        openbao: {
+          ...fields.openbao,
+          address: server.address,
+          caCertFile: at("ca.crt"),
+          tlsServerName: "localhost",
+        },
+        auth: {
+          jwt: { mountPath: `auth/${names.jwtMount}`, role: names.role, jwtFile: at("identity.jwt") },
+        },
+        transit: { ...fields.transit, mountPath: names.mount, keyName: names.keyName },
+        state: { path: at("state/key-registry.json") },
+      };
+      return change({ ...fields, ...local });
+    });
+    writeFileSync(at("config.yaml"), text, { mode: 0o640 });
+  };
+  writeJwt();
+  writeConfig();
+
+  return {
+    directory,
+    at,
+    configPath: at("config.yaml"),
+    socketPath: at("run/kms.sock"),
+    openbao,
+    operator: root,
+    names,
+    writeJwt,
+    writeConfig,
+    type: async (...words) => {
+      const output = recordedOutput();
+      const context = { output, environment: {}, signal: new AbortController().signal };
+      return { code: await run(words, context), stdout: output.stdout(), stderr: output.stderr() };
+    },
+    dispose: async () => {
+      await server.stop();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
