@@ -8,8 +8,26 @@ import { decodeJwtClaims } from "../auth/jwt-claims.ts";
 import { systemClock } from "../base/clock.ts";
 import { ProviderError } from "../base/error-class.ts";
 import type { ProviderConfig } from "../config/schema.ts";
-import type { CredentialFacts, OpenBaoAccess } from "../doctor/ports.ts";
+import type { TransitClient } from "../transit/client.ts";
 import { openTransitAccess } from "./transit-access.ts";
+
+export interface OperatorAccess {
+  /** OpenBao's clock, to the second; `undefined` when its answer carries none. No token is used. */
+  readonly health: (signal: AbortSignal) => Promise<{ readonly wallMs: number | undefined }>;
+  /** Reads and checks the credential, without sending it. */
+  readonly checkCredential: (
+    signal: AbortSignal,
+  ) => Promise<{ readonly issuer: string | undefined; readonly expiresAtMs: number | undefined }>;
+  readonly logIn: (signal: AbortSignal) => Promise<{ readonly ttlMs: number; readonly renewable: boolean }>;
+  /** The token's capabilities on each path. */
+  readonly capabilities: (
+    paths: readonly string[],
+    signal: AbortSignal,
+  ) => Promise<ReadonlyMap<string, readonly string[]>>;
+  readonly transit: TransitClient;
+  /** Revokes the token. */
+  readonly close: () => Promise<void>;
+}
 
 /** A token that cannot be revoked in this time ends by itself. */
 const REVOKE_MS = 2000;
@@ -17,7 +35,10 @@ const REVOKE_MS = 2000;
 const capabilityList = v.array(v.string());
 
 /** @throws SafeFileError or CaFileError when the CA bundle cannot be used. Contacts nothing yet. */
-export async function openOperatorAccess(config: ProviderConfig, serviceUid: number): Promise<OpenBaoAccess> {
+export async function openOperatorAccess(
+  config: ProviderConfig,
+  serviceUid: number,
+): Promise<OperatorAccess> {
   const access = await openTransitAccess({ config, clock: systemClock, random: Math.random, serviceUid });
   const { openbao, session, method, client, transit, transport } = access;
   return {
@@ -34,7 +55,7 @@ export async function openOperatorAccess(config: ProviderConfig, serviceUid: num
       const wallMs = date === null ? Number.NaN : Date.parse(date);
       return { wallMs: Number.isFinite(wallMs) ? wallMs : undefined };
     },
-    checkCredential: async (signal): Promise<CredentialFacts> => {
+    checkCredential: async (signal) => {
       const { body, credentialExpiresAtMs } = await method.prepare(signal);
       return { issuer: issuerIn(body.expose()), expiresAtMs: credentialExpiresAtMs };
     },

@@ -39,7 +39,7 @@ export const doctorCommand = defineCommand({
   },
   examples: [
     "doctor --config /etc/openbao-kms/config.yaml",
-    "doctor --config /etc/openbao-kms/config.yaml --encryption-config /etc/kubernetes/encryption-config.yaml",
+    "doctor --config config.yaml --encryption-config encryption-config.yaml",
   ],
   run: async (flags, context) => {
     const { doctor } = await import("../actions/doctor.ts");
