@@ -1,0 +1,61 @@
+/**
+ * One figure of a benchmark, measured several times.
+ *
+ * @module Median and spread, and what a figure is held to. A figure is judged by its median; the spread says how far to
+ * trust it.
+ */
+
+export interface Figure {
+  readonly name: string;
+  readonly unit: string;
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+  /** What the project wants of it; absent for figures that are only shown. */
+  readonly target?: { readonly atMost: number } | { readonly atLeast: number };
+  readonly met?: boolean;
+}
+
+export function figure(
+  name: string,
+  unit: string,
+  values: readonly number[],
+  target?: Exclude<Figure["target"], undefined>,
+): Figure {
+  const sorted = [...values].sort((a, b) => a - b);
+  const median = sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+  const base = { name, unit, median, min: sorted[0] ?? Number.NaN, max: sorted.at(-1) ?? Number.NaN };
+  if (target === undefined) {
+    return base;
+  }
+  const met = "atMost" in target ? median <= target.atMost : median >= target.atLeast;
+  return { ...base, target, met };
+}
+
+/** How much slower the slowest round was than the fastest, as a part of the median. */
+export function spread({ median, min, max }: Figure): number {
+  return (max - min) / median;
+}
+
+export function figureLine({ name, unit, median, min, max, target, met }: Figure): string {
+  const wanted =
+    target === undefined
+      ? ""
+      : "atMost" in target
+        ? `at most ${target.atMost}`
+        : `at least ${target.atLeast}`;
+  const verdict = met === undefined ? "" : met ? "met" : "MISSED";
+  return [
+    name.padEnd(46),
+    `${round(median)} ${unit}`.padStart(14),
+    `(${round(min)} to ${round(max)})`.padEnd(22),
+    wanted.padEnd(16),
+    verdict,
+  ]
+    .join("  ")
+    .trimEnd();
+}
+
+function round(value: number): string {
+  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
+}
