@@ -27,6 +27,7 @@ import { type LineStream, type LogSink, logSink } from "../telemetry/log-sink.ts
 import { type AdjustableLogger, createLogger, errorFields } from "../telemetry/logger.ts";
 import { createMetrics, type Metrics, type MetricsPage } from "../telemetry/metrics.ts";
 import { ciphertextVersion } from "../transit/ciphertext.ts";
+import { coalescingClient } from "../transit/coalescing-client.ts";
 import type { HttpTransport } from "../transport/https.ts";
 import { configIdentity } from "./config-identity.ts";
 import { startDebugCorrelation } from "./debug-correlation.ts";
@@ -124,7 +125,7 @@ export async function buildProvider(options: ProviderOptions): Promise<Provider>
 
   const service = kmsService({
     keys,
-    transit: access.transit,
+    transit: coalescingClient(access.transit),
     ciphertextVersion,
     caps: {
       Status: config.server.maxConcurrentStatus,

@@ -32,6 +32,8 @@ export interface OpenBaoCall {
   readonly signal: AbortSignal;
   /** For the whole call with its retries; `openbao.timeout` when absent. */
   readonly timeoutMs?: number;
+  /** Whether `data` of an answer whose status says failure is a reply all the same; no answer is when absent. */
+  readonly isReply?: (data: unknown) => boolean;
   /** Answers that a standby gives which lags behind; the call is then made again while there is time. */
   readonly lagCodes?: ReadonlySet<string>;
 }
@@ -77,7 +79,8 @@ export function makeAttempt({ transport, clock, namespace }: AttemptOptions): At
     const envelope = decodeEnvelope(body);
     // The answer to a Decrypt is a plaintext; one copy less of it stays in memory.
     body.fill(0);
-    if (status < 200 || status > 299) {
+    const isSuccess = status >= 200 && status <= 299;
+    if (!isSuccess && call.isReply?.(envelope?.data) !== true) {
       // A proxy's error page is no envelope, but its status still says something.
       const pauseMs = retryAfterMs(headers.get("retry-after"), clock.wallMs());
       throw answerError(answerCodeOf(status, envelope?.errors ?? []), call, {

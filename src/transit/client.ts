@@ -7,23 +7,12 @@
  */
 import * as v from "valibot";
 import type { OpenBaoCall, OpenBaoReply } from "../openbao/attempt.ts";
-import { answerError, type OpenBaoCode } from "../openbao/errors.ts";
-import { ciphertextBytes, ciphertextVersion, decodeBase64, MAX_CIPHERTEXT_BYTES } from "./ciphertext.ts";
-import { asTransitError, TransitError } from "./errors.ts";
+import { answerCodeOf, answerError, type OpenBaoCode } from "../openbao/errors.ts";
+import type { Outcome } from "./coalesce.ts";
+import { asTransitError } from "./errors.ts";
 import { decodeKeyMetadata, type KeyMetadata } from "./key-metadata.ts";
 import type { KeyNames } from "./key-profile.ts";
-
-export interface EncryptInput {
-  readonly plaintext: Uint8Array;
-  /** Standard base64, as identity/associated-data.ts makes it. */
-  readonly associatedData: string;
-  readonly keyVersion: number;
-}
-
-export interface DecryptInput {
-  readonly ciphertext: string;
-  readonly associatedData: string;
-}
+import { type DecryptInput, decryption, type EncryptInput, encryption, type KeyUse } from "./key-use.ts";
 
 /** Every method throws TransitError, or what the authenticated call throws about its token. */
 export interface TransitClient {
@@ -33,7 +22,15 @@ export interface TransitClient {
   /** The canonical ciphertext under exactly that version. */
   readonly encrypt: (input: EncryptInput, signal: AbortSignal) => Promise<string>;
   readonly decrypt: (input: DecryptInput, signal: AbortSignal) => Promise<Uint8Array>;
+  /** As many outcomes as inputs, each what the single call would have given. Throws when the request as a whole failed. */
+  readonly encryptTogether: Together<EncryptInput, string>;
+  readonly decryptTogether: Together<DecryptInput, Uint8Array>;
 }
+
+export type Together<Input, Output> = (
+  inputs: readonly Input[],
+  signal: AbortSignal,
+) => Promise<readonly Outcome<Output>[]>;
 
 /** The authenticated call, as far as it is needed here. */
 export interface AuthenticatedCall {
@@ -49,14 +46,15 @@ const USE_LAG: ReadonlySet<OpenBaoCode> = new Set([
   "mount_missing",
 ]);
 
-const encryptData = v.object({ ciphertext: v.string(), key_version: v.optional(v.number()) });
-const decryptData = v.object({ plaintext: v.string() });
 const mountData = v.object({ disable_upsert: v.boolean() });
+/** An item of a batch has its own error, while its neighbours have their results. */
+const batchData = v.object({ batch_results: v.array(v.looseObject({ error: v.optional(v.string()) })) });
+const isBatchReply = (data: unknown): boolean => v.is(batchData, data);
 
 export function createTransitClient(openbao: AuthenticatedCall, names: KeyNames): TransitClient {
   const { mountPath, keyName } = names;
   const ask = async (
-    call: Pick<OpenBaoCall, "operation" | "method" | "path" | "body" | "signal" | "lagCodes">,
+    call: Pick<OpenBaoCall, "operation" | "method" | "path" | "body" | "signal" | "lagCodes" | "isReply">,
   ): Promise<unknown> => {
     try {
       return (await openbao.call({ ...call, idempotent: true })).data;
@@ -69,8 +67,66 @@ export function createTransitClient(openbao: AuthenticatedCall, names: KeyNames)
 
   const keyPath = `${mountPath}/keys/${keyName}`;
   const mountConfigPath = `${mountPath}/config/keys`;
-  const encryptPath = `${mountPath}/encrypt/${keyName}`;
-  const decryptPath = `${mountPath}/decrypt/${keyName}`;
+
+  const useOnce = async <Input, Output>(
+    use: KeyUse<Input, Output>,
+    input: Input,
+    signal: AbortSignal,
+  ): Promise<Output> => {
+    const path = `${mountPath}/${use.verb}/${keyName}`;
+    const body = JSON.stringify(use.encode(input));
+    const data = await ask({
+      operation: use.operation,
+      method: "POST",
+      path,
+      body,
+      signal,
+      lagCodes: USE_LAG,
+    });
+    const output = use.decode(data, input);
+    if (output === undefined) {
+      throw malformed(use.operation, path);
+    }
+    return output;
+  };
+
+  const useTogether = async <Input, Output>(
+    use: KeyUse<Input, Output>,
+    inputs: readonly Input[],
+    signal: AbortSignal,
+  ): Promise<readonly Outcome<Output>[]> => {
+    const { operation } = use;
+    const path = `${mountPath}/${use.verb}/${keyName}`;
+    const body = JSON.stringify({ batch_input: inputs.map(use.encode) });
+    const data = await ask({ operation, method: "POST", path, body, signal, isReply: isBatchReply });
+    const results = v.safeParse(batchData, data);
+    if (!results.success || results.output.batch_results.length !== inputs.length) {
+      throw malformed(operation, path);
+    }
+    const outcomeOf = async (
+      result: { readonly error?: string | undefined },
+      input: Input,
+    ): Promise<Output> => {
+      const text = result.error ?? "";
+      const output = text === "" ? use.decode(result, input) : undefined;
+      if (output !== undefined) {
+        return output;
+      }
+      const code = text === "" ? "reply_malformed" : answerCodeOf(400, [text]);
+      if (text !== "" && code !== "decrypt_failed") {
+        // It may be a standby that lags, or say more when asked alone.
+        return useOnce(use, input, signal);
+      }
+      throw asTransitError(answerError(code, { operation, path }), path, "update");
+    };
+    const settled = await Promise.allSettled(
+      inputs.map((input, index) => outcomeOf(results.output.batch_results[index] ?? {}, input)),
+    );
+    return settled.map((each) =>
+      each.status === "fulfilled" ? { ok: true, value: each.value } : { ok: false, error: each.reason },
+    );
+  };
+  const encrypting = encryption(names);
 
   return {
     readKey: async (signal) => {
@@ -93,87 +149,9 @@ export function createTransitClient(openbao: AuthenticatedCall, names: KeyNames)
       return parsed.output.disable_upsert;
     },
 
-    encrypt: async ({ plaintext, associatedData, keyVersion }, signal) => {
-      if (ciphertextBytes(plaintext.length, keyVersion) > MAX_CIPHERTEXT_BYTES) {
-        throw plaintextTooLarge();
-      }
-      const operation = "transit_encrypt";
-      const data = await ask({
-        operation,
-        method: "POST",
-        path: encryptPath,
-        body: JSON.stringify({
-          plaintext: base64Of(plaintext),
-          associated_data: associatedData,
-          key_version: keyVersion,
-        }),
-        signal,
-        lagCodes: USE_LAG,
-      });
-      const parsed = v.safeParse(encryptData, data);
-      const version = parsed.success ? ciphertextVersion(parsed.output.ciphertext) : undefined;
-      if (!parsed.success || version === undefined) {
-        throw malformed(operation, encryptPath);
-      }
-      const { ciphertext, key_version: saidVersion = version } = parsed.output;
-      if (version !== keyVersion || saidVersion !== keyVersion) {
-        throw wrongVersion(names);
-      }
-      return ciphertext;
-    },
-
-    decrypt: async ({ ciphertext, associatedData }, signal) => {
-      if (ciphertextVersion(ciphertext) === undefined) {
-        throw ciphertextMalformed();
-      }
-      const operation = "transit_decrypt";
-      const data = await ask({
-        operation,
-        method: "POST",
-        path: decryptPath,
-        body: JSON.stringify({ ciphertext, associated_data: associatedData }),
-        signal,
-        lagCodes: USE_LAG,
-      });
-      const parsed = v.safeParse(decryptData, data);
-      const plaintext =
-        parsed.success && parsed.output.plaintext.length <= MAX_CIPHERTEXT_BYTES
-          ? decodeBase64(parsed.output.plaintext)
-          : undefined;
-      if (plaintext === undefined) {
-        throw malformed(operation, decryptPath);
-      }
-      return plaintext;
-    },
+    encrypt: (input, signal) => useOnce(encrypting, input, signal),
+    decrypt: (input, signal) => useOnce(decryption, input, signal),
+    encryptTogether: (inputs, signal) => useTogether(encrypting, inputs, signal),
+    decryptTogether: (inputs, signal) => useTogether(decryption, inputs, signal),
   };
-}
-
-/** A view, so that no second copy of the plaintext is made on the way to base64. */
-function base64Of({ buffer, byteOffset, byteLength }: Uint8Array): string {
-  return Buffer.from(buffer, byteOffset, byteLength).toString("base64");
-}
-
-function plaintextTooLarge(): TransitError {
-  return new TransitError({
-    code: "plaintext_too_large",
-    errorClass: "protocol_limit",
-    message: `the plaintext is so long that its ciphertext would exceed ${MAX_CIPHERTEXT_BYTES} bytes`,
-  });
-}
-
-function ciphertextMalformed(): TransitError {
-  return new TransitError({
-    code: "ciphertext_malformed",
-    errorClass: "protocol_limit",
-    message: `the ciphertext is not vault:v<version>:<base64> in its one canonical form of at most ${MAX_CIPHERTEXT_BYTES} bytes`,
-  });
-}
-
-function wrongVersion({ mountPath, keyName }: KeyNames): TransitError {
-  return new TransitError({
-    code: "wrong_version",
-    errorClass: "openbao_unavailable",
-    message: `OpenBao encrypted under another version of ${mountPath}/keys/${keyName} than it was told to`,
-    advice: "check that openbao.address leads to OpenBao itself and not to a proxy that rewrites requests",
-  });
 }

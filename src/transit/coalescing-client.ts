@@ -1,0 +1,46 @@
+/**
+ * The Transit client for many callers at once.
+ *
+ * @module Encrypt and Decrypt of concurrent KMS calls share requests; identical Decrypts under way share one item. What a call
+ * sees is what it would have seen alone.
+ */
+
+import type { TransitClient } from "./client.ts";
+import { type CoalesceOptions, coalesce } from "./coalesce.ts";
+import { type TransitCode, TransitError } from "./errors.ts";
+
+/** An answer has room for more of the longest results; more items only make each caller wait longer. */
+const MAX_ITEMS = 64;
+/** While OpenBao works on one request, the next one is on its way. */
+const MAX_UNDER_WAY = 2;
+
+/** Failures of a request that one of its items may have caused for all. */
+const SPOILT_BY_AN_ITEM: ReadonlySet<TransitCode> = new Set<TransitCode>([
+  "request_refused",
+  "reply_malformed",
+  "body_too_large",
+  "decrypt_failed",
+  "ciphertext_refused",
+  "ciphertext_malformed",
+  "plaintext_too_large",
+  "version_too_new",
+  "version_too_old",
+  "version_missing",
+]);
+
+export function coalescingClient(client: TransitClient): Pick<TransitClient, "encrypt" | "decrypt"> {
+  const common = {
+    retrySingly: (error: unknown) => error instanceof TransitError && SPOILT_BY_AN_ITEM.has(error.code),
+    maxItems: MAX_ITEMS,
+    maxUnderWay: MAX_UNDER_WAY,
+  } satisfies Partial<CoalesceOptions<never, never>>;
+  return {
+    encrypt: coalesce({ ...common, single: client.encrypt, batch: client.encryptTogether }),
+    decrypt: coalesce({
+      ...common,
+      single: client.decrypt,
+      batch: client.decryptTogether,
+      identity: ({ ciphertext, associatedData }) => `${ciphertext} ${associatedData}`,
+    }),
+  };
+}
