@@ -16,10 +16,36 @@ export type AuthCode =
   | "jwt_wrong_issuer"
   | "jwt_wrong_audience"
   | "jwt_wrong_subject"
+  | "secret_malformed"
+  | "secret_id_wrapped"
+  | "wrapping_foreign"
+  | "certificate_malformed"
+  | "certificate_key_mismatch"
+  | "certificate_expired"
+  | "certificate_expires_soon"
+  | "certificate_not_yet_valid"
+  | "certificate_wrong_usage"
+  | "certificate_weak"
+  | OAuth2Code
   | "token_use_limit"
   | "token_endless"
   | "login_failed"
   | "session_closed";
+
+/** What a token endpoint said: the codes of RFC 6749 section 5.2 and RFC 8707 section 2, and what is none of them. */
+export type OAuth2Code =
+  | "oauth2_invalid_request"
+  | "oauth2_invalid_client"
+  | "oauth2_invalid_grant"
+  | "oauth2_unauthorized_client"
+  | "oauth2_unsupported_grant_type"
+  | "oauth2_invalid_scope"
+  | "oauth2_invalid_target"
+  | "oauth2_refused"
+  | "oauth2_rate_limited"
+  | "oauth2_unavailable"
+  | "oauth2_reply_malformed"
+  | "oauth2_unreachable";
 
 export class AuthError extends ProviderError<AuthCode> {}
 

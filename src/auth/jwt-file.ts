@@ -3,28 +3,16 @@
  *
  * @module Reads the file anew before each login. What the JWT says: jwt-claims.ts.
  */
-import { readSafeFile } from "../base/safe-file.ts";
-import { Secret } from "../base/secret.ts";
 import { MAX_JWT_BYTES } from "./jwt-claims.ts";
 import type { JwtSource } from "./jwt-method.ts";
+import { readSecretFile } from "./secret-file.ts";
 
-/** Source `file` of auth.jwt. A line break at the end of the file is no part of the JWT. */
+/** Source `file` of auth.jwt. */
 export function jwtFileSource(path: string, serviceUid: number): JwtSource {
+  const field = "auth.jwt.jwtFile";
   return {
-    what: `auth.jwt.jwtFile: the JWT in ${path}`,
+    what: `${field}: the JWT in ${path}`,
     mend: `have a fresh JWT written to ${path}`,
-    get: async () => {
-      const { bytes } = await readSafeFile(path, {
-        what: "the JWT",
-        field: "auth.jwt.jwtFile",
-        maxBytes: MAX_JWT_BYTES + 2,
-        secret: true,
-        serviceUid,
-        errorClass: "auth_failed",
-      });
-      const text = new TextDecoder().decode(bytes).trim();
-      bytes.fill(0);
-      return new Secret(text);
-    },
+    get: () => readSecretFile({ path, field, what: "the JWT", maxBytes: MAX_JWT_BYTES, serviceUid }),
   };
 }

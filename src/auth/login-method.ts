@@ -14,6 +14,8 @@ export interface LoginRequest {
   readonly credentialExpiresAtMs?: number;
   /** Who makes the call, when the connection itself is part of the proof (a client certificate). */
   readonly via?: OpenBao;
+  /** Called once the login has ended, however it ended. */
+  readonly release?: () => void;
 }
 
 export interface LoginMethod {

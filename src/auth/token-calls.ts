@@ -36,18 +36,12 @@ export async function logIn(
   { openbao, method, timeoutMs, askedAtMs }: LoginTerms,
   signal: AbortSignal,
 ): Promise<LoginResult> {
-  const { operation, mountPath, repeatable } = method;
-  const { body, credentialExpiresAtMs, via } = await method.prepare(signal);
+  const { operation, mountPath, repeatable: idempotent } = method;
+  const { body, credentialExpiresAtMs, via = openbao, release } = await method.prepare(signal);
   const path = `${mountPath}/login`;
-  const { auth } = await (via ?? openbao).call({
-    operation,
-    method: "POST",
-    path,
-    body: body.expose(),
-    idempotent: repeatable,
-    signal,
-    timeoutMs,
-  });
+  const { auth } = await via
+    .call({ operation, method: "POST", path, body: body.expose(), idempotent, signal, timeoutMs })
+    .finally(release);
   const grant = decodeGrant(auth);
   if (grant === undefined) {
     throw answerError("reply_malformed", { operation, path });

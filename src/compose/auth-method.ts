@@ -3,27 +3,40 @@
  *
  * @module The one place that knows which method and which source of a credential a configuration chose.
  */
+import { approleLoginMethod } from "../auth/approle-method.ts";
+import { type CertifiedConnection, certFileLoginMethod } from "../auth/cert-file-method.ts";
+import type { CredentialObserver } from "../auth/credential-report.ts";
 import { jwtFileSource } from "../auth/jwt-file.ts";
 import { type JwtSource, jwtLoginMethod } from "../auth/jwt-method.ts";
 import type { LoginMethod } from "../auth/login-method.ts";
+import { oauth2Source } from "../auth/oauth2-source.ts";
 import type { Clock } from "../base/clock.ts";
 import { ProviderError } from "../base/error-class.ts";
 import type { ProviderConfig } from "../config/schema.ts";
+import { openCaFile } from "../transport/ca-file.ts";
+import { type ClientIdentity, createHttpTransport } from "../transport/https.ts";
 
 export interface AuthMethodOptions {
   readonly auth: ProviderConfig["auth"];
   readonly clock: Clock;
   readonly serviceUid: number;
+  /** `openbao.timeout`, for calls to others than OpenBao too. */
+  readonly timeoutMs: number;
+  /** A way to OpenBao on which a client certificate is shown. */
+  readonly connect: (identity: ClientIdentity) => CertifiedConnection;
+  readonly credentialObserver?: CredentialObserver;
 }
 
-export function loginMethodOf({ auth, clock, serviceUid }: AuthMethodOptions): LoginMethod {
+/** @throws SafeFileError or CaFileError when a CA bundle of the method cannot be used. */
+export async function loginMethodOf(options: AuthMethodOptions): Promise<LoginMethod> {
+  const { auth, clock, serviceUid, connect } = options;
   switch (auth.method) {
     case "jwt": {
       const { jwt } = auth;
       return jwtLoginMethod({
         mountPath: jwt.mountPath,
         role: jwt.role,
-        source: jwtSourceOf(jwt.credential, serviceUid),
+        source: await jwtSourceOf(jwt.credential, options),
         expected: {
           minRemainingTtlMs: jwt.minRemainingTtl,
           leewayMs: jwt.clockSkewLeeway,
@@ -34,19 +47,59 @@ export function loginMethodOf({ auth, clock, serviceUid }: AuthMethodOptions): L
         clock,
       });
     }
-    case "cert":
     case "approle":
-      throw notAvailable(`auth.method: ${auth.method}`);
+      return approleLoginMethod({ ...auth.approle, serviceUid });
+    case "cert": {
+      const { mountPath, name, credential, minRemainingTtl, clockSkewLeeway } = auth.cert;
+      if (credential.source === "pkcs11") {
+        throw notAvailable(`auth.cert.source: ${credential.source}`);
+      }
+      return certFileLoginMethod({
+        mountPath,
+        name,
+        certificateFile: credential.certificateFile,
+        privateKeyFile: credential.privateKeyFile,
+        rules: { minRemainingTtlMs: minRemainingTtl, leewayMs: clockSkewLeeway },
+        serviceUid,
+        clock,
+        connect,
+      });
+    }
   }
 }
 
 type JwtCredential = Extract<ProviderConfig["auth"], { method: "jwt" }>["jwt"]["credential"];
 
-function jwtSourceOf(credential: JwtCredential, serviceUid: number): JwtSource {
+async function jwtSourceOf(
+  credential: JwtCredential,
+  { clock, serviceUid, timeoutMs, credentialObserver }: AuthMethodOptions,
+): Promise<JwtSource> {
   switch (credential.source) {
     case "file":
       return jwtFileSource(credential.jwtFile, serviceUid);
-    case "oauth2":
+    case "oauth2": {
+      const { caCertFile, ...client } = credential;
+      const caField = "auth.jwt.oauth2.caCertFile";
+      const tokenUrlField = "auth.jwt.oauth2.tokenUrl";
+      return oauth2Source({
+        ...client,
+        transport: createHttpTransport({
+          names: {
+            what: "the token endpoint",
+            addressField: tokenUrlField,
+            caField,
+            serverNameField: tokenUrlField,
+          },
+          trust: await openCaFile({ path: caCertFile, field: caField, serviceUid }),
+          serverName: new URL(client.tokenUrl).hostname,
+          clock,
+        }),
+        timeoutMs,
+        serviceUid,
+        clock,
+        ...(credentialObserver === undefined ? {} : { observer: credentialObserver }),
+      });
+    }
     case "spiffe":
       throw notAvailable(`auth.jwt.source: ${credential.source}`);
   }

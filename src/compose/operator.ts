@@ -56,7 +56,8 @@ export async function openOperatorAccess(
       return { wallMs: Number.isFinite(wallMs) ? wallMs : undefined };
     },
     checkCredential: async (signal) => {
-      const { body, credentialExpiresAtMs } = await method.prepare(signal);
+      const { body, credentialExpiresAtMs, release } = await method.prepare(signal);
+      release?.();
       return { issuer: issuerIn(body.expose()), expiresAtMs: credentialExpiresAtMs };
     },
     logIn: async (signal) => {

@@ -26,9 +26,11 @@ import { failureLog } from "../telemetry/failure-log.ts";
 import { type LineStream, type LogSink, logSink } from "../telemetry/log-sink.ts";
 import { type AdjustableLogger, createLogger, errorFields } from "../telemetry/logger.ts";
 import { createMetrics, type Metrics, type MetricsPage } from "../telemetry/metrics.ts";
+import { ciphertextVersion } from "../transit/ciphertext.ts";
 import { coalescingClient } from "../transit/coalescing-client.ts";
 import type { HttpTransport } from "../transport/https.ts";
 import { configIdentity } from "./config-identity.ts";
+import { credentialObserver } from "./credential-observer.ts";
 import { startDebugCorrelation } from "./debug-correlation.ts";
 import { keyObserver } from "./key-observer.ts";
 import { kmsObserver } from "./kms-observer.ts";
@@ -97,9 +99,15 @@ export async function buildProvider(options: ProviderOptions): Promise<Provider>
         logRequestIds: config.logging.logOpenBaoRequestIDs,
       }),
     sessionObserver: sessionObserver({ metrics, failures, method: config.auth.method }),
+    credentialObserver: credentialObserver({ metrics, failures }),
     onTrustProblem: (error) => failures.failed("tls.ca_reloaded", errorFields(error)),
   });
   metrics.tokenTtl.readAtScrape(() => access.session.health().ttlSeconds);
+  if (config.auth.method === "cert") {
+    metrics.certificateTtl.readAtScrape(() =>
+      secondsUntil(access.session.health().credentialExpiresAtMs, clock),
+    );
+  }
 
   const identity = configIdentity(config);
   const keys: KeyState = createKeyState({
@@ -125,6 +133,7 @@ export async function buildProvider(options: ProviderOptions): Promise<Provider>
   const service = kmsService({
     keys,
     transit: coalescingClient(access.transit),
+    ciphertextVersion,
     caps: {
       Status: config.server.maxConcurrentStatus,
       Encrypt: config.server.maxConcurrentEncrypt,
@@ -185,4 +194,8 @@ function socketRules({ config, process }: ProviderOptions) {
     groupName: socketGroup,
     tryLock: trySqliteLock,
   };
+}
+
+function secondsUntil(wallMs: number | undefined, clock: Clock): number | undefined {
+  return wallMs === undefined ? undefined : Math.floor((wallMs - clock.wallMs()) / 1000);
 }

@@ -5,6 +5,7 @@
  * contacts nothing.
  */
 import { type AuthenticatedClient, createAuthenticatedClient } from "../auth/authenticated-client.ts";
+import type { CredentialObserver } from "../auth/credential-report.ts";
 import type { LoginMethod } from "../auth/login-method.ts";
 import { type SessionObserver, TokenSession } from "../auth/session.ts";
 import type { Clock } from "../base/clock.ts";
@@ -23,6 +24,7 @@ export interface TransitAccessOptions {
   readonly serviceUid: number;
   readonly openbaoObserver?: (addresses: readonly string[]) => OpenBaoObserver;
   readonly sessionObserver?: SessionObserver;
+  readonly credentialObserver?: CredentialObserver;
   readonly onTrustProblem?: (error: unknown) => void;
 }
 
@@ -46,27 +48,46 @@ const OPENBAO_NAMES = {
 export async function openTransitAccess(options: TransitAccessOptions): Promise<TransitAccess> {
   const { config, clock, random, serviceUid, sessionObserver, onTrustProblem } = options;
   const { auth, openbao: server, transit: key } = config;
-  const transport = createHttpTransport({
-    names: OPENBAO_NAMES,
-    trust: await openCaFile({ path: server.caCertFile, field: OPENBAO_NAMES.caField, serviceUid }),
-    serverName: server.tlsServerName,
-    clock,
-    ...(onTrustProblem === undefined ? {} : { onTrustProblem }),
-  });
   const [first, ...others] = server.addresses;
   if (first === undefined) {
     throw new TypeError("a configuration without an OpenBao address escaped its schema");
   }
   const addresses = [first, ...others] as const;
-  const openbao = createOpenBao({
-    transport,
+  const transportOptions = {
+    names: OPENBAO_NAMES,
+    trust: await openCaFile({ path: server.caCertFile, field: OPENBAO_NAMES.caField, serviceUid }),
+    serverName: server.tlsServerName,
     clock,
-    addresses,
-    namespace: server.namespace,
+    ...(onTrustProblem === undefined ? {} : { onTrustProblem }),
+  };
+  const observer = options.openbaoObserver?.(addresses) ?? {};
+  const openbaoOver = (over: HttpTransport, seenBy: OpenBaoObserver): OpenBao =>
+    createOpenBao({
+      transport: over,
+      clock,
+      addresses,
+      namespace: server.namespace,
+      timeoutMs: server.timeout,
+      observer: seenBy,
+    });
+  const transport = createHttpTransport(transportOptions);
+  const openbao = openbaoOver(transport, observer);
+  const method = await loginMethodOf({
+    auth,
+    clock,
+    serviceUid,
     timeoutMs: server.timeout,
-    ...(options.openbaoObserver === undefined ? {} : { observer: options.openbaoObserver(addresses) }),
+    connect: (identity) => {
+      const certified = createHttpTransport({ ...transportOptions, identity });
+      // Its circuit lives for one login and is nobody's state.
+      const { onCall } = observer;
+      return {
+        openbao: openbaoOver(certified, onCall === undefined ? {} : { onCall }),
+        close: certified.close,
+      };
+    },
+    ...(options.credentialObserver === undefined ? {} : { credentialObserver: options.credentialObserver }),
   });
-  const method = loginMethodOf({ auth, clock, serviceUid });
   const session = new TokenSession({
     openbao,
     method,

@@ -14,24 +14,9 @@ interface Unavailable {
 
 const UNAVAILABLE: readonly Unavailable[] = [
   {
-    path: "openbao.addresses",
-    isUsed: ({ openbao }) => openbao.addresses.length > 1,
-    instead: "set openbao.address to one address",
-  },
-  {
-    path: "auth.method",
-    isUsed: ({ auth }) => auth.method === "cert",
-    instead: "set auth.method to jwt",
-  },
-  {
-    path: "auth.method",
-    isUsed: ({ auth }) => auth.method === "approle",
-    instead: "set auth.method to jwt",
-  },
-  {
-    path: "auth.jwt.source",
-    isUsed: ({ auth }) => auth.method === "jwt" && auth.jwt.credential.source === "oauth2",
-    instead: "set auth.jwt.source to file",
+    path: "auth.cert.source",
+    isUsed: ({ auth }) => auth.method === "cert" && auth.cert.credential.source === "pkcs11",
+    instead: "set auth.cert.source to file",
   },
   {
     path: "auth.jwt.source",

@@ -33,6 +33,7 @@ export type AnswerCode =
   | "login_claims_refused"
   | "login_secret_refused"
   | "login_certificate_refused"
+  | "wrapping_token_unknown"
   | "request_refused"
   | "unexpected_status"
   | "reply_malformed";
@@ -86,6 +87,7 @@ const ANSWERS: readonly AnswerRule[] = [
   { status: 400, text: "invalid role or secret ID", code: "login_secret_refused" },
   { status: 400, text: "no client certificate supplied", code: "login_certificate_refused" },
   { status: 400, text: "constraints for this login certificate", code: "login_certificate_refused" },
+  { status: 400, text: "wrapping token is not valid", code: "wrapping_token_unknown" },
   { status: 400, code: "request_refused" },
   { status: 401, code: "permission_denied" },
   { status: 403, code: "permission_denied" },
@@ -246,6 +248,12 @@ const MEANINGS: Readonly<Record<AnswerCode, Meaning>> = {
     errorClass: "auth_failed",
     message: ({ path }) => `no role at ${path} takes the client certificate`,
     advice: ({ path }) => `compare its issuer and names with: bao read ${mountOf(path)}/certs/ROLE`,
+  },
+  wrapping_token_unknown: {
+    errorClass: "auth_expired",
+    message: () => "OpenBao does not know the wrapping token: it has expired, or it was used before",
+    advice: () =>
+      "if you did not use it, revoke what was wrapped; have it wrapped again, for example with: bao write -wrap-ttl=5m -f auth/approle/role/ROLE/secret-id",
   },
   request_refused: {
     errorClass: "unknown",

@@ -27,13 +27,8 @@ export function decodeEnvelope(body: Uint8Array): Envelope | undefined {
   if (body.length === 0) {
     return EMPTY;
   }
-  let document: unknown;
-  try {
-    document = JSON.parse(utf8.decode(body));
-  } catch {
-    return undefined;
-  }
-  if (!isObject(document)) {
+  const document = jsonObjectOf(body);
+  if (document === undefined) {
     return undefined;
   }
   const { request_id: requestId, errors } = document;
@@ -45,6 +40,16 @@ export function decodeEnvelope(body: Uint8Array): Envelope | undefined {
       ? errors.slice(0, MAX_ERRORS).filter((each) => typeof each === "string")
       : [],
   };
+}
+
+/** The JSON object of a body in UTF-8; `undefined` for all else. */
+export function jsonObjectOf(body: Uint8Array): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const document: unknown = JSON.parse(utf8.decode(body));
+    return isObject(document) ? document : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether a value is a JSON object. */

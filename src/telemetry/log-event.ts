@@ -8,6 +8,7 @@ import type { ErrorClass } from "../base/error-class.ts";
 
 export const LOG_EVENTS = [
   "admin.listening",
+  "auth.credential",
   "auth.login",
   "auth.renewal",
   "auth.revocation",

@@ -74,6 +74,7 @@ function operatorOf(fake: FakeOpenBao): Operator {
       headers: {
         "x-vault-token": options.token ?? fake.rootToken,
         ...(options.namespace === undefined ? {} : { "x-vault-namespace": options.namespace }),
+        ...(options.wrapTtl === undefined ? {} : { "x-vault-wrap-ttl": options.wrapTtl }),
       },
       body: body === undefined ? "" : typeof body === "string" ? body : JSON.stringify(body),
     });

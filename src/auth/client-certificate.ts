@@ -1,0 +1,142 @@
+/**
+ * The certificate that proves who we are, before OpenBao sees it.
+ *
+ * @module Decodes a chain and finds here, with a message, what OpenBao would only refuse. For keys in files (cert-file-method.ts)
+ * and in PKCS#11 tokens alike: of the key it takes only the public part.
+ */
+import { type KeyObject, X509Certificate } from "node:crypto";
+import { formatDuration } from "../base/duration.ts";
+import type { ErrorClass } from "../base/error-class.ts";
+import { AuthError } from "./errors.ts";
+
+/** A chain of several certificates has a few KB. */
+export const MAX_CHAIN_BYTES = 65_536;
+const MAX_CHAIN_LENGTH = 8;
+
+const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g;
+const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
+const MIN_RSA_BITS = 2048;
+const CURVES: ReadonlySet<string> = new Set(["prime256v1", "secp384r1"]);
+
+/** Leaf first, as in the file. */
+export type CertificateChain = readonly [X509Certificate, ...X509Certificate[]];
+
+/** The certificates of a PEM text; `undefined` when there is none, one is broken, or there are too many. */
+export function decodeChain(bytes: Uint8Array): CertificateChain | undefined {
+  if (bytes.length > MAX_CHAIN_BYTES) {
+    return undefined;
+  }
+  const blocks = new TextDecoder("latin1").decode(bytes).match(PEM_CERTIFICATE) ?? [];
+  if (blocks.length > MAX_CHAIN_LENGTH) {
+    return undefined;
+  }
+  try {
+    const [leaf, ...others] = blocks.map((block) => new X509Certificate(block));
+    return leaf === undefined ? undefined : [leaf, ...others];
+  } catch {
+    return undefined;
+  }
+}
+
+export interface CertificateRules {
+  readonly minRemainingTtlMs: number;
+  readonly leewayMs: number;
+}
+
+export type CertificateProblem =
+  | "certificate_key_mismatch"
+  | "certificate_expired"
+  | "certificate_expires_soon"
+  | "certificate_not_yet_valid"
+  | "certificate_wrong_usage"
+  | "certificate_weak";
+
+/** The first thing about the leaf that will not do at this time, or `undefined`. */
+export function certificateProblem(
+  [leaf]: CertificateChain,
+  publicKey: KeyObject,
+  rules: CertificateRules,
+  nowWallMs: number,
+): CertificateProblem | undefined {
+  if (!leaf.publicKey.equals(publicKey)) {
+    return "certificate_key_mismatch";
+  }
+  const remainingMs = leaf.validToDate.getTime() - nowWallMs;
+  if (remainingMs + rules.leewayMs <= 0) {
+    return "certificate_expired";
+  }
+  if (leaf.validFromDate.getTime() - nowWallMs > rules.leewayMs) {
+    return "certificate_not_yet_valid";
+  }
+  if (remainingMs < rules.minRemainingTtlMs) {
+    return "certificate_expires_soon";
+  }
+  // RFC 5280 section 4.2.1.12: without the extension every usage is allowed.
+  const usages = leaf.keyUsage ?? [];
+  if (usages.length > 0 && !usages.includes(CLIENT_AUTH)) {
+    return "certificate_wrong_usage";
+  }
+  return isWeak(leaf) ? "certificate_weak" : undefined;
+}
+
+function isWeak(leaf: X509Certificate): boolean {
+  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = leaf.publicKey;
+  const goodKey =
+    (type === "rsa" && (details?.modulusLength ?? 0) >= MIN_RSA_BITS) ||
+    (type === "ec" && CURVES.has(details?.namedCurve ?? ""));
+  return !goodKey || /sha1|md5|md2/i.test(leaf.signatureAlgorithm ?? "");
+}
+
+interface Meaning {
+  readonly errorClass: ErrorClass;
+  readonly problem: (rules: CertificateRules) => string;
+  readonly advice: string;
+}
+
+const RENEW = "have the certificate renewed";
+
+const MEANINGS: Readonly<Record<CertificateProblem, Meaning>> = {
+  certificate_key_mismatch: {
+    errorClass: "auth_failed",
+    problem: () => "is not that of the private key",
+    advice: "put certificate and private key of one request in place together",
+  },
+  certificate_expired: { errorClass: "auth_expired", problem: () => "has expired", advice: RENEW },
+  certificate_expires_soon: {
+    errorClass: "auth_expired",
+    problem: ({ minRemainingTtlMs }) =>
+      `is valid for less than auth.cert.minRemainingTtl (${formatDuration(minRemainingTtlMs)})`,
+    advice: RENEW,
+  },
+  certificate_not_yet_valid: {
+    errorClass: "auth_failed",
+    problem: () => "is not valid yet",
+    advice: "compare this node's clock with the CA's: timedatectl",
+  },
+  certificate_wrong_usage: {
+    errorClass: "auth_failed",
+    problem: () => "is not meant for clients",
+    advice: "have it issued with extended key usage clientAuth",
+  },
+  certificate_weak: {
+    errorClass: "auth_failed",
+    problem: () => "has a weak key or a weak signature",
+    advice: "have it issued for RSA of 2048 bits or more, P-256 or P-384, signed with SHA-256 or better",
+  },
+};
+
+/** The error of a problem; `what` names the certificate by its field and path. */
+export function certificateError(code: CertificateProblem, what: string, rules: CertificateRules): AuthError {
+  const { errorClass, problem, advice } = MEANINGS[code];
+  return new AuthError({ code, errorClass, message: `${what} ${problem(rules)}`, advice });
+}
+
+/** The error of a file that holds no chain. */
+export function chainError(what: string, path: string): AuthError {
+  return new AuthError({
+    code: "certificate_malformed",
+    errorClass: "auth_failed",
+    message: `${what} is no PEM certificate chain of at most ${MAX_CHAIN_LENGTH} certificates`,
+    advice: `put the leaf first, then its intermediates; look at it with: openssl x509 -in ${path} -noout -subject -dates`,
+  });
+}

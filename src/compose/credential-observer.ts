@@ -1,0 +1,31 @@
+/**
+ * What asking somebody else than OpenBao for a credential leaves in metrics and logs.
+ *
+ * @module Translates the reports of an OAuth2 token endpoint or a SPIFFE Workload API; decides nothing about the login.
+ */
+import type { CredentialObserver } from "../auth/credential-report.ts";
+import { errorClassOf } from "../base/error-class.ts";
+import type { FailureLog } from "../telemetry/failure-log.ts";
+import { errorFields } from "../telemetry/logger.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+
+export interface CredentialObserverOptions {
+  readonly metrics: Metrics;
+  readonly failures: FailureLog;
+}
+
+export function credentialObserver({ metrics, failures }: CredentialObserverOptions): CredentialObserver {
+  return (operation, durationMs, error) => {
+    metrics.openbaoRequests.increment({
+      operation,
+      status: error === undefined ? "ok" : errorClassOf(error),
+    });
+    metrics.openbaoDuration.observe({ operation }, durationMs / 1000);
+    const fields = { operation, durationMs };
+    if (error === undefined) {
+      failures.succeeded("auth.credential", fields);
+    } else {
+      failures.failed("auth.credential", { ...fields, ...errorFields(error) });
+    }
+  };
+}
