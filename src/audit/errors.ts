@@ -33,7 +33,9 @@ export type AuditCode =
   /** More different resources, key_ids or providers than a count can hold. */
   | "too_many_groups"
   /** An evidence file is not one, was changed, or is of an unknown version. */
-  | "evidence_invalid";
+  | "evidence_invalid"
+  /** A file is no report of probe. */
+  | "node_report_invalid";
 
 export class AuditError extends ProviderError<AuditCode> {}
 

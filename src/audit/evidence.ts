@@ -54,6 +54,8 @@ const SOURCE = v.variant("kind", [
     readAt: TIME,
     /** How often the read started again because its revision was compacted. */
     restarts: COUNT,
+    /** API servers whose Lease had not expired. */
+    apiServers: COUNT,
   }),
   v.strictObject({
     kind: v.literal("snapshot"),

@@ -16,7 +16,7 @@ export type AuditTarget =
   | { readonly kind: "snapshot"; readonly file: string }
   | { readonly kind: "etcd"; readonly endpoints: readonly EtcdEndpoint[]; readonly objectsPerSecond: number };
 
-export interface AuditOptions extends TallyOptions {
+export interface AuditOptions extends Omit<TallyOptions, "nowUnixMs"> {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly onProgress: OnProgress;
@@ -25,7 +25,7 @@ export interface AuditOptions extends TallyOptions {
 /** Reads every object of the source once. Throws AuditError, or the signal's reason. */
 export async function runAudit(target: AuditTarget, options: AuditOptions): Promise<SourceAudit> {
   const prefix = options.prefix.endsWith("/") ? options.prefix : `${options.prefix}/`;
-  const counts = tally({ ...options, prefix });
+  const counts = tally({ ...options, prefix, nowUnixMs: options.clock.wallMs() });
   const source =
     target.kind === "etcd"
       ? await countLive(target, prefix, counts, options)
@@ -55,6 +55,7 @@ async function countLive(
     revision: read.revision,
     readAt: new Date(read.readAtUnixMs).toISOString(),
     restarts: read.restarts,
+    apiServers: counts.apiServers(),
   };
 }
 

@@ -7,6 +7,7 @@ import { hashText } from "../identity/key-scope.ts";
 import { auditError } from "./errors.ts";
 import type { EntrySink } from "./etcd/stored-entry.ts";
 import type { KeyIdCount, ObjectGroup, SourceAudit, StoredGroup } from "./evidence.ts";
+import { isApiServerLease, isLiveLease } from "./stored/api-server-lease.ts";
 import { objectName } from "./stored/object-name.ts";
 import { classifyStoredValue, type HashText, type StoredValue } from "./stored/stored-value.ts";
 
@@ -26,12 +27,16 @@ export interface ListedObject {
 
 export interface Tally extends EntrySink {
   readonly result: () => Pick<SourceAudit, "objects" | "resources" | "keyIds">;
+  /** API servers whose Lease had not expired when the read began. */
+  readonly apiServers: () => number;
 }
 
 export interface TallyOptions {
   /** Under which objects lie, with its closing slash. */
   readonly prefix: string;
   readonly knownKeyIds: KnownKeyIds;
+  /** Against which Leases are held. */
+  readonly nowUnixMs: number;
   /** Told of each object, names only; a reset voids what it was told. */
   readonly onObject?: (object: ListedObject) => void;
   readonly onReset?: () => void;
@@ -44,13 +49,15 @@ interface Count {
 }
 
 /** Throws AuditError `too_many_groups` from `add`. */
-export function tally({ prefix, knownKeyIds, onObject, onReset }: TallyOptions): Tally {
+export function tally({ prefix, knownKeyIds, nowUnixMs, onObject, onReset }: TallyOptions): Tally {
   const prefixBytes = Buffer.byteLength(prefix);
   const counts = new Map<string, Count>();
   const hash = rememberingHash();
+  let apiServers = 0;
   return {
     reset: () => {
       counts.clear();
+      apiServers = 0;
       onReset?.();
     },
     add: ({ key, value, modRevision }) => {
@@ -66,9 +73,13 @@ export function tally({ prefix, knownKeyIds, onObject, onReset }: TallyOptions):
       } else {
         throw tooManyGroups();
       }
+      if (isApiServerLease(resource, path) && isLiveLease(value, nowUnixMs)) {
+        apiServers += 1;
+      }
       onObject?.({ resource, path, modRevision, group });
     },
     result: () => summary([...counts.values()]),
+    apiServers: () => apiServers,
   };
 }
 

@@ -11,12 +11,14 @@ import { configSchemaCommand } from "./commands/config-schema.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { initCommand } from "./commands/init.ts";
 import { policyOpenbaoCommand } from "./commands/policy-openbao.ts";
+import { probeCommand } from "./commands/probe.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { versionCommand } from "./commands/version.ts";
 
 export const COMMANDS: readonly Command[] = [
   serveCommand,
   doctorCommand,
+  probeCommand,
   configCommand,
   configSchemaCommand,
   initCommand,

@@ -26,7 +26,6 @@ import { failureLog } from "../telemetry/failure-log.ts";
 import { type LineStream, type LogSink, logSink } from "../telemetry/log-sink.ts";
 import { type AdjustableLogger, createLogger, errorFields } from "../telemetry/logger.ts";
 import { createMetrics, type Metrics, type MetricsPage } from "../telemetry/metrics.ts";
-import { ciphertextVersion } from "../transit/ciphertext.ts";
 import { coalescingClient } from "../transit/coalescing-client.ts";
 import type { HttpTransport } from "../transport/https.ts";
 import { configIdentity } from "./config-identity.ts";
@@ -133,7 +132,6 @@ export async function buildProvider(options: ProviderOptions): Promise<Provider>
   const service = kmsService({
     keys,
     transit: coalescingClient(access.transit),
-    ciphertextVersion,
     caps: {
       Status: config.server.maxConcurrentStatus,
       Encrypt: config.server.maxConcurrentEncrypt,

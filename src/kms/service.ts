@@ -8,7 +8,7 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { Clock } from "../base/clock.ts";
 import type { AnnotationCodec } from "../identity/annotations.ts";
 import { isWellFormedKeyId } from "../identity/key-id.ts";
-import { MAX_CIPHERTEXT_BYTES } from "../transit/ciphertext.ts";
+import { ciphertextVersion, MAX_CIPHERTEXT_BYTES } from "../transit/ciphertext.ts";
 import { admission, type ConcurrencyCaps } from "./admission.ts";
 import { callRunner } from "./call.ts";
 import { AnnotationError, KmsError } from "./errors.ts";
@@ -25,8 +25,6 @@ import type { CallObserver, KeyHandle, KeyState, KeyStatus, Transit } from "./po
 export interface KmsServiceOptions {
   readonly keys: KeyState;
   readonly transit: Transit;
-  /** The version of a ciphertext in Transit's canonical form, `undefined` for every other text. */
-  readonly ciphertextVersion: (ciphertext: string) => number | undefined;
   readonly caps: ConcurrencyCaps;
   readonly clock: Clock;
   readonly observer: CallObserver;
@@ -39,7 +37,7 @@ const ciphertextEncoder = new TextEncoder();
 
 /** The implementation that Connect's router takes. Options are checked here; a call checks only itself. */
 export function kmsService(options: KmsServiceOptions): ServiceImpl<typeof KeyManagementService> {
-  const { keys, transit, ciphertextVersion } = options;
+  const { keys, transit } = options;
   const run = callRunner({
     admission: admission(options.caps),
     clock: options.clock,
@@ -117,31 +115,6 @@ export function kmsService(options: KmsServiceOptions): ServiceImpl<typeof KeyMa
         return { plaintext };
       }),
   };
-
-  function checkCiphertext(request: DecryptRequest, key: KeyHandle): string {
-    // latin1 keeps every byte apart, so that no two byte strings become the same text.
-    const text = Buffer.from(
-      request.ciphertext.buffer,
-      request.ciphertext.byteOffset,
-      request.ciphertext.length,
-    ).toString("latin1");
-    const version = ciphertextVersion(text);
-    if (version === undefined) {
-      throw new KmsError({
-        code: "ciphertext_not_canonical",
-        errorClass: "protocol_limit",
-        message: "the ciphertext of a Decrypt is not in Transit's canonical form",
-      });
-    }
-    if (version !== key.version) {
-      throw new KmsError({
-        code: "ciphertext_version_differs",
-        errorClass: "aad_mismatch",
-        message: "the ciphertext of a Decrypt is of another key version than its key_id",
-      });
-    }
-    return text;
-  }
 }
 
 /** Without an active version Status is an error, so that kube-apiserver stops writing what could not be read again. */
@@ -160,4 +133,29 @@ function checkAnnotations(request: DecryptRequest, key: KeyHandle): void {
   if (problem !== undefined) {
     throw new AnnotationError(annotationsWellFormed(request.annotations) ? problem : "malformed");
   }
+}
+
+function checkCiphertext(request: DecryptRequest, key: KeyHandle): string {
+  // latin1 keeps every byte apart, so that no two byte strings become the same text.
+  const text = Buffer.from(
+    request.ciphertext.buffer,
+    request.ciphertext.byteOffset,
+    request.ciphertext.length,
+  ).toString("latin1");
+  const version = ciphertextVersion(text);
+  if (version === undefined) {
+    throw new KmsError({
+      code: "ciphertext_not_canonical",
+      errorClass: "protocol_limit",
+      message: "the ciphertext of a Decrypt is not in Transit's canonical form",
+    });
+  }
+  if (version !== key.version) {
+    throw new KmsError({
+      code: "ciphertext_version_differs",
+      errorClass: "aad_mismatch",
+      message: "the ciphertext of a Decrypt is of another key version than its key_id",
+    });
+  }
+  return text;
 }

@@ -4,7 +4,13 @@
  * @module Each file is written to a new one beside it, synced, renamed, and the directory synced. The registry's rename is
  * the moment at which a change has happened; the checkpoint follows it, and is never more than one step behind.
  */
-import { decodeCheckpoint, encodeCheckpoint, MAX_CHECKPOINT_BYTES } from "./checkpoint.ts";
+import {
+  type Checkpoint,
+  decodeCheckpoint,
+  encodeCheckpoint,
+  judgeByCheckpoint,
+  MAX_CHECKPOINT_BYTES,
+} from "./checkpoint.ts";
 import { encodeRecord } from "./encode.ts";
 import { RegistryError, refusal } from "./errors.ts";
 import { successorProblem } from "./invariants.ts";
@@ -40,6 +46,12 @@ export interface RegistryStore {
    */
   commit(base: StoredRecord | undefined, content: RegistryContent, signal: AbortSignal): Promise<Committed>;
   /**
+   * Writes `base` again where its file was removed under a running provider, which still knows it. Only while no
+   * checkpoint says that others came further.
+   * @throws RegistryError `registry_changed` or `checkpoint_disagrees` when it is not so; a failure code as for commit.
+   */
+  writeAgain(base: StoredRecord, signal: AbortSignal): Promise<StoredRecord>;
+  /**
    * Begins a new history where the registry was lost: its file must be gone, whatever checkpoint was left is replaced.
    * @throws RegistryError `registry_changed` when there is a registry, whatever it is; a failure code as for commit.
    */
@@ -55,9 +67,11 @@ export function openRegistryStore(options: RegistryStoreOptions): RegistryStore 
       return state === undefined ? base : successorOf(options, base, state);
     },
     commit: (base, content, signal) => asWriter(options, signal, () => commitLocked(options, base, content)),
+    writeAgain: (base, signal) => asWriter(options, signal, () => writeAgainLocked(options, base)),
     rebuild: (content, signal) =>
       asWriter(options, signal, async () => {
-        await removeLostCheckpoint(options);
+        await readLostCheckpoint(options);
+        await removeFile(options.files, checkpointPath(options.statePath));
         return await commitLocked(options, undefined, content);
       }),
   };
@@ -85,9 +99,12 @@ async function asWriter<T>(
   }
 }
 
-/** A crash after it leaves no state at all, which is refused like the lost one was. */
-async function removeLostCheckpoint(options: RegistryStoreOptions): Promise<void> {
-  const { files, statePath } = options;
+/**
+ * What the checkpoint of a registry that is gone says; nothing when there is none, or it is damaged.
+ * @throws RegistryError when the registry is not gone, or what is left is not ours.
+ */
+async function readLostCheckpoint(options: RegistryStoreOptions): Promise<Checkpoint | undefined> {
+  const { statePath } = options;
   const directory = await checkStateDirectory(options);
   if ((await readStateFile(options, "registry", MAX_REGISTRY_BYTES, directory)) !== undefined) {
     throw new RegistryError({
@@ -96,13 +113,30 @@ async function removeLostCheckpoint(options: RegistryStoreOptions): Promise<void
       advice: `keep a copy of ${statePath} and of its .checkpoint, and move both away`,
     });
   }
-  const path = checkpointPath(statePath);
-  const checkpoint = await readStateFile(options, "checkpoint", MAX_CHECKPOINT_BYTES, directory);
-  const decoded = checkpoint === undefined ? undefined : decodeCheckpoint(checkpoint.bytes);
+  const file = await readStateFile(options, "checkpoint", MAX_CHECKPOINT_BYTES, directory);
+  const decoded = file === undefined ? undefined : decodeCheckpoint(file.bytes);
   if (decoded?.kind === "refused" && decoded.code === "checkpoint_of_go") {
-    throw refusal(decoded.code, path, statePath);
+    throw refusal(decoded.code, checkpointPath(statePath), statePath);
   }
-  await removeFile(files, path);
+  return decoded?.kind === "checkpoint" ? decoded.checkpoint : undefined;
+}
+
+async function writeAgainLocked(options: RegistryStoreOptions, base: StoredRecord): Promise<StoredRecord> {
+  const { files, statePath } = options;
+  const { record, hash } = base;
+  const checkpoint = await readLostCheckpoint(options);
+  if (
+    checkpoint !== undefined &&
+    !["current", "behind"].includes(judgeByCheckpoint(record, hash, checkpoint))
+  ) {
+    throw refusal("checkpoint_disagrees", checkpointPath(statePath), statePath);
+  }
+  const { bytes } = encodeRecord(record);
+  // The checkpoint first: a crash in between leaves a lost registry, as it was, and not one without a checkpoint.
+  await writeCheckpoint(options, record, hash);
+  await replaceFile(files, statePath, bytes);
+  const { identity } = await committedFacts(options);
+  return { record, hash, checkpoint: "current", fileIdentity: identity };
 }
 
 async function isUnchanged({ files, statePath }: RegistryStoreOptions, base: StoredRecord): Promise<boolean> {

@@ -9,7 +9,7 @@ import { ProviderError } from "../base/error-class.ts";
 import { type ConfigIdentity, fingerprint, identityHashes } from "../identity/fingerprint.ts";
 import type { KeyVersion } from "../identity/key-scope.ts";
 import { firstContent, withActiveMarker, withPromoted, withSeen } from "../registry/changes.ts";
-import { isRegistryError, type RegistryError } from "../registry/errors.ts";
+import type { RegistryError } from "../registry/errors.ts";
 import type { RegistryStore } from "../registry/file-store.ts";
 import type { StoredRecord } from "../registry/read-state.ts";
 import { activeVersion, type RegistryContent, versionOf } from "../registry/record.ts";
@@ -18,6 +18,7 @@ import type { KeyNames } from "../transit/key-profile.ts";
 import { assess } from "./assess.ts";
 import { FINDINGS } from "./finding.ts";
 import { firstVersion } from "./first-version.ts";
+import { guardedStore } from "./guarded-store.ts";
 import { inTurnQueue } from "./in-turn.ts";
 import {
   changeEvents,
@@ -64,10 +65,17 @@ export interface KeyKeeper {
   deepProbeHeld(): void;
 }
 
+/** What became of a change: a new snapshot, or why there is none. */
+interface KeyChange {
+  readonly key?: LiveKey;
+  readonly problem?: RegistryError;
+}
+
 export function keyKeeper(options: KeyKeeperOptions): KeyKeeper {
   const { store, statePath, identity, calls, policy } = options;
   const { handleOf, tableOf } = handleMaker(identity, options.pluginVersion);
   let live: LiveState = { sightings: NO_SIGHTINGS };
+  const guarded = guardedStore(store);
   const inTurn = inTurnQueue();
   const emit = (name: KeyEvent["name"], level: KeyEvent["level"], fields: KeyEventFields): void =>
     options.onEvent({ name, level, fields });
@@ -97,43 +105,37 @@ export function keyKeeper(options: KeyKeeperOptions): KeyKeeper {
   /** Adopts what a command wrote; a file that does not descend from ours is reported, and ours stays in use. */
   const follow = async (
     key: LiveKey,
-  ): Promise<{ readonly key: LiveKey; readonly problem?: RegistryError }> => {
-    try {
-      const stored = await store.follow(key.stored);
-      if (stored.hash === key.stored.hash) {
-        return { key: stored === key.stored ? key : show(stored) };
-      }
-      if (JSON.stringify(stored.record.observation) !== JSON.stringify(key.stored.record.observation)) {
-        // Somebody else counted: our own last look at the version is no longer the one before this.
-        const { observedAt: _before, ...sightings } = live.sightings;
-        live = { ...live, sightings };
-      }
-      emit("registry.adopted", "info", { generation: stored.record.generation });
-      return { key: show(stored) };
-    } catch (error) {
-      return { key, problem: storeProblem(error) };
+    signal: AbortSignal,
+  ): Promise<KeyChange & { readonly key: LiveKey }> => {
+    const { stored, writtenAgain, problem } = await guarded.follow(key.stored, signal);
+    if (problem !== undefined || stored === key.stored) {
+      return problem === undefined ? { key } : { key, problem };
     }
+    if (writtenAgain !== undefined) {
+      emit("registry.write", "warn", { status: "ok", ...errorFields(writtenAgain) });
+    } else if (stored.hash !== key.stored.hash) {
+      emit("registry.adopted", "info", { generation: stored.record.generation });
+    }
+    if (JSON.stringify(stored.record.observation) !== JSON.stringify(key.stored.record.observation)) {
+      // Somebody else counted: our own last look at the version is no longer the one before this.
+      const { observedAt: _before, ...sightings } = live.sightings;
+      live = { ...live, sightings };
+    }
+    return { key: show(stored) };
   };
 
   const write = async (
     base: StoredRecord | undefined,
     content: RegistryContent,
     signal: AbortSignal,
-  ): Promise<{ readonly key?: LiveKey; readonly problem?: RegistryError }> => {
-    try {
-      const { stored, checkpointError } = await store.commit(base, content, signal);
-      return { key: show(stored), ...(checkpointError === undefined ? {} : { problem: checkpointError }) };
-    } catch (error) {
-      return { problem: storeProblem(error) };
-    }
+  ): Promise<KeyChange> => {
+    const { stored, problem } = await guarded.write(base, content, signal);
+    return {
+      ...(stored === undefined ? {} : { key: show(stored) }),
+      ...(problem === undefined ? {} : { problem }),
+    };
   };
 
-  const storeProblem = (error: unknown): RegistryError => {
-    if (!isRegistryError(error)) {
-      throw error;
-    }
-    return error;
-  };
   const remember = (problem: RegistryError | undefined): void => {
     const { storeFailure: before, ...rest } = live;
     live = problem === undefined ? rest : { ...rest, storeFailure: problem };
@@ -198,7 +200,7 @@ export function keyKeeper(options: KeyKeeperOptions): KeyKeeper {
     at: Moment,
     signal: AbortSignal,
   ): Promise<void> => {
-    const followed = await follow(start);
+    const followed = await follow(start, signal);
     const { record } = followed.key.stored;
     const before = live;
     const step = observe(record, live.sightings, answer, at, policy);
@@ -249,7 +251,7 @@ export function keyKeeper(options: KeyKeeperOptions): KeyKeeper {
         if (live.key === undefined) {
           return;
         }
-        const followed = await follow(live.key);
+        const followed = await follow(live.key, signal);
         const { record } = followed.key.stored;
         const unseen = metadata.versions.filter((each) => versionOf(record, each.version) === undefined);
         if (unseen.length === 0 || !isOfOneHistory(record, metadata, policy.names)) {

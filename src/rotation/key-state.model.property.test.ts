@@ -5,16 +5,16 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { fakeKey } from "../../test/fakes/fake-key.ts";
+import { MISHAPS, ORDINARY } from "../../test/fakes/key-commands.ts";
 import {
   checkRules,
-  MISHAPS,
   type Model,
   mend,
-  ORDINARY,
   pass,
   probe,
   type Real,
   readAll,
+  restoreVersions,
   write,
 } from "../../test/fakes/key-model.ts";
 import { keyNode, testPolicy } from "../../test/fakes/key-node.ts";
@@ -50,6 +50,9 @@ test(
           await fc.asyncModelRun(() => ({ model, real }), commands);
 
           mend(real);
+          for (const index of real.nodes.keys()) {
+            await restoreVersions(real, index);
+          }
           for (let round = 0; round < 12; round += 1) {
             pass(model, real, probeIntervalMs);
             for (const index of real.nodes.keys()) {

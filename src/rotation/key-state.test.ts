@@ -221,6 +221,35 @@ describe("a command that writes beside the daemon", () => {
     expect(recordOf(node).notes?.length).toBe(3);
   });
 
+  test("a registry that was removed is written again from memory", async () => {
+    const { node, key } = await running();
+    key.rotate();
+    await probes(node, 6);
+    const paths = [NODE_STATE_PATH, `${NODE_STATE_PATH}.checkpoint`];
+    const before = paths.map((path) => node.disk.get(path));
+    for (const removed of [paths, [NODE_STATE_PATH]]) {
+      for (const path of removed) {
+        node.disk.put(path, undefined);
+      }
+      await node.probe();
+      expect(node.keys.view().storeFailure).toBeUndefined();
+      expect(paths.map((path) => node.disk.get(path))).toEqual(before);
+    }
+    await node.restart();
+    expect(node.keys.view().active?.version).toBe(2);
+  });
+
+  test("but not where a checkpoint says that others came further", async () => {
+    const { node } = await running();
+    await node.command((content) => content);
+    await node.command((content) => content);
+    node.disk.put(NODE_STATE_PATH, undefined);
+    await node.probe();
+    expect(node.keys.view().storeFailure?.code).toBe("checkpoint_disagrees");
+    expect(node.disk.get(NODE_STATE_PATH)).toBeUndefined();
+    expect(healthz(node)).toBe("ok");
+  });
+
   test("a stranger's file is not adopted, and the loaded state serves on", async () => {
     const { node, key } = await running();
     const { keyId } = node.keys.keyForEncrypt();

@@ -38,7 +38,6 @@ import { trySqliteLock } from "../../src/registry/writer-lock.ts";
 import type { SessionLimits } from "../../src/server/grpc-sessions.ts";
 import { DEFAULT_SESSION_LIMITS, startKmsListener, unaryHandlers } from "../../src/server/kms-listener.ts";
 import type { SocketEvent } from "../../src/server/kms-socket.ts";
-import { ciphertextVersion } from "../../src/transit/ciphertext.ts";
 
 export const scope = {
   providerName: "conformance",
@@ -138,7 +137,6 @@ export async function startHarness(options: HarnessOptions = {}) {
   const implementation = kmsService({
     keys,
     transit,
-    ciphertextVersion,
     caps: options.caps ?? { Status: 16, Encrypt: 32, Decrypt: 64 },
     clock,
     observer: { started: (method) => started.push(method), ended: (record) => records.push(record) },

@@ -1,14 +1,14 @@
 /**
- * A control plane of several nodes as a simple model, and the commands that happen to it.
+ * A control plane of several nodes as a simple model.
  *
- * @module The rules of KMS v2 that hold after every step, and fast-check's commands: probes, rotations, crashes at any file
- * operation, failing disks, clocks that jump, machines that sleep, an OpenBao that fails, lags or is set wrongly.
+ * @module The rules of KMS v2 that hold after every step, and the steps that commands are made of (key-commands.ts).
  */
 import { expect } from "bun:test";
-import fc from "fast-check";
 import { ProviderError } from "../../src/base/error-class.ts";
+import { withRestored } from "../../src/registry/changes.ts";
 import { decodeRecord } from "../../src/registry/decode.ts";
-import { type Fault, SURVIVALS, type Survival } from "./crash-disk.ts";
+import type { RegistryContent } from "../../src/registry/record.ts";
+import type { KeyHandle } from "../../src/rotation/key-handles.ts";
 import type { FakeKey, FakeKeyState } from "./fake-key.ts";
 import { type KeyNode, NODE_STATE_PATH, testPolicy } from "./key-node.ts";
 
@@ -40,21 +40,7 @@ export interface Real {
   sound: boolean;
 }
 
-export type Command = fc.AsyncCommand<Model, Real>;
-
-/** A command with its name, so that a counterexample can be read. */
-function command(name: string, run: (model: Model, real: Real) => Promise<void> | void): Command {
-  return {
-    check: () => true,
-    run: async (model, real) => {
-      await run(model, real);
-      checkRules(model, real);
-    },
-    toString: () => name,
-  };
-}
-
-function nodeAt<T>(nodes: readonly T[], index: number): T {
+export function nodeAt<T>(nodes: readonly T[], index: number): T {
   const node = nodes[index % nodes.length];
   if (node === undefined) {
     throw new RangeError("no node");
@@ -111,17 +97,39 @@ export async function readAll(model: Model, real: Real): Promise<void> {
       continue;
     }
     for (const { keyId, ciphertext, text } of real.data) {
-      const handle = await node.keys.keyForDecrypt(keyId, never).catch(async (error: unknown) => {
-        expect(error instanceof ProviderError ? error.code : error).toBe("key_id_not_looked_up");
-        pass(model, real, probeIntervalMs);
-        return await node.keys.keyForDecrypt(keyId, never);
-      });
+      const handle = await keyOrRemoved(node, keyId, () => pass(model, real, probeIntervalMs));
+      if (handle === "removed") {
+        continue;
+      }
       const { associatedData } = handle;
       expect(
         Buffer.from(await real.key.transit.decrypt({ ciphertext, associatedData }, never)).toString(),
       ).toBe(text);
     }
   }
+}
+
+/** The key of a Decrypt, after the pause between two look-ups if that is needed; or that a command removed it. */
+async function keyOrRemoved(node: KeyNode, keyId: string, wait: () => void): Promise<KeyHandle | "removed"> {
+  try {
+    return await node.keys.keyForDecrypt(keyId, never);
+  } catch (error) {
+    const code = error instanceof ProviderError ? error.code : String(error);
+    if (code === "version_removed") {
+      return "removed";
+    }
+    expect(code).toBe("key_id_not_looked_up");
+    wait();
+    return await node.keys.keyForDecrypt(keyId, never);
+  }
+}
+
+export function versionsOf(content: RegistryContent): readonly number[] {
+  return content.versions.map((each) => each.version);
+}
+
+export function restoreVersions(real: Real, index: number): Promise<void> {
+  return nodeAt(real.nodes, index).command((content) => withRestored(content, versionsOf(content)));
 }
 
 export async function write(model: Model, real: Real, index: number): Promise<void> {
@@ -140,145 +148,6 @@ export async function write(model: Model, real: Real, index: number): Promise<vo
     expect(error).toBeInstanceOf(ProviderError);
   }
 }
-
-async function crash(model: Model, real: Real, index: number, at: number, survival: Survival): Promise<void> {
-  const node = nodeAt(real.nodes, index);
-  node.disk.plan((operation) => (operation === at ? { kind: "crash" } : { kind: "none" }));
-  await probe(model, real, index);
-  node.disk.reboot(survival);
-  await node.restart();
-}
-
-async function faultyProbe(model: Model, real: Real, index: number, at: number, fault: Fault): Promise<void> {
-  const node = nodeAt(real.nodes, index);
-  node.disk.plan((operation) => (operation >= at ? fault : { kind: "none" }));
-  await probe(model, real, index);
-  node.disk.plan(() => ({ kind: "none" }));
-}
-
-const anyNode = fc.nat(2);
-const anyWait = fc.constantFrom(0, 1000, 30_000, 30_000, 60_000, 600_000);
-const anyFault = fc.constantFrom<Fault>(
-  { kind: "fails", errno: "EIO" },
-  { kind: "fails", errno: "ENOSPC" },
-  { kind: "fails", errno: "EROFS" },
-  { kind: "happens_and_fails", errno: "EIO" },
-  { kind: "short" },
-);
-
-/** What a rotation is made of; taken more often than the rest. */
-export const ORDINARY: readonly fc.Arbitrary<Command>[] = [
-  fc.tuple(anyNode, anyWait).map(([index, ms]) =>
-    command(`probe ${index} after ${ms}`, async (model, real) => {
-      pass(model, real, ms);
-      await probe(model, real, index);
-    }),
-  ),
-  fc.integer({ min: 1, max: 6 }).map((rounds) =>
-    command(`${rounds} rounds`, async (model, real) => {
-      for (let round = 0; round < rounds; round += 1) {
-        pass(model, real, probeIntervalMs);
-        for (const index of real.nodes.keys()) {
-          await probe(model, real, index);
-          checkRules(model, real);
-        }
-      }
-    }),
-  ),
-  fc.constant(
-    command("rotate", (model, real) => {
-      real.past = real.key.state;
-      real.key.rotate();
-      model.createdAt.set(real.key.state.versions.length, model.now);
-    }),
-  ),
-  fc
-    .tuple(anyNode, fc.integer({ min: 2, max: 8 }), fc.constantFrom(0, 60_000, 3_600_000))
-    .map(([index, times, jump]) =>
-      command(`restart ${index} ${times} times, clock ahead by ${jump} each`, async (model, real) => {
-        const node = nodeAt(real.nodes, index);
-        for (let time = 0; time < times; time += 1) {
-          node.clock.setWall(node.clock.wallMs() + jump);
-          pass(model, real, 1500);
-          await node.restart();
-          await probe(model, real, index);
-          checkRules(model, real);
-        }
-      }),
-    ),
-  anyNode.map((index) => command(`write ${index}`, (model, real) => write(model, real, index))),
-  fc.constant(
-    command("read all", async (model, real) => {
-      if (real.sound) {
-        await readAll(model, real);
-      }
-    }),
-  ),
-];
-
-export const MISHAPS: readonly fc.Arbitrary<Command>[] = [
-  anyNode.map((index) => command(`restart ${index}`, (_, real) => nodeAt(real.nodes, index).restart())),
-  anyNode.map((index) =>
-    command(`boot ${index}`, async (_, real) => {
-      nodeAt(real.nodes, index).clock.reboot();
-      await nodeAt(real.nodes, index).restart();
-    }),
-  ),
-  fc
-    .tuple(anyNode, fc.nat(40), fc.constantFrom(...SURVIVALS))
-    .map(([index, at, survival]) =>
-      command(`crash ${index} at ${at} ${JSON.stringify(survival)}`, (model, real) =>
-        crash(model, real, index, at, survival),
-      ),
-    ),
-  fc
-    .tuple(anyNode, fc.nat(40), anyFault)
-    .map(([index, at, fault]) =>
-      command(`disk ${index} from ${at} ${JSON.stringify(fault)}`, (model, real) =>
-        faultyProbe(model, real, index, at, fault),
-      ),
-    ),
-  fc.tuple(anyNode, fc.integer({ min: -4_000_000, max: 4_000_000 })).map(([index, ms]) =>
-    command(`clock ${index} by ${ms}`, (_, real) => {
-      const { clock } = nodeAt(real.nodes, index);
-      clock.setWall(clock.wallMs() + ms);
-    }),
-  ),
-  fc
-    .tuple(anyNode, fc.constantFrom(1000, 3_600_000))
-    .map(([index, ms]) =>
-      command(`sleep ${index} for ${ms}`, (_, real) => nodeAt(real.nodes, index).clock.suspend(ms)),
-    ),
-  fc
-    .constantFrom(...(["sealed", "permission_denied", "rate_limited", "standby_behind"] as const))
-    .map((code) =>
-      command(`OpenBao says ${code}`, (_, real) => {
-        real.key.failWith(code);
-        real.sound = false;
-      }),
-    ),
-  fc.constant(
-    command("a standby lags", (_, real) => {
-      real.key.lag(real.past);
-      real.sound = false;
-    }),
-  ),
-  fc
-    .constantFrom<readonly [string, Partial<FakeKeyState>]>(
-      ["upsert", { upsertDisabled: false }],
-      ["soft deletion", { settings: { softDeleted: true } }],
-      ["deletion", { exists: false }],
-      ["hidden versions", { minDecryptionVersion: 100 }],
-      ["profile", { settings: { deletionAllowed: true } }],
-    )
-    .map(([name, change]) =>
-      command(`key: ${name}`, (_, real) => {
-        real.key.change(change);
-        real.sound = false;
-      }),
-    ),
-  fc.constant(command("all is well", (_, real) => mend(real))),
-];
 
 export function mend(real: Real): void {
   real.key.failWith(undefined);

@@ -88,7 +88,7 @@ describeOnMachine("deb on a machine with systemd", releaseTools, () => {
       // What runs is beside the point here: a service of that name is running, and another process of it must be after.
       await machine.must(`
         mkdir -p /etc/systemd/system/${unit}.d
-        printf '[Unit]\\nConditionPathExists=\\n[Service]\\nExecStart=\\nExecStart=/bin/sleep 1000\\nExecStartPost=\\nNoExecPaths=\\n' \\
+        printf '[Unit]\\nConditionPathExists=\\n[Service]\\nExecStart=\\nExecStart=/bin/sleep 1000\\nExecStartPost=\\n' \\
           > /etc/systemd/system/${unit}.d/99-sleep.conf
         systemctl daemon-reload
         printf 'mine' > ${config}; printf 'mine' > ${registry}; chmod 0600 ${registry}`);

@@ -21,7 +21,6 @@ import { activeVersion } from "../../registry/record.ts";
 import { trySqliteLock } from "../../registry/writer-lock.ts";
 import { handleMaker } from "../../rotation/key-handles.ts";
 import { DEFAULT_SESSION_LIMITS, startKmsListener, unaryHandlers } from "../../server/kms-listener.ts";
-import { ciphertextVersion } from "../../transit/ciphertext.ts";
 import type { DoctorCheck } from "../check-ids.ts";
 import { keyScopeOf } from "../key-scope-of.ts";
 
@@ -55,7 +54,6 @@ export const kmsStatusEncrypt: DoctorCheck = {
       const service = kmsService({
         keys: fixedKey(handle),
         transit: context.fact("access").transit,
-        ciphertextVersion,
         caps: { Status: 4, Encrypt: 4, Decrypt: 4 },
         clock: systemClock,
         observer: { started() {}, ended() {} },

@@ -1,0 +1,45 @@
+/**
+ * What plans know of the stored objects and of the other nodes.
+ *
+ * @module Interfaces only, in the words of plans; the audit's evidence and the nodes' reports are turned into them above.
+ */
+
+/** What one source of stored objects shows. */
+export interface Usage {
+  /** For messages: the etcd cluster, or the snapshot's file. */
+  readonly name: string;
+  /** A running etcd, or a snapshot that is kept; `bare` is a database file of which nothing is proven. */
+  readonly kind: "live" | "snapshot" | "bare";
+  /** When the state that was read existed or, for a snapshot, was read. */
+  readonly readAtUnixMs: number;
+  /** The configuration with which key_ids were told apart; absent when there was none. */
+  readonly fingerprint: string | undefined;
+  /** Objects of ours by key_id. */
+  readonly objectsByKeyId: ReadonlyMap<string, number>;
+  /** The Transit version that the objects' own annotations state, by key_id. */
+  readonly statedVersions: ReadonlyMap<string, number>;
+  /** Envelopes that name a KMS v2 provider and cannot be read, or contradict themselves. */
+  readonly damaged: number;
+  /** API servers with a Lease that has not expired; only a running etcd tells. */
+  readonly liveApiServers: number;
+}
+
+/** What `probe` saw on one control-plane node. */
+export interface NodeSighting {
+  readonly host: string;
+  readonly seenAtUnixMs: number;
+  /** The key_id that the node's provider showed. */
+  readonly keyId: string;
+  readonly healthy: boolean;
+  /** Versions that the node's registry has as removed; absent when the report does not say. */
+  readonly removedVersions: readonly number[] | undefined;
+}
+
+/** A reason why a plan is not carried out. */
+export interface Blocker {
+  readonly code: string;
+  readonly message: string;
+  readonly advice: string;
+  /** Whether a person may go on in spite of it, with a recorded reason. */
+  readonly overridable: boolean;
+}

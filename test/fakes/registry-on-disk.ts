@@ -1,0 +1,77 @@
+/**
+ * A state directory of its own with a store on it, on real files.
+ *
+ * @module Made for one test and removed after it by `remove`.
+ */
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { systemClock } from "../../src/base/clock.ts";
+import { identityHashes } from "../../src/identity/fingerprint.ts";
+import { isRegistryError, type RegistryCode } from "../../src/registry/errors.ts";
+import {
+  openRegistryStore,
+  type RegistryStore,
+  type RegistryStoreOptions,
+} from "../../src/registry/file-store.ts";
+import type { StoredRecord } from "../../src/registry/read-state.ts";
+import { systemStateFiles } from "../../src/registry/state-files.ts";
+import { trySqliteLock } from "../../src/registry/writer-lock.ts";
+import { rotated, testFirstContent, testIdentity } from "./registry-fixture.ts";
+
+const never = new AbortController().signal;
+
+export interface RegistryOnDisk {
+  readonly directory: string;
+  readonly path: string;
+  readonly checkpoint: string;
+  readonly open: (change?: Partial<RegistryStoreOptions>) => RegistryStore;
+  /** Commits up to a generation, one rotation each. */
+  readonly written: (generations: number) => Promise<StoredRecord>;
+  readonly remove: () => void;
+}
+
+export function registryOnDisk(): RegistryOnDisk {
+  const directory = mkdtempSync(join(tmpdir(), "registry-"));
+  chmodSync(directory, 0o750);
+  const path = join(directory, "key-registry.json");
+  const open = (change: Partial<RegistryStoreOptions> = {}): RegistryStore =>
+    openRegistryStore({
+      statePath: path,
+      identity: identityHashes(testIdentity),
+      access: "write",
+      euid: process.geteuid?.() ?? 0,
+      files: systemStateFiles,
+      tryLock: trySqliteLock,
+      clock: systemClock,
+      lockWaitMs: 60,
+      ...change,
+    });
+  return {
+    directory,
+    path,
+    checkpoint: `${path}.checkpoint`,
+    open,
+    written: async (generations) => {
+      let { stored } = await open().commit(undefined, testFirstContent, never);
+      while (stored.record.generation < generations) {
+        ({ stored } = await open().commit(stored, rotated(stored.record), never));
+      }
+      return stored;
+    },
+    remove: () => rmSync(directory, { recursive: true, force: true }),
+  };
+}
+
+/** The code with which it was refused, or `done`. */
+export async function codeOf(attempt: Promise<unknown>): Promise<RegistryCode | "done"> {
+  try {
+    await attempt;
+    return "done";
+  } catch (error) {
+    if (isRegistryError(error)) {
+      return error.code;
+    }
+    throw error;
+  }
+}

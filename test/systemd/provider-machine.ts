@@ -1,0 +1,185 @@
+/**
+ * A machine with the deb installed, configured for a real OpenBao that runs outside it.
+ *
+ * @module The network is shared, so the machine reaches OpenBao on the host's loopback. The configuration is the sample of
+ * deploy/config with this OpenBao's names in it.
+ */
+import { copyFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { isMap, parseDocument } from "yaml";
+import { identityClaims, type JwtIssuer, makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
+import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
+import { root, testRelease, version } from "../packaging/artefacts.ts";
+import { docBlock } from "../packaging/doc-blocks.ts";
+import { freePorts } from "../real/harness/free-port.ts";
+import { type KmsClient, openKmsClient } from "../real/harness/kms-client.ts";
+import { type RealOpenBao, startOpenBao } from "../real/harness/openbao.ts";
+import { findBinary } from "../real/harness/real-suite.ts";
+import type { Names } from "./identity-table.ts";
+import { defaultNames } from "./identity-table.ts";
+import type { Machine } from "./machine.ts";
+import { newMachine } from "./machine.ts";
+
+export const unit = "bao-kms-provider.service";
+export const paths = {
+  config: "/etc/openbao-kms/config.yaml",
+  ca: "/etc/openbao-kms/tls/ca.crt",
+  jwt: "/var/lib/openbao-kms/identity.jwt",
+  chain: "/etc/openbao-kms/client/client-chain.pem",
+  pin: "/etc/openbao-kms/pkcs11/pin",
+  registry: "/var/lib/openbao-kms/state/key-registry.json",
+  directory: "/run/openbao-kms",
+  socket: "/run/openbao-kms/kms.sock",
+} as const;
+
+export interface ProviderMachine {
+  readonly machine: Machine;
+  readonly openbao: RealOpenBao;
+  readonly names: Names;
+  readonly healthPort: number;
+  /** Writes the configuration; `changes` set fields by path, such as "openbao.tlsServerName". */
+  readonly configure: (changes?: Readonly<Record<string, string>>) => Promise<void>;
+  readonly writeJwt: (lifetimeSeconds?: number) => Promise<void>;
+  /** A client on the machine's socket; closed with the machine. */
+  readonly client: () => KmsClient;
+  /** One value of `systemctl show`. */
+  readonly property: (name: string) => Promise<string>;
+  /** What the service wrote since `since`, a time of the journal. */
+  readonly journal: (since?: string) => Promise<string>;
+  readonly dispose: () => Promise<void>;
+}
+
+/** Copies `file` to /root of the machine, where the commands of the pages expect what was downloaded. */
+export function download(machine: Machine, file: string): void {
+  copyFileSync(file, machine.path(`/root/${basename(file)}`));
+}
+
+export async function providerMachine(names: Names = defaultNames): Promise<ProviderMachine> {
+  const binary = findBinary("bao");
+  if (binary === undefined) {
+    throw new Error("no bao: set BAO_BIN or put it on PATH");
+  }
+  const [machine, openbao, [metricsPort = 0, healthPort = 0]] = await Promise.all([
+    newMachine(),
+    startOpenBao(binary),
+    freePorts(2),
+  ]);
+  const clients: KmsClient[] = [];
+  try {
+    await machine.boot();
+    download(machine, testRelease().artefact("", "deb"));
+    if (names !== defaultNames) {
+      await chooseNames(machine, names);
+    }
+    await machine.must(`cd /root\nVERSION=${version}\n${docBlock("install.md#deb")}`);
+    const issuer = makeJwtIssuer();
+    const provisioned = await provision(openbao.operator, issuer.publicKeyPem);
+    const place = placer(machine, names);
+
+    const configure: ProviderMachine["configure"] = async (changes = {}) =>
+      place(
+        paths.config,
+        await sampleWith({
+          "server.metricsAddress": `127.0.0.1:${metricsPort}`,
+          "server.healthAddress": `127.0.0.1:${healthPort}`,
+          "server.socketGroup": names.socketGroup,
+          ...openbaoFields(openbao, provisioned),
+          ...changes,
+        }),
+      );
+    const writeJwt: ProviderMachine["writeJwt"] = (lifetimeSeconds) =>
+      place(paths.jwt, jwt(issuer, provisioned, lifetimeSeconds));
+    await configure();
+    await writeJwt();
+    await place(paths.ca, openbao.caPem, "root:root", "0644");
+    // Credentials of other methods, so that the access matrix has every row.
+    await place(paths.chain, "chain");
+    await place(paths.pin, "1234");
+    return {
+      machine,
+      openbao,
+      names,
+      healthPort,
+      configure,
+      writeJwt,
+      client: () => {
+        const client = openKmsClient(machine.path(paths.socket));
+        clients.push(client);
+        return client;
+      },
+      property: (name) => machine.must(`systemctl show --property=${name} --value ${unit}`),
+      journal: (since = "today") =>
+        machine.must(`journalctl --unit=${unit} --since='${since}' --output=cat --no-pager`),
+      dispose: async () => {
+        clients.forEach((client) => client.close());
+        await Promise.all([machine.remove(), openbao.dispose()]);
+      },
+    };
+  } catch (error) {
+    await Promise.all([machine.remove(), openbao.dispose()]);
+    throw error;
+  }
+}
+
+/** Puts a file in place in one step, as configuration management would. */
+function placer(machine: Machine, names: Names) {
+  return async (path: string, text: string, owner = `root:${names.group}`, mode = "0640"): Promise<void> => {
+    machine.put(`${path}.new`, text, 0o600);
+    await machine.must(`chown ${owner} ${path}.new; chmod ${mode} ${path}.new; mv ${path}.new ${path}`);
+  };
+}
+
+async function chooseNames(machine: Machine, { user, socketGroup }: Names): Promise<void> {
+  const renamed = (file: string): Promise<string> =>
+    Bun.file(join(root, "deploy", file))
+      .text()
+      .then((text) =>
+        text
+          .replace(/openbao-kms-socket|kmsd-clients/g, socketGroup)
+          .replace(/(?<![/\w-])(openbao-kms|kmsd)(?![/\w.-])/g, user),
+      );
+  const linux = "package/linux";
+  machine.put(
+    "/root/openbao-kms-sysusers/openbao-kms.conf",
+    await renamed(`${linux}/sysusers.d/openbao-kms.conf`),
+  );
+  machine.put(
+    "/root/openbao-kms-tmpfiles/openbao-kms.conf",
+    await renamed(`${linux}/tmpfiles.d/openbao-kms.conf`),
+  );
+  machine.put("/root/30-identity.conf", await renamed("systemd/drop-ins/identity-names.conf"));
+  await machine.must(`cd /root\n${docBlock("linux-identity.md#other-names")}`);
+}
+
+function openbaoFields(openbao: RealOpenBao, names: Provisioning): Readonly<Record<string, string>> {
+  return {
+    "openbao.address": openbao.address,
+    "openbao.tlsServerName": "localhost",
+    "auth.jwt.mountPath": `auth/${names.jwtMount}`,
+    "auth.jwt.role": names.role,
+    "transit.mountPath": names.mount,
+    "transit.keyName": names.keyName,
+  };
+}
+
+/** The sample of deploy/config with fields set; sections that it lacks are made. */
+async function sampleWith(changes: Readonly<Record<string, string>>): Promise<string> {
+  const document = parseDocument(
+    await Bun.file(join(root, "deploy", "config", "provider-systemd.yaml")).text(),
+  );
+  for (const [path, value] of Object.entries(changes)) {
+    const keys = path.split(".");
+    keys.slice(0, -1).forEach((_, depth) => {
+      const section = keys.slice(0, depth + 1);
+      if (!isMap(document.getIn(section))) {
+        document.setIn(section, document.createNode({}));
+      }
+    });
+    document.setIn(keys, value);
+  }
+  return document.toString();
+}
+
+function jwt(issuer: JwtIssuer, names: Provisioning, lifetimeSeconds?: number): string {
+  return issuer.sign(identityClaims(names, Date.now(), lifetimeSeconds));
+}
