@@ -6,6 +6,7 @@
  */
 import { dirname } from "node:path";
 import { assertNever } from "../base/assert-never.ts";
+import { errnoOf } from "../base/errno.ts";
 import { IDENTITY_FIELDS, type IdentityHashes } from "../identity/fingerprint.ts";
 import { decodeCheckpoint, judgeByCheckpoint, MAX_CHECKPOINT_BYTES } from "./checkpoint.ts";
 import { type Decoded, decodeRecord } from "./decode.ts";
@@ -13,7 +14,6 @@ import { RegistryError, refusal } from "./errors.ts";
 import { MAX_REGISTRY_BYTES, type RegistryRecord } from "./record.ts";
 import { checkStateDirectory, type StateOptions } from "./state-directory.ts";
 import { checkpointPath, readStateFile, type StateFile } from "./state-file.ts";
-import { errnoOf } from "./state-files.ts";
 
 export interface StoredRecord {
   readonly record: RegistryRecord;

@@ -4,8 +4,9 @@
  * @module Replacing: written to a new file beside it, synced, renamed, and the directory synced, in this order.
  */
 import { dirname } from "node:path";
+import { errnoOf } from "../base/errno.ts";
 import { asWriteFailure } from "./state-failure.ts";
-import { errnoOf, type OpenFile, type StateFiles } from "./state-files.ts";
+import type { OpenFile, StateFiles } from "./state-files.ts";
 
 /**
  * The writer lock must be held: the new file has a fixed name.

@@ -4,9 +4,10 @@
  * @module The options that all state files share, and the check of their directory.
  */
 import { dirname } from "node:path";
+import { errnoOf } from "../base/errno.ts";
 import type { IdentityHashes } from "../identity/fingerprint.ts";
 import { RegistryError, wayBack } from "./errors.ts";
-import { errnoOf, type FileFacts, type StateFiles } from "./state-files.ts";
+import type { FileFacts, StateFiles } from "./state-files.ts";
 
 export interface StateOptions {
   readonly statePath: string;

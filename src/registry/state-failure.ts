@@ -3,8 +3,9 @@
  *
  * @module One table from the system's error names to the layer's codes.
  */
+
+import { errnoOf } from "../base/errno.ts";
 import { isRegistryError, RegistryError } from "./errors.ts";
-import { errnoOf } from "./state-files.ts";
 
 const READ_ONLY: ReadonlySet<string> = new Set([
   "EROFS",

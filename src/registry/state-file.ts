@@ -3,9 +3,11 @@
  *
  * @module Opens it once and trusts it only as far as its descriptor says. What the bytes mean is the decoders' business.
  */
+
+import { errnoOf } from "../base/errno.ts";
 import { RegistryError } from "./errors.ts";
 import type { StateOptions } from "./state-directory.ts";
-import { errnoOf, type FileFacts, type OpenFile } from "./state-files.ts";
+import type { FileFacts, OpenFile } from "./state-files.ts";
 
 export interface StateFile {
   readonly bytes: Uint8Array;

@@ -85,8 +85,3 @@ function factsOf(stats: Stats): FileFacts {
     identity: `${stats.dev}:${stats.ino}:${stats.ctimeMs}:${stats.size}`,
   };
 }
-
-/** The system's name of a failed operation, `ENOSPC` for instance. */
-export function errnoOf(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
-}

@@ -6,9 +6,10 @@
  */
 import { Database } from "bun:sqlite";
 import type { Clock } from "../base/clock.ts";
+import { errnoOf } from "../base/errno.ts";
 import { RegistryError } from "./errors.ts";
 import { writeFailure } from "./state-failure.ts";
-import { errnoOf, type StateFiles } from "./state-files.ts";
+import type { StateFiles } from "./state-files.ts";
 
 export interface WriterLock {
   release(): void;

@@ -6,7 +6,8 @@
  * cannot be smuggled into.
  */
 import { createServer, type Server, type Socket } from "node:net";
-import { errnoOf, ServerError } from "./errors.ts";
+import { errnoOf } from "../base/errno.ts";
+import { ServerError } from "./errors.ts";
 import { decodeHttpRequest, MAX_REQUEST_BYTES } from "./http-request.ts";
 
 export interface RouteReply {

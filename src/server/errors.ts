@@ -32,8 +32,3 @@ export type ServerCode =
   | "listen_failed";
 
 export class ServerError extends ProviderError<ServerCode> {}
-
-/** The `errno` name of what a system call threw, such as `ENOENT`. */
-export function errnoOf(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
-}

@@ -7,7 +7,8 @@
  */
 import { type BigIntStats, lstatSync, realpathSync } from "node:fs";
 import { dirname } from "node:path";
-import { errnoOf, type ServerCode, ServerError } from "./errors.ts";
+import { errnoOf } from "../base/errno.ts";
+import { type ServerCode, ServerError } from "./errors.ts";
 
 export interface SocketDirectoryRules {
   /** Absolute path of the directory that holds the socket. */

@@ -20,7 +20,8 @@ import {
 } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { basename, dirname } from "node:path";
-import { errnoOf, ServerError } from "./errors.ts";
+import { errnoOf } from "../base/errno.ts";
+import { ServerError } from "./errors.ts";
 import type { DirectoryIdentity } from "./socket-directory.ts";
 
 export interface SocketFileRules {

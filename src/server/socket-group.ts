@@ -5,7 +5,8 @@
  * asked, since that needs the C library; their number always works, and the error says so.
  */
 import { closeSync, openSync, readSync } from "node:fs";
-import { errnoOf, ServerError } from "./errors.ts";
+import { errnoOf } from "../base/errno.ts";
+import { ServerError } from "./errors.ts";
 
 const GROUP_FILE = "/etc/group";
 const MAX_GROUP_FILE_BYTES = 4 * 1024 * 1024;

@@ -7,7 +7,7 @@
 import type { BigIntStats } from "node:fs";
 import { connect } from "node:net";
 import { basename } from "node:path";
-import { errnoOf } from "./errors.ts";
+import { errnoOf } from "../base/errno.ts";
 import { lstatIfThere, type SocketDirectory, type SocketFileRules } from "./socket-file.ts";
 
 /** How long a listener may take to accept the connection that asks whether it lives. */

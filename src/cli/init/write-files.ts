@@ -3,8 +3,10 @@
  *
  * @module They are written and synced in a new directory beside the wanted one, which then takes its place by one rename.
  */
+
 import { mkdir, mkdtemp, open, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import { errnoOf } from "../../base/errno.ts";
 import { InitError } from "./errors.ts";
 
 export interface NewFile {
@@ -81,8 +83,4 @@ async function writeSynced(path: string, { text, mode }: NewFile): Promise<void>
   } finally {
     await handle.close();
   }
-}
-
-function errnoOf(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
