@@ -1,7 +1,7 @@
 /**
  * Why a key is not given out, or not made.
  *
- * @module The layer's error. The texts that leave the socket are made from its code and class in kms/errors.ts.
+ * @module The layer's error, and the refusals of a Decrypt for its key_id. The texts that leave the socket are made from its code and class in kms/errors.ts.
  */
 import { ProviderError } from "../base/error-class.ts";
 
@@ -24,3 +24,42 @@ export type RotationCode =
   | "marker_differs";
 
 export class RotationError extends ProviderError<RotationCode> {}
+
+export function versionNotServed(state: "removed" | "rejected", version: number): RotationError {
+  return state === "removed"
+    ? new RotationError({
+        code: "version_removed",
+        errorClass: "key_id_unknown",
+        message: `version ${version} was removed with retire-versions, so nothing is decrypted with it`,
+        advice: `if something still needs it: bao-kms-provider restore-versions --versions ${version}`,
+      })
+    : new RotationError({
+        code: "version_rejected",
+        errorClass: "key_id_unknown",
+        message: `this version ${version} contradicts the one that was recorded, so nothing is decrypted with it`,
+        advice: "see docs/operations on a key that was deleted and made again",
+      });
+}
+
+export function unknownKeyId(
+  code: "key_id_unknown" | "key_id_not_looked_up",
+  cause: ProviderError | undefined,
+): RotationError {
+  return new RotationError({
+    code,
+    errorClass: cause?.errorClass ?? "key_id_unknown",
+    message:
+      code === "key_id_unknown"
+        ? "no version of the live key has this key_id"
+        : "the key_id is unknown, and the key was looked up for another one a moment ago",
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+export function malformedKeyId(): RotationError {
+  return new RotationError({
+    code: "key_id_malformed",
+    errorClass: "key_id_malformed",
+    message: "the key_id is not one that this provider makes",
+  });
+}

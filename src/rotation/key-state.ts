@@ -8,7 +8,8 @@ import { ProviderError } from "../base/error-class.ts";
 import { singleFlight } from "../base/single-flight.ts";
 import { isWellFormedKeyId } from "../identity/key-id.ts";
 import { activeVersion } from "../registry/record.ts";
-import { RotationError } from "./errors.ts";
+import { malformedKeyId, unknownKeyId, versionNotServed } from "./errors.ts";
+import { FINDINGS } from "./finding.ts";
 import { errorFields, type KeyEventFields } from "./key-events.ts";
 import type { KeyHandle } from "./key-handles.ts";
 import { type KeyKeeperOptions, keyKeeper } from "./key-keeper.ts";
@@ -22,7 +23,7 @@ import {
   type StatusPolicy,
 } from "./live-key.ts";
 import { makeMarker, markerHolds } from "./marker.ts";
-import { lostFinding, momentOf, type ProbeAnswer } from "./observe.ts";
+import { momentOf, type ProbeAnswer, presentFindings } from "./observe.ts";
 import type { KeyReader, MarkerCalls } from "./ports.ts";
 
 export interface ProbePolicy extends StatusPolicy {
@@ -137,7 +138,10 @@ export function createKeyState(options: KeyStateOptions): KeyState {
     if (marker !== undefined) {
       keeper.learnMarker(await markerHolds(transit, key.active, marker, signal));
     }
-    if (lostFinding(keeper.state().sightings, policy) === undefined) {
+    const isSound = presentFindings(keeper.state().sightings, policy).every(
+      ({ code }) => FINDINGS[code].effect === "notice",
+    );
+    if (isSound) {
       const fresh = await makeMarker(transit, key.active, signal);
       if (marker === undefined) {
         await keeper.keepMarker(fresh, signal);
@@ -201,7 +205,7 @@ export function createKeyState(options: KeyStateOptions): KeyState {
         return undefined;
       case "removed":
       case "rejected":
-        throw notServed(entry.state, entry.handle.version);
+        throw versionNotServed(entry.state, entry.handle.version);
       case "active":
       case "pending":
       case "retired":
@@ -233,11 +237,7 @@ export function createKeyState(options: KeyStateOptions): KeyState {
         return handle;
       }
       if (!isWellFormedKeyId(keyId)) {
-        throw new RotationError({
-          code: "key_id_malformed",
-          errorClass: "key_id_malformed",
-          message: "the key_id is not one that this provider makes",
-        });
+        throw malformedKeyId();
       }
       if (keeper.state().key === undefined) {
         throw noKeyVersion(keeper.state());
@@ -254,37 +254,6 @@ export function createKeyState(options: KeyStateOptions): KeyState {
     },
     view: () => keyView(keeper.state(), clock, policy),
   };
-}
-
-function notServed(state: "removed" | "rejected", version: number): RotationError {
-  return state === "removed"
-    ? new RotationError({
-        code: "version_removed",
-        errorClass: "key_id_unknown",
-        message: `version ${version} was removed with retire-versions, so nothing is decrypted with it`,
-        advice: `if something still needs it: bao-kms-provider restore-versions --versions ${version}`,
-      })
-    : new RotationError({
-        code: "version_rejected",
-        errorClass: "key_id_unknown",
-        message: `this version ${version} contradicts the one that was recorded, so nothing is decrypted with it`,
-        advice: "see docs/operations on a key that was deleted and made again",
-      });
-}
-
-function unknownKeyId(
-  code: "key_id_unknown" | "key_id_not_looked_up",
-  cause: ProviderError | undefined,
-): RotationError {
-  return new RotationError({
-    code,
-    errorClass: cause?.errorClass ?? "key_id_unknown",
-    message:
-      code === "key_id_unknown"
-        ? "no version of the live key has this key_id"
-        : "the key_id is unknown, and the key was looked up for another one a moment ago",
-    ...(cause === undefined ? {} : { cause }),
-  });
 }
 
 function asProviderError(error: unknown): ProviderError {

@@ -9,7 +9,7 @@ import { hashText } from "../identity/key-scope.ts";
 import type { Observation } from "../registry/record.ts";
 import { type Effect, FINDINGS } from "./finding.ts";
 import { isReady, type KeyStatus, keyStatus, type LiveState, type StatusPolicy } from "./live-key.ts";
-import { lostFinding, type RotationPolicy } from "./observe.ts";
+import { lostFinding, presentFindings, type RotationPolicy } from "./observe.ts";
 
 /** One thing that is wrong. */
 export interface KeyProblem {
@@ -54,7 +54,9 @@ export function keyView(state: LiveState, clock: Clock, policy: StatusPolicy): K
   const ready = isReady(state, clock, policy);
   const failed = state.failure ?? state.deepFailure;
   const failure = failed === undefined ? undefined : problemOf(failed.error);
-  const notReady = ready ? undefined : (failure ?? findings[0]);
+  const [present] = presentFindings(sightings, policy);
+  const reason = findings.find((each) => each.code === present?.code) ?? failure ?? findings[0];
+  const notReady = ready ? undefined : reason;
   const { observation } = key?.stored.record ?? {};
   return {
     status: keyStatus(state, clock, policy),
