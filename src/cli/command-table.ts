@@ -12,7 +12,11 @@ import { doctorCommand } from "./commands/doctor.ts";
 import { initCommand } from "./commands/init.ts";
 import { policyOpenbaoCommand } from "./commands/policy-openbao.ts";
 import { probeCommand } from "./commands/probe.ts";
+import { rebuildRegistryCommand } from "./commands/rebuild-registry.ts";
+import { restoreVersionsCommand } from "./commands/restore-versions.ts";
+import { retireVersionsCommand } from "./commands/retire-versions.ts";
 import { serveCommand } from "./commands/serve.ts";
+import { verifyRotationCommand } from "./commands/verify-rotation.ts";
 import { versionCommand } from "./commands/version.ts";
 
 export const COMMANDS: readonly Command[] = [
@@ -24,6 +28,10 @@ export const COMMANDS: readonly Command[] = [
   initCommand,
   policyOpenbaoCommand,
   auditCommand,
+  verifyRotationCommand,
+  retireVersionsCommand,
+  restoreVersionsCommand,
+  rebuildRegistryCommand,
   completionCommand,
   versionCommand,
 ];

@@ -8,6 +8,7 @@ import { configIdentity } from "../compose/config-identity.ts";
 import type { ProviderConfig } from "../config/schema.ts";
 import { type ConfigIdentity, fingerprint, identityHashes } from "../identity/fingerprint.ts";
 import { deriveKeyId } from "../identity/key-id.ts";
+import { RegistryError, wayBack } from "../registry/errors.ts";
 import { readState, type StoredRecord } from "../registry/read-state.ts";
 import { activeVersion, type VersionRecord } from "../registry/record.ts";
 import { systemStateFiles } from "../registry/state-files.ts";
@@ -40,4 +41,19 @@ export async function recordedVersions(config: ProviderConfig): Promise<Recorded
     versions: stored?.record.versions ?? [],
     activeKeyId: stored === undefined ? undefined : deriveKeyId(identity, activeVersion(stored.record)),
   };
+}
+
+/** As {@link recordedVersions}, for commands that cannot do without a registry. */
+export async function requireRecorded(
+  config: ProviderConfig,
+): Promise<RecordedVersions & { readonly stored: StoredRecord }> {
+  const recorded = await recordedVersions(config);
+  if (recorded.stored === undefined) {
+    throw new RegistryError({
+      code: "registry_lost",
+      message: `state.path: there is no registry at ${config.state.path}: no provider has run with this configuration here`,
+      advice: `run this on a control-plane node, or ${wayBack(config.state.path)}`,
+    });
+  }
+  return { ...recorded, stored: recorded.stored };
 }

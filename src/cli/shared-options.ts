@@ -39,3 +39,13 @@ export const outputOption = {
     description: "text for people, json for programs",
   },
 } as const;
+
+/** Of commands that show a plan unless they are told to carry it out. */
+export const applyOptions = {
+  apply: { kind: "flag", description: "Carry the plan out; without it nothing is changed" },
+  "expected-state-hash": {
+    kind: "text",
+    placeholder: "HASH",
+    description: "The hash that the reviewed plan printed; needed with --apply",
+  },
+} as const;
