@@ -31,8 +31,9 @@ async function demo(cluster: boolean): Promise<void> {
       await step();
     }
   };
+  let interruption: Promise<void> | undefined;
   const interrupt = (): void => {
-    void cleanUp().finally(() => process.exit(INTERRUPTED));
+    interruption ??= cleanUp().finally(() => process.exit(INTERRUPTED));
   };
   process.once("SIGINT", interrupt);
   process.once("SIGTERM", interrupt);
@@ -62,7 +63,8 @@ async function demo(cluster: boolean): Promise<void> {
       ? clusterStory(stage, { etcd, kubeApiServer }, undo)
       : kmsStory(stage));
   } finally {
-    await cleanUp();
+    // What an interruption broke is no failure of the demo: it is cleaned up and ends the process.
+    await (interruption ?? cleanUp());
   }
   narrator.end();
 }

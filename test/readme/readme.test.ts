@@ -71,7 +71,44 @@ describe("demo", () => {
     },
     DEMO_TIMEOUT_MS,
   );
+
+  test(
+    "interrupted, it leaves nothing either",
+    async () => {
+      const lines: string[] = [];
+      const demo = startChild(process.execPath, ["scripts/demo.ts"], {
+        cwd: root,
+        env: { BAO_BIN: "/nonexistent/bao", TMPDIR: own },
+        onLine: (line) => lines.push(line),
+      });
+      await eventually("the rotation begins", () => lines.some((line) => line.includes("Rotation")), {
+        timeoutMs: DEMO_TIMEOUT_MS,
+      });
+      const started = processesUnder(own);
+      expect(started.length).toBeGreaterThan(0);
+      demo.signal("SIGINT");
+      await eventually("it exits", () => demo.exited(), { timeoutMs: 15_000 });
+      expect(demo.exitCode()).toBe(5);
+      expect(lines.at(-1)).not.toContain("demo:");
+      expect([readdirSync(own), processesUnder(own)]).toEqual([[], []]);
+    },
+    DEMO_TIMEOUT_MS,
+  );
 });
+
+/** Command lines of all processes that name a directory. */
+function processesUnder(dir: string): readonly string[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        return [readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ")];
+      } catch {
+        return [];
+      }
+    })
+    .filter((line) => line.includes(dir));
+}
 
 describeReal("README: run it for real", { needs: ["bao"] }, (binary) => {
   let openbao: RealOpenBao;

@@ -206,6 +206,50 @@ describeReal("OpenBao's faults", { needs: ["bao"], long: true }, (binary) => {
       TEST_TIMEOUT_MS,
     );
     test(
+      "min_decryption_version above the active version: lost until it is lowered",
+      async () => {
+        await provider.dispose();
+        // Promotion is far away, so that the active version stays behind the latest.
+        await prepare({ config: { rotation: { activationDelay: "1h", requireStableObservationCount: 2 } } });
+        await provider.start();
+        sample = await provider.client.encrypt(seed);
+        pid = provider.pid();
+        await post(`${keyPath()}/rotate`);
+        await post(`${keyPath()}/config`, { min_decryption_version: 2 });
+        await untilStatusCode(provider, "FAILED_PRECONDITION");
+        expect(await decryptCode()).not.toBe("OK");
+        await post(`${keyPath()}/config`, { min_decryption_version: 1 });
+        await expectRecovery();
+      },
+      TEST_TIMEOUT_MS,
+    );
+    test(
+      "the provider stopped by SIGSTOP and continued: the version that came meanwhile is promoted in its time",
+      async () => {
+        provider.pause();
+        await post(`${keyPath()}/rotate`);
+        await Bun.sleep(2000);
+        provider.resume();
+        expect((await provider.client.status()).keyId).toBe(keyId);
+        const after = await untilKeyIdChanges(provider, keyId);
+        expect((await provider.client.encrypt(seed)).keyId).toBe(after);
+        expect(await opens(provider, sample, seed)).toBe(true);
+      },
+      TEST_TIMEOUT_MS,
+    );
+    test(
+      "JWT gone and token revoked: out until the file is back",
+      async () => {
+        await Bun.sleep(YOUNG_TOKEN_MS);
+        rmSync(`${provider.dir}/identity.jwt`);
+        await post(`sys/leases/revoke-prefix/auth/${names.jwtMount}`);
+        await expectOutage();
+        provider.writeJwt();
+        await expectRecovery();
+      },
+      TEST_TIMEOUT_MS,
+    );
+    test(
       "deleted and made again: lost for good, never confused with the new key",
       async () => {
         await post(`${keyPath()}/config`, { deletion_allowed: true });
