@@ -86,7 +86,7 @@ const ANSWERS: readonly AnswerRule[] = [
   { status: 400, text: "error validating claims", code: "login_claims_refused" },
   { status: 400, text: "invalid role or secret ID", code: "login_secret_refused" },
   { status: 400, text: "no client certificate supplied", code: "login_certificate_refused" },
-  { status: 400, text: "constraints for this login certificate", code: "login_certificate_refused" },
+  { status: 400, text: "for this login certificate", code: "login_certificate_refused" },
   { status: 400, text: "wrapping token is not valid", code: "wrapping_token_unknown" },
   { status: 400, code: "request_refused" },
   { status: 401, code: "permission_denied" },
