@@ -15,7 +15,9 @@ import { probeCommand } from "./commands/probe.ts";
 import { rebuildRegistryCommand } from "./commands/rebuild-registry.ts";
 import { restoreVersionsCommand } from "./commands/restore-versions.ts";
 import { retireVersionsCommand } from "./commands/retire-versions.ts";
+import { rotationPlanCommand } from "./commands/rotation-plan.ts";
 import { serveCommand } from "./commands/serve.ts";
+import { verifyKeyCommand } from "./commands/verify-key.ts";
 import { verifyRotationCommand } from "./commands/verify-rotation.ts";
 import { versionCommand } from "./commands/version.ts";
 
@@ -23,6 +25,8 @@ export const COMMANDS: readonly Command[] = [
   serveCommand,
   doctorCommand,
   probeCommand,
+  verifyKeyCommand,
+  rotationPlanCommand,
   configCommand,
   configSchemaCommand,
   initCommand,

@@ -7,7 +7,8 @@ import type { LoadedConfig } from "../config/load.ts";
 import type { StoredRecord } from "../registry/read-state.ts";
 import type { TransitClient } from "../transit/client.ts";
 import type { KeyMetadata } from "../transit/key-metadata.ts";
-import type { UserFiles, UserIdentity } from "./service-identity.ts";
+import type { ServiceLoad } from "./load-for-service.ts";
+import type { UserIdentity } from "./service-identity.ts";
 
 /** What OpenBao says of itself without a token. */
 export interface OpenBaoHealth {
@@ -37,15 +38,11 @@ export interface OpenBaoAccess {
   readonly close: () => Promise<void>;
 }
 
-export interface DoctorOptions {
-  /** Loads the configuration for a service of that user id. */
-  readonly load: (serviceUid: number) => Promise<LoadedConfig>;
+export interface DoctorOptions extends ServiceLoad {
   readonly connect: (config: LoadedConfig["config"], serviceUid: number) => Promise<OpenBaoAccess>;
-  readonly serviceUser: string | undefined;
   readonly encryptionConfig: string | undefined;
   readonly previousEncryptionConfig: string | undefined;
   readonly expectedFingerprint: string | undefined;
-  readonly userFiles: UserFiles;
   /** /etc/resolv.conf, or nothing. */
   readonly resolverConfig: string;
   readonly wallMs: () => number;

@@ -3,14 +3,13 @@
  *
  * @module Reads the file once, judged for the service's user, and keeps for the second check what the first one found.
  */
-import { statSync } from "node:fs";
-import { dirname } from "node:path";
+import { countOf } from "../../base/count-of.ts";
 import { ConfigError, describeProblem } from "../../config/errors.ts";
-import type { LoadedConfig } from "../../config/load.ts";
 import { type Finding, failure, warning } from "../check.ts";
 import type { DoctorCheck } from "../check-ids.ts";
+import { loadForService } from "../load-for-service.ts";
 import type { DoctorContext } from "../ports.ts";
-import { accessProblem, type UserIdentity, userIdentity } from "../service-identity.ts";
+import { accessProblem } from "../service-identity.ts";
 
 /** Refusals that config.validate reports. */
 const refused = new WeakMap<DoctorContext, ConfigError>();
@@ -23,7 +22,7 @@ export const configLoad: DoctorCheck = {
   run: async (context) => {
     const { options } = context;
     try {
-      const { loaded, service } = await loadForService(context);
+      const { loaded, service } = await loadForService(options);
       context.learn("loaded", loaded);
       context.learn("service", service);
       const problem = accessProblem(loaded.path, "read", service);
@@ -80,36 +79,6 @@ export const configValidate: DoctorCheck = {
     const findings: readonly Finding[] = warnings.map((text) =>
       warning("config_warning", text, "change it unless it is meant so"),
     );
-    return { findings, detail: `${context.fact("loaded").fields.length} fields` };
+    return { findings, detail: countOf(context.fact("loaded").fields.length, "field") };
   },
 };
-
-/** The service's user is --service-user, else the owner of the state directory, else whoever types. */
-async function loadForService({
-  options,
-}: DoctorContext): Promise<{ readonly loaded: LoadedConfig; readonly service: UserIdentity }> {
-  const { load, serviceUser, userFiles, self } = options;
-  if (serviceUser !== undefined) {
-    const service = userIdentity(serviceUser, userFiles);
-    return { loaded: await load(service.uid), service };
-  }
-  const first = await load(self.uid).catch((error: unknown) => {
-    // A file of the service's own user is seen by root for the first time; it is judged below.
-    if (self.uid === 0 && error instanceof Error && "code" in error && error.code === "file_wrong_owner") {
-      return undefined;
-    }
-    throw error;
-  });
-  const statePath = first?.config.state.path ?? "/var/lib/openbao-kms/state/key-registry.json";
-  const owner = ownerOf(dirname(statePath)) ?? self.uid;
-  const service = userIdentity(String(owner), userFiles);
-  return { loaded: first !== undefined && owner === self.uid ? first : await load(owner), service };
-}
-
-function ownerOf(path: string): number | undefined {
-  try {
-    return statSync(path).uid;
-  } catch {
-    return undefined;
-  }
-}

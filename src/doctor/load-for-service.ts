@@ -1,0 +1,61 @@
+/**
+ * The configuration as the service's user would load it.
+ *
+ * @module Who that user is stands in the configuration's own state directory, so the file is looked at twice when root types
+ * the command. Used by doctor and by every command that reads credentials on behalf of the service.
+ */
+import { statSync } from "node:fs";
+import { dirname } from "node:path";
+import type { LoadedConfig } from "../config/load.ts";
+import { type UserFiles, type UserIdentity, userIdentity } from "./service-identity.ts";
+
+export interface ServiceLoad {
+  /** Loads the configuration for a service of that user id. */
+  readonly load: (serviceUid: number) => Promise<LoadedConfig>;
+  /** A name or number that takes the place of the state directory's owner. */
+  readonly serviceUser: string | undefined;
+  readonly userFiles: UserFiles;
+  /** Who runs this command. */
+  readonly self: { readonly uid: number };
+}
+
+export interface ServiceConfig {
+  readonly loaded: LoadedConfig;
+  readonly service: UserIdentity;
+}
+
+const USUAL_STATE_PATH = "/var/lib/openbao-kms/state/key-registry.json";
+
+/**
+ * The service's user is the one named, else the owner of the state directory, else whoever types.
+ * @throws what `load` throws, and ProviderError for an unknown user.
+ */
+export async function loadForService({
+  load,
+  serviceUser,
+  userFiles,
+  self,
+}: ServiceLoad): Promise<ServiceConfig> {
+  if (serviceUser !== undefined) {
+    const service = userIdentity(serviceUser, userFiles);
+    return { loaded: await load(service.uid), service };
+  }
+  const first = await load(self.uid).catch((error: unknown) => {
+    // A file of the service's own user is no fault, though root does not know that user yet: it is loaded again below.
+    if (self.uid === 0 && error instanceof Error && "code" in error && error.code === "file_wrong_owner") {
+      return undefined;
+    }
+    throw error;
+  });
+  const owner = ownerOf(dirname(first?.config.state.path ?? USUAL_STATE_PATH)) ?? self.uid;
+  const service = userIdentity(String(owner), userFiles);
+  return { loaded: first !== undefined && owner === self.uid ? first : await load(owner), service };
+}
+
+function ownerOf(path: string): number | undefined {
+  try {
+    return statSync(path).uid;
+  } catch {
+    return undefined;
+  }
+}
