@@ -16,7 +16,7 @@ _bao_kms_provider; printf '%s\\n' "\${COMPREPLY[@]}"`;
 
 describe("bash", () => {
   test("commands", () => {
-    expect(offered("bao-kms-provider ver")).toEqual(["verify-rotation", "version"]);
+    expect(offered("bao-kms-provider vers")).toEqual(["version"]);
     expect(offered("bao-kms-provider ")).toContain("policy");
   });
 
