@@ -4,6 +4,7 @@
  * @module Headers, circuit, transport and the decoding of the answer. Whether and where to try again: retry.ts, client.ts.
  */
 import type { Clock } from "../base/clock.ts";
+import { ProviderError } from "../base/error-class.ts";
 import type { Secret } from "../base/secret.ts";
 import { TransportError } from "../transport/errors.ts";
 import type { HttpResponse, HttpTransport } from "../transport/https.ts";
@@ -68,7 +69,7 @@ export type Attempt = (
   how: { readonly timeoutMs: number; readonly freshConnection: boolean },
 ) => Promise<OpenBaoReply>;
 
-/** @returns the exchange; it throws OpenBaoError and nothing else. */
+/** @returns the exchange; it throws OpenBaoError, and beside it only what the transport says of its own credential. */
 export function makeAttempt({ transport, clock, namespace }: AttemptOptions): Attempt {
   const fixedHeaders: Readonly<Record<string, string>> = {
     "X-Vault-Request": "true",
@@ -123,6 +124,11 @@ export function makeAttempt({ transport, clock, namespace }: AttemptOptions): At
       passage.succeeded();
       return reply;
     } catch (thrown) {
+      if (isOfTheCredential(thrown)) {
+        // The call never left this machine: that says nothing of the node.
+        passage.abandoned();
+        throw thrown;
+      }
       const error = toOpenBaoError(thrown, call);
       if (call.signal.aborted && clock.monotonicMs() - startedMs < SILENCE_MS) {
         passage.abandoned();
@@ -134,6 +140,15 @@ export function makeAttempt({ transport, clock, namespace }: AttemptOptions): At
       throw error;
     }
   };
+}
+
+/** What a transport with a key in a token throws when the token failed; TransportErrors are of the way, as everywhere. */
+function isOfTheCredential(thrown: unknown): boolean {
+  return (
+    thrown instanceof ProviderError &&
+    !(thrown instanceof TransportError) &&
+    !(thrown instanceof OpenBaoError)
+  );
 }
 
 function toOpenBaoError(thrown: unknown, call: OpenBaoCall): OpenBaoError {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { manualClock } from "../../test/fakes/manual-clock.ts";
-import type { ErrorClass } from "../base/error-class.ts";
+import { type ErrorClass, ProviderError } from "../base/error-class.ts";
 import { Secret } from "../base/secret.ts";
 import { type TransportCode, transportError } from "../transport/errors.ts";
 import type { HttpRequest, HttpTransport } from "../transport/https.ts";
@@ -342,4 +342,17 @@ describe("several addresses", () => {
     expect(await codeOf()).toBe("circuit_open");
     expect(asked).toHaveLength(before);
   });
+});
+
+test("what a transport says of its own credential passes, and is not held against the node", async () => {
+  const refusal = new ProviderError({ code: "pin", errorClass: "token_device", message: "the PIN is wrong" });
+  let answer: Answer = () => Promise.reject(refusal);
+  const { ask, codeOf } = setUp({
+    [A]: (request) => (typeof answer === "function" ? answer(request) : Promise.resolve(answer)),
+  });
+  for (let call = 0; call < 6; call += 1) {
+    expect(await ask().catch((thrown: unknown) => thrown)).toBe(refusal);
+  }
+  answer = OK;
+  expect(await codeOf()).toBe("ok");
 });

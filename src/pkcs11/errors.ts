@@ -1,0 +1,250 @@
+/**
+ * What can go wrong with the key token, in words for the operator.
+ *
+ * @module The one table from code to class, sentence and advice. What a helper reports becomes an error here, with the
+ * names of the configuration and the name of a PKCS#11 return value, and never with text of a module.
+ */
+import { type ErrorClass, ProviderError } from "../base/error-class.ts";
+import type { DeviceFailureCode, HelperStage } from "./failure.ts";
+
+export type KeyTokenCode =
+  | DeviceFailureCode
+  | "pin_invalid"
+  | "pin_latched"
+  | "pin_outcome_unknown"
+  | "record_damaged"
+  | "record_unusable"
+  | "login_busy"
+  | "module_hung"
+  | "module_crashed"
+  | "helper_not_started";
+
+export class KeyTokenError extends ProviderError<KeyTokenCode> {}
+
+/** How the things that messages speak of are called in the configuration; none is a secret. */
+export interface KeyTokenSubject {
+  readonly modulePath: string;
+  readonly tokenLabel: string;
+  readonly keyLabel: string;
+  readonly pinFile: string;
+  readonly recordPath: string;
+}
+
+interface Facts extends KeyTokenSubject {
+  /** ` (C_Login CKR_DEVICE_ERROR)`, or nothing. */
+  readonly because: string;
+  /** What the helper was doing. */
+  readonly doing: string;
+}
+
+interface Meaning {
+  readonly errorClass: ErrorClass;
+  readonly message: (facts: Facts) => string;
+  readonly advice?: (facts: Facts) => string;
+}
+
+const DOING: Readonly<Record<HelperStage | "start", string>> = {
+  start: "starting the helper process",
+  module: "loading the module",
+  token: "looking for the token",
+  pin: "logging in to the token",
+  key: "using the key",
+  connect: "talking to OpenBao",
+};
+
+const ADDONS_ADVICE =
+  "install the package's /usr/lib/openbao-kms/tls.node and pkcs11.node, owned by root and writable by nobody else; all other auth methods work without them";
+
+const device = (message: Meaning["message"], advice?: Meaning["advice"]): Meaning => ({
+  errorClass: "token_device",
+  message,
+  ...(advice === undefined ? {} : { advice }),
+});
+const MEANINGS: Readonly<Record<KeyTokenCode, Meaning>> = {
+  addon_missing: device(
+    () => "the native addons of PKCS#11 login are not installed",
+    () => ADDONS_ADVICE,
+  ),
+  addon_unsafe: device(
+    () =>
+      "the native addons of PKCS#11 login, or their directory, could have been changed by others than root",
+    () => "chown -R root:root /usr/lib/openbao-kms && chmod -R go-w /usr/lib/openbao-kms",
+  ),
+  addon_broken: device(
+    () => "the native addons of PKCS#11 login cannot be loaded here",
+    () => "they need glibc 2.34 and libstdc++6: ldd /usr/lib/openbao-kms/pkcs11.node",
+  ),
+  module_missing: device(
+    ({ modulePath }) => `auth.cert.pkcs11.modulePath: ${modulePath} does not exist, or cannot be reached`,
+    () => "name the vendor's PKCS#11 module (an absolute path that ends in .so)",
+  ),
+  module_unsafe: device(
+    ({ modulePath }) =>
+      `auth.cert.pkcs11.modulePath: ${modulePath} is not a regular file of root that nobody else can write`,
+    ({ modulePath }) => `chown root ${modulePath} && chmod go-w ${modulePath}`,
+  ),
+  module_broken: device(
+    ({ modulePath, because }) =>
+      `auth.cert.pkcs11.modulePath: ${modulePath} cannot be loaded as a PKCS#11 module${because}`,
+    ({ modulePath }) =>
+      `pkcs11-tool --module ${modulePath} --show-info; see that its own configuration can be read`,
+  ),
+  token_missing: device(
+    ({ tokenLabel }) => `auth.cert.pkcs11.tokenLabel: no token is labelled "${tokenLabel}"`,
+    ({ modulePath }) => `pkcs11-tool --module ${modulePath} --list-token-slots`,
+  ),
+  token_ambiguous: device(
+    ({ tokenLabel }) => `auth.cert.pkcs11.tokenLabel: more than one token is labelled "${tokenLabel}"`,
+    ({ modulePath }) =>
+      `give each token a label of its own; see: pkcs11-tool --module ${modulePath} --list-token-slots`,
+  ),
+  token_failed: device(
+    ({ tokenLabel, because }) => `the token "${tokenLabel}" failed${because}`,
+    ({ modulePath }) => `pkcs11-tool --module ${modulePath} --list-token-slots`,
+  ),
+  sessions_exhausted: device(
+    ({ tokenLabel }) =>
+      `the token "${tokenLabel}" has as many open sessions as it, or auth.cert.pkcs11.maxSessions, allows`,
+    () => "end what else uses the token, or raise auth.cert.pkcs11.maxSessions",
+  ),
+  pin_invalid: device(
+    ({ pinFile }) => `auth.cert.pkcs11.pinFile: ${pinFile} does not hold one line with a PIN`,
+    ({ pinFile }) => `write the PIN, and nothing else, to ${pinFile}`,
+  ),
+  pin_refused: device(
+    ({ tokenLabel, pinFile }) =>
+      `the token "${tokenLabel}" refused the PIN in ${pinFile}; it will not be tried again`,
+    ({ pinFile }) => `write the right PIN to ${pinFile}`,
+  ),
+  pin_expired: device(
+    ({ tokenLabel }) => `the token "${tokenLabel}" says that the user PIN has expired`,
+    ({ pinFile }) => `set a new PIN on the token and write it to ${pinFile}`,
+  ),
+  pin_latched: device(
+    ({ tokenLabel, pinFile }) =>
+      `the token "${tokenLabel}" refused the PIN in ${pinFile} before; it is not tried a second time`,
+    ({ pinFile }) => `write the right PIN to ${pinFile}; if it is right after all: touch ${pinFile}`,
+  ),
+  pin_outcome_unknown: device(
+    ({ pinFile }) =>
+      `the PIN in ${pinFile} was tried, and the token never said whether it is right; it is not tried again`,
+    ({ pinFile }) => `see that the token works; then: touch ${pinFile}`,
+  ),
+  pin_tried_before: device(
+    ({ tokenLabel, pinFile }) =>
+      `a try of the PIN in ${pinFile} was cut short, and the token "${tokenLabel}" counts a wrong PIN; it is not tried again`,
+    ({ pinFile }) => `write the right PIN to ${pinFile}; if it is right after all: touch ${pinFile}`,
+  ),
+  pin_locked: device(
+    ({ tokenLabel }) => `the user PIN of the token "${tokenLabel}" is locked`,
+    ({ modulePath, pinFile }) =>
+      `set a new PIN as its security officer (pkcs11-tool --module ${modulePath} --login --login-type so --init-pin) and write it to ${pinFile}`,
+  ),
+  pin_final_try: device(
+    ({ tokenLabel }) =>
+      `one try is left before the user PIN of the token "${tokenLabel}" locks; it is not spent`,
+    ({ modulePath }) =>
+      `log in once by hand with the right PIN: pkcs11-tool --module ${modulePath} --login --list-objects`,
+  ),
+  pin_not_initialized: device(
+    ({ tokenLabel }) => `the token "${tokenLabel}" has no user PIN yet`,
+    ({ modulePath }) => `pkcs11-tool --module ${modulePath} --login --login-type so --init-pin`,
+  ),
+  login_failed: device(
+    ({ tokenLabel, because }) => `the login to the token "${tokenLabel}" failed${because}`,
+    () => "see the log of the token's vendor",
+  ),
+  record_damaged: device(
+    ({ recordPath }) => `the record of PIN tries ${recordPath} is damaged; no PIN is tried without it`,
+    ({ recordPath }) => `make sure that the PIN file is right, then: rm ${recordPath}`,
+  ),
+  record_unusable: device(
+    ({ recordPath }) => `the record of PIN tries ${recordPath} cannot be written; no PIN is tried without it`,
+    () => "let the service's user write its state directory",
+  ),
+  login_busy: device(() => "another login with the token was under way for the whole time"),
+  key_missing: device(
+    ({ keyLabel, tokenLabel }) =>
+      `auth.cert.pkcs11.keyLabel: the token "${tokenLabel}" has no private key labelled "${keyLabel}"`,
+    ({ modulePath }) => `pkcs11-tool --module ${modulePath} --login --list-objects --type privkey`,
+  ),
+  key_ambiguous: device(
+    ({ keyLabel, tokenLabel }) =>
+      `auth.cert.pkcs11.keyLabel: the token "${tokenLabel}" has more than one private key labelled "${keyLabel}"`,
+    () => "give each key a label of its own",
+  ),
+  key_type_mismatch: device(
+    ({ keyLabel }) => `the key "${keyLabel}" is of another type than the key of the certificate`,
+    () => "name the key that the certificate was issued for, or issue a certificate for this one",
+  ),
+  key_mismatch: device(
+    ({ keyLabel }) => `the key "${keyLabel}" is not the key of the certificate: its signature does not fit`,
+    () => "name the key that the certificate was issued for, or issue a certificate for this one",
+  ),
+  key_always_authenticate: device(
+    ({ keyLabel }) => `the key "${keyLabel}" asks for a PIN at each signature (CKA_ALWAYS_AUTHENTICATE)`,
+    () => "use a key without CKA_ALWAYS_AUTHENTICATE",
+  ),
+  mechanism_missing: device(
+    ({ tokenLabel }) =>
+      `the token "${tokenLabel}" offers none of CKM_ECDSA, CKM_RSA_PKCS_PSS and CKM_RSA_PKCS for this key`,
+    () => "let the token's administrator allow CKM_ECDSA for an EC key, CKM_RSA_PKCS_PSS for an RSA key",
+  ),
+  sign_failed: device(({ keyLabel, because }) => `the key "${keyLabel}" made no signature${because}`),
+  module_hung: device(
+    ({ modulePath, doing }) =>
+      `${modulePath} did not come back in time while ${doing}; the helper was killed`,
+    () => "see that the token or its network is reachable; the next login starts afresh",
+  ),
+  module_crashed: device(
+    ({ modulePath, doing }) => `${modulePath} ended the helper process while ${doing}`,
+    () => "see the vendor's log; the next login starts afresh",
+  ),
+  helper_not_started: device(
+    () => "the helper process cannot be started",
+    () => "see that the unit lets the executable run itself (ExecPaths=, TasksMax=, MemoryMax=)",
+  ),
+  request_invalid: device(() => "the helper process did not take its task"),
+  unexpected: device(({ doing }) => `the helper process failed while ${doing}`),
+};
+
+/** The error of a code. `detail` is a PKCS#11 step and return value, as a helper reports it. */
+export function keyTokenError(
+  code: KeyTokenCode,
+  subject: KeyTokenSubject,
+  more: {
+    readonly detail?: string | undefined;
+    readonly stage?: HelperStage | undefined;
+    readonly cause?: unknown;
+  } = {},
+): KeyTokenError {
+  const { errorClass, message, advice } = MEANINGS[code];
+  const facts: Facts = {
+    ...subject,
+    because: more.detail === undefined ? "" : ` (${more.detail})`,
+    doing: DOING[more.stage ?? "start"],
+  };
+  return new KeyTokenError({
+    code,
+    errorClass,
+    message: message(facts),
+    ...(advice === undefined ? {} : { advice: advice(facts) }),
+    ...(more.cause === undefined ? {} : { cause: more.cause }),
+  });
+}
+
+/** Codes after which trying again by itself would spend the token's tries or cannot help: a person must act. */
+const PIN_CODES: ReadonlySet<KeyTokenCode> = new Set<KeyTokenCode>([
+  "pin_refused",
+  "pin_latched",
+  "pin_tried_before",
+  "pin_outcome_unknown",
+  "pin_locked",
+  "pin_final_try",
+  "pin_expired",
+]);
+
+/** True for what the exit code 6 stands for: the token does not, or must not, get this PIN again. */
+export function isPinRefusal(error: unknown): boolean {
+  return error instanceof KeyTokenError && PIN_CODES.has(error.code);
+}

@@ -1,0 +1,172 @@
+/**
+ * Starts the helper process, listens to it, and makes sure that it is gone.
+ *
+ * @module Whatever a vendor's module does in there costs one call: the process has its own group, which is killed at the
+ * deadline, on abort and after the end. What does not live here: what the helper is asked (key-token-service.ts).
+ */
+import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import type { Readable, Writable } from "node:stream";
+import type { Clock } from "../base/clock.ts";
+import type { HelperStage } from "./failure.ts";
+import {
+  decodeLine,
+  encodeRequest,
+  type HelperLine,
+  type HelperTask,
+  type KeyTokenNames,
+} from "./helper-protocol.ts";
+
+export interface HelperProcessOptions {
+  /** The executable and its arguments up to and with the hidden one. */
+  readonly command: readonly [string, ...string[]];
+  /** All of the child's environment: see module-environment.ts. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly clock: Clock;
+}
+
+export interface HelperCall {
+  readonly token: KeyTokenNames;
+  readonly task: HelperTask;
+  /** From spawn to the last line; the process is killed then. */
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** How a helper ended; `stage` is the last that it reported, if any. */
+export interface HelperEnd {
+  readonly stage: HelperStage | undefined;
+  readonly outcome:
+    | Extract<HelperLine, { kind: "failure" | "done" | "answer" }>
+    | { readonly kind: "timeout" }
+    | { readonly kind: "aborted" }
+    /** It ended by itself without a last word: the module crashed, called exit(3), or there is no memory. */
+    | { readonly kind: "vanished"; readonly exitCode: number | null; readonly signal: string | null }
+    | { readonly kind: "not_started"; readonly cause: unknown };
+}
+
+export type RunHelper = (call: HelperCall) => Promise<HelperEnd>;
+
+/** The answer of a login, in base64, and everything that a noisy module may print before it. */
+const MAX_OUTPUT_BYTES = 4 * 1024 * 1024;
+/** A process that the module forked may hold stdout open for ever. */
+const PIPE_GRACE_MS = 200;
+
+type Child = ChildProcessByStdio<Writable, Readable, null>;
+
+export function helperProcess(options: HelperProcessOptions): RunHelper {
+  return async (call) => {
+    if (call.signal.aborted) {
+      return { stage: undefined, outcome: { kind: "aborted" } };
+    }
+    const marker = randomBytes(16).toString("hex");
+    const [executable, ...args] = options.command;
+    // stderr is the module's to write to; nobody reads it, since nobody vouches for what is in it.
+    const child: Child = spawn(executable, args, {
+      cwd: "/",
+      env: { ...options.environment },
+      // A process group of its own, so that what the module forks is killed with it.
+      detached: true,
+      stdio: ["pipe", "pipe", "ignore"],
+    });
+    const ended = exitOf(child);
+    const lines = readLines(child.stdout, marker);
+    // The process may die before it has read its request.
+    child.stdin.on("error", () => {});
+    child.stdin.end(
+      encodeRequest({
+        marker,
+        alarmSeconds: Math.min(Math.ceil(call.timeoutMs / 1000) + 1, 3600),
+        parentPid: process.pid,
+        token: call.token,
+        task: call.task,
+      }),
+    );
+
+    const stop = await waitForEnd(options.clock, call, ended);
+    killGroup(child);
+    const exit = await ended;
+    killGroup(child);
+    await Promise.race([lines.closed, options.clock.sleep(PIPE_GRACE_MS)]);
+    child.stdout.destroy();
+    if (exit.kind === "not_started") {
+      return { stage: undefined, outcome: exit };
+    }
+    // An answer that was complete before the deadline counts, whatever the process did afterwards.
+    return { stage: lines.stage(), outcome: lines.last() ?? stop ?? exit };
+  };
+}
+
+type Exit = Extract<HelperEnd["outcome"], { kind: "vanished" | "not_started" }>;
+
+function exitOf(child: Child): Promise<Exit> {
+  return new Promise((resolve) => {
+    // Not "close": that waits for the pipes too.
+    child.once("exit", (exitCode, signal) => resolve({ kind: "vanished", exitCode, signal }));
+    child.once("error", (cause) => resolve({ kind: "not_started", cause }));
+  });
+}
+
+/** `undefined` when the process ended by itself. */
+async function waitForEnd(
+  clock: Clock,
+  call: HelperCall,
+  ended: Promise<Exit>,
+): Promise<{ readonly kind: "timeout" } | { readonly kind: "aborted" } | undefined> {
+  const over = new AbortController();
+  const signal = AbortSignal.any([call.signal, over.signal]);
+  const deadline = clock.sleep(call.timeoutMs, signal).then(
+    () => ({ kind: "timeout" }) as const,
+    () => (call.signal.aborted ? ({ kind: "aborted" } as const) : undefined),
+  );
+  try {
+    return await Promise.race([ended.then(() => undefined), deadline]);
+  } finally {
+    over.abort();
+  }
+}
+
+function killGroup(child: Child): void {
+  if (child.pid === undefined) {
+    return;
+  }
+  try {
+    process.kill(-child.pid, "SIGKILL");
+  } catch {
+    // ESRCH: the group is empty, which is what is wanted.
+  }
+}
+
+/** Keeps the helper's stages and last word from its stdout; everything without the marker is thrown away. */
+function readLines(stdout: Readable, marker: string) {
+  let rest = "";
+  let length = 0;
+  let stage: HelperStage | undefined;
+  let last: Extract<HelperLine, { kind: "failure" | "done" | "answer" }> | undefined;
+  const take = (text: string): void => {
+    const line = decodeLine(marker, text);
+    if (line?.kind === "stage") {
+      stage = line.stage;
+    } else if (line !== undefined) {
+      last ??= line;
+    }
+  };
+  stdout.setEncoding("latin1");
+  stdout.on("data", (text: string) => {
+    length += text.length;
+    if (length > MAX_OUTPUT_BYTES) {
+      rest = "";
+      return;
+    }
+    const parts = (rest + text).split("\n");
+    rest = parts.pop() ?? "";
+    for (const part of parts) {
+      take(part);
+    }
+  });
+  const closed = new Promise<void>((resolve) => {
+    stdout.once("close", resolve);
+    stdout.once("error", () => resolve());
+  });
+  return { closed, stage: () => stage, last: () => last };
+}

@@ -1,0 +1,154 @@
+/**
+ * What the provider and its helper process say to each other: one request on stdin, marked lines on stdout.
+ *
+ * @module Shapes, encoding and decoding. Modules print to stdout as they like, so a line counts only when it begins with
+ * a random marker that came with the request. Both decoders treat their input as hostile: the helper holds foreign code.
+ */
+import * as v from "valibot";
+import { HELPER_FAILURES, HELPER_STAGES, type HelperFailureCode, type HelperStage } from "./failure.ts";
+
+/** The largest request that a helper reads: a chain, a CA bundle and a login body fit many times. */
+export const MAX_REQUEST_BYTES = 4 * 1024 * 1024;
+
+const MAX_CERTIFICATES = 512;
+const base64 = v.pipe(v.string(), v.maxLength(2 * 1024 * 1024), v.base64());
+const bytes = v.pipe(
+  base64,
+  v.transform((text): Uint8Array => new Uint8Array(Buffer.from(text, "base64"))),
+);
+const certificates = v.pipe(v.array(bytes), v.minLength(1), v.maxLength(MAX_CERTIFICATES));
+const label = v.pipe(v.string(), v.minLength(1), v.maxLength(255));
+const header = v.strictTuple([
+  v.pipe(v.string(), v.regex(/^[A-Za-z0-9-]{1,64}$/)),
+  v.pipe(v.string(), v.maxLength(16_384), v.regex(/^[\t\x20-\x7e\x80-\xff]*$/)),
+]);
+const headers = v.pipe(v.array(header), v.maxLength(128));
+
+const exchangeSchema = v.strictObject({
+  host: v.pipe(v.string(), v.minLength(1), v.maxLength(255)),
+  port: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535)),
+  serverName: v.pipe(v.string(), v.minLength(1), v.maxLength(255)),
+  ca: certificates,
+  method: v.picklist(["GET", "POST", "PUT"]),
+  path: v.pipe(v.string(), v.regex(/^\/[\x21-\x7e]*$/), v.maxLength(4096)),
+  headers,
+  body: v.pipe(
+    v.pipe(v.string(), v.maxLength(2 * 1024 * 1024)),
+    v.check((text) => text === "" || v.is(base64, text)),
+    v.transform((text): Uint8Array => new Uint8Array(Buffer.from(text, "base64"))),
+  ),
+  maxBytes: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1024 * 1024)),
+});
+
+const tokenSchema = v.strictObject({
+  modulePath: v.pipe(v.string(), v.startsWith("/"), v.maxLength(4096)),
+  tokenLabel: label,
+  keyLabel: label,
+  maxSessions: v.pipe(v.number(), v.integer(), v.minValue(1)),
+});
+
+const requestSchema = v.strictObject({
+  marker: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)),
+  /** A second line of defence in the helper itself, beyond the provider's own deadline. */
+  alarmSeconds: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(3600)),
+  parentPid: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  token: tokenSchema,
+  task: v.variant("kind", [
+    /** Load the module and look at the token; no PIN. */
+    v.strictObject({ kind: v.literal("inspect") }),
+    /** Log in and prove by a signature that the key is the certificate's. */
+    v.strictObject({
+      kind: v.literal("prove"),
+      pin: v.pipe(v.string(), v.minLength(1), v.maxLength(255)),
+      refuseAfterFailedTry: v.boolean(),
+      chain: certificates,
+    }),
+    /** As `prove`, then one HTTPS request with the certificate. */
+    v.strictObject({
+      kind: v.literal("exchange"),
+      pin: v.pipe(v.string(), v.minLength(1), v.maxLength(255)),
+      refuseAfterFailedTry: v.boolean(),
+      chain: certificates,
+      exchange: exchangeSchema,
+    }),
+  ]),
+});
+
+export type HelperRequest = v.InferOutput<typeof requestSchema>;
+export type HelperTask = HelperRequest["task"];
+export type Exchange = v.InferOutput<typeof exchangeSchema>;
+export type KeyTokenNames = v.InferOutput<typeof tokenSchema>;
+
+/** One line of the helper: progress, or its end. */
+export type HelperLine =
+  | { readonly kind: "stage"; readonly stage: HelperStage }
+  | { readonly kind: "failure"; readonly code: HelperFailureCode; readonly detail?: string | undefined }
+  | { readonly kind: "done" }
+  | {
+      readonly kind: "answer";
+      readonly status: number;
+      readonly headers: readonly (readonly [string, string])[];
+      readonly body: Uint8Array;
+    };
+
+const lineSchema = v.variant("kind", [
+  v.strictObject({ kind: v.literal("stage"), stage: v.picklist(HELPER_STAGES) }),
+  v.strictObject({
+    kind: v.literal("failure"),
+    code: v.picklist(HELPER_FAILURES),
+    detail: v.optional(v.pipe(v.string(), v.regex(/^[A-Za-z0-9_ ]{1,100}$/))),
+  }),
+  v.strictObject({ kind: v.literal("done") }),
+  v.strictObject({
+    kind: v.literal("answer"),
+    status: v.pipe(v.number(), v.integer(), v.minValue(100), v.maxValue(599)),
+    headers,
+    body: v.pipe(
+      v.string(),
+      v.check((text) => text === "" || v.is(base64, text)),
+      v.transform((text): Uint8Array => new Uint8Array(Buffer.from(text, "base64"))),
+    ),
+  }),
+]);
+
+/** Bytes travel as base64; everything else as it is. */
+function toJson(value: HelperRequest | HelperLine): string {
+  // `this[key]` and not the second argument: a Buffer has already turned itself into something else there.
+  return JSON.stringify(
+    value,
+    function (this: Readonly<Record<string, unknown>>, key: string, each: unknown) {
+      const before = this[key];
+      return before instanceof Uint8Array ? Buffer.from(before).toString("base64") : each;
+    },
+  );
+}
+
+export function encodeRequest(request: HelperRequest): string {
+  return toJson(request);
+}
+
+/** The request that came on stdin; `undefined` when it is not one. */
+export function decodeRequest(text: string): HelperRequest | undefined {
+  return parse(requestSchema, text);
+}
+
+/** A line with its marker, on a line of its own whatever the module has printed before. */
+export function encodeLine(marker: string, line: HelperLine): string {
+  return `\n${marker}${toJson(line)}\n`;
+}
+
+/** What one line of the helper's stdout says; `undefined` for any line that is not the helper's own. */
+export function decodeLine(marker: string, text: string): HelperLine | undefined {
+  return text.startsWith(marker) ? parse(lineSchema, text.slice(marker.length)) : undefined;
+}
+
+function parse<T extends v.GenericSchema>(schema: T, text: string): v.InferOutput<T> | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  const result = v.safeParse(schema, value);
+  return result.success ? result.output : undefined;
+}

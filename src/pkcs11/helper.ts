@@ -1,0 +1,137 @@
+/**
+ * The body of the helper process: one task, then it ends.
+ *
+ * @module Runs in a process of its own because the module of a token's vendor may hang, spin, fork or crash. It reads the
+ * request from stdin, reports its stages on stdout and ends; its memory, the PIN in it included, ends with it.
+ */
+import { X509Certificate } from "node:crypto";
+import { realpathSync, statSync, writeSync } from "node:fs";
+import { assertNever } from "../base/assert-never.ts";
+import { HelperFailure } from "./failure.ts";
+import {
+  decodeRequest,
+  encodeLine,
+  type HelperLine,
+  type HelperRequest,
+  type KeyTokenNames,
+  MAX_REQUEST_BYTES,
+} from "./helper-protocol.ts";
+import { httpsExchange } from "./https-exchange.ts";
+import { type FoundToken, findToken, type TokenKey } from "./key-token.ts";
+import { INSTALLED_ADDONS, loadNativeAddons, type NativeAddonPlace } from "./native-addons.ts";
+
+/** The hidden argument with which the executable starts itself as a helper. */
+export const HELPER_ARGUMENT = "pkcs11-helper";
+
+/** Reads the request, does its task, says how it ended. Never throws; resolves when nothing is left to do. */
+export async function runHelper(place: NativeAddonPlace = INSTALLED_ADDONS): Promise<void> {
+  const request = decodeRequest(await readStdin());
+  if (request === undefined) {
+    // Without a marker nobody would hear an answer; this happens only when a person types the hidden command.
+    process.exitCode = 2;
+    return;
+  }
+  const say = (line: HelperLine): void => {
+    writeAll(encodeLine(request.marker, line));
+  };
+  try {
+    say(await doTask(request, place, say));
+  } catch (error) {
+    const failure =
+      error instanceof HelperFailure ? error : new HelperFailure("unexpected", undefined, error);
+    say({ kind: "failure", code: failure.code, detail: failure.detail });
+    process.exitCode = 1;
+  }
+}
+
+async function doTask(
+  request: HelperRequest,
+  place: NativeAddonPlace,
+  say: (line: HelperLine) => void,
+): Promise<HelperLine> {
+  const addons = loadNativeAddons(place);
+  if (addons.tls.guardProcess(request.alarmSeconds) !== request.parentPid) {
+    // The parent died between spawn and prctl(2): nobody waits for an answer.
+    throw new HelperFailure("unexpected");
+  }
+  checkModule(request.token);
+  const token = findToken(addons.pkcs11, request.token, (stage) => say({ kind: "stage", stage }));
+  try {
+    const { task } = request;
+    switch (task.kind) {
+      case "inspect":
+        return { kind: "done" };
+      case "prove":
+        openKey(token, task);
+        return { kind: "done" };
+      case "exchange": {
+        const key = openKey(token, task);
+        say({ kind: "stage", stage: "connect" });
+        const answer = await httpsExchange(addons.tls, task.exchange, {
+          chain: task.chain,
+          schemes: key.schemes.map((scheme) => scheme.id),
+          sign: (id, message) => signWith(key, id, message),
+        });
+        return { kind: "answer", ...answer };
+      }
+      default:
+        return assertNever(task);
+    }
+  } finally {
+    token.close();
+  }
+}
+
+function openKey(token: FoundToken, task: Exclude<HelperRequest["task"], { kind: "inspect" }>): TokenKey {
+  const [leaf] = task.chain;
+  if (leaf === undefined) {
+    throw new HelperFailure("request_invalid");
+  }
+  const { pin, refuseAfterFailedTry } = task;
+  return token.openKey({ pin, refuseAfterFailedTry, publicKey: new X509Certificate(leaf).publicKey });
+}
+
+function signWith(key: TokenKey, id: number, message: Uint8Array): Uint8Array {
+  const scheme = key.schemes.find((each) => each.id === id);
+  if (scheme === undefined) {
+    throw new HelperFailure("no_shared_scheme");
+  }
+  return key.sign(scheme, message);
+}
+
+/** The module's code is about to see the PIN: nobody but root, or this user, may have written it. */
+function checkModule({ modulePath }: KeyTokenNames): void {
+  let stats: ReturnType<typeof statSync>;
+  try {
+    stats = statSync(realpathSync(modulePath));
+  } catch (error) {
+    throw new HelperFailure("module_missing", undefined, error);
+  }
+  const owner = stats?.uid === 0 || stats?.uid === process.geteuid?.();
+  if (!stats?.isFile() || !owner || (stats.mode & 0o022) !== 0) {
+    throw new HelperFailure("module_unsafe");
+  }
+}
+
+/** All of stdin up to the bound; what is longer is not a request. */
+async function readStdin(): Promise<string> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const part of Bun.stdin.stream()) {
+    length += part.length;
+    if (length > MAX_REQUEST_BYTES) {
+      return "";
+    }
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString("utf8");
+}
+
+/** Synchronous, so that a stage is out before the call that may never return. */
+function writeAll(text: string): void {
+  const bytes = Buffer.from(text);
+  let written = 0;
+  while (written < bytes.length) {
+    written += writeSync(1, bytes, written);
+  }
+}

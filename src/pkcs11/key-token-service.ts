@@ -1,0 +1,271 @@
+/**
+ * The key token as the provider sees it: look at it, prove its key, or make one HTTPS request with it.
+ *
+ * @module Puts together the PIN file, the record of PIN tries and the helper process, and turns what a helper reports into
+ * errors. One login is under way at a time on this machine. What does not live here: what the request asks (auth/), and
+ * whether a certificate is good (auth/client-certificate.ts).
+ */
+import { assertNever } from "../base/assert-never.ts";
+import { stopReason, withDeadline } from "../base/deadline.ts";
+import { type FileIdentity, readSafeFile } from "../base/safe-file.ts";
+import { type KeyTokenCode, type KeyTokenError, type KeyTokenSubject, keyTokenError } from "./errors.ts";
+import { ConnectionFailure, isConnectionFailure } from "./failure.ts";
+import type { HelperEnd, RunHelper } from "./helper-process.ts";
+import type { Exchange, HelperTask, KeyTokenNames } from "./helper-protocol.ts";
+import { type HeldRecord, type HoldRecord, LoginRecordError } from "./login-record.ts";
+import { afterPinTry, decidePinTry, type PinOutcome } from "./pin-latch.ts";
+
+export interface KeyTokenOptions {
+  readonly token: KeyTokenNames;
+  readonly pinFile: string;
+  readonly serviceUid: number;
+  /** The name that OpenBao's certificate must hold. */
+  readonly serverName: string;
+  readonly recordPath: string;
+  readonly holdRecord: HoldRecord;
+  readonly runHelper: RunHelper;
+}
+
+export interface TokenCall {
+  readonly signal: AbortSignal;
+  /** For everything, waiting for another login included. */
+  readonly timeoutMs: number;
+}
+
+/** An HTTPS request as src/transport makes them, with its body as text. */
+export interface TokenRequest extends TokenCall {
+  readonly method: "GET" | "POST";
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly maxBytes: number;
+}
+
+export interface TokenResponse {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: Uint8Array;
+}
+
+/** Certificates as DER: the client's chain, leaf first, and the CAs that OpenBao is verified against. */
+export interface TokenCertificates {
+  readonly chain: readonly Uint8Array[];
+  readonly ca: readonly Uint8Array[];
+}
+
+export interface KeyTokenService {
+  /** Loads the module and finds the token; gives it no PIN. @throws KeyTokenError, ConnectionFailure */
+  inspect(call: TokenCall): Promise<void>;
+  /** Logs in and proves that the key is the certificate's. @throws KeyTokenError, ConnectionFailure, SafeFileError */
+  prove(chain: readonly Uint8Array[], call: TokenCall): Promise<void>;
+  /** One request over TLS with the certificate. @throws KeyTokenError, ConnectionFailure, SafeFileError */
+  request(certificates: TokenCertificates, request: TokenRequest): Promise<TokenResponse>;
+}
+
+type Done = Extract<HelperEnd["outcome"], { kind: "done" | "answer" }>;
+/** A task that needs the PIN, before it has it. */
+type LoginTask = (pin: string, refuseAfterFailedTry: boolean) => HelperTask;
+
+/** A PIN is at most so long in every token; PKCS#11 itself sets no bound. */
+const MAX_PIN_BYTES = 255;
+
+export function keyTokenService(options: KeyTokenOptions): KeyTokenService {
+  const { token, pinFile, recordPath, serverName } = options;
+  const subject: KeyTokenSubject = { ...token, pinFile, recordPath };
+  const fail = (code: KeyTokenCode, more?: Parameters<typeof keyTokenError>[2]): KeyTokenError =>
+    keyTokenError(code, subject, more);
+
+  const inspect = async (call: TokenCall): Promise<void> => {
+    const end = await options.runHelper({ token, task: { kind: "inspect" }, ...call });
+    settle(end, fail);
+  };
+
+  const login = async (task: LoginTask, call: TokenCall): Promise<Done> => {
+    const startedMs = performance.now();
+    using deadline = withDeadline(call.signal, call.timeoutMs);
+    const record = await hold(options.holdRecord, deadline.signal, fail);
+    try {
+      const pin = await readPin(options, fail);
+      const before = record.read();
+      const decision = decidePinTry(before, pin.identity);
+      if (decision.kind === "refused") {
+        throw fail("pin_latched");
+      }
+      if (decision.kind === "unknown") {
+        throw fail("pin_outcome_unknown");
+      }
+      // On disk before the token hears the PIN: whatever happens from here on, the try is not forgotten.
+      record.write(decision.record);
+      const end = await options.runHelper({
+        token,
+        task: task(pin.text, decision.afterUnknown),
+        signal: call.signal,
+        timeoutMs: Math.max(call.timeoutMs - (performance.now() - startedMs), 1),
+      });
+      record.write(afterPinTry(before, decision.record, pinOutcome(end)));
+      return settle(end, fail);
+    } catch (error) {
+      throw error instanceof LoginRecordError ? fail(`record_${error.reason}`, { cause: error }) : error;
+    } finally {
+      record.release();
+    }
+  };
+
+  return {
+    inspect,
+    prove: async (chain, call) => {
+      await login(
+        (pin, refuseAfterFailedTry) => ({ kind: "prove", pin, refuseAfterFailedTry, chain: [...chain] }),
+        call,
+      );
+    },
+    request: async ({ chain, ca }, request) => {
+      const exchange = exchangeOf(request, serverName, ca);
+      if (exchange === undefined) {
+        throw fail("request_invalid");
+      }
+      const done = await login(
+        (pin, refuseAfterFailedTry) => ({
+          kind: "exchange",
+          pin,
+          refuseAfterFailedTry,
+          chain: [...chain],
+          exchange,
+        }),
+        request,
+      );
+      if (done.kind !== "answer") {
+        throw fail("unexpected");
+      }
+      return {
+        status: done.status,
+        headers: new Headers(done.headers.map(([name, value]): [string, string] => [name, value])),
+        body: done.body,
+      };
+    },
+  };
+}
+
+type Fail = (code: KeyTokenCode, more?: Parameters<typeof keyTokenError>[2]) => KeyTokenError;
+
+async function hold(holdRecord: HoldRecord, signal: AbortSignal, fail: Fail): Promise<HeldRecord> {
+  try {
+    return await holdRecord(signal);
+  } catch (error) {
+    if (error instanceof LoginRecordError) {
+      throw fail(`record_${error.reason}`, { cause: error });
+    }
+    if (signal.aborted) {
+      throw stopReason(signal) === "timeout" ? fail("login_busy") : new ConnectionFailure("canceled");
+    }
+    throw error;
+  }
+}
+
+/** The PIN file, read anew for each login, without the line end that editors add. */
+async function readPin(
+  { pinFile, serviceUid }: KeyTokenOptions,
+  fail: Fail,
+): Promise<{ readonly text: string; readonly identity: FileIdentity }> {
+  const { bytes, identity } = await readSafeFile(pinFile, {
+    what: "the PIN file",
+    field: "auth.cert.pkcs11.pinFile",
+    maxBytes: MAX_PIN_BYTES + 2,
+    secret: true,
+    serviceUid,
+    errorClass: "token_device",
+  });
+  const text = decodePin(bytes);
+  if (text === undefined) {
+    throw fail("pin_invalid");
+  }
+  return { text, identity };
+}
+
+/** One line of UTF-8 (PKCS#11 2.40, section 5.6) without control characters; `undefined` for anything else. */
+export function decodePin(bytes: Uint8Array): string | undefined {
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes).replace(/\r?\n$/, "");
+  } catch {
+    return undefined;
+  }
+  const isPin = text.length > 0 && Buffer.byteLength(text) <= MAX_PIN_BYTES && !/\p{Cc}/u.test(text);
+  return isPin ? text : undefined;
+}
+
+/** What the helper is to ask, from what src/transport would be asked; `undefined` when the URL is not https. */
+function exchangeOf(
+  request: TokenRequest,
+  serverName: string,
+  ca: readonly Uint8Array[],
+): Exchange | undefined {
+  const url = URL.parse(request.url);
+  if (url === null || url.protocol !== "https:") {
+    return undefined;
+  }
+  return {
+    host: url.hostname.replace(/^\[|\]$/g, ""),
+    port: url.port === "" ? 443 : Number(url.port),
+    serverName,
+    ca: [...ca],
+    method: request.method,
+    path: `${url.pathname}${url.search}`,
+    headers: Object.entries(request.headers),
+    body: new TextEncoder().encode(request.body ?? ""),
+    maxBytes: request.maxBytes,
+  };
+}
+
+/** What a helper's end says of the PIN. */
+export function pinOutcome({ stage, outcome }: HelperEnd): PinOutcome {
+  if (outcome.kind === "failure") {
+    switch (outcome.code) {
+      case "pin_refused":
+      case "pin_expired":
+        return "refused";
+      case "pin_locked":
+        // Said by a flag before the try, or by the token in answer to it.
+        return stage === "pin" ? "refused" : "untried";
+      case "pin_not_initialized":
+        return "untried";
+      default:
+    }
+  }
+  switch (stage) {
+    case undefined:
+    case "module":
+    case "token":
+      return "untried";
+    case "pin":
+      return "unknown";
+    case "key":
+    case "connect":
+      return "accepted";
+    default:
+      return assertNever(stage);
+  }
+}
+
+/** The helper's result, or the error that it amounts to. */
+function settle({ stage, outcome }: HelperEnd, fail: Fail): Done {
+  switch (outcome.kind) {
+    case "done":
+    case "answer":
+      return outcome;
+    case "failure":
+      throw isConnectionFailure(outcome.code)
+        ? new ConnectionFailure(outcome.code)
+        : fail(outcome.code, { detail: outcome.detail, stage });
+    case "timeout":
+      throw stage === "connect" ? new ConnectionFailure("timeout") : fail("module_hung", { stage });
+    case "aborted":
+      throw new ConnectionFailure("canceled");
+    case "vanished":
+      throw fail("module_crashed", { stage });
+    case "not_started":
+      throw fail("helper_not_started", { cause: outcome.cause });
+    default:
+      return assertNever(outcome);
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * Where the PIN latch is kept, and the lock that lets only one login on this machine be under way.
+ *
+ * @module A SQLite file in the state directory: its exclusive lock is the kernel's and dies with the process, its commits
+ * are on disk before they return. Daemon and doctor meet here, so a wrong PIN is tried once between them. What the record
+ * means: pin-latch.ts.
+ */
+import { Database, SQLiteError } from "bun:sqlite";
+import { chownSync, lstatSync } from "node:fs";
+import { dirname } from "node:path";
+import type { Clock } from "../base/clock.ts";
+import { decodePinLatch, type PinLatch } from "./pin-latch.ts";
+
+/** The record, held alone until {@link HeldRecord.release}. */
+export interface HeldRecord {
+  read(): PinLatch | undefined;
+  /** Durable when it returns. */
+  write(latch: PinLatch | undefined): void;
+  release(): void;
+}
+
+export type HoldRecord = (signal: AbortSignal) => Promise<HeldRecord>;
+
+/** Why the record cannot be used; the login is then not tried. */
+export class LoginRecordError extends Error {
+  readonly reason: "damaged" | "unusable";
+
+  constructor(reason: "damaged" | "unusable", cause?: unknown) {
+    super(reason, { cause });
+    this.name = "LoginRecordError";
+    this.reason = reason;
+  }
+}
+
+const POLL_MS = 25;
+
+/**
+ * Waits for the record until the signal aborts.
+ * @throws LoginRecordError, or the signal's reason.
+ */
+export function loginRecord(path: string, clock: Clock): HoldRecord {
+  return async (signal) => {
+    for (;;) {
+      signal.throwIfAborted();
+      const held = tryToHold(path);
+      if (held !== undefined) {
+        return held;
+      }
+      await clock.sleep(POLL_MS, signal);
+    }
+  };
+}
+
+/** `undefined` while another process holds it. */
+function tryToHold(path: string): HeldRecord | undefined {
+  let database: Database | undefined;
+  try {
+    checkPlace(path);
+    const opened = new Database(path, { create: true, readwrite: true, strict: true });
+    database = opened;
+    // The lock of the first transaction stays until close; each commit waits for the disk.
+    opened.run("PRAGMA locking_mode = EXCLUSIVE");
+    opened.run("PRAGMA synchronous = EXTRA");
+    opened.run("BEGIN EXCLUSIVE");
+    opened.run(
+      "CREATE TABLE IF NOT EXISTS pin_latch (one INTEGER PRIMARY KEY CHECK (one = 1), record TEXT NOT NULL)",
+    );
+    opened.run("COMMIT");
+    giveToDirectoryOwner(path);
+    return {
+      read: () => readLatch(opened),
+      write: (latch) => writeLatch(opened, latch),
+      release: () => opened.close(),
+    };
+  } catch (error) {
+    database?.close();
+    if (error instanceof SQLiteError && error.code === "SQLITE_BUSY") {
+      return undefined;
+    }
+    throw asRecordError(error);
+  }
+}
+
+function readLatch(database: Database): PinLatch | undefined {
+  let row: { readonly record: string } | null;
+  try {
+    row = database.query<{ record: string }, []>("SELECT record FROM pin_latch").get();
+  } catch (error) {
+    throw asRecordError(error);
+  }
+  if (row === null) {
+    return undefined;
+  }
+  const latch = decodePinLatch(row.record);
+  if (latch === undefined) {
+    throw new LoginRecordError("damaged");
+  }
+  return latch;
+}
+
+function writeLatch(database: Database, latch: PinLatch | undefined): void {
+  try {
+    if (latch === undefined) {
+      database.run("DELETE FROM pin_latch");
+    } else {
+      database.run("INSERT OR REPLACE INTO pin_latch VALUES (1, ?)", [JSON.stringify(latch)]);
+    }
+  } catch (error) {
+    throw asRecordError(error);
+  }
+}
+
+/** A link would lead a doctor that runs as root to a file elsewhere. */
+function checkPlace(path: string): void {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  if (stats !== undefined && !stats.isFile()) {
+    throw new LoginRecordError("unusable");
+  }
+}
+
+/** A record made by root, by doctor for instance, must be the service's to write. */
+function giveToDirectoryOwner(path: string): void {
+  const owner = lstatSync(dirname(path));
+  if (process.geteuid?.() === 0 && owner.uid !== lstatSync(path).uid) {
+    chownSync(path, owner.uid, owner.gid);
+  }
+}
+
+function asRecordError(error: unknown): LoginRecordError {
+  if (error instanceof LoginRecordError) {
+    return error;
+  }
+  const code = error instanceof SQLiteError ? error.code : undefined;
+  const damaged = code === "SQLITE_CORRUPT" || code === "SQLITE_NOTADB";
+  return new LoginRecordError(damaged ? "damaged" : "unusable", error);
+}

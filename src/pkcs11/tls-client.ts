@@ -1,0 +1,171 @@
+/**
+ * A socket that speaks TLS through tls.node.
+ *
+ * @module Types of the addon and the Duplex around it. It sends nothing of the caller before the handshake is done, and
+ * ends the stream only when the server has said close_notify. What does not live here: HTTP and PKCS#11.
+ */
+import type { Socket } from "node:net";
+import { Duplex } from "node:stream";
+import { HelperFailure, type HelperFailureCode } from "./failure.ts";
+
+export interface TlsOptions {
+  readonly serverName: string;
+  /** DER. */
+  readonly ca: readonly Uint8Array[];
+  /** DER, the client's certificate first. */
+  readonly chain: readonly Uint8Array[];
+  /** TLS SignatureScheme numbers, best first. */
+  readonly schemes: readonly number[];
+  readonly maxPlainBytes: number;
+}
+
+export type SignFunction = (scheme: number, message: Uint8Array) => Uint8Array;
+
+/** native/addon/src/lib.rs. Its errors have a code of native/tls/src/failure.rs as their message. */
+export interface TlsClient {
+  readTls(data: Uint8Array): void;
+  writeTls(): Uint8Array;
+  writePlain(data: Uint8Array): void;
+  readPlain(): Uint8Array;
+  close(): void;
+  readonly isHandshaking: boolean;
+  readonly peerClosed: boolean;
+}
+
+export interface TlsLibrary {
+  readonly TlsClient: new (options: TlsOptions, sign: SignFunction) => TlsClient;
+  guardProcess(seconds: number): number;
+}
+
+const FAILURES: Readonly<Record<string, HelperFailureCode>> = {
+  options: "request_invalid",
+  server_untrusted: "server_untrusted",
+  server_name: "server_name",
+  server_validity: "server_validity",
+  server_is_ca: "server_is_ca",
+  server_certificate: "server_certificate",
+  client_refused: "client_refused",
+  no_shared_scheme: "no_shared_scheme",
+  too_large: "answer_too_large",
+};
+
+/** What an exception of the addon means. */
+export function tlsFailure(error: unknown): HelperFailure {
+  if (error instanceof HelperFailure) {
+    return error;
+  }
+  const word = error instanceof Error ? error.message : "";
+  return new HelperFailure(FAILURES[word] ?? "tls_failed", undefined, error);
+}
+
+/** Why no connection came about. */
+function connectFailure(error: Error): HelperFailureCode {
+  switch ("code" in error ? error.code : undefined) {
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+      return "name_not_found";
+    case "ECONNREFUSED":
+      return "connect_refused";
+    default:
+      return "connect_failed";
+  }
+}
+
+/** Wraps a connected or connecting socket; the stream's errors are {@link HelperFailure}s. */
+export function tlsStream(client: TlsClient, socket: Socket): Duplex {
+  /** Writes that wait for the end of the handshake. */
+  let waiting: (() => void)[] = [];
+
+  const flush = (): void => {
+    const out = client.writeTls();
+    if (out.length > 0 && !socket.destroyed) {
+      socket.write(out);
+    }
+  };
+
+  /** The last words to the server, when there is one to hear them. */
+  const tryToFlush = (): void => {
+    try {
+      flush();
+    } catch {
+      // The failure that led here is the one to report.
+    }
+  };
+
+  const attempt = (run: () => void): void => {
+    try {
+      run();
+    } catch (error) {
+      tryToFlush();
+      stream.destroy(tlsFailure(error));
+    }
+  };
+
+  const stream = new Duplex({
+    read: () => {
+      socket.resume();
+    },
+    write: (chunk: Uint8Array, _encoding, done) => {
+      const send = (): void => {
+        attempt(() => {
+          client.writePlain(chunk);
+          flush();
+          done();
+        });
+      };
+      if (client.isHandshaking) {
+        waiting.push(send);
+      } else {
+        send();
+      }
+    },
+    // An HTTP client ends its side early; the connection is closed by destroy, after the answer.
+    final: (done) => done(),
+    destroy: (error, done) => {
+      try {
+        client.close();
+      } catch {
+        // A connection that failed may have nothing left to close.
+      }
+      tryToFlush();
+      socket.destroySoon();
+      done(error);
+    },
+  });
+
+  let connected = false;
+  socket.on("connect", () => {
+    connected = true;
+    attempt(flush);
+  });
+  socket.on("data", (data: Uint8Array) => {
+    attempt(() => {
+      client.readTls(data);
+      flush();
+      if (!client.isHandshaking) {
+        const ready = waiting;
+        waiting = [];
+        for (const send of ready) {
+          send();
+        }
+      }
+      const plain = client.readPlain();
+      if (plain.length > 0 && !stream.push(plain)) {
+        socket.pause();
+      }
+      if (client.peerClosed) {
+        stream.push(null);
+      }
+    });
+  });
+  socket.on("error", (error) => {
+    const code = connected ? "connection_cut" : connectFailure(error);
+    stream.destroy(new HelperFailure(code, undefined, error));
+  });
+  socket.on("close", () => {
+    if (!client.peerClosed) {
+      stream.destroy(new HelperFailure("connection_cut"));
+    }
+  });
+  return stream;
+}

@@ -1,0 +1,9 @@
+/**
+ * The helper process of the tests: the real one, with addons that need not be installed.
+ *
+ * @module `bun helper-entry.ts ADDON-DIRECTORY`. The executable itself takes no such argument.
+ */
+import { runHelper } from "../../../src/pkcs11/helper.ts";
+
+const [directory = ""] = process.argv.slice(2);
+await runHelper({ directory, extraOwners: [process.geteuid?.() ?? 0] });
