@@ -27,6 +27,7 @@ export type AuthCode =
   | "certificate_wrong_usage"
   | "certificate_weak"
   | OAuth2Code
+  | SpiffeCode
   | "token_use_limit"
   | "token_endless"
   | "login_failed"
@@ -46,6 +47,14 @@ export type OAuth2Code =
   | "oauth2_unavailable"
   | "oauth2_reply_malformed"
   | "oauth2_unreachable";
+
+/** What a SPIFFE agent said, or did not say. */
+export type SpiffeCode =
+  | "spiffe_denied"
+  | "spiffe_refused"
+  | "spiffe_unreachable"
+  | "spiffe_timeout"
+  | "spiffe_wrong_identity";
 
 export class AuthError extends ProviderError<AuthCode> {}
 

@@ -10,6 +10,7 @@ import { jwtFileSource } from "../auth/jwt-file.ts";
 import { type JwtSource, jwtLoginMethod } from "../auth/jwt-method.ts";
 import type { LoginMethod } from "../auth/login-method.ts";
 import { oauth2Source } from "../auth/oauth2-source.ts";
+import { spiffeSource } from "../auth/spiffe-source.ts";
 import type { Clock } from "../base/clock.ts";
 import { ProviderError } from "../base/error-class.ts";
 import type { ProviderConfig } from "../config/schema.ts";
@@ -101,7 +102,12 @@ async function jwtSourceOf(
       });
     }
     case "spiffe":
-      throw notAvailable(`auth.jwt.source: ${credential.source}`);
+      return spiffeSource({
+        ...credential,
+        timeoutMs,
+        clock,
+        ...(credentialObserver === undefined ? {} : { observer: credentialObserver }),
+      });
   }
 }
 

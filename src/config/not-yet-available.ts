@@ -18,11 +18,6 @@ const UNAVAILABLE: readonly Unavailable[] = [
     isUsed: ({ auth }) => auth.method === "cert" && auth.cert.credential.source === "pkcs11",
     instead: "set auth.cert.source to file",
   },
-  {
-    path: "auth.jwt.source",
-    isUsed: ({ auth }) => auth.method === "jwt" && auth.jwt.credential.source === "spiffe",
-    instead: "set auth.jwt.source to file",
-  },
 ];
 
 export function notYetAvailable(config: ProviderConfig): readonly ConfigProblem[] {

@@ -18,6 +18,7 @@ import { startAuthorizationServer } from "../fakes/oauth2/authorization-server.t
 import { textAt } from "../fakes/openbao/json-at.ts";
 import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
+import { serveWorkloadApi } from "../fakes/spiffe/workload-api.ts";
 import { makeTestCa, type TestCa } from "../fakes/tls/test-ca.ts";
 import { type RealOpenBao, startOpenBao } from "./harness/openbao.ts";
 import { describeReal } from "./harness/real-suite.ts";
@@ -220,5 +221,36 @@ describeReal("login methods on a real OpenBao", { needs: ["bao"] }, (binary) => 
     expect(await logIn(auth)).toBe("ok");
     await server.stop();
     expect(await logIn(auth)).toBe("oauth2_unreachable");
+  });
+
+  test("jwt from a SPIFFE agent, also after its key was rotated", async () => {
+    const spiffeId = "spiffe://example.org/openbao-kms";
+    const agent = await serveWorkloadApi(path("api.sock"), spiffeId);
+    closers.push(agent.stop);
+    const trust = (): Promise<unknown> =>
+      bao.operator.must("POST", "auth/spiffe/config", { jwt_validation_pubkeys: [agent.publicKeyPem()] });
+    await bao.operator.must("POST", "sys/auth/spiffe", { type: "jwt" });
+    await trust();
+    await bao.operator.must("POST", "auth/spiffe/role/kms", {
+      role_type: "jwt",
+      user_claim: "sub",
+      bound_audiences: ["openbao"],
+      bound_subject: spiffeId,
+      token_policies: [names.policyName],
+    });
+    const auth = {
+      method: "jwt",
+      jwt: {
+        source: "spiffe",
+        mountPath: "auth/spiffe",
+        role: "kms",
+        spiffe: { socketPath: agent.socketPath, audience: "openbao", spiffeId },
+      },
+    };
+    expect(await logIn(auth)).toBe("ok");
+    agent.rotate();
+    expect(await logIn(auth)).toBe("login_jwt_untrusted");
+    await trust();
+    expect(await logIn(auth)).toBe("ok");
   });
 });
