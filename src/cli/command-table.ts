@@ -5,6 +5,7 @@
  */
 import type { Command } from "./command.ts";
 import { auditCommand } from "./commands/audit.ts";
+import { benchmarkCommand } from "./commands/benchmark.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { configCommand } from "./commands/config.ts";
 import { configSchemaCommand } from "./commands/config-schema.ts";
@@ -36,6 +37,7 @@ export const COMMANDS: readonly Command[] = [
   retireVersionsCommand,
   restoreVersionsCommand,
   rebuildRegistryCommand,
+  benchmarkCommand,
   completionCommand,
   versionCommand,
 ];

@@ -1,0 +1,209 @@
+/**
+ * docs/troubleshooting.md.
+ *
+ * @module Made from the tables of error classes and of checks; the compiler and a test see to it that none is missing.
+ */
+import type { ErrorClass } from "../../src/base/error-class.ts";
+import { PROBE_CHECKS } from "../../src/cli/probe/checks.ts";
+import { VERIFY_CHECKS } from "../../src/cli/verify-key-checks.ts";
+import { ALL_CHECKS } from "../../src/doctor/doctor.ts";
+import { code, GENERATED } from "./markdown.ts";
+
+interface ClassHelp {
+  readonly means: string;
+  /** What kube-apiserver and the cluster notice. */
+  readonly effect: string;
+  readonly steps: readonly string[];
+}
+
+const DOCTOR = "`bao-kms-provider doctor --config /etc/openbao-kms/config.yaml` names the cause.";
+const LOG = "`journalctl -u bao-kms-provider` has the `reason` and `advice` of the first failure.";
+
+const CLASSES: Readonly<Record<ErrorClass, ClassHelp>> = {
+  config_invalid: {
+    means: "The configuration, a flag, the environment or a file that they name was refused.",
+    effect: "The provider does not start (exit code 3).",
+    steps: [
+      "Each problem is one line `error: FIELD …` with a `fix:` below it; mend all of them, then look again: `bao-kms-provider config --config /etc/openbao-kms/config.yaml`.",
+      "A variable that is refused: `unset NAME`, or `UnsetEnvironment=NAME` in the unit.",
+    ],
+  },
+  socket_unavailable: {
+    means: "The socket or its directory is missing, unsafe, taken, or may not be reached.",
+    effect: "kube-apiserver cannot connect; it goes on with seeds it has in memory and cannot restart.",
+    steps: [
+      "Run the `install -d` line of the message; on packaged systems `systemd-tmpfiles --create openbao-kms.conf` does the same.",
+      "As kube-apiserver's user: `bao-kms-provider probe`, or as root `bao-kms-provider probe --as-apiserver`.",
+    ],
+  },
+  auth_failed: {
+    means:
+      "OpenBao refused the login, or the credential is missing, unreadable or not what the configuration expects.",
+    effect:
+      "Status shows a reason; reads of what kube-apiserver has in memory and writes with its present seed go on.",
+    steps: [
+      DOCTOR,
+      "Compare issuer, audience and subject of the JWT with the role: `bao read auth/jwt/role/NAME`.",
+      "Compare the clocks of this machine, the issuer and OpenBao: `timedatectl`.",
+    ],
+  },
+  auth_expired: {
+    means: "The credential or the token has expired, or expires too soon to be used.",
+    effect: "As for auth_failed. The provider takes a fresh credential by itself as soon as it is there.",
+    steps: ["Have a fresh credential written to its file, and see why it was not renewed in time."],
+  },
+  openbao_rate_limited: {
+    means: "OpenBao answers 429: a quota is used up.",
+    effect: "Calls are slowed down; the provider waits as long as OpenBao asks.",
+    steps: ["`bao list sys/quotas/rate-limit`, and raise the one that covers the Transit and auth mounts."],
+  },
+  openbao_sealed: {
+    means: "OpenBao is sealed or not initialized.",
+    effect:
+      "Status keeps answering with the key_id and a reason: writes go on with the present seed, a restarting kube-apiserver waits.",
+    steps: ["`bao operator unseal` on each node. The provider recovers by itself."],
+  },
+  openbao_unavailable: {
+    means: "OpenBao cannot be reached, fails, or does not answer as OpenBao does.",
+    effect: "As for openbao_sealed.",
+    steps: [
+      "`curl --cacert /etc/openbao-kms/tls/ca.crt https://OPENBAO:8200/v1/sys/health` from this machine.",
+      DOCTOR,
+    ],
+  },
+  transit_key_missing: {
+    means: "The key, its mount or a needed version is not there.",
+    effect:
+      "When the active version is proven lost, Status fails and writes stop within minutes, so that nothing is written that could not be read again.",
+    steps: [
+      "Make nothing new in its place. See what is there: `bao read MOUNT/keys/KEY`.",
+      "A soft-deleted key: `bao write -f MOUNT/keys/KEY/soft-delete-restore`. A key that is gone: restore OpenBao from a backup that has it.",
+      "`bao-kms-provider verify-key --config FILE` says which versions still decrypt.",
+    ],
+  },
+  transit_policy_denied: {
+    means: "The token may not do what is needed, or the key or mount is not as it must be.",
+    effect: "Nothing new is encrypted while the key's profile is not as required; Decrypt is always tried.",
+    steps: ["`bao-kms-provider policy openbao --config FILE | bao policy write openbao-kms -`", DOCTOR],
+  },
+  key_id_unknown: {
+    means: "A value in etcd names a version that this key does not have, or that was removed on purpose.",
+    effect: "That value cannot be read through this provider.",
+    steps: [
+      "Another key, mount, cluster id or lineage: compare `bao-kms-provider config` with the node that wrote it; the fingerprints must be the same.",
+      "A removed version: `bao-kms-provider restore-versions --versions N` while Transit still has it.",
+    ],
+  },
+  key_id_malformed: {
+    means: "A value in etcd carries a key_id that no release of this provider makes.",
+    effect: "That value cannot be read.",
+    steps: [
+      "See which provider wrote it: `bao-kms-provider audit`; keep that provider in the EncryptionConfiguration.",
+    ],
+  },
+  aad_missing: {
+    means: "A value in etcd lacks an annotation that every value of ours has.",
+    effect: "That value cannot be read.",
+    steps: [
+      "It was changed in etcd or written by something else: `bao-kms-provider audit` names it. Restore it from a backup.",
+    ],
+  },
+  aad_mismatch: {
+    means: "A value does not belong to its annotations, key_id or key: it was moved, mixed up or damaged.",
+    effect: "That value cannot be read.",
+    steps: ["`bao-kms-provider audit` names damaged values. Restore them from a backup."],
+  },
+  annotation_invalid: {
+    means: "An annotation of a value is not what it must be.",
+    effect: "That value cannot be read.",
+    steps: ["As for aad_mismatch."],
+  },
+  protocol_limit: {
+    means: "A request or answer breaks a limit of KMS v2, or too many calls are under way.",
+    effect: "That call is refused; others are not disturbed.",
+    steps: [
+      "RESOURCE_EXHAUSTED under load: raise server.maxConcurrentDecrypt or server.maxConcurrentEncrypt, and see why OpenBao is slow.",
+    ],
+  },
+  status_stale: {
+    means: "The key was not probed successfully for longer than status.statusMaxStaleness.",
+    effect: "/ready is 503 and Status shows a reason.",
+    steps: [LOG],
+  },
+  timeout: {
+    means: "An answer did not come in time.",
+    effect: "That call failed; kube-apiserver asks again.",
+    steps: ["`bao-kms-provider benchmark --config FILE` shows how long OpenBao takes from here."],
+  },
+  canceled: {
+    means: "The caller gave up, or the command was interrupted.",
+    effect: "None beyond that call.",
+    steps: ["Many of them: see `timeout`."],
+  },
+  registry_invalid: {
+    means:
+      "The key registry is missing, damaged, older than its checkpoint, or of another key; or it cannot be written.",
+    effect:
+      "A provider that starts refuses it and ends; one that runs serves on with what it has and promotes nothing.",
+    steps: [
+      "Copy registry and checkpoint, both, from a healthy node of the same control plane (same owner, mode 0600).",
+      "Without one: `bao-kms-provider rebuild-registry`. Never delete it to get going: which versions are in use would be lost.",
+    ],
+  },
+  token_device: {
+    means: "The PKCS#11 token or its module does not do what is asked, or refused the PIN.",
+    effect:
+      "No new login; the present token is used until it ends. Exit code 6 when the PIN was refused and there is no registry.",
+    steps: ["A refused PIN is never tried again by itself: write the right one to the PIN file.", DOCTOR],
+  },
+  unknown: {
+    means: "Something failed in a way that no layer knows.",
+    effect: "That call or command failed.",
+    steps: [LOG, "Please report it."],
+  },
+};
+
+interface PageCheck {
+  readonly id: string;
+  readonly proves: string;
+  readonly needs: readonly string[];
+  readonly whenFailed: string;
+}
+
+export function troubleshootingPage(): string {
+  const commands: readonly (readonly [title: string, checks: readonly PageCheck[]])[] = [
+    ["doctor", ALL_CHECKS],
+    ["probe", PROBE_CHECKS],
+    ["verify-key", VERIFY_CHECKS],
+  ];
+  return `# Troubleshooting
+${GENERATED}
+
+Every failure has an error class, in logs (\`error_class\`), metrics, health and JSON reports, and every message says what to
+type. Start here: \`bao-kms-provider doctor --config /etc/openbao-kms/config.yaml\`, then
+\`bao-kms-provider probe --as-apiserver\`.
+
+## By error class
+
+${Object.entries(CLASSES).map(classText).join("\n\n")}
+
+## By check
+
+${commands.map(([title, checks]) => `### ${title}\n\n${checks.map(checkText).join("\n\n")}`).join("\n\n")}
+`;
+}
+
+function classText([name, { means, effect, steps }]: readonly [string, ClassHelp]): string {
+  return `### ${name}\n\n${means}\n\nEffect: ${effect}\n\n${steps.map((step) => `- ${step}`).join("\n")}`;
+}
+
+function checkText({ id, proves, needs, whenFailed }: PageCheck): string {
+  return [
+    `#### ${id}`,
+    "",
+    `Proves: ${proves}`,
+    "",
+    ...(needs.length === 0 ? [] : [`Needs: ${needs.map(code).join(", ")}`, ""]),
+    `When it fails and the message does not say more: ${/^[a-z-]+ /.test(whenFailed) && whenFailed.includes("bao") ? code(whenFailed) : whenFailed}`,
+  ].join("\n");
+}

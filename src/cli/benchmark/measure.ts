@@ -1,0 +1,69 @@
+/**
+ * Several ways to do the same, timed in turns.
+ *
+ * @module Every worker goes through all ways one after the other, so that whatever disturbs the machine disturbs all of them
+ * alike. What the ways do is the caller's.
+ */
+
+export interface Way {
+  readonly name: string;
+  /** One call; what it throws is counted as a failure. */
+  readonly call: (signal: AbortSignal) => Promise<void>;
+}
+
+export interface Measurement {
+  readonly name: string;
+  readonly samplesMs: readonly number[];
+  readonly failures: number;
+}
+
+export interface MeasureOptions {
+  /** Calls of each way, all workers together. */
+  readonly iterations: number;
+  readonly concurrency: number;
+  readonly monotonicMs: () => number;
+  readonly onRound: (done: number) => void;
+}
+
+/** Calls of each way before anything is measured: connections, caches, compiled code. */
+const WARM_UP = 10;
+
+/** @throws the signal's reason when it aborts. */
+export async function measure(
+  ways: readonly Way[],
+  { iterations, concurrency, monotonicMs, onRound }: MeasureOptions,
+  signal: AbortSignal,
+): Promise<readonly Measurement[]> {
+  for (const { call } of ways) {
+    for (let round = 0; round < Math.min(WARM_UP, iterations); round += 1) {
+      signal.throwIfAborted();
+      await call(signal).catch(() => {});
+    }
+  }
+  const results = ways.map(({ name }) => ({ name, samplesMs: [] as number[], failures: 0 }));
+  let started = 0;
+  let done = 0;
+  const work = async (): Promise<void> => {
+    while (started < iterations) {
+      started += 1;
+      for (const [index, { call }] of ways.entries()) {
+        signal.throwIfAborted();
+        const result = results[index];
+        const beganMs = monotonicMs();
+        try {
+          await call(signal);
+          result?.samplesMs.push(monotonicMs() - beganMs);
+        } catch {
+          signal.throwIfAborted();
+          if (result !== undefined) {
+            result.failures += 1;
+          }
+        }
+      }
+      done += 1;
+      onRound(done);
+    }
+  };
+  await Promise.all(Array.from({ length: concurrency }, work));
+  return results;
+}
