@@ -66,7 +66,8 @@ export interface Provider {
 const MAX_MESSAGE_BYTES = 65_536;
 /** kube-apiserver waits 3 s by default; nobody who waits longer than this is still there. */
 const MAX_CALL_MS = 60_000;
-const SOCKET_WATCH_MS = 1000;
+/** A socket that vanished is made again within this time; connections that are open do not need it. */
+const SOCKET_WATCH_MS = 5000;
 
 /** @throws ProviderError for everything that is wrong on this machine: group, socket directory, CA bundle. */
 export async function buildProvider(options: ProviderOptions): Promise<Provider> {

@@ -61,6 +61,9 @@ interface SessionState {
   greeted: boolean;
 }
 
+/** How long the sweeper rests while all sessions are quiet. */
+const QUIET_SWEEP_MS = 60_000;
+
 /** Serves connections until drained. */
 export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
   const { limits, clock } = options;
@@ -71,6 +74,8 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
   };
   let draining = false;
   let whenEmpty: (() => void) | undefined;
+  /** Ends the long rest of the sweeper, while it takes one. */
+  let wake: (() => void) | undefined;
   const stopSweeping = new AbortController();
 
   function accept(socket: Socket): void {
@@ -99,6 +104,7 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
       greeted: false,
     };
     open.set(session, state);
+    wake?.();
     session.on("error", () => {});
     session.once("remoteSettings", () => {
       state.greeted = true;
@@ -117,6 +123,7 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
         call: serveStream(each, headers, stream, () => callEnded(state, entry)),
       };
       state.calls.add(entry);
+      wake?.();
     });
   }
 
@@ -183,9 +190,25 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
     state.socket.end();
   }
 
+  /** Whether something is open that may soon be overdue; a quiet kube-apiserver is not worth a timer a second. */
+  function isBusy(): boolean {
+    for (const { greeted, completedCalls, calls } of open.values()) {
+      if (!greeted || completedCalls === 0 || calls.size > 0) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   const sweeping = (async () => {
     while (!stopSweeping.signal.aborted) {
-      await clock.sleep(limits.sweepIntervalMs, stopSweeping.signal);
+      const nap = new AbortController();
+      const busy = isBusy();
+      wake = busy ? undefined : () => nap.abort();
+      const intervalMs = busy ? limits.sweepIntervalMs : QUIET_SWEEP_MS;
+      await clock
+        .sleep(intervalMs, AbortSignal.any([stopSweeping.signal, nap.signal]))
+        .catch(() => stopSweeping.signal.throwIfAborted());
       sweep();
     }
   })().catch(() => {
