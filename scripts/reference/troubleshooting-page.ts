@@ -204,6 +204,6 @@ function checkText({ id, proves, needs, whenFailed }: PageCheck): string {
     `Proves: ${proves}`,
     "",
     ...(needs.length === 0 ? [] : [`Needs: ${needs.map(code).join(", ")}`, ""]),
-    `When it fails and the message does not say more: ${/^[a-z-]+ /.test(whenFailed) && whenFailed.includes("bao") ? code(whenFailed) : whenFailed}`,
+    `When the message does not say more: ${whenFailed}`,
   ].join("\n");
 }

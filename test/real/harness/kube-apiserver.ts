@@ -28,6 +28,8 @@ export interface KubeApiServer {
   readonly start: () => Promise<void>;
   readonly stop: () => Promise<void>;
   readonly kill: () => Promise<void>;
+  /** Read at the next start. */
+  readonly replaceEncryptionConfig: (text: string) => void;
   readonly output: () => string;
   readonly dispose: () => Promise<void>;
 }
@@ -49,6 +51,8 @@ export interface KubeApiServerOptions {
   readonly kmsSocketPath: string;
   /** The provider's name in the EncryptionConfiguration. */
   readonly kmsName: string;
+  /** The text of an EncryptionConfiguration in place of one that names only the provider. */
+  readonly encryptionConfig?: string;
 }
 
 const START_TIMEOUT_MS = 90_000;
@@ -72,7 +76,9 @@ export async function startKubeApiServer(
     mode: 0o600,
   });
   writeFileSync(path("sa.pub"), serviceAccount.publicKey.export({ type: "spki", format: "pem" }));
-  writeFileSync(path("encryption.yaml"), stringify(encryptionConfiguration(options)), { mode: 0o600 });
+  const replaceEncryptionConfig = (text: string): void =>
+    writeFileSync(path("encryption.yaml"), text, { mode: 0o600 });
+  replaceEncryptionConfig(options.encryptionConfig ?? stringify(encryptionConfiguration(options)));
 
   let child: Child | undefined;
   const request: KubeApiServer["request"] = async (method, target, body, { contentType, timeoutMs } = {}) => {
@@ -123,6 +129,7 @@ export async function startKubeApiServer(
       await child?.stop(30_000);
     },
     kill,
+    replaceEncryptionConfig,
     output: () => child?.output() ?? "",
     dispose,
   };
