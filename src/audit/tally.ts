@@ -18,6 +18,8 @@ const MAX_REMEMBERED = 1000;
 export type KnownKeyIds = ReadonlyMap<string, number>;
 
 export interface ListedObject {
+  /** In etcd, prefix included. */
+  readonly key: string;
   readonly resource: string;
   /** Namespace and name, or the name alone. */
   readonly path: string;
@@ -76,7 +78,7 @@ export function tally({ prefix, knownKeyIds, nowUnixMs, onObject, onReset }: Tal
       if (isApiServerLease(resource, path) && isLiveLease(value, nowUnixMs)) {
         apiServers += 1;
       }
-      onObject?.({ resource, path, modRevision, group });
+      onObject?.({ key: prefix + rest, resource, path, modRevision, group });
     },
     result: () => summary([...counts.values()]),
     apiServers: () => apiServers,

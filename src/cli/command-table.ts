@@ -11,6 +11,7 @@ import { configCommand } from "./commands/config.ts";
 import { configSchemaCommand } from "./commands/config-schema.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { initCommand } from "./commands/init.ts";
+import { migrateCommand } from "./commands/migrate.ts";
 import { policyOpenbaoCommand } from "./commands/policy-openbao.ts";
 import { probeCommand } from "./commands/probe.ts";
 import { rebuildRegistryCommand } from "./commands/rebuild-registry.ts";
@@ -33,6 +34,7 @@ export const COMMANDS: readonly Command[] = [
   initCommand,
   policyOpenbaoCommand,
   auditCommand,
+  migrateCommand,
   verifyRotationCommand,
   retireVersionsCommand,
   restoreVersionsCommand,

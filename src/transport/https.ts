@@ -19,7 +19,7 @@ import {
 } from "./errors.ts";
 
 export interface HttpRequest {
-  readonly method: "GET" | "POST";
+  readonly method: "GET" | "POST" | "PATCH";
   /** https only; whoever builds the transport's requests has checked it. */
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;

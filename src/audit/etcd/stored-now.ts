@@ -1,0 +1,29 @@
+/**
+ * Under what one object lies in a running etcd at this moment.
+ *
+ * @module One read of one key, for the proof that an API server writes under the active key_id.
+ */
+import { classifyStoredValue, type StoredValue } from "../stored/stored-value.ts";
+import type { EtcdEndpoint } from "./endpoint.ts";
+
+/** Asks the endpoints in turn; `undefined` when the key is gone. Throws ConnectError when none answers. */
+export async function storedNow(
+  endpoints: readonly EtcdEndpoint[],
+  key: string,
+  signal: AbortSignal,
+): Promise<StoredValue | undefined> {
+  const name = Buffer.from(key);
+  const rangeEnd = Buffer.concat([name, Buffer.of(0)]);
+  let failure: unknown;
+  for (const endpoint of endpoints) {
+    try {
+      const { kvs } = await endpoint.range({ key: name, rangeEnd, limit: 1, revision: 0n }, signal);
+      const [found] = kvs;
+      return found === undefined ? undefined : classifyStoredValue(found.value);
+    } catch (error) {
+      signal.throwIfAborted();
+      failure = error;
+    }
+  }
+  throw failure;
+}

@@ -1,0 +1,169 @@
+/**
+ * The credential that a kubeconfig's user stands for.
+ *
+ * @module Reads its files, or runs its exec plugin and takes what that prints. A credential is made once per run, and again
+ * when kube-apiserver no longer takes it.
+ * @see https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins
+ */
+import { spawn } from "node:child_process";
+import { dirname, resolve } from "node:path";
+import * as v from "valibot";
+import { withDeadline } from "../base/deadline.ts";
+import { readSafeFile } from "../base/safe-file.ts";
+import { Secret } from "../base/secret.ts";
+import { migrateError } from "./errors.ts";
+import type { ExecPlugin, KubeAccess, Material } from "./kubeconfig.ts";
+
+const MAX_MATERIAL_BYTES = 262_144;
+const MAX_PLUGIN_OUTPUT = 262_144;
+const PLUGIN_TIMEOUT_MS = 60_000;
+
+export interface KubeCredential {
+  readonly certificate?: { readonly chainPem: string; readonly keyPem: Secret };
+  readonly token?: Secret;
+}
+
+export interface CredentialSource {
+  /** Where the kubeconfig lies: its relative paths start there. */
+  readonly kubeconfigPath: string;
+  readonly euid: number;
+  /** The environment that an exec plugin starts from. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** Throws MigrateError `kubeconfig_invalid` or `exec_plugin_failed`, or SafeFileError. */
+export async function resolveCredential(
+  access: KubeAccess,
+  source: CredentialSource,
+  signal: AbortSignal,
+): Promise<KubeCredential> {
+  const { user } = access;
+  switch (user.kind) {
+    case "certificate":
+      return {
+        certificate: {
+          chainPem: await textOf(user.certificate, "the client certificate", false, source),
+          keyPem: new Secret(await textOf(user.key, "the client key", true, source)),
+        },
+      };
+    case "token":
+      return { token: new Secret((await textOf(user.token, "the token", true, source)).trim()) };
+    case "exec":
+      return runPlugin(user.plugin, access, source, signal);
+  }
+}
+
+/** The text of a certificate, key or token. */
+export async function textOf(
+  material: Material,
+  what: string,
+  secret: boolean,
+  { kubeconfigPath, euid }: Pick<CredentialSource, "kubeconfigPath" | "euid">,
+): Promise<string> {
+  if (material.kind === "inline") {
+    return material.text;
+  }
+  const { bytes } = await readSafeFile(resolve(dirname(kubeconfigPath), material.path), {
+    what,
+    field: "--kubeconfig",
+    maxBytes: MAX_MATERIAL_BYTES,
+    secret,
+    serviceUid: euid,
+    errorClass: "config_invalid",
+  });
+  return Buffer.from(bytes).toString("utf8");
+}
+
+const EXEC_CREDENTIAL = v.object({
+  kind: v.literal("ExecCredential"),
+  status: v.object({
+    token: v.optional(v.pipe(v.string(), v.minLength(1))),
+    clientCertificateData: v.optional(v.string()),
+    clientKeyData: v.optional(v.string()),
+  }),
+});
+
+async function runPlugin(
+  plugin: ExecPlugin,
+  { server, serverName }: KubeAccess,
+  { kubeconfigPath, environment }: CredentialSource,
+  signal: AbortSignal,
+): Promise<KubeCredential> {
+  const info = {
+    apiVersion: plugin.apiVersion,
+    kind: "ExecCredential",
+    spec: {
+      interactive: false,
+      ...(plugin.provideClusterInfo ? { cluster: { server, "tls-server-name": serverName } } : {}),
+    },
+  };
+  const env = Object.fromEntries((plugin.env ?? []).map(({ name, value }) => [name, value]));
+  // As client-go does it: a command with a slash is relative to the kubeconfig, any other is looked up in PATH.
+  const command = plugin.command.includes("/")
+    ? resolve(dirname(kubeconfigPath), plugin.command)
+    : plugin.command;
+  const output = await outputOf(
+    command,
+    plugin.args ?? [],
+    { ...environment, ...env, KUBERNETES_EXEC_INFO: JSON.stringify(info) },
+    signal,
+  );
+  const parsed = v.safeParse(EXEC_CREDENTIAL, parseJson(output));
+  const { token, clientCertificateData, clientKeyData } = parsed.success ? parsed.output.status : {};
+  if (clientCertificateData !== undefined && clientKeyData !== undefined) {
+    return { certificate: { chainPem: clientCertificateData, keyPem: new Secret(clientKeyData) } };
+  }
+  if (token === undefined) {
+    throw pluginFailed(command, "printed no ExecCredential with a token or a certificate");
+  }
+  return { token: new Secret(token) };
+}
+
+/** What the plugin prints; its stderr goes to ours, since it may ask a person to log in elsewhere first. */
+async function outputOf(
+  command: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+  signal: AbortSignal,
+): Promise<string> {
+  using deadline = withDeadline(signal, PLUGIN_TIMEOUT_MS);
+  const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "inherit"], signal: deadline.signal });
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  child.stdout.on("data", (part: Buffer) => {
+    bytes += part.length;
+    if (bytes > MAX_PLUGIN_OUTPUT) {
+      child.kill("SIGKILL");
+    } else {
+      parts.push(part);
+    }
+  });
+  const code = await new Promise<number | null>((done, failed) => {
+    child.once("error", failed);
+    child.once("close", done);
+  }).catch((cause: unknown) => {
+    signal.throwIfAborted();
+    throw pluginFailed(command, "could not be run, or took too long", cause);
+  });
+  if (code !== 0) {
+    throw pluginFailed(command, `ended with code ${code ?? "none"}`);
+  }
+  return Buffer.concat(parts).toString("utf8");
+}
+
+function pluginFailed(command: string, problem: string, cause?: unknown): Error {
+  return migrateError(
+    "exec_plugin_failed",
+    `the exec plugin ${command} ${problem}`,
+    "run `kubectl get namespaces` with the same kubeconfig and see what it says",
+    cause,
+  );
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

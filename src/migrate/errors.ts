@@ -1,0 +1,43 @@
+/**
+ * What can go wrong on the way to kube-apiserver.
+ *
+ * @module The one error class of migrate.
+ */
+import { type ErrorClass, ProviderError } from "../base/error-class.ts";
+
+export type MigrateCode =
+  /** The kubeconfig is missing, unsafe, or not one that can be used here. */
+  | "kubeconfig_invalid"
+  /** The exec plugin of the kubeconfig failed or answered something else than a credential. */
+  | "exec_plugin_failed"
+  /** kube-apiserver refused the credential or the permission. */
+  | "kube_denied"
+  /** kube-apiserver did not answer, or with an error, again and again. */
+  | "kube_unavailable"
+  /** kube-apiserver answered something that no kube-apiserver answers. */
+  | "kube_reply_invalid"
+  /** An API server writes under another key_id than the active one. */
+  | "api_server_behind"
+  /** Fewer API servers can be reached than are at work. */
+  | "api_servers_missing";
+
+export class MigrateError extends ProviderError<MigrateCode> {}
+
+const CLASS_OF: Readonly<Record<MigrateCode, ErrorClass>> = {
+  kubeconfig_invalid: "config_invalid",
+  exec_plugin_failed: "auth_failed",
+  kube_denied: "auth_failed",
+  kube_unavailable: "timeout",
+  kube_reply_invalid: "protocol_limit",
+  api_server_behind: "status_stale",
+  api_servers_missing: "status_stale",
+};
+
+export function migrateError(
+  code: MigrateCode,
+  message: string,
+  advice: string,
+  cause?: unknown,
+): MigrateError {
+  return new MigrateError({ code, errorClass: CLASS_OF[code], message, advice, cause });
+}

@@ -1,0 +1,138 @@
+/**
+ * Calls to one API server.
+ *
+ * @module One HTTPS request with the kubeconfig's credential, tried again while the server is busy or restarting. What the
+ * answers mean is the business of discovery.ts, api-servers.ts and rewrite.ts.
+ */
+import type { Clock } from "../base/clock.ts";
+import type { CaFile } from "../transport/ca-file.ts";
+import { TransportError } from "../transport/errors.ts";
+import { createHttpTransport, type HttpResponse } from "../transport/https.ts";
+import type { KubeCredential } from "./credential.ts";
+import { migrateError } from "./errors.ts";
+
+export interface KubeCall {
+  readonly method: "GET" | "PATCH";
+  /** From the slash on. */
+  readonly path: string;
+  readonly accept: string;
+  /** A JSON merge patch. */
+  readonly body?: string;
+  readonly signal: AbortSignal;
+}
+
+export interface KubeClient {
+  readonly address: string;
+  /**
+   * Status and body of the answer, whatever the status, except those of a server that is busy or away: these are tried
+   * again. Throws MigrateError `kube_unavailable` when it stays so, `kube_denied` for 401 and 403.
+   */
+  readonly call: (call: KubeCall) => Promise<HttpResponse>;
+  readonly close: () => void;
+}
+
+export interface KubeClientOptions {
+  readonly address: string;
+  readonly serverName: string;
+  readonly caPem: string;
+  readonly credential: KubeCredential;
+  readonly clock: Clock;
+}
+
+const NAMES = {
+  what: "kube-apiserver",
+  addressField: "--kubeconfig",
+  caField: "certificate-authority in --kubeconfig",
+  serverNameField: "tls-server-name in --kubeconfig",
+} as const;
+
+const TIMEOUT_MS = 30_000;
+/** Metadata may hold 256 KiB of annotations and as much of managed fields. */
+const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
+const MAX_ATTEMPTS = 6;
+const FIRST_PAUSE_MS = 500;
+const MAX_PAUSE_MS = 15_000;
+const BUSY: ReadonlySet<number> = new Set([429, 500, 502, 503, 504]);
+
+export function kubeClient({ address, serverName, caPem, credential, clock }: KubeClientOptions): KubeClient {
+  const trust: CaFile = { pem: () => caPem, refresh: () => Promise.resolve(false) };
+  const transport = createHttpTransport({
+    names: NAMES,
+    trust,
+    serverName,
+    clock,
+    ...(credential.certificate === undefined ? {} : { identity: credential.certificate }),
+  });
+  const headers =
+    credential.token === undefined ? {} : { authorization: `Bearer ${credential.token.expose()}` };
+
+  const once = ({ method, path, accept, body, signal }: KubeCall): Promise<HttpResponse> =>
+    transport.request({
+      method,
+      url: `${address}${path}`,
+      headers: {
+        ...headers,
+        accept,
+        ...(body === undefined ? {} : { "content-type": "application/merge-patch+json" }),
+      },
+      ...(body === undefined ? {} : { body }),
+      signal,
+      timeoutMs: TIMEOUT_MS,
+      maxBytes: MAX_ANSWER_BYTES,
+    });
+
+  return {
+    address,
+    call: async (call) => {
+      for (let attempt = 1; ; attempt++) {
+        const answer = await once(call).catch((error: unknown) => {
+          call.signal.throwIfAborted();
+          if (error instanceof TransportError && attempt < MAX_ATTEMPTS) {
+            return error;
+          }
+          throw error;
+        });
+        if (!(answer instanceof TransportError)) {
+          if (answer.status === 401 || answer.status === 403) {
+            throw denied(address, call, answer.status);
+          }
+          if (!BUSY.has(answer.status)) {
+            return answer;
+          }
+          if (attempt >= MAX_ATTEMPTS) {
+            throw unavailable(address, answer.status);
+          }
+        }
+        const retryAfter = answer instanceof TransportError ? null : answer.headers.get("retry-after");
+        await clock.sleep(pauseMs(attempt, retryAfter), call.signal);
+      }
+    },
+    close: () => transport.close(),
+  };
+}
+
+function pauseMs(attempt: number, retryAfter: string | null): number {
+  const asked = retryAfter !== null && /^\d{1,3}$/.test(retryAfter) ? Number(retryAfter) * 1000 : 0;
+  return Math.min(MAX_PAUSE_MS, Math.max(asked, FIRST_PAUSE_MS * 2 ** (attempt - 1)));
+}
+
+function denied(address: string, { method, path }: KubeCall, status: number): Error {
+  const [, , plural] = /^\/(?:api\/v1|apis\/[^/]+\/[^/]+)(\/namespaces\/[^/]+)?\/([^/]+)/.exec(path) ?? [];
+  return migrateError(
+    "kube_denied",
+    status === 401
+      ? `kube-apiserver at ${address} does not take the credential of --kubeconfig`
+      : `kube-apiserver at ${address} does not allow ${method === "PATCH" ? "patch" : "get"}${plural === undefined ? "" : ` on ${plural}`}`,
+    status === 401
+      ? "check it with `kubectl auth whoami`"
+      : "use a credential that may get and patch every encrypted resource, for example of cluster-admin",
+  );
+}
+
+function unavailable(address: string, status: number): Error {
+  return migrateError(
+    "kube_unavailable",
+    `kube-apiserver at ${address} answered ${status}, ${MAX_ATTEMPTS} times in a row`,
+    "see its log; run the same command again when it is well, it goes on where it stopped",
+  );
+}
