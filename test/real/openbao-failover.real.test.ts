@@ -1,0 +1,137 @@
+/**
+ * `openbao.addresses` on a real three-node raft cluster whose leader is killed, stopped, sealed and brought back under load.
+ *
+ * @module No wrong answer, no failed call that had three seconds; the time until the cluster led again is printed.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { systemClock } from "../../src/base/clock.ts";
+import { ProviderError } from "../../src/base/error-class.ts";
+import { openTransitAccess, type TransitAccess } from "../../src/compose/transit-access.ts";
+import { decodeConfig } from "../../src/config/decode-config.ts";
+import { configFile } from "../fakes/config-file.ts";
+import { identityClaims, makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
+import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
+import { type RaftCluster, type RaftNode, startRaftCluster } from "./harness/openbao-raft.ts";
+import { describeReal } from "./harness/real-suite.ts";
+
+const AAD = btoa("associated");
+const CALL_MS = 3000;
+
+describeReal("failover between real OpenBao nodes", { needs: ["bao"], long: true }, (binary) => {
+  const issuer = makeJwtIssuer();
+  let dir: string;
+  let cluster: RaftCluster;
+  let names: Provisioning;
+  let access: TransitAccess;
+  let moves: number;
+
+  beforeAll(async () => {
+    dir = mkdtempSync(join(tmpdir(), "failover-"));
+    cluster = await startRaftCluster(binary("bao"));
+    names = await provision((await cluster.leader()).operator, issuer.publicKeyPem);
+    writeFileSync(join(dir, "ca.pem"), cluster.caPem);
+    writeFileSync(join(dir, "jwt"), issuer.sign(identityClaims(names, Date.now())), { mode: 0o600 });
+    const text = configFile((fields) => {
+      const { address: _, ...openbao } = fields.openbao;
+      return {
+        ...fields,
+        openbao: {
+          ...openbao,
+          addresses: cluster.nodes.map(({ address }) => address),
+          caCertFile: join(dir, "ca.pem"),
+          tlsServerName: "localhost",
+        },
+        auth: {
+          jwt: { mountPath: `auth/${names.jwtMount}`, role: names.role, jwtFile: join(dir, "jwt") },
+        },
+        transit: { ...fields.transit, mountPath: names.mount, keyName: names.keyName },
+      };
+    });
+    moves = 0;
+    access = await openTransitAccess({
+      config: decodeConfig(new TextEncoder().encode(text), "test").config,
+      clock: systemClock,
+      random: Math.random,
+      serviceUid: process.getuid?.() ?? 0,
+      openbaoObserver: () => ({
+        onNode: () => {
+          moves += 1;
+        },
+      }),
+    });
+    await access.transit.readKey(AbortSignal.timeout(10_000));
+  }, 120_000);
+  afterAll(async () => {
+    await access.session.close(2000);
+    await cluster.dispose();
+    rmSync(dir, { recursive: true });
+  });
+
+  /** Encrypts and decrypts without a pause, eight at a time, until told to stop; what failed, by code. */
+  const load = () => {
+    const failures: string[] = [];
+    let calls = 0;
+    let slowestMs = 0;
+    const stop = new AbortController();
+    const one = async (worker: number): Promise<void> => {
+      for (let round = 0; !stop.signal.aborted; round += 1) {
+        const plaintext = new TextEncoder().encode(`worker ${worker} round ${round}`);
+        const startedMs = performance.now();
+        try {
+          const ciphertext = await access.transit.encrypt(
+            { plaintext, associatedData: AAD, keyVersion: 1 },
+            AbortSignal.timeout(CALL_MS),
+          );
+          const back = await access.transit.decrypt(
+            { ciphertext, associatedData: AAD },
+            AbortSignal.timeout(CALL_MS),
+          );
+          if (Buffer.compare(back, plaintext) !== 0) {
+            failures.push("wrong plaintext");
+          }
+        } catch (error) {
+          failures.push(error instanceof ProviderError ? error.code : String(error));
+        }
+        calls += 2;
+        slowestMs = Math.max(slowestMs, performance.now() - startedMs);
+        await Bun.sleep(5);
+      }
+    };
+    const workers = Promise.all(Array.from({ length: 8 }, (_, worker) => one(worker)));
+    return async () => {
+      stop.abort();
+      await workers;
+      return { failures, calls, slowestMs };
+    };
+  };
+
+  const troubles: readonly [string, (node: RaftNode) => unknown, (node: RaftNode) => Promise<unknown>][] = [
+    ["killed", (node) => node.kill(), (node) => node.bringBack()],
+    ["sealed", (node) => node.seal(), (node) => node.bringBack()],
+    ["stopped", (node) => node.pause(), async (node) => node.resume()],
+  ];
+  describe.each(troubles)("the leader is %s", (how, harm, mend) => {
+    test("and no call fails", async () => {
+      const leader = await cluster.leader();
+      const stop = load();
+      await Bun.sleep(500);
+      const harmedMs = performance.now();
+      await harm(leader);
+      const next = await cluster.leader();
+      const electionMs = performance.now() - harmedMs;
+      await Bun.sleep(1000);
+      await mend(leader);
+      await Bun.sleep(1000);
+      const { failures, calls, slowestMs } = await stop();
+      console.log(
+        `leader ${how}: a new one after ${Math.round(electionMs)} ms; ${calls} calls, slowest pair ${Math.round(slowestMs)} ms`,
+      );
+      expect(failures).toEqual([]);
+      expect(next.address === leader.address && how !== "stopped").toBe(false);
+      expect(moves).toBeLessThan(20);
+    }, 120_000);
+  });
+});
