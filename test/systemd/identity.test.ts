@@ -1,5 +1,5 @@
 /** The permission table and the access matrix, row by row, with real users on a real system. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { releaseTools } from "../packaging/artefacts.ts";
 import { docBlock } from "../packaging/doc-blocks.ts";
 import { eventually } from "../real/harness/eventually.ts";
@@ -81,6 +81,8 @@ const rootRows: readonly Row[] = [["connect", connect, true]];
 
 const otherNames: Names = { user: "kmsd", group: "kmsd", socketGroup: "kmsd-clients" };
 
+setDefaultTimeout(machineTimeoutMs);
+
 describeOnMachine("Linux identity", { ...releaseTools, bao: "none: an OpenBao binary on PATH" }, () => {
   describe.each([
     ["the default names", defaultNames],
@@ -102,8 +104,8 @@ describeOnMachine("Linux identity", { ...releaseTools, bao: "none: an OpenBao bi
       await eventually("the provider encrypts", async () => (await host.client().status()).healthz === "ok", {
         timeoutMs: 20_000,
       });
-    }, machineTimeoutMs);
-    afterAll(() => host.dispose(), machineTimeoutMs);
+    });
+    afterAll(() => host.dispose());
 
     test("owners and modes are those of the table", async () => {
       const rows = [...directoryTable(names), ...fileTable(names)];

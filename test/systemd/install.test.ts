@@ -1,5 +1,5 @@
 /** The packages and the tarball on a real Debian system: what they make, start, keep and leave. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { copyFileSync } from "node:fs";
 import { basename } from "node:path";
 import { releaseTools, testRelease, version } from "../packaging/artefacts.ts";
@@ -31,6 +31,8 @@ function nextVersion(machine: Machine): Promise<string> {
     rm -r next`);
 }
 
+setDefaultTimeout(machineTimeoutMs);
+
 describeOnMachine("deb on a machine with systemd", releaseTools, () => {
   let machine: Machine;
   beforeAll(async () => {
@@ -38,23 +40,19 @@ describeOnMachine("deb on a machine with systemd", releaseTools, () => {
     machine = await newMachine();
     await machine.boot();
     download(machine, release.artefact("", "deb"));
-  }, machineTimeoutMs);
-  afterAll(() => machine.remove(), machineTimeoutMs);
+  });
+  afterAll(() => machine.remove());
 
-  test(
-    "installing makes identities and directories, and says what comes next",
-    async () => {
-      const said = await machine.must(`cd /root\nVERSION=${version}\n${docBlock("install.md#deb")}`);
-      expect(said).toContain("is installed and not started");
-      const rows = permissionsIn(await machine.must(statCommand(directories)));
-      expect(rows).toEqual([...directories]);
-      expect(await machine.must("id -nG openbao-kms")).toBe("openbao-kms");
-      expect(await machine.must("getent passwd openbao-kms | cut -d: -f6,7")).toBe(
-        "/var/lib/openbao-kms:/usr/sbin/nologin",
-      );
-    },
-    machineTimeoutMs,
-  );
+  test("installing makes identities and directories, and says what comes next", async () => {
+    const said = await machine.must(`cd /root\nVERSION=${version}\n${docBlock("install.md#deb")}`);
+    expect(said).toContain("is installed and not started");
+    const rows = permissionsIn(await machine.must(statCommand(directories)));
+    expect(rows).toEqual([...directories]);
+    expect(await machine.must("id -nG openbao-kms")).toBe("openbao-kms");
+    expect(await machine.must("getent passwd openbao-kms | cut -d: -f6,7")).toBe(
+      "/var/lib/openbao-kms:/usr/sbin/nologin",
+    );
+  });
 
   test("it starts and enables nothing, and puts no configuration or credential", async () => {
     expect((await machine.sh(`systemctl is-active ${unit}`)).stdout.trim()).toBe("inactive");
@@ -81,61 +79,49 @@ describeOnMachine("deb on a machine with systemd", releaseTools, () => {
       test -s /usr/share/doc/bao-kms-provider/THIRD-PARTY-LICENSES`);
   });
 
-  test(
-    "an upgrade restarts a running service, starts no stopped one, and keeps state and configuration",
-    async () => {
-      await nextVersion(machine);
-      // What runs is beside the point here: a service of that name is running, and another process of it must be after.
-      await machine.must(`
+  test("an upgrade restarts a running service, starts no stopped one, and keeps state and configuration", async () => {
+    await nextVersion(machine);
+    // What runs is beside the point here: a service of that name is running, and another process of it must be after.
+    await machine.must(`
         mkdir -p /etc/systemd/system/${unit}.d
         printf '[Unit]\\nConditionPathExists=\\n[Service]\\nExecStart=\\nExecStart=/bin/sleep 1000\\nExecStartPost=\\n' \\
           > /etc/systemd/system/${unit}.d/99-sleep.conf
         systemctl daemon-reload
         printf 'mine' > ${config}; printf 'mine' > ${registry}; chmod 0600 ${registry}`);
-      await machine.must(`cd /root && apt-get install -y ./bao-kms-provider_99.0.0_linux_amd64.deb`);
-      expect((await machine.sh(`systemctl is-active ${unit}`)).stdout.trim()).toBe("inactive");
-      await machine.must(`systemctl start ${unit}`);
-      const before = await machine.must(`systemctl show -p MainPID --value ${unit}`);
-      await machine.must(`cd /root\nVERSION=${version}\n${docBlock("upgrade.md#rollback-deb")}`);
-      const after = await machine.must(`systemctl show -p MainPID --value ${unit}`);
-      expect(after).not.toBe(before);
-      expect((await machine.sh(`systemctl is-active ${unit}`)).stdout.trim()).toBe("active");
-      expect(await machine.must(`cat ${config} ${registry}; stat -c %a ${registry}`)).toBe("minemine600");
-    },
-    machineTimeoutMs,
-  );
+    await machine.must(`cd /root && apt-get install -y ./bao-kms-provider_99.0.0_linux_amd64.deb`);
+    expect((await machine.sh(`systemctl is-active ${unit}`)).stdout.trim()).toBe("inactive");
+    await machine.must(`systemctl start ${unit}`);
+    const before = await machine.must(`systemctl show -p MainPID --value ${unit}`);
+    await machine.must(`cd /root\nVERSION=${version}\n${docBlock("upgrade.md#rollback-deb")}`);
+    const after = await machine.must(`systemctl show -p MainPID --value ${unit}`);
+    expect(after).not.toBe(before);
+    expect((await machine.sh(`systemctl is-active ${unit}`)).stdout.trim()).toBe("active");
+    expect(await machine.must(`cat ${config} ${registry}; stat -c %a ${registry}`)).toBe("minemine600");
+  });
 
-  test(
-    "removal stops the service and keeps everything; purge says what it leaves",
-    async () => {
-      const removed = await machine.must(docBlock("upgrade.md#remove-deb"));
-      expect(removed).toContain("cannot decrypt after its next restart");
-      expect((await machine.sh(`systemctl is-active ${unit}`)).stdout.trim()).toBe("inactive");
-      expect(await machine.must(`cat ${config} ${registry}`)).toBe("minemine");
-      const purged = await machine.must(docBlock("upgrade.md#purge-deb"));
-      for (const left of ["/etc/openbao-kms", "/var/lib/openbao-kms", "user openbao-kms"]) {
-        expect(purged).toContain(left);
-      }
-      expect(await machine.must(`cat ${config} ${registry}; id -un openbao-kms`)).toBe("minemineopenbao-kms");
-      expect((await machine.sh("test -e /usr/bin/bao-kms-provider")).status).not.toBe(0);
-      await machine.must(docBlock("upgrade.md#delete"));
-      expect((await machine.sh(`test -e ${config} || id openbao-kms`)).status).not.toBe(0);
-    },
-    machineTimeoutMs,
-  );
+  test("removal stops the service and keeps everything; purge says what it leaves", async () => {
+    const removed = await machine.must(docBlock("upgrade.md#remove-deb"));
+    expect(removed).toContain("cannot decrypt after its next restart");
+    expect((await machine.sh(`systemctl is-active ${unit}`)).stdout.trim()).toBe("inactive");
+    expect(await machine.must(`cat ${config} ${registry}`)).toBe("minemine");
+    const purged = await machine.must(docBlock("upgrade.md#purge-deb"));
+    for (const left of ["/etc/openbao-kms", "/var/lib/openbao-kms", "user openbao-kms"]) {
+      expect(purged).toContain(left);
+    }
+    expect(await machine.must(`cat ${config} ${registry}; id -un openbao-kms`)).toBe("minemineopenbao-kms");
+    expect((await machine.sh("test -e /usr/bin/bao-kms-provider")).status).not.toBe(0);
+    await machine.must(docBlock("upgrade.md#delete"));
+    expect((await machine.sh(`test -e ${config} || id openbao-kms`)).status).not.toBe(0);
+  });
 
-  test(
-    "the tarball and its install lines make the same",
-    async () => {
-      download(machine, testRelease().artefact("", "tar.gz"));
-      await machine.must(`rm -r /etc/systemd/system/${unit}.d`);
-      await machine.must(`cd /root\nVERSION=${version}\n${docBlock("install.md#tarball")}`);
-      expect(permissionsIn(await machine.must(statCommand(directories)))).toEqual([...directories]);
-      expect(await machine.must(`stat -c '%U:%G %a' ${config}`)).toBe("root:openbao-kms 640");
-      expect((await machine.sh(`systemctl cat ${unit}`)).status).toBe(0);
-    },
-    machineTimeoutMs,
-  );
+  test("the tarball and its install lines make the same", async () => {
+    download(machine, testRelease().artefact("", "tar.gz"));
+    await machine.must(`rm -r /etc/systemd/system/${unit}.d`);
+    await machine.must(`cd /root\nVERSION=${version}\n${docBlock("install.md#tarball")}`);
+    expect(permissionsIn(await machine.must(statCommand(directories)))).toEqual([...directories]);
+    expect(await machine.must(`stat -c '%U:%G %a' ${config}`)).toBe("root:openbao-kms 640");
+    expect((await machine.sh(`systemctl cat ${unit}`)).status).toBe(0);
+  });
 });
 
 describeOnMachine("packages where systemd is not running", releaseTools, () => {
@@ -143,54 +129,42 @@ describeOnMachine("packages where systemd is not running", releaseTools, () => {
   const files = directories.filter(([path]) => !path.startsWith("/run/"));
   beforeAll(async () => {
     offline = await newOfflineRoot();
-  }, machineTimeoutMs);
-  afterAll(() => offline.remove(), machineTimeoutMs);
+  });
+  afterAll(() => offline.remove());
 
   const copyIn = (file: string) => offline.over((root) => ["cp", file, `${root}/root/`]);
 
-  test(
-    "the deb makes identities and directories without sysusers.d and tmpfiles.d",
-    async () => {
-      await copyIn(testRelease().artefact("", "deb"));
-      await offline.must("mv /usr/bin/systemd-sysusers /usr/bin/systemd-tmpfiles /root");
-      await offline.must(`dpkg --install /root/bao-kms-provider_${version}_linux_amd64.deb`);
-      expect(permissionsIn(await offline.must(statCommand(directories)))).toEqual([...directories]);
-      expect(await offline.must("id -nG openbao-kms")).toBe("openbao-kms");
-      await offline.must("dpkg --purge bao-kms-provider");
-      await offline.must(docBlock("upgrade.md#delete"));
-      expect((await offline.sh("id openbao-kms")).status).not.toBe(0);
-    },
-    machineTimeoutMs,
-  );
+  test("the deb makes identities and directories without sysusers.d and tmpfiles.d", async () => {
+    await copyIn(testRelease().artefact("", "deb"));
+    await offline.must("mv /usr/bin/systemd-sysusers /usr/bin/systemd-tmpfiles /root");
+    await offline.must(`dpkg --install /root/bao-kms-provider_${version}_linux_amd64.deb`);
+    expect(permissionsIn(await offline.must(statCommand(directories)))).toEqual([...directories]);
+    expect(await offline.must("id -nG openbao-kms")).toBe("openbao-kms");
+    await offline.must("dpkg --purge bao-kms-provider");
+    await offline.must(docBlock("upgrade.md#delete"));
+    expect((await offline.sh("id openbao-kms")).status).not.toBe(0);
+  });
 
-  test(
-    "the lines for image builds make the same",
-    async () => {
-      await offline.must(docBlock("linux-identity.md#by-hand"));
-      expect(permissionsIn(await offline.must(statCommand(directories)))).toEqual([...directories]);
-      await offline.must(docBlock("upgrade.md#delete"));
-      await offline.must("mv /root/systemd-sysusers /root/systemd-tmpfiles /usr/bin");
-    },
-    machineTimeoutMs,
-  );
+  test("the lines for image builds make the same", async () => {
+    await offline.must(docBlock("linux-identity.md#by-hand"));
+    expect(permissionsIn(await offline.must(statCommand(directories)))).toEqual([...directories]);
+    await offline.must(docBlock("upgrade.md#delete"));
+    await offline.must("mv /root/systemd-sysusers /root/systemd-tmpfiles /usr/bin");
+  });
 
-  test(
-    "the rpm's scriptlets make the same, and its files verify",
-    async () => {
-      const rpm = (...args: readonly string[]) =>
-        offline.over((root) => ["rpm", `--root=${root}`, "--define", "_dbpath /var/lib/rpm", ...args]);
-      const installed = await rpm("--install", "--nodeps", testRelease().artefact("", "rpm"));
-      expect(installed.status, installed.stderr).toBe(0);
-      expect(permissionsIn(await offline.must(statCommand(files)))).toEqual([...files]);
-      const verified = await rpm("--verify", "--nodeps", "bao-kms-provider");
-      expect(verified.stdout).toBe("");
-      expect(verified.status).toBe(0);
-      await offline.must(`printf mine > ${config}; printf mine > ${registry}`);
-      const erased = await rpm("--erase", "bao-kms-provider");
-      expect(erased.stdout).toContain("/var/lib/openbao-kms");
-      expect(await offline.must(`cat ${config} ${registry}`)).toBe("minemine");
-      expect((await offline.sh("test -e /usr/bin/bao-kms-provider")).status).not.toBe(0);
-    },
-    machineTimeoutMs,
-  );
+  test("the rpm's scriptlets make the same, and its files verify", async () => {
+    const rpm = (...args: readonly string[]) =>
+      offline.over((root) => ["rpm", `--root=${root}`, "--define", "_dbpath /var/lib/rpm", ...args]);
+    const installed = await rpm("--install", "--nodeps", testRelease().artefact("", "rpm"));
+    expect(installed.status, installed.stderr).toBe(0);
+    expect(permissionsIn(await offline.must(statCommand(files)))).toEqual([...files]);
+    const verified = await rpm("--verify", "--nodeps", "bao-kms-provider");
+    expect(verified.stdout).toBe("");
+    expect(verified.status).toBe(0);
+    await offline.must(`printf mine > ${config}; printf mine > ${registry}`);
+    const erased = await rpm("--erase", "bao-kms-provider");
+    expect(erased.stdout).toContain("/var/lib/openbao-kms");
+    expect(await offline.must(`cat ${config} ${registry}`)).toBe("minemine");
+    expect((await offline.sh("test -e /usr/bin/bao-kms-provider")).status).not.toBe(0);
+  });
 });
