@@ -224,6 +224,7 @@ describeOnMachine("unit", { ...releaseTools, bao: "none: an OpenBao binary on PA
       machine.put(
         "/etc/kubernetes/encryption-config.yaml",
         await Bun.file(join(root, "deploy", "kubernetes", "encryption-config.yaml")).text(),
+        0o600,
       );
       expect(await machine.must(docBlock("systemd.md#doctor-encryption"))).not.toContain("✗");
     });
@@ -439,7 +440,7 @@ WantedBy=multi-user.target
       expect(Number(provider)).toBeLessThan(Number(kubelet));
     });
 
-    test("a boot without OpenBao holds kubelet back for 20 s and no longer", async () => {
+    test("a boot without OpenBao does not keep kubelet from starting", async () => {
       await host.openbao.kill();
       await machine.must(`rm -f ${paths.registry}* /var/tmp/kubelet-saw`);
       await machine.powerOff();

@@ -110,6 +110,22 @@ describe("a provider that is not", () => {
     const { code } = await probe("--socket", join(directory, "missing"), "--wait-socket", "50ms");
     expect(code).toBe(4);
   });
+
+  test("a wait ends when the process that would answer is gone", async () => {
+    const gone = Bun.spawn(["true"]);
+    await gone.exited;
+    const began = performance.now();
+    const { code } = await probe(
+      "--socket",
+      join(directory, "missing"),
+      "--wait-socket",
+      "20s",
+      "--while-process",
+      String(gone.pid),
+    );
+    expect(code).toBe(4);
+    expect(performance.now() - began).toBeLessThan(5000);
+  });
 });
 
 describe("--as-apiserver", () => {

@@ -8,6 +8,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import { systemClock } from "../../base/clock.ts";
+import { errnoOf } from "../../base/errno.ts";
 import { type CheckResult, runChecks } from "../../doctor/check.ts";
 import { type KmsClient, KmsClientError, openKmsClient } from "../../kms/client.ts";
 import { checkJson, printCheck, printSummary } from "../check-report.ts";
@@ -24,6 +25,7 @@ export interface ProbeFlags {
   readonly timeout: number;
   readonly "expected-key-id": string | undefined;
   readonly "wait-socket": number | undefined;
+  readonly "while-process": number | undefined;
   readonly "as-apiserver": boolean;
   readonly output: "text" | "json";
 }
@@ -39,7 +41,8 @@ export async function probe(flags: ProbeFlags, context: CommandContext): Promise
   const client = openKmsClient({ socketPath: flags.socket, timeoutMs: flags.timeout, uid: randomUUID });
   try {
     if (flags["wait-socket"] !== undefined) {
-      await waitForSocket(client, flags["wait-socket"], signal);
+      const pid = flags["while-process"];
+      await waitForSocket(client, flags["wait-socket"], () => pid === undefined || isAlive(pid), signal);
     }
     const probeContext: ProbeContext = {
       client,
@@ -93,10 +96,15 @@ function report(
   );
 }
 
-/** Until Status is answered, whatever it says, or the time is over; then the checks tell what is wrong. */
-async function waitForSocket(client: KmsClient, timeoutMs: number, signal: AbortSignal): Promise<void> {
+/** Until Status is answered, whatever it says, the time is over, or nobody can answer; then the checks tell what is wrong. */
+async function waitForSocket(
+  client: KmsClient,
+  timeoutMs: number,
+  mayAnswer: () => boolean,
+  signal: AbortSignal,
+): Promise<void> {
   const endMs = systemClock.monotonicMs() + timeoutMs;
-  while (systemClock.monotonicMs() < endMs) {
+  while (systemClock.monotonicMs() < endMs && mayAnswer()) {
     try {
       await client.status(signal);
       return;
@@ -108,6 +116,15 @@ async function waitForSocket(client: KmsClient, timeoutMs: number, signal: Abort
       }
     }
     await systemClock.sleep(WAIT_STEP_MS, signal);
+  }
+}
+
+/** Signal 0 asks whether the process is there; one of another user is there too (EPERM). */
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return errnoOf(error) !== "ESRCH";
   }
 }
 

@@ -39,6 +39,13 @@ export const probeCommand = defineCommand({
       maxMs: 3_600_000,
       description: "How long to wait for the socket to answer first",
     },
+    "while-process": {
+      kind: "count",
+      placeholder: "PID",
+      min: 1,
+      max: 4_194_304,
+      description: "Ends the wait when this process is gone",
+    },
     "as-apiserver": { kind: "flag", description: "With the uid, gid and groups of kube-apiserver" },
     ...outputOption,
   },
