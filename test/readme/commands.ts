@@ -15,7 +15,7 @@ export function readmeBlocks(): readonly (readonly string[])[] {
 }
 
 /** The first line that belongs to the block "Run it for real". */
-export const FOR_REAL_BEGINS = "npm run build";
+const FOR_REAL_BEGINS = "bao secrets enable transit";
 
 export function forRealBlock(): readonly string[] {
   const block = readmeBlocks().find(([first]) => first === FOR_REAL_BEGINS);
