@@ -18,6 +18,8 @@ export interface KmsObserverOptions {
   readonly logger: Logger;
   readonly failures: FailureLog;
   readonly correlation: DebugCorrelation | undefined;
+  /** `logging.logOpenBaoRequestIDs`. */
+  readonly logRequestIds: boolean;
 }
 
 const METHOD: Readonly<Record<ServiceMethod, KmsMethod>> = {
@@ -28,7 +30,13 @@ const METHOD: Readonly<Record<ServiceMethod, KmsMethod>> = {
 
 const NO_LABELS = {} as const;
 
-export function kmsObserver({ metrics, logger, failures, correlation }: KmsObserverOptions): CallObserver {
+export function kmsObserver({
+  metrics,
+  logger,
+  failures,
+  correlation,
+  logRequestIds,
+}: KmsObserverOptions): CallObserver {
   /** Key_ids are few, their hashes are asked for at every call. */
   let lastKeyId: readonly [keyId: string, hash: string] = ["", ""];
   const keyIdHash = (keyId: string | undefined): string | undefined => {
@@ -59,6 +67,7 @@ export function kmsObserver({ metrics, logger, failures, correlation }: KmsObser
         durationMs: call.durationMs,
         keyIdHash: keyIdHash(call.keyId),
         transitKeyVersion: call.transitKeyVersion,
+        ...(logRequestIds ? { openbaoRequestId: call.openbaoRequestId, batchIndex: call.batchIndex } : {}),
         ...(correlation === undefined ? NO_LABELS : correlation.fieldsFor(call.uid)),
       };
       if (failure === undefined) {

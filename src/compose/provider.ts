@@ -26,7 +26,7 @@ import { failureLog } from "../telemetry/failure-log.ts";
 import { type LineStream, type LogSink, logSink } from "../telemetry/log-sink.ts";
 import { type AdjustableLogger, createLogger, errorFields } from "../telemetry/logger.ts";
 import { createMetrics, type Metrics, type MetricsPage } from "../telemetry/metrics.ts";
-import { coalescingClient } from "../transit/coalescing-client.ts";
+import { coalescedCalls } from "../transit/coalesced-calls.ts";
 import type { HttpTransport } from "../transport/https.ts";
 import { configIdentity } from "./config-identity.ts";
 import { credentialObserver } from "./credential-observer.ts";
@@ -132,7 +132,7 @@ export async function buildProvider(options: ProviderOptions): Promise<Provider>
 
   const service = kmsService({
     keys,
-    transit: coalescingClient(access.transit),
+    transit: coalescedCalls(access.transit.calls),
     caps: {
       Status: config.server.maxConcurrentStatus,
       Encrypt: config.server.maxConcurrentEncrypt,
@@ -144,6 +144,7 @@ export async function buildProvider(options: ProviderOptions): Promise<Provider>
       logger,
       failures,
       correlation: startDebugCorrelation(config.logging.debugCorrelation, clock),
+      logRequestIds: config.logging.logOpenBaoRequestIDs,
     }),
   });
 

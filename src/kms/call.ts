@@ -9,12 +9,13 @@ import type { Clock } from "../base/clock.ts";
 import { type ErrorClass, errorClassOf, ProviderError } from "../base/error-class.ts";
 import type { Admission } from "./admission.ts";
 import { AnnotationError, KmsError, replyFor, statusName, toConnectError } from "./errors.ts";
-import type { CallFailure, CallObserver, KeyHandle, KmsMethod, Rejection } from "./ports.ts";
+import type { Answered, CallFailure, CallObserver, KeyHandle, KmsMethod, Rejection } from "./ports.ts";
 
 /** What a method learns on its way and the record shall show. */
 export interface CallNotes {
   keyId: string | undefined;
   key: KeyHandle | undefined;
+  answer: Pick<Answered<unknown>, "requestId" | "batchIndex"> | undefined;
 }
 
 export interface CallRunnerOptions {
@@ -34,7 +35,7 @@ export type CallRunner = <Output>(
 export function callRunner({ admission, clock, observer }: CallRunnerOptions): CallRunner {
   return async (method, uid, context, body) => {
     const startMs = clock.monotonicMs();
-    const notes: CallNotes = { keyId: undefined, key: undefined };
+    const notes: CallNotes = { keyId: undefined, key: undefined, answer: undefined };
     const record = (status: string, failure: CallFailure | undefined): void =>
       observer.ended({
         method,
@@ -43,6 +44,8 @@ export function callRunner({ admission, clock, observer }: CallRunnerOptions): C
         uid,
         keyId: notes.key?.keyId ?? notes.keyId,
         transitKeyVersion: notes.key?.version,
+        openbaoRequestId: notes.answer?.requestId,
+        batchIndex: notes.answer?.batchIndex,
         failure,
       });
     const fail = (failure: CallFailure): ConnectError => {

@@ -45,11 +45,19 @@ export interface Transit {
       readonly keyVersion: number;
     },
     signal: AbortSignal,
-  ): Promise<string>;
+  ): Promise<Answered<string>>;
   decrypt(
     input: { readonly ciphertext: string; readonly associatedData: string },
     signal: AbortSignal,
-  ): Promise<Uint8Array>;
+  ): Promise<Answered<Uint8Array>>;
+}
+
+/** A result, and where OpenBao's audit log has it. */
+export interface Answered<Output> {
+  readonly value: Output;
+  readonly requestId: string | undefined;
+  /** Its place among the items of a request that several calls shared. */
+  readonly batchIndex?: number;
 }
 
 export const KMS_METHODS = ["Status", "Encrypt", "Decrypt"] as const;
@@ -65,6 +73,9 @@ export interface CallRecord {
   readonly uid: string;
   readonly keyId: string | undefined;
   readonly transitKeyVersion: number | undefined;
+  /** Of the call to OpenBao that answered it. */
+  readonly openbaoRequestId: string | undefined;
+  readonly batchIndex: number | undefined;
   readonly failure: CallFailure | undefined;
 }
 

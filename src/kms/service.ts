@@ -74,10 +74,10 @@ export function kmsService(options: KmsServiceOptions): ServiceImpl<typeof KeyMa
         checkOwnAnnotations(key);
         const { plaintext } = request;
         const { associatedData } = key;
-        const text = await transit.encrypt(
-          { plaintext, associatedData, keyVersion: key.version },
-          context.signal,
-        );
+        const input = { plaintext, associatedData, keyVersion: key.version };
+        const answer = await transit.encrypt(input, context.signal);
+        call.answer = answer;
+        const text = answer.value;
         if (ciphertextVersion(text) !== key.version) {
           throw replyOutOfBounds(
             "OpenBao's ciphertext is not canonical or not of the version that was asked for",
@@ -108,7 +108,10 @@ export function kmsService(options: KmsServiceOptions): ServiceImpl<typeof KeyMa
         checkAnnotations(request, key);
         const ciphertext = checkCiphertext(request, key);
         const { associatedData } = key;
-        const plaintext = await transit.decrypt({ ciphertext, associatedData }, context.signal);
+        const input = { ciphertext, associatedData };
+        const answer = await transit.decrypt(input, context.signal);
+        call.answer = answer;
+        const plaintext = answer.value;
         if (plaintext.length > MAX_CIPHERTEXT_BYTES) {
           throw replyOutOfBounds("OpenBao's plaintext is longer than its ciphertext");
         }

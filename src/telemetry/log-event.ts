@@ -60,6 +60,8 @@ export const LOG_FIELD_NAMES = {
   keyIdHash: "key_id_hash",
   transitKeyVersion: "transit_key_version",
   openbaoRequestId: "openbao_request_id",
+  /** Place among the items of a request to OpenBao that several calls shared. */
+  batchIndex: "openbao_batch_index",
   probeKind: "probe_kind",
   healthz: "healthz",
   errorClass: "error_class",
@@ -95,11 +97,19 @@ export type LogFieldName = keyof typeof LOG_FIELD_NAMES;
 export type LogFields = {
   readonly [Name in Exclude<
     LogFieldName,
-    "durationMs" | "transitKeyVersion" | "repeated" | "retryInMs" | "ttlSeconds" | "generation" | "errorClass"
+    | "durationMs"
+    | "transitKeyVersion"
+    | "batchIndex"
+    | "repeated"
+    | "retryInMs"
+    | "ttlSeconds"
+    | "generation"
+    | "errorClass"
   >]?: string | undefined;
 } & {
   readonly durationMs?: number | undefined;
   readonly transitKeyVersion?: number | undefined;
+  readonly batchIndex?: number | undefined;
   readonly repeated?: number | undefined;
   readonly retryInMs?: number | undefined;
   readonly ttlSeconds?: number | undefined;

@@ -4,7 +4,8 @@
  * @module Our own codes, and how an error of the call below becomes one of ours.
  */
 import { ProviderError } from "../base/error-class.ts";
-import { type OpenBaoCode, OpenBaoError } from "../openbao/errors.ts";
+import { answerError, type OpenBaoCode, OpenBaoError } from "../openbao/errors.ts";
+import type { Operation } from "../openbao/operation.ts";
 
 export type TransitCode =
   | OpenBaoCode
@@ -34,4 +35,9 @@ export function asTransitError(error: unknown, path: string, capability: "read" 
     ...(advice === undefined ? {} : { advice }),
     cause: error,
   });
+}
+
+/** The error of an answer that is a success and makes no sense. */
+export function malformedReply(operation: Operation, path: string): unknown {
+  return asTransitError(answerError("reply_malformed", { operation, path }), path, "read");
 }

@@ -85,22 +85,30 @@ export function fakeKeys(): KeyState & { override: Partial<KeyState> } {
   return fake;
 }
 
+/** What a test puts in the place of the two calls, without what is known of OpenBao's answer. */
+export interface TransitOverride {
+  encrypt?: (...args: Parameters<Transit["encrypt"]>) => Promise<string>;
+  decrypt?: (...args: Parameters<Transit["decrypt"]>) => Promise<Uint8Array>;
+}
+
 /** Transit without cryptography: the "ciphertext" is the plaintext behind 28 bytes, in Transit's canonical form. */
-export function fakeTransit(): Transit & { override: Partial<Transit>; calls: number } {
-  const fake: Transit & { override: Partial<Transit>; calls: number } = {
+export function fakeTransit(): Transit & { override: TransitOverride; calls: number } {
+  const fake: Transit & { override: TransitOverride; calls: number } = {
     override: {},
     calls: 0,
     encrypt: async (input, signal) => {
       fake.calls += 1;
-      return fake.override.encrypt === undefined
-        ? `vault:v${input.keyVersion}:${Buffer.concat([Buffer.alloc(28), input.plaintext]).toString("base64")}`
-        : await fake.override.encrypt(input, signal);
+      const value =
+        (await fake.override.encrypt?.(input, signal)) ??
+        `vault:v${input.keyVersion}:${Buffer.concat([Buffer.alloc(28), input.plaintext]).toString("base64")}`;
+      return { value, requestId: "request-1" };
     },
     decrypt: async (input, signal) => {
       fake.calls += 1;
-      return fake.override.decrypt === undefined
-        ? Buffer.from(input.ciphertext.slice(input.ciphertext.lastIndexOf(":") + 1), "base64").subarray(28)
-        : await fake.override.decrypt(input, signal);
+      const value =
+        (await fake.override.decrypt?.(input, signal)) ??
+        Buffer.from(input.ciphertext.slice(input.ciphertext.lastIndexOf(":") + 1), "base64").subarray(28);
+      return { value, requestId: "request-1" };
     },
   };
   return fake;

@@ -51,9 +51,10 @@ export const kmsStatusEncrypt: DoctorCheck = {
     chmodSync(directory, 0o2750);
     const socketPath = join(directory, "kms.sock");
     try {
+      const { calls } = context.fact("access").transit;
       const service = kmsService({
         keys: fixedKey(handle),
-        transit: context.fact("access").transit,
+        transit: { encrypt: calls.encrypt.single, decrypt: calls.decrypt.single },
         caps: { Status: 4, Encrypt: 4, Decrypt: 4 },
         clock: systemClock,
         observer: { started() {}, ended() {} },

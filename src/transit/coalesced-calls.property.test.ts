@@ -5,7 +5,7 @@ import { faults } from "../../test/fakes/openbao/faults.ts";
 import { ProviderError } from "../base/error-class.ts";
 import { Secret } from "../base/secret.ts";
 import { createTransitClient } from "./client.ts";
-import { coalescingClient } from "./coalescing-client.ts";
+import { coalescedCalls } from "./coalesced-calls.ts";
 
 const AAD = btoa("associated");
 const never = new AbortController().signal;
@@ -20,10 +20,12 @@ async function setUp() {
   return {
     ...bao,
     single,
-    coalesced: coalescingClient(single),
+    coalesced: coalescedCalls(single.calls),
     keyPath: `${names.mount}/keys/${names.keyName}`,
   };
 }
+
+const valueOf = async <T>(answer: Promise<{ readonly value: T }>): Promise<T> => (await answer).value;
 
 /** What a caller sees: the plaintext, or the code and class of the error. */
 async function seen(call: Promise<Uint8Array>): Promise<string> {
@@ -57,7 +59,9 @@ test("every caller sees what the uncoalesced client would have shown it, poisone
       fc.array(fc.nat({ max: inputs.length - 1 }), { minLength: 1, maxLength: 40 }),
       async (order) => {
         const asked = order.map((index) => inputs[index] ?? { ciphertext: "", associatedData: "" });
-        const together = await Promise.all(asked.map((input) => seen(coalesced.decrypt(input, never))));
+        const together = await Promise.all(
+          asked.map((input) => seen(valueOf(coalesced.decrypt(input, never)))),
+        );
         const alone: string[] = [];
         for (const input of asked) {
           alone.push(await seen(single.decrypt(input, never)));
@@ -79,7 +83,7 @@ test("concurrent calls share requests, identical Decrypts share one item", async
   );
   const before = fake.calls.length;
   await Promise.all(
-    [...ciphertexts, ...ciphertexts].map((ciphertext) =>
+    [...ciphertexts, ...ciphertexts].map(({ value: ciphertext }) =>
       coalesced.decrypt({ ciphertext, associatedData: AAD }, never),
     ),
   );
@@ -102,10 +106,26 @@ test.each([
     const before = fake.calls.length;
     const outcomes = await Promise.all(
       Array.from({ length: 30 }, (__, index) =>
-        seen(coalesced.decrypt({ ciphertext, associatedData: btoa(`aad ${index}`) }, never)),
+        seen(valueOf(coalesced.decrypt({ ciphertext, associatedData: btoa(`aad ${index}`) }, never))),
       ),
     );
     expect(new Set(outcomes.map((each) => each.split(" ")[1]))).toEqual(new Set([errorClass]));
     expect(fake.calls.length - before).toBeLessThan(10);
   },
 );
+
+test("a poisoned item costs its neighbours no further request, and each answer says where it is logged", async () => {
+  const { fake, coalesced, single } = await setUp();
+  const plaintext = new Uint8Array(32);
+  const ciphertext = await single.encrypt({ plaintext, associatedData: AAD, keyVersion: 1 }, never);
+  const other = await single.encrypt({ plaintext, associatedData: AAD, keyVersion: 1 }, never);
+  const before = fake.calls.length;
+  const calls = [btoa("wrong 1"), btoa("wrong 2"), AAD, btoa("wrong 3")].map((associatedData) =>
+    coalesced.decrypt({ ciphertext, associatedData }, never),
+  );
+  const last = coalesced.decrypt({ ciphertext: other, associatedData: AAD }, never);
+  const settled = await Promise.allSettled(calls);
+  expect(settled.map(({ status }) => status)).toEqual(["rejected", "rejected", "fulfilled", "rejected"]);
+  expect(fake.calls.length - before).toBe(3);
+  expect(await last).toMatchObject({ requestId: expect.any(String), batchIndex: 2 });
+});

@@ -1,13 +1,15 @@
 /**
- * The Transit client for many callers at once.
+ * Transit's Encrypt and Decrypt for many callers at once.
  *
  * @module Encrypt and Decrypt of concurrent KMS calls share requests; identical Decrypts under way share one item. What a call
  * sees is what it would have seen alone.
  */
 
-import type { TransitClient } from "./client.ts";
+import type { KeyCalls } from "./client.ts";
 import { type CoalesceOptions, coalesce } from "./coalesce.ts";
 import { type TransitCode, TransitError } from "./errors.ts";
+import type { Answered } from "./key-call.ts";
+import type { DecryptInput, EncryptInput } from "./key-use.ts";
 
 /** An answer has room for more of the longest results; more items only make each caller wait longer. */
 const MAX_ITEMS = 64;
@@ -28,18 +30,22 @@ const SPOILT_BY_AN_ITEM: ReadonlySet<TransitCode> = new Set<TransitCode>([
   "version_missing",
 ]);
 
-export function coalescingClient(client: TransitClient): Pick<TransitClient, "encrypt" | "decrypt"> {
+export interface CoalescedCalls {
+  readonly encrypt: (input: EncryptInput, signal: AbortSignal) => Promise<Answered<string>>;
+  readonly decrypt: (input: DecryptInput, signal: AbortSignal) => Promise<Answered<Uint8Array>>;
+}
+
+export function coalescedCalls({ encrypt, decrypt }: KeyCalls): CoalescedCalls {
   const common = {
     retrySingly: (error: unknown) => error instanceof TransitError && SPOILT_BY_AN_ITEM.has(error.code),
     maxItems: MAX_ITEMS,
     maxUnderWay: MAX_UNDER_WAY,
   } satisfies Partial<CoalesceOptions<never, never>>;
   return {
-    encrypt: coalesce({ ...common, single: client.encrypt, batch: client.encryptTogether }),
+    encrypt: coalesce({ ...common, ...encrypt }),
     decrypt: coalesce({
       ...common,
-      single: client.decrypt,
-      batch: client.decryptTogether,
+      ...decrypt,
       identity: ({ ciphertext, associatedData }) => `${ciphertext} ${associatedData}`,
     }),
   };
