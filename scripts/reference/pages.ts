@@ -9,6 +9,7 @@ import { configJsonSchema } from "../../src/config/json-schema.ts";
 import { commandsPage, manualPage } from "./commands-page.ts";
 import { configurationPage } from "./configuration-page.ts";
 import { metricsPage } from "./metrics-page.ts";
+import { REPORT_SCHEMAS, reportJsonSchema } from "./report-schemas.ts";
 import { troubleshootingPage } from "./troubleshooting-page.ts";
 
 export const PAGES: Readonly<Record<string, () => string>> = {
@@ -18,4 +19,10 @@ export const PAGES: Readonly<Record<string, () => string>> = {
   "docs/reference/commands.md": commandsPage,
   "docs/troubleshooting.md": troubleshootingPage,
   "docs/reference/bao-kms-provider.8": () => manualPage(manifest.version),
+  ...Object.fromEntries(
+    Object.entries(REPORT_SCHEMAS).map(([name, schema]) => [
+      `docs/reference/reports/${name}.schema.json`,
+      () => jsonText(reportJsonSchema(name, schema)),
+    ]),
+  ),
 };

@@ -40,3 +40,18 @@ describe.each(["bash", "zsh", "fish"])("%s", (shell) => {
     }
   });
 });
+
+describe.each(["zsh", "fish"])("%s itself", (shell) => {
+  const path = Bun.which(shell);
+  if (path === null) {
+    console.log(`skipped: ${shell} is not installed`);
+  }
+  test.skipIf(path === null)("takes the script for well-formed", () => {
+    const { status, stderr } = spawnSync(path ?? shell, ["-n", "/dev/stdin"], {
+      encoding: "utf8",
+      input: completionScript(shell, COMMANDS),
+    });
+    expect(stderr).toBe("");
+    expect(status).toBe(0);
+  });
+});

@@ -3,7 +3,6 @@
  * can be seen from outside while calls succeed, fail and OpenBao misbehaves.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -38,13 +37,19 @@ describe("canaries", () => {
     }
   }
 
-  function command(...args: readonly string[]): string {
-    const { stdout, stderr } = spawnSync(builtExecutable(), args, {
-      encoding: "utf8",
-      timeout: 20_000,
+  /** Not spawnSync: the stand-in that the command talks to runs in this process. */
+  async function command(...args: readonly string[]): Promise<string> {
+    const child = Bun.spawn([builtExecutable(), ...args], {
       cwd: "/",
       env: { PATH: "/usr/bin:/bin" },
+      stdout: "pipe",
+      stderr: "pipe",
+      timeout: 20_000,
     });
+    const [stdout, stderr] = await Promise.all([
+      new Response(child.stdout).text(),
+      new Response(child.stderr).text(),
+    ]);
     return stdout + stderr;
   }
 
@@ -177,13 +182,13 @@ describe("canaries", () => {
     "doctor --output json",
     "verify-key",
     "rotation-plan --output json",
-  ])("command: %s", (line) => {
-    const output = command(...line.split(" "), "--config", provider.configPath);
+  ])("command: %s", async (line) => {
+    const output = await command(...line.split(" "), "--config", provider.configPath);
     expect(output.length).toBeGreaterThan(10);
     expectNone(line, output);
   });
 
-  test("command: probe", () => {
-    expectNone("probe", command("probe", "--socket", provider.socketPath));
+  test("command: probe", async () => {
+    expectNone("probe", await command("probe", "--socket", provider.socketPath));
   });
 });

@@ -1,11 +1,15 @@
 /**
  * The compiled executable in an environment that wants to subvert it.
  */
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import * as v from "valibot";
+import { REPORT_SCHEMAS } from "../../scripts/reference/report-schemas.ts";
+import { makeNodeFiles, type NodeFiles } from "../fakes/node-files.ts";
+import { makeTestCa } from "../fakes/tls/test-ca.ts";
 import { buildExecutable } from "./executable.ts";
 
 const executable = buildExecutable();
@@ -68,6 +72,47 @@ describe("without any effect", () => {
   ])("%s", (name, value) => {
     const { status, stdout, stderr } = start(["version"], { [name]: value });
     expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: plain.stdout, stderr: "" });
+  });
+
+  describe("on how OpenBao is verified", () => {
+    let node: NodeFiles;
+    beforeAll(async () => {
+      node = await makeNodeFiles();
+    });
+    afterAll(() => node.dispose());
+    /** The codes of failures of openbao.tls; the stand-in runs in this process, so the child may not block it. */
+    const tlsFailures = async (environment: Record<string, string>): Promise<readonly string[]> => {
+      const child = Bun.spawn([executable.path, "doctor", "--config", node.configPath, "--output", "json"], {
+        env: { PATH: "/usr/bin:/bin", ...environment },
+        stdout: "pipe",
+        stderr: "pipe",
+      });
+      const { checks } = v.parse(REPORT_SCHEMAS.doctor, JSON.parse(await new Response(child.stdout).text()));
+      return checks.find(({ id }) => id === "openbao.tls")?.findings.map(({ code }) => code) ?? ["absent"];
+    };
+
+    test.each(["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "ALL_PROXY"])("%s", async (name) => {
+      expect(await tlsFailures({ [name]: "http://127.0.0.1:1" })).toEqual([]);
+    });
+
+    test("a CA that is not the configured one, whatever the environment trusts", async () => {
+      const { certPem } = await makeTestCa({ commonName: "another CA" });
+      writeFileSync(node.at("other-ca.crt"), certPem, { mode: 0o644 });
+      node.writeConfig((fields) => ({
+        ...fields,
+        openbao: { ...fields.openbao, caCertFile: node.at("other-ca.crt") },
+      }));
+      const untrusted = await tlsFailures({});
+      expect(untrusted).toHaveLength(1);
+      for (const [name, value] of [
+        ["NODE_TLS_REJECT_UNAUTHORIZED", "0"],
+        ["NODE_EXTRA_CA_CERTS", node.at("ca.crt")],
+        ["SSL_CERT_FILE", node.at("ca.crt")],
+        ["NODE_USE_SYSTEM_CA", "1"],
+      ] as const) {
+        expect(await tlsFailures({ [name]: value })).toEqual(untrusted);
+      }
+    });
   });
 
   test(".env and bunfig.toml of the working directory", () => {

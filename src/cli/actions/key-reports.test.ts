@@ -1,6 +1,8 @@
 /** rotation-plan and verify-key over a registry on disk and the stand-in for OpenBao. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync, rmSync } from "node:fs";
+import * as v from "valibot";
+import { REPORT_SCHEMAS } from "../../../scripts/reference/report-schemas.ts";
 import { makeNodeFiles, type NodeFiles } from "../../../test/fakes/node-files.ts";
 import { faults } from "../../../test/fakes/openbao/faults.ts";
 import { systemClock } from "../../base/clock.ts";
@@ -43,8 +45,9 @@ const store = () => openRegistry({ config: config(), clock: systemClock, euid, a
 
 const type = (command: string, ...words: readonly string[]) =>
   node.type(command, "--config", node.configPath, ...words);
-async function json(command: string) {
+async function json(command: "rotation-plan" | "verify-key") {
   const { code, stdout } = await type(command, "--output", "json");
+  expect(v.safeParse(REPORT_SCHEMAS[command], JSON.parse(stdout)).issues).toBeUndefined();
   return { code, ...JSON.parse(stdout) };
 }
 

@@ -1,0 +1,208 @@
+/**
+ * The shapes of the reports that commands print with --output json.
+ *
+ * @module The contract with programs that read them: docs/reference/reports/ is made from it, and tests hold the commands to
+ * it. A field may be added in a later release; none is renamed, removed or changed in kind.
+ */
+import { toJsonSchema } from "@valibot/to-json-schema";
+import * as v from "valibot";
+import { ERROR_CLASSES } from "../../src/base/error-class.ts";
+import { PROBE_IDS } from "../../src/cli/probe/checks.ts";
+import { VERIFY_IDS } from "../../src/cli/verify-key-checks.ts";
+import { CHECK_IDS } from "../../src/doctor/check-ids.ts";
+import { VERSION_STATES } from "../../src/registry/record.ts";
+
+const whole = v.pipe(v.number(), v.integer(), v.minValue(0));
+const milliseconds = v.pipe(v.number(), v.minValue(0));
+const errorClass = v.picklist(ERROR_CLASSES);
+
+const said = <Schema extends v.GenericSchema>(schema: Schema, description: string) =>
+  v.pipe(schema, v.description(description));
+
+const finding = v.strictObject({
+  severity: v.picklist(["failure", "warning"]),
+  code: said(v.string(), "A stable name of what was found."),
+  errorClass: v.optional(errorClass),
+  message: v.string(),
+  advice: said(v.string(), "What to type or change."),
+});
+
+const check = <const Ids extends readonly [string, ...string[]]>(ids: Ids) =>
+  v.strictObject({
+    id: v.picklist(ids),
+    status: said(
+      v.picklist(["passed", "warning", "failed", "skipped"]),
+      "`skipped` is not passed: a prerequisite did not pass, or there was nothing to check.",
+    ),
+    detail: v.string(),
+    findings: v.array(finding),
+  });
+
+const good = said(v.boolean(), "Whether no check failed; the exit code is then 0.");
+const keyVersionState = v.picklist(VERSION_STATES);
+
+const doctor = v.strictObject({
+  good,
+  user: v.strictObject({
+    name: v.string(),
+    uid: whole,
+    isService: said(
+      v.nullable(v.boolean()),
+      "Whether doctor ran as the service's user; null when that is not known.",
+    ),
+  }),
+  service: v.nullable(v.strictObject({ name: v.string(), uid: whole })),
+  checks: v.array(check(CHECK_IDS)),
+});
+
+const probe = v.strictObject({
+  good,
+  host: v.string(),
+  checkedAt: v.pipe(v.string(), v.isoTimestamp()),
+  socket: v.string(),
+  caller: v.strictObject({ uid: whole, gid: whole, groups: v.array(whole) }),
+  keyId: said(v.string(), "Empty when Status was not answered."),
+  healthz: v.nullable(v.string()),
+  tookMs: v.strictObject({
+    status: v.nullable(milliseconds),
+    encrypt: v.nullable(milliseconds),
+    decrypt: v.nullable(milliseconds),
+  }),
+  unproven: said(v.array(v.string()), "What a probe by this caller cannot prove."),
+  checks: v.array(check(PROBE_IDS)),
+});
+
+const verifyKey = v.strictObject({
+  good,
+  partial: said(v.boolean(), "OpenBao could not be asked."),
+  fingerprint: v.string(),
+  checks: v.array(check(VERIFY_IDS)),
+});
+
+const openbaoProblem = v.nullable(
+  v.strictObject({
+    code: v.string(),
+    errorClass,
+    message: v.string(),
+    advice: v.nullable(v.string()),
+  }),
+);
+
+const rotationFinding = v.looseObject({ code: v.string(), message: v.string(), advice: v.string() });
+
+const rotationPlan = v.union([
+  v.strictObject({
+    partial: v.boolean(),
+    openbao: openbaoProblem,
+    registry: v.null(),
+    latestVersion: v.nullable(whole),
+  }),
+  v.strictObject({
+    partial: said(v.boolean(), "OpenBao could not be asked; the report rests on the registry alone."),
+    openbao: openbaoProblem,
+    registry: v.strictObject({
+      generation: whole,
+      hash: said(v.string(), "What --expected-state-hash takes."),
+      checkpoint: v.picklist(["current", "behind"]),
+      fingerprint: v.string(),
+    }),
+    activeVersion: whole,
+    latestVersion: v.optional(whole),
+    versions: v.array(
+      v.strictObject({
+        version: whole,
+        createdAtUnix: whole,
+        keyId: v.string(),
+        state: keyVersionState,
+        shown: v.optional(said(v.boolean(), "Whether OpenBao shows it now.")),
+        hasMarker: v.boolean(),
+      }),
+    ),
+    next: v.variant("kind", [
+      v.strictObject({ kind: v.literal("none") }),
+      v.strictObject({ kind: v.literal("observe"), version: whole }),
+      v.strictObject({
+        kind: v.literal("wait"),
+        version: whole,
+        missingObservations: whole,
+        missingMs: milliseconds,
+        earliestInMs: milliseconds,
+      }),
+      v.strictObject({ kind: v.literal("promote"), version: whole }),
+      v.strictObject({ kind: v.literal("blocked"), by: v.array(rotationFinding) }),
+    ]),
+    findings: v.array(rotationFinding),
+    observation: v.nullable(
+      v.looseObject({ version: whole, createdAtUnix: whole, count: whole, stableForMs: milliseconds }),
+    ),
+  }),
+]);
+
+const benchmark = v.strictObject({
+  iterations: whole,
+  concurrency: whole,
+  overhead: said(
+    v.record(v.string(), v.number()),
+    "By method: the median through the provider divided by the median directly.",
+  ),
+  results: v.array(
+    v.strictObject({
+      name: v.string(),
+      failures: whole,
+      latency: v.nullable(
+        v.strictObject({
+          count: whole,
+          minMs: milliseconds,
+          meanMs: milliseconds,
+          p50Ms: milliseconds,
+          p90Ms: milliseconds,
+          p99Ms: milliseconds,
+          maxMs: milliseconds,
+        }),
+      ),
+      histogram: v.array(v.strictObject({ fromMs: milliseconds, toMs: milliseconds, count: whole })),
+    }),
+  ),
+});
+
+const config = v.strictObject({
+  file: v.string(),
+  fingerprint: v.string(),
+  fields: v.array(
+    v.strictObject({
+      field: v.string(),
+      value: said(v.unknown(), "As it would stand in the file."),
+      origin: v.picklist(["default", "file", "environment", "flag"]),
+    }),
+  ),
+});
+
+const version = v.strictObject({
+  version: v.string(),
+  commit: v.string(),
+  bun: v.string(),
+  formats: v.strictObject({
+    config: v.string(),
+    kms: v.string(),
+    keyId: v.string(),
+    associatedData: v.string(),
+  }),
+});
+
+/** By the name of the command, with `-` for a blank. */
+export const REPORT_SCHEMAS = {
+  doctor,
+  probe,
+  "verify-key": verifyKey,
+  "rotation-plan": rotationPlan,
+  benchmark,
+  config,
+  version,
+} as const;
+
+export function reportJsonSchema(name: string, schema: v.GenericSchema): unknown {
+  return {
+    title: `bao-kms-provider ${name} --output json`,
+    ...toJsonSchema(schema, { target: "draft-2020-12", errorMode: "ignore" }),
+  };
+}

@@ -1,0 +1,57 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ProviderError } from "../base/error-class.ts";
+import { accessProblem, userIdentity } from "./service-identity.ts";
+
+const files = {
+  passwd: "root:x:0:0::/root:/bin/sh\nkms:x:990:980::/:/bin/false\nother:x:991:981::/:/bin/false\n",
+  group: "kms:x:980:\nsocket:x:996:kms,root\nother:x:981:\n",
+};
+
+describe("users", () => {
+  test("by name and by number, with all their groups", () => {
+    const kms = { uid: 990, gid: 980, groups: [980, 996], name: "kms" };
+    expect(userIdentity("kms", files)).toEqual(kms);
+    expect(userIdentity("990", files)).toEqual(kms);
+  });
+
+  test("a number without an entry, and a name without one", () => {
+    expect(userIdentity("65532", files)).toEqual({ uid: 65532, gid: undefined, groups: [], name: "65532" });
+    expect(() => userIdentity("nobody-here", files)).toThrow(ProviderError);
+  });
+});
+
+describe("what a user can reach", () => {
+  const directory = mkdtempSync(join(tmpdir(), "access-"));
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+  chmodSync(directory, 0o755);
+  const file = join(directory, "inner", "file");
+  mkdirSync(join(directory, "inner"));
+  writeFileSync(file, "");
+  const { uid, gid } = statSync(file);
+  const owner = { uid: uid === 0 ? 12_345 : uid, gid, groups: [gid], name: "service" };
+  const stranger = { uid: 54_321, gid: 54_321, groups: [54_321], name: "stranger" };
+
+  test.each([
+    ["a stranger, open to all", 0o755, 0o644, stranger, undefined],
+    ["a stranger, closed file", 0o755, 0o640, stranger, "may not read"],
+    ["a stranger, closed directory", 0o750, 0o644, stranger, "may not enter"],
+    ["a member of the group", 0o750, 0o640, owner, undefined],
+    ["root", 0o700, 0o600, { ...stranger, uid: 0 }, undefined],
+  ])("%s", (_, directoryMode, fileMode, user, problem) => {
+    chmodSync(join(directory, "inner"), directoryMode);
+    chmodSync(file, fileMode);
+    const found = accessProblem(file, "read", user);
+    if (problem === undefined) {
+      expect(found).toBeUndefined();
+    } else {
+      expect(found).toContain(problem);
+    }
+  });
+
+  test("what is not there is nobody's problem here", () => {
+    expect(accessProblem(join(directory, "missing"), "read", stranger)).toBeUndefined();
+  });
+});
