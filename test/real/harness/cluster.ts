@@ -8,7 +8,7 @@ import { classifyStoredValue } from "../../../src/audit/stored/stored-value.ts";
 import { makeJwtIssuer } from "../../fakes/openbao/jwt-issuer.ts";
 import { type Provisioning, provision } from "../../fakes/openbao/provision.ts";
 import { type RealEtcd, startEtcd } from "./etcd.ts";
-import { type KubeApiServer, startKubeApiServer } from "./kube-apiserver.ts";
+import { type KubeApiServer, type KubeApiServerOptions, startKubeApiServer } from "./kube-apiserver.ts";
 import { type RealOpenBao, startOpenBao } from "./openbao.ts";
 import { type Provider, type ProviderOptions, prepareProvider } from "./provider.ts";
 
@@ -58,6 +58,7 @@ export function recognisable(): string {
 export async function startCluster(
   binaries: ClusterBinaries,
   config: NonNullable<ProviderOptions["config"]> = {},
+  encryption: Pick<KubeApiServerOptions, "alsoEncrypted" | "olderProviders"> = {},
 ): Promise<Cluster> {
   const undo: (() => Promise<void>)[] = [];
   const dispose = async (): Promise<void> => {
@@ -79,6 +80,7 @@ export async function startCluster(
       etcdAddress: etcd.address,
       kmsSocketPath: provider.socketPath,
       kmsName: "openbao",
+      ...encryption,
     });
     undo.push(api.dispose);
     return { openbao, names, provider, etcd, api, ...objects(api, etcd), dispose };

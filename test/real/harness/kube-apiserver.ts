@@ -53,6 +53,10 @@ export interface KubeApiServerOptions {
   readonly kmsName: string;
   /** The text of an EncryptionConfiguration in place of one that names only the provider. */
   readonly encryptionConfig?: string;
+  /** Encrypted besides Secrets and ConfigMaps. */
+  readonly alsoEncrypted?: readonly string[];
+  /** Providers after the KMS, whose objects stay readable. */
+  readonly olderProviders?: readonly unknown[];
 }
 
 const START_TIMEOUT_MS = 90_000;
@@ -135,15 +139,21 @@ export async function startKubeApiServer(
   };
 }
 
-function encryptionConfiguration({ kmsName, kmsSocketPath }: KubeApiServerOptions): unknown {
+function encryptionConfiguration({
+  kmsName,
+  kmsSocketPath,
+  alsoEncrypted = [],
+  olderProviders = [],
+}: KubeApiServerOptions): unknown {
   return {
     apiVersion: "apiserver.config.k8s.io/v1",
     kind: "EncryptionConfiguration",
     resources: [
       {
-        resources: ["secrets", "configmaps"],
+        resources: ["secrets", "configmaps", ...alsoEncrypted],
         providers: [
           { kms: { apiVersion: "v2", name: kmsName, endpoint: `unix://${kmsSocketPath}`, timeout: "3s" } },
+          ...olderProviders,
         ],
       },
     ],

@@ -1,0 +1,477 @@
+/**
+ * A rotation with evidence, from the first audit to the retired version: the compiled executable's commands on a real
+ * kube-apiserver, etcd and OpenBao.
+ */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { createCipheriv, randomBytes } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Cluster, inParallel, startCluster } from "./harness/cluster.ts";
+import { eventually } from "./harness/eventually.ts";
+import { builtExecutable } from "./harness/executable.ts";
+import { untilKeyIdChanges } from "./harness/outage.ts";
+import { describeReal } from "./harness/real-suite.ts";
+
+const MINUTE_MS = 60_000;
+const WIDTH = 8;
+const BULK = 5000;
+const PER_VERSION = 20;
+const aesKey = randomBytes(32);
+
+interface Result {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+describeReal("rotation with evidence", { needs: ["bao", "etcd", "kube-apiserver"], long: true }, (binary) => {
+  let cluster: Cluster;
+
+  const run = async (...args: string[]): Promise<Result> => {
+    const child = Bun.spawn([builtExecutable(), ...args], {
+      stdout: "pipe",
+      stderr: "pipe",
+      env: { PATH: process.env["PATH"] ?? "" },
+    });
+    const [stdout, stderr, code] = await Promise.all([
+      new Response(child.stdout).text(),
+      new Response(child.stderr).text(),
+      child.exited,
+    ]);
+    return { code, stdout, stderr };
+  };
+  const config = (): string[] => ["--config", cluster.provider.configPath];
+  const etcd = (): string[] => ["--etcd-endpoints", cluster.etcd.address];
+  const file = (name: string): string => join(cluster.provider.dir, name);
+
+  const rotate = async (): Promise<void> => {
+    const before = (await cluster.provider.client.status()).keyId;
+    const { mount, keyName } = cluster.names;
+    await cluster.openbao.operator.must("POST", `${mount}/keys/${keyName}/rotate`, {});
+    await untilKeyIdChanges(cluster.provider, before);
+    // A restarted API server asks for Status at once, a running one within a minute.
+    await cluster.api.stop();
+    await cluster.api.start();
+  };
+  const put = async (key: string, value: Uint8Array): Promise<void> => {
+    const base64 = (bytes: string | Uint8Array): string => Buffer.from(bytes).toString("base64");
+    const reply = await fetch(`${cluster.etcd.address}/v3/kv/put`, {
+      method: "POST",
+      body: JSON.stringify({ key: base64(key), value: base64(value) }),
+    });
+    expect(reply.status).toBe(200);
+  };
+  const secretJson = (name: string): Buffer =>
+    Buffer.from(
+      JSON.stringify({
+        kind: "Secret",
+        apiVersion: "v1",
+        metadata: {
+          name,
+          namespace: "default",
+          uid: crypto.randomUUID(),
+          creationTimestamp: "2030-01-01T00:00:00Z",
+        },
+        data: { text: Buffer.from(`text of ${name}`).toString("base64") },
+        type: "Opaque",
+      }),
+    );
+  const aescbc = (plain: Buffer): Buffer => {
+    const iv = randomBytes(16);
+    const cipher = createCipheriv("aes-256-cbc", aesKey, iv);
+    return Buffer.concat([Buffer.from("k8s:enc:aescbc:v1:old:"), iv, cipher.update(plain), cipher.final()]);
+  };
+  /** Every object's data, without what a rewrite may change. */
+  const contents = async (): Promise<ReadonlyMap<string, string>> => {
+    const found = new Map<string, string>();
+    for (const path of ["/api/v1/secrets", "/api/v1/configmaps", "/apis/example.com/v1/widgets"]) {
+      // A restarted API server fills its caches first and answers 429 until then.
+      const reply = await eventually(
+        `${path} is listed`,
+        async () => {
+          const answer = await cluster.api.request("GET", path);
+          return answer.status === 200 && answer;
+        },
+        { timeoutMs: MINUTE_MS, everyMs: 200 },
+      );
+      const { items } = JSON.parse(reply.text);
+      for (const { metadata, data, spec } of items) {
+        found.set(`${path} ${metadata.namespace}/${metadata.name}`, JSON.stringify({ data, spec }));
+      }
+    }
+    return found;
+  };
+
+  beforeAll(async () => {
+    cluster = await startCluster(
+      { bao: binary("bao"), etcd: binary("etcd"), kubeApiServer: binary("kube-apiserver") },
+      {},
+      {
+        alsoEncrypted: ["widgets.example.com"],
+        olderProviders: [
+          { aescbc: { keys: [{ name: "old", secret: aesKey.toString("base64") }] } },
+          { identity: {} },
+        ],
+      },
+    );
+    writeFileSync(
+      file("admin.conf"),
+      JSON.stringify({
+        apiVersion: "v1",
+        kind: "Config",
+        "current-context": "c",
+        contexts: [{ name: "c", context: { cluster: "c", user: "u" } }],
+        clusters: [
+          {
+            name: "c",
+            cluster: {
+              server: cluster.api.address,
+              "certificate-authority-data": Buffer.from(cluster.api.caPem).toString("base64"),
+            },
+          },
+        ],
+        users: [
+          {
+            name: "u",
+            user: {
+              "client-certificate-data": Buffer.from(cluster.api.admin.certPem).toString("base64"),
+              "client-key-data": Buffer.from(cluster.api.admin.keyPem).toString("base64"),
+            },
+          },
+        ],
+      }),
+      { mode: 0o600 },
+    );
+    await cluster.api.request("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", {
+      apiVersion: "apiextensions.k8s.io/v1",
+      kind: "CustomResourceDefinition",
+      metadata: { name: "widgets.example.com" },
+      spec: {
+        group: "example.com",
+        scope: "Namespaced",
+        names: { plural: "widgets", singular: "widget", kind: "Widget", listKind: "WidgetList" },
+        versions: [
+          {
+            name: "v1",
+            served: true,
+            storage: true,
+            schema: { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } },
+          },
+        ],
+      },
+    });
+    await eventually(
+      "widgets are served",
+      async () => (await cluster.api.request("GET", "/apis/example.com/v1/widgets")).status === 200,
+      { timeoutMs: 30_000 },
+    );
+    await cluster.api.request("POST", "/api/v1/namespaces", {
+      apiVersion: "v1",
+      kind: "Namespace",
+      metadata: { name: "bulk" },
+    });
+    await inParallel(
+      Array.from({ length: BULK }, (_, n) => n),
+      WIDTH * 2,
+      async (n) => {
+        const { status } = await cluster.api.request("POST", "/api/v1/namespaces/bulk/secrets", {
+          apiVersion: "v1",
+          kind: "Secret",
+          metadata: { name: `bulk-${n}` },
+          stringData: { text: `bulk ${n}` },
+        });
+        expect(status).toBe(201);
+      },
+    );
+    // Three rotations, and objects that stay on each version.
+    for (let version = 1; version <= 4; version++) {
+      if (version > 1) {
+        await rotate();
+      }
+      for (let n = 0; n < PER_VERSION; n++) {
+        await cluster.write("secrets", `v${version}-${n}`, `v${version} ${n}`);
+        await cluster.write("configmaps", `v${version}-${n}`, `v${version} ${n}`);
+      }
+      const widget = await cluster.api.request("POST", "/apis/example.com/v1/namespaces/default/widgets", {
+        apiVersion: "example.com/v1",
+        kind: "Widget",
+        metadata: { name: `w${version}` },
+        spec: { size: version },
+      });
+      expect(widget.status).toBe(201);
+    }
+    for (let n = 0; n < 3; n++) {
+      await put(`/registry/secrets/default/plain-${n}`, secretJson(`plain-${n}`));
+    }
+    await put("/registry/secrets/default/older-0", aescbc(secretJson("older-0")));
+  }, 10 * MINUTE_MS);
+  afterAll(() => cluster?.dispose());
+
+  test(
+    "audit names every version, the plaintext and the older provider",
+    async () => {
+      const { code, stdout, stderr } = await run(
+        "audit",
+        ...config(),
+        ...etcd(),
+        "--output",
+        "json",
+        "--evidence-out",
+        file("before.json"),
+        "--html",
+        file("before.html"),
+      );
+      expect(stderr).toBe("");
+      expect(code).toBe(0);
+      const [audit] = JSON.parse(stdout).audits;
+      const groups = (resource: string): unknown[] =>
+        audit.resources
+          .find((each: { resource: string }) => each.resource === resource)
+          .groups.map((group: Record<string, unknown>) => [
+            group["kind"],
+            group["version"] ?? null,
+            group["objects"],
+          ]);
+      expect(groups("secrets")).toEqual([
+        ["ours", 4, PER_VERSION],
+        ["ours", 3, PER_VERSION],
+        ["ours", 2, PER_VERSION],
+        ["ours", 1, PER_VERSION + BULK],
+        ["local_key", null, 1],
+        ["plaintext", null, 3],
+      ]);
+      expect(groups("widgets.example.com")).toEqual([4, 3, 2, 1].map((version) => ["ours", version, 1]));
+      expect(audit.source.apiServers).toBeGreaterThanOrEqual(1);
+    },
+    MINUTE_MS,
+  );
+
+  test(
+    "verify-rotation says what remains, retire-versions refuses",
+    async () => {
+      const verify = await run("verify-rotation", ...config(), "--evidence", file("before.json"));
+      expect(verify.stderr).toBe("");
+      expect(verify.code).toBe(4);
+      expect(verify.stdout).toContain(`${BULK + PER_VERSION}`.replace(/(\d)(\d{3})$/, "$1,$2"));
+      const retire = await run(
+        "retire-versions",
+        ...config(),
+        "--before-version",
+        "4",
+        ...etcd(),
+        "--output",
+        "json",
+      );
+      expect(retire.code).toBe(4);
+      const codes = JSON.parse(retire.stdout).blockers.map(({ code }: { code: string }) => code);
+      expect(codes).toContain("still_needed");
+      expect(codes).toContain("nodes_missing");
+    },
+    MINUTE_MS,
+  );
+
+  test(
+    "migrate: a dry run changes nothing; applied it rewrites what is stale, beside writers, and loses nothing",
+    async () => {
+      const kube = ["--kubeconfig", file("admin.conf"), "--api-server", cluster.api.address];
+      const dry = await run("migrate", ...config(), ...etcd(), ...kube);
+      expect(dry.stderr).toBe("");
+      expect(dry.code).toBe(0);
+      expect(dry.stdout).toContain("nothing was changed");
+
+      const before = await contents();
+      const written = new Map<string, string>();
+      const done = new AbortController();
+      const writers = Promise.all(
+        ["a", "b", "c"].map(async (name) => {
+          for (let n = 0; !done.signal.aborted; n++) {
+            const target = `bulk-${(n * 37) % BULK}`;
+            const reply = await cluster.api.request(
+              "PATCH",
+              `/api/v1/namespaces/bulk/secrets/${target}`,
+              { stringData: { [name]: `${name} ${n}` } },
+              { contentType: "application/merge-patch+json" },
+            );
+            expect(reply.status).toBe(200);
+            written.set(`${target}/${name}`, Buffer.from(`${name} ${n}`).toString("base64"));
+          }
+        }),
+      );
+      const deleted = `bulk-${BULK - 1}`;
+      const deletion = cluster.api.request("DELETE", `/api/v1/namespaces/bulk/secrets/${deleted}`);
+      const applied = await run(
+        "migrate",
+        ...config(),
+        ...etcd(),
+        ...kube,
+        "--apply",
+        "--rate",
+        "2000",
+        "--output",
+        "json",
+      );
+      done.abort();
+      await writers;
+      await deletion;
+      expect(applied.stderr).toBe("");
+      expect(applied.code).toBe(0);
+      const report = JSON.parse(applied.stdout);
+      expect(report.after.remaining).toEqual([]);
+      expect(report.counts.rewritten).toBeGreaterThan(BULK / 2);
+
+      const after = await contents();
+      for (const [name, text] of before) {
+        const target = name.split("/").at(-1) ?? "";
+        if (target === deleted) {
+          continue;
+        }
+        const now = JSON.parse(after.get(name) ?? "{}");
+        for (const [key, value] of Object.entries(JSON.parse(text).data ?? {})) {
+          expect(now.data?.[key]).toBe(written.get(`${target}/${key}`) ?? value);
+        }
+        expect(JSON.stringify(now.spec)).toBe(JSON.stringify(JSON.parse(text).spec));
+      }
+      for (const [name, value] of written) {
+        const [target = "", key = ""] = name.split("/");
+        if (target !== deleted) {
+          expect(JSON.parse(after.get(`/api/v1/secrets bulk/${target}`) ?? "{}").data[key]).toBe(value);
+        }
+      }
+    },
+    5 * MINUTE_MS,
+  );
+
+  test(
+    "verify-rotation: done, with high confidence",
+    async () => {
+      const { code, stdout } = await run("verify-rotation", ...config(), ...etcd(), "--output", "json");
+      expect(JSON.parse(stdout)).toMatchObject({
+        result: "done",
+        activeVersion: 4,
+        confidence: "high",
+        remaining: [],
+        problems: [],
+      });
+      expect(code).toBe(0);
+    },
+    MINUTE_MS,
+  );
+
+  test(
+    "retire-versions: too early without an override; with one the reason is recorded; restore is the way back",
+    async () => {
+      const probe = await run("probe", "--socket", cluster.provider.socketPath, "--output", "json");
+      writeFileSync(file("node.json"), probe.stdout);
+      const sources = [...etcd(), "--node-report", file("node.json")];
+      const plan = await run(
+        "retire-versions",
+        ...config(),
+        "--before-version",
+        "4",
+        ...sources,
+        "--output",
+        "json",
+      );
+      expect(plan.stderr).toBe("");
+      const { remove, blockers, stateHash } = JSON.parse(plan.stdout);
+      expect(remove).toEqual([1, 2, 3]);
+      expect(blockers.map(({ code }: { code: string }) => code)).toEqual(["read_too_early"]);
+      const apply = [
+        "--apply",
+        "--expected-state-hash",
+        stateHash,
+        "--override-reason",
+        "test of the runbook",
+      ];
+      const wrong = await run(
+        "retire-versions",
+        ...config(),
+        "--before-version",
+        "4",
+        ...sources,
+        "--apply",
+        "--expected-state-hash",
+        "x",
+        "--override-reason",
+        "y",
+      );
+      expect(wrong.code).toBe(4);
+      const done = await run(
+        "retire-versions",
+        ...config(),
+        "--before-version",
+        "4",
+        ...sources,
+        ...apply,
+        "--output",
+        "json",
+      );
+      expect(done.stderr).toBe("");
+      expect(JSON.parse(done.stdout)).toMatchObject({ applied: true, remove: [1, 2, 3] });
+      const state = JSON.parse(await Bun.file(cluster.provider.statePath).text());
+      expect(state.body.notes.at(-1)).toMatchObject({ kind: "retire_override" });
+      expect(state.body.notes.at(-1).reason).toContain("test of the runbook");
+
+      // All is still readable: nothing needs the removed versions.
+      await cluster.api.stop();
+      await cluster.api.start();
+      expect((await contents()).size).toBeGreaterThan(BULK);
+
+      const restore = await run("restore-versions", ...config(), "--versions", "1,2", "--output", "json");
+      const { stateHash: hash } = JSON.parse(restore.stdout);
+      const restored = await run(
+        "restore-versions",
+        ...config(),
+        "--versions",
+        "1,2",
+        "--apply",
+        "--expected-state-hash",
+        hash,
+        "--output",
+        "json",
+      );
+      expect(JSON.parse(restored.stdout)).toMatchObject({ applied: true, restore: [1, 2] });
+    },
+    3 * MINUTE_MS,
+  );
+
+  test(
+    "rebuild-registry: a lost state is made again from the running etcd, and the provider starts on it",
+    async () => {
+      const keyId = (await cluster.provider.client.status()).keyId;
+      await cluster.provider.stop();
+      for (const name of ["", ".checkpoint"]) {
+        await Bun.spawn([
+          "mv",
+          `${cluster.provider.statePath}${name}`,
+          `${cluster.provider.statePath}${name}.lost`,
+        ]).exited;
+      }
+      const plan = await run("rebuild-registry", ...config(), ...etcd(), "--output", "json");
+      expect(plan.stderr).toBe("");
+      const { planHash, versions } = JSON.parse(plan.stdout);
+      expect(versions.map(({ state }: { state: string }) => state)).toEqual([
+        "retired",
+        "retired",
+        "retired",
+        "active",
+      ]);
+      const done = await run(
+        "rebuild-registry",
+        ...config(),
+        ...etcd(),
+        "--apply",
+        "--expected-state-hash",
+        planHash,
+        "--output",
+        "json",
+      );
+      expect(done.stderr).toBe("");
+      expect(JSON.parse(done.stdout).applied).toBe(true);
+      await cluster.provider.start();
+      expect((await cluster.provider.client.status()).keyId).toBe(keyId);
+      expect((await contents()).size).toBeGreaterThan(BULK);
+    },
+    2 * MINUTE_MS,
+  );
+});
