@@ -3,9 +3,10 @@
  *
  * @module The one interface of all methods. Sessions, renewal, retries and errors are common to all of them: session.ts.
  */
+
+import type { Operation } from "../base/operation.ts";
 import type { Secret } from "../base/secret.ts";
 import type { OpenBao } from "../openbao/client.ts";
-import type { Operation } from "../openbao/operation.ts";
 
 export interface LoginRequest {
   /** JSON text for `POST <mountPath>/login`. */

@@ -6,6 +6,7 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { stopReason, withDeadline } from "../base/deadline.ts";
+import { formatDuration } from "../base/duration.ts";
 import type { ProviderError } from "../base/error-class.ts";
 import { singleFlight } from "../base/single-flight.ts";
 import type { OpenBao } from "../openbao/client.ts";
@@ -156,7 +157,7 @@ export class TokenSession {
     try {
       return await this.#logIn(signal);
     } catch (error) {
-      throw signal.aborted ? abandonedError(signal) : error;
+      throw signal.aborted ? abandonedError(signal, this.#options.loginTimeoutMs) : error;
     }
   }
 
@@ -180,7 +181,9 @@ export class TokenSession {
       observer?.onLogin?.({ status: "ok", error: undefined, durationMs: clock.monotonicMs() - startedMs });
       return token;
     } catch (thrown) {
-      const cause = deadline.signal.aborted ? abandonedError(deadline.signal) : thrown;
+      // A timeout of the call itself says who did not answer.
+      const isSaid = thrown instanceof OpenBaoError && thrown.code === "timeout";
+      const cause = deadline.signal.aborted && !isSaid ? abandonedError(deadline.signal, timeoutMs) : thrown;
       const error = loginError(cause, method.mountPath);
       // Nobody waits any more: that says nothing about OpenBao or the credentials.
       if (!signal.aborted && this.#state.kind !== "closed") {
@@ -266,11 +269,17 @@ function closedError(): AuthError {
   });
 }
 
-function abandonedError(signal: AbortSignal): AuthError {
+function abandonedError(signal: AbortSignal, timeoutMs: number): AuthError {
   const reason = stopReason(signal);
   return new AuthError({
     code: reason,
     errorClass: reason,
-    message: reason === "timeout" ? "the login took too long" : "the login was no longer waited for",
+    ...(reason === "timeout"
+      ? {
+          message: `the login was not answered within ${formatDuration(timeoutMs)}`,
+          advice:
+            "see whether OpenBao is overloaded or a firewall drops packets to it; auth.loginTimeout is how long a login may take",
+        }
+      : { message: "the login was no longer waited for" }),
   });
 }

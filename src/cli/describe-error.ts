@@ -9,7 +9,9 @@ import { ConfigError, describeProblem } from "../config/errors.ts";
 
 export function describeError(error: unknown): readonly string[] {
   if (error instanceof ConfigError && error.problems.length > 0) {
-    return error.problems.map((problem) => `error: ${describeProblem(problem)}\n  fix: ${problem.mend}`);
+    return error.problems.map(
+      (problem) => `error: ${describeProblem(problem, error.source)}\n  fix: ${problem.mend}`,
+    );
   }
   if (error instanceof ProviderError) {
     return [`error: ${error.message}${error.advice === undefined ? "" : `\n  fix: ${error.advice}`}`];
@@ -21,4 +23,9 @@ export function describeError(error: unknown): readonly string[] {
       ? `error: the operating system answered ${errno}`
       : `error: internal failure (${kind}); please report it with the command that you typed`,
   ];
+}
+
+/** The same for a log's last line. */
+export function describeOnOneLine({ message, advice }: ProviderError): string {
+  return `error: ${message}${advice === undefined ? "" : `; fix: ${advice}`}`;
 }

@@ -9,7 +9,8 @@ import type { KeyState } from "../rotation/key-state.ts";
 import type { KeyProblem } from "../rotation/key-view.ts";
 import { type AdminListener, startAdminListener } from "../server/admin-listener.ts";
 import type { KmsListener } from "../server/kms-listener.ts";
-import { errorFields } from "../telemetry/logger.ts";
+import { logSink } from "../telemetry/log-sink.ts";
+import { createLogger, errorFields } from "../telemetry/logger.ts";
 import { leavesAfterFailedStart } from "./bootstrap-policy.ts";
 import { buildProvider, type Provider, type ProviderOptions } from "./provider.ts";
 import { liveReply, READY, type ReadinessParts, readinessReply } from "./readiness.ts";
@@ -35,10 +36,11 @@ const WATCH_MS = 250;
  * @throws ProviderError: why it could not start, or why it left after the grace.
  */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
-  const provider = await buildProvider(options);
-  const { logger, sink } = provider;
+  const { config, clock, stdout } = options;
+  const sink = logSink(stdout);
+  const logger = createLogger({ ...config.logging, sink, wallMs: () => clock.wallMs() });
   try {
-    await serve(provider, options);
+    await serve(await buildProvider(options, logger), options);
     logger.info("provider.stopped");
   } catch (error) {
     logger.error("provider.failed", errorFields(error));
@@ -69,6 +71,7 @@ async function serve(provider: Provider, options: DaemonOptions): Promise<void> 
     closing.unshift(() => kms.stop(DRAIN_MS));
     closing.unshift(options.onHangUp(() => void reload(provider)));
 
+    void provider.correlation?.announce(logger, stop.signal);
     background = [session.run(stop.signal), keys.run(stop.signal)];
     logger.info("provider.started", { path: options.config.server.socketPath });
     const stopped = aborted(options.signal);

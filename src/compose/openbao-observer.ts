@@ -33,6 +33,9 @@ export function openBaoObserver(options: OpenBaoObserverOptions): OpenBaoObserve
       };
       if (status === "ok") {
         failures.succeeded("openbao.request", fields);
+      } else if (errorClass === "canceled") {
+        // Its caller gave up, or the provider stops: that is no failure of the call.
+        logger.debug("openbao.request", { ...fields, status, errorClass });
       } else {
         failures.failed("openbao.request", { ...fields, errorClass, code: status });
       }

@@ -9,6 +9,7 @@ import type { TokenSession } from "../auth/session.ts";
 import { buildInfo } from "../base/build-info.ts";
 import type { Clock } from "../base/clock.ts";
 import type { LogLevel, ProviderConfig } from "../config/schema.ts";
+import { fingerprint } from "../identity/fingerprint.ts";
 import { KeyManagementService } from "../kms/gen/v2/api_pb.ts";
 import { kmsService } from "../kms/service.ts";
 import { trySqliteLock } from "../registry/writer-lock.ts";
@@ -23,14 +24,14 @@ import { checkSocketDirectory } from "../server/socket-directory.ts";
 import { resolveSocketGroup } from "../server/socket-group.ts";
 import { identityWarnings } from "../server/startup-warnings.ts";
 import { failureLog } from "../telemetry/failure-log.ts";
-import { type LineStream, type LogSink, logSink } from "../telemetry/log-sink.ts";
-import { type AdjustableLogger, createLogger, errorFields } from "../telemetry/logger.ts";
+import type { LineStream } from "../telemetry/log-sink.ts";
+import { type AdjustableLogger, errorFields } from "../telemetry/logger.ts";
 import { createMetrics, type Metrics, type MetricsPage } from "../telemetry/metrics.ts";
 import { coalescedCalls } from "../transit/coalesced-calls.ts";
 import type { HttpTransport } from "../transport/https.ts";
 import { configIdentity } from "./config-identity.ts";
 import { credentialObserver } from "./credential-observer.ts";
-import { startDebugCorrelation } from "./debug-correlation.ts";
+import { type DebugCorrelation, startDebugCorrelation } from "./debug-correlation.ts";
 import { keyObserver } from "./key-observer.ts";
 import { kmsObserver } from "./kms-observer.ts";
 import { openBaoObserver } from "./openbao-observer.ts";
@@ -52,11 +53,11 @@ export interface ProviderOptions {
 
 export interface Provider {
   readonly logger: AdjustableLogger;
-  readonly sink: LogSink;
   readonly metricsPage: MetricsPage;
   readonly transport: HttpTransport;
   readonly session: TokenSession;
   readonly keys: KeyState;
+  readonly correlation: DebugCorrelation | undefined;
   /** Opens the socket and answers kube-apiserver. */
   readonly listen: () => Promise<KmsListener>;
   readonly readLogLevel: () => Promise<LogLevel>;
@@ -70,13 +71,16 @@ const MAX_CALL_MS = 60_000;
 const SOCKET_WATCH_MS = 5000;
 
 /** @throws ProviderError for everything that is wrong on this machine: group, socket directory, CA bundle. */
-export async function buildProvider(options: ProviderOptions): Promise<Provider> {
+export async function buildProvider(options: ProviderOptions, logger: AdjustableLogger): Promise<Provider> {
   const { config, clock, random, process } = options;
-  const sink = logSink(options.stdout);
-  const logger = createLogger({ ...config.logging, sink, wallMs: () => clock.wallMs() });
   const failures = failureLog(logger, () => clock.monotonicMs());
   const { metrics, page } = createMetrics();
-  logger.info("provider.starting", { version: buildInfo.version, commit: buildInfo.commit });
+  const identity = configIdentity(config);
+  logger.info("provider.starting", {
+    version: buildInfo.version,
+    commit: buildInfo.commit,
+    fingerprint: fingerprint(identity),
+  });
   showBuild(metrics, config);
 
   const socket = socketRules(options);
@@ -109,7 +113,6 @@ export async function buildProvider(options: ProviderOptions): Promise<Provider>
     );
   }
 
-  const identity = configIdentity(config);
   const keys: KeyState = createKeyState({
     store: openRegistry({ config, clock, euid: process.uid, access: "write" }),
     statePath: config.state.path,
@@ -130,6 +133,7 @@ export async function buildProvider(options: ProviderOptions): Promise<Provider>
     onEvent: keyObserver({ metrics, logger, failures, view: () => keys.view() }).onEvent,
   });
 
+  const correlation = startDebugCorrelation(config.logging.debugCorrelation, clock);
   const service = kmsService({
     keys,
     transit: coalescedCalls(access.transit.calls),
@@ -143,18 +147,18 @@ export async function buildProvider(options: ProviderOptions): Promise<Provider>
       metrics,
       logger,
       failures,
-      correlation: startDebugCorrelation(config.logging.debugCorrelation, clock),
+      correlation,
       logRequestIds: config.logging.logOpenBaoRequestIDs,
     }),
   });
 
   return {
     logger,
-    sink,
     metricsPage: page,
     transport: access.transport,
     session: access.session,
     keys,
+    correlation,
     listen: () =>
       startKmsListener({
         ...socket,

@@ -51,7 +51,7 @@ export interface ListenAddress {
 }
 
 /** `host:port` as Go writes it; an empty host means every interface, as it does there. */
-export function parseListenAddress(text: string): ListenAddress | undefined {
+function parseListenAddress(text: string): ListenAddress | undefined {
   const match = /^(?:\[([0-9a-fA-F:.]{2,45})\]|([^:[\]]*)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
   if (match === null || port < 1 || port > 65_535) {

@@ -11,6 +11,8 @@ export type ConfigErrorCode = "config_path_missing" | "config_malformed" | "conf
 export class ConfigError extends ProviderError<ConfigErrorCode> {
   /** Every problem that was found in one pass, in the order of the file. */
   readonly problems: readonly ConfigProblem[];
+  /** What the configuration is called in messages: its path. */
+  readonly source: string;
 
   constructor(code: ConfigErrorCode, source: string, problems: readonly ConfigProblem[]) {
     const [first] = problems;
@@ -19,17 +21,18 @@ export class ConfigError extends ProviderError<ConfigErrorCode> {
       errorClass: "config_invalid",
       message:
         first === undefined
-          ? `the configuration ${source} was refused`
-          : `the configuration ${source} was refused: ${describeProblem(first)}${
+          ? `${source} was refused`
+          : `${source} was refused: ${describeProblem(first, source)}${
               problems.length === 1 ? "" : ` (and ${problems.length - 1} more)`
             }`,
       advice: first?.mend ?? `mend ${source}`,
     });
     this.problems = problems;
+    this.source = source;
   }
 }
 
-/** `server.socketGroup is missing` */
-export function describeProblem({ path, problem }: ConfigProblem): string {
-  return path === "" ? `the file ${problem}` : `${path} ${problem}`;
+/** `server.socketGroup is missing`, or of the file as a whole `/etc/x.yaml is not valid UTF-8`. */
+export function describeProblem({ path, problem }: ConfigProblem, source: string): string {
+  return `${path === "" ? source : path} ${problem}`;
 }

@@ -10,7 +10,7 @@ import { ConfigError } from "./errors.ts";
 import { type FieldRow, fieldTable } from "./field-table.ts";
 import { configSchema, type ProviderConfig } from "./schema.ts";
 
-export const ENVIRONMENT_PREFIX = "BAO_KMS_PROVIDER_";
+const ENVIRONMENT_PREFIX = "BAO_KMS_PROVIDER_";
 export const CONFIG_PATH_VARIABLE = "BAO_KMS_PROVIDER_CONFIG";
 
 /** Everything that the environment or a flag may override; secrets are not among it and never will be. */
@@ -70,7 +70,7 @@ export interface ResolvedField {
 export async function loadConfig(request: LoadRequest): Promise<LoadedConfig> {
   const path = request.path ?? nonEmpty(request.environment[CONFIG_PATH_VARIABLE]);
   if (path === undefined) {
-    throw new ConfigError("config_path_missing", "file", [
+    throw new ConfigError("config_path_missing", "the configuration file", [
       { path: "", problem: "is not named", mend: `give --config FILE or set ${CONFIG_PATH_VARIABLE}` },
     ]);
   }

@@ -12,7 +12,7 @@ import { bootstrapSection, rotationSection, stateSection, statusSection } from "
 import { serverSection } from "./sections/server.ts";
 import { transitSection } from "./sections/transit.ts";
 
-export const CONFIG_VERSION = "v1alpha1";
+const CONFIG_VERSION = "v1alpha1";
 
 /** `auth.loginTimeout: 0s` stands for the longer of this and openbao.timeout. */
 const SHORTEST_LOGIN_TIMEOUT_MS = 5000;
@@ -88,6 +88,4 @@ export const configSchema = v.pipe(
 
 /** The file after parsing: every default filled in, durations in milliseconds, choices as discriminated unions. */
 export type ProviderConfig = v.InferOutput<typeof configSchema>;
-/** The file as it is written. */
-export type ConfigFile = v.InferInput<typeof configSchema>;
 export type LogLevel = ProviderConfig["logging"]["level"];

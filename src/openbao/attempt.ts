@@ -5,12 +5,13 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { ProviderError } from "../base/error-class.ts";
+import type { Operation } from "../base/operation.ts";
 import type { Secret } from "../base/secret.ts";
 import { TransportError } from "../transport/errors.ts";
 import type { HttpResponse, HttpTransport } from "../transport/https.ts";
+import { answerCodeOf } from "./answer-code.ts";
 import type { Circuit } from "./circuit.ts";
-import { answerCodeOf, answerError, circuitOpenError, fromTransport, OpenBaoError } from "./errors.ts";
-import type { Operation } from "./operation.ts";
+import { answerError, circuitOpenError, fromTransport, OpenBaoError } from "./errors.ts";
 import { decodeEnvelope, retryAfterMs } from "./reply.ts";
 
 /** An answer may have this many bytes. */

@@ -4,9 +4,10 @@ import { type ErrorClass, ProviderError } from "../base/error-class.ts";
 import { Secret } from "../base/secret.ts";
 import { type TransportCode, transportError } from "../transport/errors.ts";
 import type { HttpRequest, HttpTransport } from "../transport/https.ts";
+import { answerCodeOf } from "./answer-code.ts";
 import type { OpenBaoCall } from "./attempt.ts";
 import { type CallReport, createOpenBao } from "./client.ts";
-import { answerCodeOf, type OpenBaoCode, OpenBaoError } from "./errors.ts";
+import { type OpenBaoCode, OpenBaoError } from "./errors.ts";
 
 const NAMES = {
   what: "OpenBao",
@@ -200,6 +201,13 @@ describe("retry", () => {
     await clock.advance(300);
     expect(await answer).toBe("not_found");
     expect(asked).toHaveLength(3);
+  });
+
+  test("lag that ends in silence is still lag: a denial is not told as a timeout", async () => {
+    const { codeOf, clock } = setUp({ [A]: [error(403), "timeout"] });
+    const answer = codeOf({ lagCodes: new Set(["permission_denied"]) });
+    await clock.advance(2000);
+    expect(await answer).toBe("permission_denied");
   });
 
   test("a caller that gives up during the pause gets the answer that there was", async () => {

@@ -6,12 +6,12 @@
  */
 import type { Clock } from "../base/clock.ts";
 import type { ErrorClass } from "../base/error-class.ts";
+import type { Operation } from "../base/operation.ts";
 import type { HttpTransport } from "../transport/https.ts";
 import { makeAttempt, type OpenBaoCall, type OpenBaoNode, type OpenBaoReply } from "./attempt.ts";
 import { Circuit, type CircuitState } from "./circuit.ts";
 import { type OpenBaoCode, OpenBaoError } from "./errors.ts";
 import { nodeChoice } from "./node-choice.ts";
-import type { Operation } from "./operation.ts";
 import { nextStep } from "./retry.ts";
 
 export interface OpenBao {
@@ -73,6 +73,8 @@ export function createOpenBao(options: OpenBaoOptions): OpenBao {
     const tried = new Set<OpenBaoNode>();
     const retries = { lag: 0, lostConnection: 0 };
     let freshConnection = false;
+    /** What a node that may lag said; a wait for it that ends in silence is still that answer. */
+    let lagging: OpenBaoError | undefined;
     let node = choice.first();
     for (;;) {
       tried.add(node);
@@ -84,8 +86,11 @@ export function createOpenBao(options: OpenBaoOptions): OpenBao {
         stayAt(node);
         return reply;
       } catch (error) {
-        if (!(error instanceof OpenBaoError) || call.signal.aborted) {
+        if (!(error instanceof OpenBaoError)) {
           throw error;
+        }
+        if (call.signal.aborted) {
+          throw lagging ?? error;
         }
         const other = choice.next(tried);
         const step = nextStep({
@@ -98,7 +103,7 @@ export function createOpenBao(options: OpenBaoOptions): OpenBao {
         });
         switch (step.kind) {
           case "give_up":
-            throw error;
+            throw error.code === "timeout" ? (lagging ?? error) : error;
           case "other_node":
             node = other ?? node;
             break;
@@ -107,6 +112,7 @@ export function createOpenBao(options: OpenBaoOptions): OpenBao {
             freshConnection = true;
             break;
           case "later":
+            lagging = error;
             retries.lag += 1;
             freshConnection = true;
             await pause(clock, step.delayMs, call.signal, error);

@@ -1,42 +1,12 @@
 /**
  * What OpenBao's answers mean.
  *
- * @module The one table from HTTP status and known texts to our codes, and the one from codes to class, message and advice.
- * OpenBao's own text is compared and then dropped: it is in no message.
+ * @module The error of this layer, and the one table from codes to class, message and advice. Which answer has which code:
+ * answer-code.ts.
  */
 import { type ErrorClass, ProviderError, type ProviderErrorInit } from "../base/error-class.ts";
 import type { TransportCode, TransportError } from "../transport/errors.ts";
-
-/** What OpenBao answered, when it was not the answer that was wanted. */
-export type AnswerCode =
-  | "sealed"
-  | "not_initialized"
-  | "standby"
-  | "standby_behind"
-  | "rate_limited"
-  | "server_error"
-  | "permission_denied"
-  | "namespace_missing"
-  | "mount_missing"
-  | "not_found"
-  | "key_missing"
-  | "key_soft_deleted"
-  | "decrypt_failed"
-  | "ciphertext_refused"
-  | "version_too_new"
-  | "version_too_old"
-  | "version_missing"
-  | "not_renewable"
-  | "login_role_missing"
-  | "login_jwt_untrusted"
-  | "login_jwt_expired"
-  | "login_claims_refused"
-  | "login_secret_refused"
-  | "login_certificate_refused"
-  | "wrapping_token_unknown"
-  | "request_refused"
-  | "unexpected_status"
-  | "reply_malformed";
+import type { AnswerCode } from "./answer-code.ts";
 
 export type OpenBaoCode = AnswerCode | TransportCode | "circuit_open";
 
@@ -56,64 +26,6 @@ export class OpenBaoError extends ProviderError<OpenBaoCode> {
     this.status = init.status;
     this.retryAfterMs = init.retryAfterMs;
   }
-}
-
-interface AnswerRule {
-  readonly status: number;
-  /** Part of one of the texts in `errors`; without it the rule takes the whole status. */
-  readonly text?: string;
-  readonly code: AnswerCode;
-}
-
-/** First match wins. Texts as OpenBao 2.6.2 gives them. */
-const ANSWERS: readonly AnswerRule[] = [
-  { status: 400, text: "message authentication failed", code: "decrypt_failed" },
-  { status: 400, text: "encryption key not found", code: "key_missing" },
-  { status: 400, text: "soft-deleted key", code: "key_soft_deleted" },
-  { status: 400, text: "version is too new", code: "version_too_new" },
-  { status: 400, text: "higher than the latest key version", code: "version_too_new" },
-  { status: 400, text: "no such key version", code: "version_missing" },
-  { status: 400, text: "disallowed by policy (too old)", code: "version_too_old" },
-  { status: 400, text: "less than the minimum encryption key version", code: "version_too_old" },
-  { status: 400, text: "invalid ciphertext", code: "ciphertext_refused" },
-  { status: 400, text: "lease is not renewable", code: "not_renewable" },
-  { status: 400, text: "batch tokens cannot be renewed", code: "not_renewable" },
-  { status: 400, text: "could not be found", code: "login_role_missing" },
-  { status: 400, text: "token is expired", code: "login_jwt_expired" },
-  { status: 400, text: "verifying token signature", code: "login_jwt_untrusted" },
-  { status: 400, text: "known key successfully validated", code: "login_jwt_untrusted" },
-  { status: 400, text: "error validating token", code: "login_claims_refused" },
-  { status: 400, text: "error validating claims", code: "login_claims_refused" },
-  { status: 400, text: "invalid role or secret ID", code: "login_secret_refused" },
-  { status: 400, text: "no client certificate supplied", code: "login_certificate_refused" },
-  { status: 400, text: "for this login certificate", code: "login_certificate_refused" },
-  { status: 400, text: "wrapping token is not valid", code: "wrapping_token_unknown" },
-  { status: 400, code: "request_refused" },
-  { status: 401, code: "permission_denied" },
-  { status: 403, code: "permission_denied" },
-  { status: 404, text: "namespace not found", code: "namespace_missing" },
-  { status: 404, text: "no handler for route", code: "mount_missing" },
-  { status: 404, code: "not_found" },
-  { status: 412, code: "standby_behind" },
-  { status: 429, code: "rate_limited" },
-  { status: 472, code: "standby" },
-  { status: 473, code: "standby" },
-  { status: 500, text: "active cluster node not found", code: "standby" },
-  { status: 501, code: "not_initialized" },
-  { status: 503, text: "sealed", code: "sealed" },
-  { status: 503, text: "not initialized", code: "not_initialized" },
-  { status: 503, text: "standby", code: "standby" },
-];
-
-/** The code of an answer that is not a success. `texts` are the entries of its `errors`. */
-export function answerCodeOf(status: number, texts: readonly string[]): AnswerCode {
-  for (const rule of ANSWERS) {
-    const { text } = rule;
-    if (rule.status === status && (text === undefined || texts.some((each) => each.includes(text)))) {
-      return rule.code;
-    }
-  }
-  return status >= 500 ? "server_error" : status >= 400 ? "request_refused" : "unexpected_status";
 }
 
 /** A call as messages name it; both parts are ours or from the configuration. */

@@ -7,7 +7,7 @@ import type { Clock } from "../base/clock.ts";
 import type { OpenBaoNode } from "./attempt.ts";
 
 /** A return to the first address is tried at most this often. */
-export const RETURN_AFTER_MS = 60_000;
+const RETURN_AFTER_MS = 60_000;
 
 export interface NodeChoice {
   /** Where a call starts. */

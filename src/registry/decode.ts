@@ -133,7 +133,7 @@ export function isOfGo(value: unknown): boolean {
 }
 
 /** Bytes that a crash leaves, as against bytes of another program: nothing, zeros, or our own beginning. */
-export function isTorn(bytes: Uint8Array, opening = OPENING): boolean {
+function isTorn(bytes: Uint8Array, opening = OPENING): boolean {
   const start = Buffer.from(opening);
   const head = Buffer.from(bytes.subarray(0, start.length));
   return head.equals(start.subarray(0, head.length)) || bytes.every((byte) => byte === 0);

@@ -6,7 +6,7 @@
 import { ProviderError, type ProviderErrorInit } from "../base/error-class.ts";
 
 /** Refusals: something at the path is not what it should be. A person has to act. */
-export const REFUSAL_CODES = [
+const REFUSAL_CODES = [
   "registry_unsafe",
   "registry_unreadable",
   "registry_too_large",
@@ -31,7 +31,7 @@ export const REFUSAL_CODES = [
   "state_directory_unsafe",
 ] as const;
 /** Failures: it could not be written now. The daemon serves on with what it has and promotes nothing. */
-export const FAILURE_CODES = [
+const FAILURE_CODES = [
   "state_read_only",
   "state_full",
   "state_io",

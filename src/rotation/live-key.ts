@@ -54,7 +54,7 @@ export type KeyStatus =
   /** `healthz` is `ok` or one generic word. */
   | { readonly kind: "known"; readonly keyId: string; readonly healthz: string };
 
-export const HEALTHY = "ok";
+const HEALTHY = "ok";
 
 /**
  * kube-apiserver stops being ready while `healthz` is not `ok`, all of a control plane at once; one failed probe alone,

@@ -156,6 +156,6 @@ function unfit(
 }
 
 /** The line that makes the directory as it has to be. */
-export function installCommand({ directory, ownerName, groupName }: SocketDirectoryRules): string {
+function installCommand({ directory, ownerName, groupName }: SocketDirectoryRules): string {
   return `install -d -o ${ownerName} -g ${groupName} -m 2750 ${directory}`;
 }

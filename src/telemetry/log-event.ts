@@ -7,17 +7,13 @@
 import type { ErrorClass } from "../base/error-class.ts";
 
 export const LOG_EVENTS = [
-  "admin.listening",
   "auth.credential",
   "auth.login",
   "auth.renewal",
-  "auth.revocation",
-  "config.loaded",
   "config.reloaded",
   "config.warning",
-  "credential.reloaded",
+  "debug_correlation.started",
   "debug_correlation.ended",
-  "kms.listening",
   "kms.request",
   "log.dropped",
   "openbao.circuit",
@@ -29,8 +25,6 @@ export const LOG_EVENTS = [
   "provider.starting",
   "provider.stopped",
   "provider.stopping",
-  "provider.unready",
-  "provider.waiting",
   "registry.adopted",
   "registry.created",
   "registry.loaded",
@@ -73,9 +67,6 @@ export const LOG_FIELD_NAMES = {
   advice: "advice",
   /** How many like failures this line stands for. */
   repeated: "repeated",
-  /** Until when or for how long. */
-  retryInMs: "retry_in_ms",
-  ttlSeconds: "ttl_seconds",
   method: "method",
   state: "state",
   generation: "generation",
@@ -84,7 +75,6 @@ export const LOG_FIELD_NAMES = {
   fingerprint: "fingerprint",
   address: "address",
   path: "path",
-  signal: "signal",
   panicType: "panic_type",
   requestUidHash: "request_uid_hash",
   debugCorrelationIncident: "debug_correlation_incident",
@@ -97,22 +87,13 @@ export type LogFieldName = keyof typeof LOG_FIELD_NAMES;
 export type LogFields = {
   readonly [Name in Exclude<
     LogFieldName,
-    | "durationMs"
-    | "transitKeyVersion"
-    | "batchIndex"
-    | "repeated"
-    | "retryInMs"
-    | "ttlSeconds"
-    | "generation"
-    | "errorClass"
+    "durationMs" | "transitKeyVersion" | "batchIndex" | "repeated" | "generation" | "errorClass"
   >]?: string | undefined;
 } & {
   readonly durationMs?: number | undefined;
   readonly transitKeyVersion?: number | undefined;
   readonly batchIndex?: number | undefined;
   readonly repeated?: number | undefined;
-  readonly retryInMs?: number | undefined;
-  readonly ttlSeconds?: number | undefined;
   readonly generation?: number | undefined;
   readonly errorClass?: ErrorClass | undefined;
 };

@@ -20,7 +20,7 @@ export interface LogSink {
   flush(timeoutMs: number): Promise<void>;
 }
 
-export const MAX_QUEUED_BYTES = 1024 * 1024;
+const MAX_QUEUED_BYTES = 1024 * 1024;
 
 export function logSink(stream: LineStream, maxQueuedBytes = MAX_QUEUED_BYTES): LogSink {
   let state: "open" | "full" | "gone" = "open";

@@ -59,9 +59,6 @@ export function createLogger({ level, format, sink, wallMs }: LoggerOptions): Ad
   };
 }
 
-/** A logger that writes nothing, for commands and tests. */
-export const silentLogger: Logger = { debug() {}, info() {}, warn() {}, error() {} };
-
 /**
  * The fields that say what was thrown. Only a ProviderError's own words are repeated; of anything else no more than that
  * it was something unknown.

@@ -5,6 +5,7 @@
  * made. Names get the prefix `openbao_kms_`.
  */
 import { ERROR_CLASSES } from "../base/error-class.ts";
+import { OPERATIONS } from "../base/operation.ts";
 
 export const METRIC_PREFIX = "openbao_kms_";
 
@@ -29,24 +30,6 @@ export const GRPC_STATUSES = [
   "unavailable",
   "data_loss",
   "unauthenticated",
-] as const;
-
-export const OPENBAO_OPERATIONS = [
-  "jwt_login",
-  "cert_login",
-  "approle_login",
-  "oauth2_token",
-  "spiffe_fetch",
-  "approle_unwrap",
-  "token_renew_self",
-  "token_lookup_self",
-  "token_revoke_self",
-  "transit_metadata_read",
-  "transit_disable_upsert_read",
-  "transit_encrypt",
-  "transit_decrypt",
-  "capabilities_self",
-  "health",
 ] as const;
 
 /** `ok`, or the class of the error. */
@@ -92,11 +75,11 @@ export const METRICS = {
     { method: KMS_METHODS },
   ),
   openbaoRequests: counter("openbao_requests_total", "Calls to OpenBao and to token sources, by outcome.", {
-    operation: OPENBAO_OPERATIONS,
+    operation: OPERATIONS,
     status: OUTCOMES,
   }),
   openbaoDuration: histogram("openbao_duration_seconds", "How long such calls took.", {
-    operation: OPENBAO_OPERATIONS,
+    operation: OPERATIONS,
   }),
   authLogin: counter("auth_login_total", "Logins to OpenBao, by outcome.", { status: OUTCOMES }),
   authRenewal: counter("auth_renewal_total", "Token renewals, by outcome.", { status: OUTCOMES }),
@@ -159,7 +142,6 @@ export type LabelsOf<Key extends MetricKey> = {
     : string;
 };
 
-export type OpenBaoOperation = (typeof OPENBAO_OPERATIONS)[number];
 export type KmsMethod = (typeof KMS_METHODS)[number];
 export type GrpcStatus = (typeof GRPC_STATUSES)[number];
 export type Outcome = (typeof OUTCOMES)[number];

@@ -4,8 +4,8 @@
  * @module Our own codes, and how an error of the call below becomes one of ours.
  */
 import { ProviderError } from "../base/error-class.ts";
+import type { Operation } from "../base/operation.ts";
 import { answerError, type OpenBaoCode, OpenBaoError } from "../openbao/errors.ts";
-import type { Operation } from "../openbao/operation.ts";
 
 export type TransitCode =
   | OpenBaoCode

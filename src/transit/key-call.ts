@@ -6,8 +6,9 @@
  * @see https://openbao.org/api-docs/secret/transit/#batch_input
  */
 import * as v from "valibot";
+import { answerCodeOf } from "../openbao/answer-code.ts";
 import type { OpenBaoCall, OpenBaoReply } from "../openbao/attempt.ts";
-import { answerCodeOf, answerError, type OpenBaoCode } from "../openbao/errors.ts";
+import { answerError, type OpenBaoCode } from "../openbao/errors.ts";
 import type { Outcome } from "./coalesce.ts";
 import { asTransitError, malformedReply } from "./errors.ts";
 import type { KeyUse } from "./key-use.ts";

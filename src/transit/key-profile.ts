@@ -37,7 +37,7 @@ interface Requirement {
   readonly advice: (names: KeyNames) => string;
 }
 
-export const REQUIRED_KEY_TYPE = "aes256-gcm96";
+const REQUIRED_KEY_TYPE = "aes256-gcm96";
 
 const anotherKey = ({ mountPath }: KeyNames): string =>
   `this cannot be undone; make a new key with: bao write -f ${mountPath}/keys/NEW_NAME, and a new transit.keyIdScope.keyLineageId for it`;

@@ -6,7 +6,7 @@
  * @see https://openbao.org/api-docs/secret/transit/#encrypt-data
  */
 import * as v from "valibot";
-import type { Operation } from "../openbao/operation.ts";
+import type { Operation } from "../base/operation.ts";
 import { ciphertextBytes, ciphertextVersion, decodeBase64, MAX_CIPHERTEXT_BYTES } from "./ciphertext.ts";
 import { TransitError } from "./errors.ts";
 import type { KeyNames } from "./key-profile.ts";

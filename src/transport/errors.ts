@@ -44,7 +44,12 @@ interface Meaning {
 }
 
 const MEANINGS: Readonly<Record<TransportCode, Meaning>> = {
-  timeout: { errorClass: "timeout", problem: () => "did not answer in time" },
+  timeout: {
+    errorClass: "timeout",
+    problem: () => "did not answer in time",
+    advice: ({ addressField }) =>
+      `see whether the server of ${addressField} is overloaded or a firewall drops packets to it; openbao.timeout is how long one call may take`,
+  },
   canceled: { errorClass: "canceled", problem: () => "was no longer waited for: the caller gave up" },
   dns_failed: {
     errorClass: "openbao_unavailable",
@@ -65,6 +70,7 @@ const MEANINGS: Readonly<Record<TransportCode, Meaning>> = {
   connection_lost: {
     errorClass: "openbao_unavailable",
     problem: () => "closed the connection before its answer was complete",
+    advice: () => "see whether it or a proxy before it was restarted, and its own log",
   },
   tls_untrusted: {
     errorClass: "openbao_unavailable",

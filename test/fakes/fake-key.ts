@@ -4,7 +4,8 @@
  * @module Versions with material of their own, the settings that hide or forbid, and answers that lag or fail. Faithful
  * HTTP is test/fakes/openbao; this is for tests that take thousands of steps.
  */
-import { type AnswerCode, answerError } from "../../src/openbao/errors.ts";
+import type { AnswerCode } from "../../src/openbao/answer-code.ts";
+import { answerError } from "../../src/openbao/errors.ts";
 import type { KeyReader, MarkerCalls } from "../../src/rotation/ports.ts";
 import type { KeyMetadata } from "../../src/transit/key-metadata.ts";
 

@@ -3,8 +3,10 @@
  *
  * @module Description, configuration, and the way into compose/daemon.ts.
  */
-import { userInfo } from "node:os";
+import { ProviderError } from "../../base/error-class.ts";
 import { defineCommand } from "../command.ts";
+import { describeOnOneLine } from "../describe-error.ts";
+import { exitOfClass } from "../exit-code.ts";
 import { configOption, overrideOptions } from "../shared-options.ts";
 
 export const serveCommand = defineCommand({
@@ -17,17 +19,20 @@ export const serveCommand = defineCommand({
   options: { ...configOption, ...overrideOptions },
   examples: ["serve --config /etc/openbao-kms/config.yaml"],
   run: async (flags, context) => {
-    const [{ loadConfiguration }, { runDaemon }, { systemClock }] = await Promise.all([
-      import("../configuration.ts"),
-      import("../../compose/daemon.ts"),
-      import("../../base/clock.ts"),
-    ]);
+    const [{ loadConfiguration }, { runDaemon }, { systemClock }, { readUserFiles, userIdentity }] =
+      await Promise.all([
+        import("../configuration.ts"),
+        import("../../compose/daemon.ts"),
+        import("../../base/clock.ts"),
+        import("../../doctor/service-identity.ts"),
+      ]);
     const { config } = await loadConfiguration(flags, context);
-    const { uid, gid, username } = userInfo();
-    await runDaemon({
+    const uid = process.getuid?.() ?? 0;
+    const gid = process.getgid?.() ?? 0;
+    const daemon = runDaemon({
       config,
       readLogLevel: async () => (await loadConfiguration(flags, context)).config.logging.level,
-      process: { uid, gid, userName: username },
+      process: { uid, gid, userName: userIdentity(String(uid), readUserFiles()).name },
       clock: systemClock,
       random: Math.random,
       stdout: process.stdout,
@@ -37,6 +42,16 @@ export const serveCommand = defineCommand({
         return () => process.off("SIGHUP", listener);
       },
     });
-    return "good";
+    return daemon.then(
+      () => "good",
+      (error: unknown) => {
+        if (!(error instanceof ProviderError)) {
+          throw error;
+        }
+        // It is in the log with all its fields; the last line says all of it once more, for whoever sees only that.
+        context.output.say(describeOnOneLine(error));
+        return exitOfClass(error.errorClass);
+      },
+    );
   },
 });

@@ -86,7 +86,7 @@ export const rotationSection = v.strictObject({
   rejectVersionRollback: v.optional(
     v.pipe(
       flag({ description: "A lower latest version is never followed. Only true is accepted." }),
-      v.check((value) => value, "would let an older key version come back"),
+      v.check((value) => value, "would let an older key version come back; set it to true, or leave it out"),
     ),
     true,
   ),

@@ -71,7 +71,7 @@ export const configValidate: DoctorCheck = {
     if (error !== undefined) {
       return {
         findings: error.problems.map((problem) =>
-          failure("config_refused", describeProblem(problem), problem.mend, "config_invalid"),
+          failure("config_refused", describeProblem(problem, error.source), problem.mend, "config_invalid"),
         ),
       };
     }
