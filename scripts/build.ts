@@ -1,7 +1,7 @@
 /**
  * Builds dist/bao-kms-provider, the one executable; `--target=bun-linux-arm64 --outfile=F` builds for another machine.
  *
- * @module Same inputs, same bytes: version comes from package.json, commit from BUILD_COMMIT or git, nothing from the clock.
+ * @module `--test-addons=DIR` makes an executable for tests, which takes its native addons from DIR; no other can. Same inputs, same bytes: version comes from package.json, commit from BUILD_COMMIT or git, nothing from the clock.
  */
 import { spawnSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
@@ -13,6 +13,7 @@ const root = dirname(import.meta.dir);
 const { values } = parseArgs({
   options: {
     target: { type: "string" },
+    "test-addons": { type: "string" },
     outfile: { type: "string", default: join(root, "dist", "bao-kms-provider") },
   },
 });
@@ -26,7 +27,14 @@ function commit(): string {
   return git.status === 0 ? git.stdout.trim() : "unknown";
 }
 
-const define = { BUILD_VERSION: manifest.version, BUILD_COMMIT: commit() };
+const testAddons = values["test-addons"];
+const define = {
+  BUILD_VERSION: manifest.version,
+  BUILD_COMMIT: commit(),
+  ...(testAddons === undefined
+    ? {}
+    : { NATIVE_ADDON_DIRECTORY: testAddons, NATIVE_ADDON_OWNER: process.geteuid?.() ?? 0 }),
+};
 mkdirSync(dirname(values.outfile), { recursive: true });
 const build = spawnSync(
   process.execPath,

@@ -5,6 +5,7 @@
  */
 import { describeRefused, hardenProcess, sanitiseEnvironment } from "./base/environment.ts";
 import { EXIT_CODES } from "./cli/exit-code.ts";
+import { HELPER_ARGUMENT } from "./pkcs11/helper-command.ts";
 
 /** A second Ctrl-C does not wait for the clean-up that the first one asked for. */
 const SIGNALS_BEFORE_EXIT = 2;
@@ -16,11 +17,17 @@ function main(): void {
     process.exit(EXIT_CODES.configuration.code);
   }
   hardenProcess();
-  const interrupted = abortOnSignals();
-  void start(interrupted).then(
+  // The provider starts itself with this argument for one login with a PKCS#11 token; signals end that process at once.
+  const ended = process.argv[2] === HELPER_ARGUMENT ? startHelper() : start(abortOnSignals());
+  void ended.then(
     (code) => process.exit(code),
     () => process.exit(EXIT_CODES.internal.code),
   );
+}
+
+async function startHelper(): Promise<number> {
+  const { runHelper } = await import("./pkcs11/helper.ts");
+  return runHelper();
 }
 
 async function start(signal: AbortSignal): Promise<number> {

@@ -36,6 +36,21 @@ describe("a client certificate", () => {
     expect(await problemOf(options)).toBe(problem);
   });
 
+  test("with a chain out of order or of strangers", async () => {
+    const root = await makeTestCa();
+    const leaf = await (await root.intermediate()).client();
+    const stranger = await (await makeTestCa()).intermediate();
+    const problem = (...pems: string[]) => {
+      const chain = decodeChain(bytes(pems.join("")));
+      return chain && certificateProblem(chain, createPublicKey(leaf.keyPem), RULES, Date.now());
+    };
+    expect(problem(leaf.chainPem)).toBeUndefined();
+    expect(problem(leaf.chainPem, root.certPem)).toBeUndefined();
+    expect(problem(leaf.certPem, root.certPem)).toBe("certificate_chain_broken");
+    expect(problem(leaf.certPem, stranger.certPem)).toBe("certificate_chain_broken");
+    expect(problem(leaf.certPem, leaf.certPem)).toBe("certificate_chain_broken");
+  });
+
   test("of another key", async () => {
     const other = await (await makeTestCa()).client();
     expect(await problemOf({}, other.keyPem)).toBe("certificate_key_mismatch");

@@ -49,15 +49,17 @@ export type CertificateProblem =
   | "certificate_expires_soon"
   | "certificate_not_yet_valid"
   | "certificate_wrong_usage"
+  | "certificate_chain_broken"
   | "certificate_weak";
 
-/** The first thing about the leaf that will not do at this time, or `undefined`. */
+/** The first thing about the chain that will not do at this time, or `undefined`. Trust in its end is OpenBao's to decide. */
 export function certificateProblem(
-  [leaf]: CertificateChain,
+  chain: CertificateChain,
   publicKey: KeyObject,
   rules: CertificateRules,
   nowWallMs: number,
 ): CertificateProblem | undefined {
+  const [leaf] = chain;
   if (!leaf.publicKey.equals(publicKey)) {
     return "certificate_key_mismatch";
   }
@@ -76,15 +78,32 @@ export function certificateProblem(
   if (usages.length > 0 && !usages.includes(CLIENT_AUTH)) {
     return "certificate_wrong_usage";
   }
-  return isWeak(leaf) ? "certificate_weak" : undefined;
+  if (!isUnbroken(chain)) {
+    return "certificate_chain_broken";
+  }
+  // The signature on a root means nothing: it is trusted, or not, for being known.
+  const signed = chain.filter((each) => !each.checkIssued(each));
+  return hasWeakKey(leaf) || signed.some(hasWeakSignature) ? "certificate_weak" : undefined;
 }
 
-function isWeak(leaf: X509Certificate): boolean {
-  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = leaf.publicKey;
-  const goodKey =
+/** RFC 8446 section 4.4.2: each certificate certifies the one before it. */
+function isUnbroken(chain: CertificateChain): boolean {
+  return chain.every((each, index) => {
+    const issuer = chain[index + 1];
+    return issuer === undefined || (issuer.ca && each.checkIssued(issuer) && each.verify(issuer.publicKey));
+  });
+}
+
+function hasWeakKey({ publicKey }: X509Certificate): boolean {
+  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = publicKey;
+  const isGood =
     (type === "rsa" && (details?.modulusLength ?? 0) >= MIN_RSA_BITS) ||
     (type === "ec" && CURVES.has(details?.namedCurve ?? ""));
-  return !goodKey || /sha1|md5|md2/i.test(leaf.signatureAlgorithm ?? "");
+  return !isGood;
+}
+
+function hasWeakSignature({ signatureAlgorithm }: X509Certificate): boolean {
+  return /sha-?1|md5|md2/i.test(signatureAlgorithm ?? "");
 }
 
 interface Meaning {
@@ -117,6 +136,11 @@ const MEANINGS: Readonly<Record<CertificateProblem, Meaning>> = {
     errorClass: "auth_failed",
     problem: () => "is not meant for clients",
     advice: "have it issued with extended key usage clientAuth",
+  },
+  certificate_chain_broken: {
+    errorClass: "auth_failed",
+    problem: () => "is followed by certificates of which one does not certify the one before it",
+    advice: "put the leaf first, then the CA that issued it, then the CA above that",
   },
   certificate_weak: {
     errorClass: "auth_failed",

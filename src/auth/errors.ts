@@ -25,6 +25,7 @@ export type AuthCode =
   | "certificate_expires_soon"
   | "certificate_not_yet_valid"
   | "certificate_wrong_usage"
+  | "certificate_chain_broken"
   | "certificate_weak"
   | OAuth2Code
   | SpiffeCode

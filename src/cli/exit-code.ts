@@ -3,7 +3,8 @@
  *
  * @module The one table: names and numbers, and which class of error ends with which.
  */
-import type { ErrorClass } from "../base/error-class.ts";
+import { type ErrorClass, errorClassOf, ProviderError } from "../base/error-class.ts";
+import { isPinRefusal } from "../pkcs11/errors.ts";
 
 export const EXIT_CODES = {
   good: { code: 0, meaning: "good" },
@@ -40,6 +41,13 @@ const EXIT_OF_CLASS: Readonly<Record<ErrorClass, ExitName>> = {
   token_device: "refused",
   unknown: "internal",
 };
+
+/** The exit of a command that ended with this error. */
+export function exitOfError(error: unknown): ExitName {
+  return error instanceof ProviderError && isPinRefusal(error)
+    ? "pinRefused"
+    : exitOfClass(errorClassOf(error));
+}
 
 /** The exit of a command that ended with an error of this class. */
 export function exitOfClass(errorClass: ErrorClass): ExitName {

@@ -5,12 +5,11 @@
  * itself.
  */
 import { CommanderError, Command as Parser } from "commander";
-import { errorClassOf } from "../base/error-class.ts";
 import { nearestName } from "../base/nearest-name.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { COMMANDS } from "./command-table.ts";
 import { describeError } from "./describe-error.ts";
-import { EXIT_CODES, type ExitName, exitOfClass } from "./exit-code.ts";
+import { EXIT_CODES, type ExitName, exitOfError } from "./exit-code.ts";
 import { helpText, overviewText } from "./help.ts";
 import { readOption } from "./option.ts";
 import { PROGRAM } from "./program.ts";
@@ -50,7 +49,7 @@ function exitAfter(error: unknown, { output, signal }: CommandContext): ExitName
   for (const line of describeError(error)) {
     output.say(line);
   }
-  return error instanceof UsageError ? "usage" : exitOfClass(errorClassOf(error));
+  return error instanceof UsageError ? "usage" : exitOfError(error);
 }
 
 function parserOf(

@@ -5,6 +5,7 @@
  */
 import { approleLoginMethod } from "../auth/approle-method.ts";
 import { type CertifiedConnection, certFileLoginMethod } from "../auth/cert-file-method.ts";
+import { certTokenLoginMethod } from "../auth/cert-token-method.ts";
 import type { CredentialObserver } from "../auth/credential-report.ts";
 import { jwtFileSource } from "../auth/jwt-file.ts";
 import { type JwtSource, jwtLoginMethod } from "../auth/jwt-method.ts";
@@ -12,8 +13,9 @@ import type { LoginMethod } from "../auth/login-method.ts";
 import { oauth2Source } from "../auth/oauth2-source.ts";
 import { spiffeSource } from "../auth/spiffe-source.ts";
 import type { Clock } from "../base/clock.ts";
-import { ProviderError } from "../base/error-class.ts";
 import type { ProviderConfig } from "../config/schema.ts";
+import type { OpenBao } from "../openbao/client.ts";
+import type { KeyTokenService } from "../pkcs11/key-token-service.ts";
 import { openCaFile } from "../transport/ca-file.ts";
 import { type ClientIdentity, createHttpTransport } from "../transport/https.ts";
 
@@ -25,6 +27,10 @@ export interface AuthMethodOptions {
   readonly timeoutMs: number;
   /** A way to OpenBao on which a client certificate is shown. */
   readonly connect: (identity: ClientIdentity) => CertifiedConnection;
+  /** The same for a certificate whose key is in a PKCS#11 token; the chain as DER. */
+  readonly connectWithToken: (token: KeyTokenService, chain: readonly Uint8Array[]) => OpenBao;
+  /** There when `auth.cert.source` is `pkcs11`. */
+  readonly keyToken?: KeyTokenService;
   readonly credentialObserver?: CredentialObserver;
 }
 
@@ -52,18 +58,21 @@ export async function loginMethodOf(options: AuthMethodOptions): Promise<LoginMe
       return approleLoginMethod({ ...auth.approle, serviceUid });
     case "cert": {
       const { mountPath, name, credential, minRemainingTtl, clockSkewLeeway } = auth.cert;
-      if (credential.source === "pkcs11") {
-        throw notAvailable(`auth.cert.source: ${credential.source}`);
+      const rules = { minRemainingTtlMs: minRemainingTtl, leewayMs: clockSkewLeeway };
+      const common = { mountPath, name, rules, serviceUid, clock };
+      const { certificateFile } = credential;
+      if (credential.source === "file") {
+        const { privateKeyFile } = credential;
+        return certFileLoginMethod({ ...common, certificateFile, privateKeyFile, connect });
       }
-      return certFileLoginMethod({
-        mountPath,
-        name,
-        certificateFile: credential.certificateFile,
-        privateKeyFile: credential.privateKeyFile,
-        rules: { minRemainingTtlMs: minRemainingTtl, leewayMs: clockSkewLeeway },
-        serviceUid,
-        clock,
-        connect,
+      const { keyToken, connectWithToken } = options;
+      if (keyToken === undefined) {
+        throw new TypeError("a configuration with a PKCS#11 token came without it");
+      }
+      return certTokenLoginMethod({
+        ...common,
+        certificateFile,
+        connect: (chain) => connectWithToken(keyToken, chain),
       });
     }
   }
@@ -109,12 +118,4 @@ async function jwtSourceOf(
         ...(credentialObserver === undefined ? {} : { observer: credentialObserver }),
       });
   }
-}
-
-function notAvailable(choice: string): ProviderError {
-  return new ProviderError({
-    code: "not_available",
-    errorClass: "config_invalid",
-    message: `${choice} is not available in this release`,
-  });
 }

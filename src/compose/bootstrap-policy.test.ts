@@ -23,8 +23,14 @@ describe("leavesAfterFailedStart", () => {
     ).toBe(true);
   });
 
-  test.each(["openbao_unavailable", "openbao_sealed", "openbao_rate_limited", "timeout"] as const)(
-    "with a registry it waits for an OpenBao that is away: %s",
+  test.each([
+    "openbao_unavailable",
+    "openbao_sealed",
+    "openbao_rate_limited",
+    "timeout",
+    "token_device",
+  ] as const)(
+    "with a registry it waits for an OpenBao that is away, or a key token that does not serve: %s",
     (errorClass) => {
       const failure = { errorClass, code: "any" };
       expect(leavesAfterFailedStart({ ...late, elapsedMs: 1e9, failure })).toBe(false);

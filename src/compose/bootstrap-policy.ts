@@ -23,7 +23,10 @@ export interface StartState {
   readonly failure: StartFailure | undefined;
 }
 
-/** Classes that no amount of waiting mends: denied, missing, expired or absent credential, wrong registry. */
+/**
+ * Classes that no amount of waiting mends: denied, missing, expired or absent credential, wrong registry. A key token is not
+ * among them: it may be plugged in again, and its PIN file replaced, while Status goes on.
+ */
 const NEEDS_A_PERSON: ReadonlySet<ErrorClass> = new Set([
   "config_invalid",
   "auth_failed",
@@ -31,7 +34,6 @@ const NEEDS_A_PERSON: ReadonlySet<ErrorClass> = new Set([
   "transit_key_missing",
   "transit_policy_denied",
   "registry_invalid",
-  "token_device",
 ]);
 
 /** Transport codes of the same kind: the server that answers is not the one that was configured. */

@@ -9,6 +9,7 @@ import { systemClock } from "../base/clock.ts";
 import { ProviderError } from "../base/error-class.ts";
 import type { ProviderConfig } from "../config/schema.ts";
 import type { TransitClient } from "../transit/client.ts";
+import { type KeyTokenChecks, keyTokenChecks } from "./key-token.ts";
 import { openTransitAccess } from "./transit-access.ts";
 
 export interface OperatorAccess {
@@ -18,6 +19,8 @@ export interface OperatorAccess {
   readonly checkCredential: (
     signal: AbortSignal,
   ) => Promise<{ readonly issuer: string | undefined; readonly expiresAtMs: number | undefined }>;
+  /** There when the key of the client certificate is in a PKCS#11 token. */
+  readonly keyToken: KeyTokenChecks | undefined;
   readonly logIn: (signal: AbortSignal) => Promise<{ readonly ttlMs: number; readonly renewable: boolean }>;
   /** The token's capabilities on each path. */
   readonly capabilities: (
@@ -43,6 +46,7 @@ export async function openOperatorAccess(
   const { openbao, session, method, client, transit, transport } = access;
   return {
     transit,
+    keyToken: keyTokenChecks(access.keyToken, { config, serviceUid, clock: systemClock }),
     health: async (signal) => {
       const { date } = await openbao.call({
         operation: "health",

@@ -6,15 +6,18 @@
  */
 import { type AuthenticatedClient, createAuthenticatedClient } from "../auth/authenticated-client.ts";
 import type { CredentialObserver } from "../auth/credential-report.ts";
+import { keyTokenTransport } from "../auth/key-token-transport.ts";
 import type { LoginMethod } from "../auth/login-method.ts";
 import { type SessionObserver, TokenSession } from "../auth/session.ts";
 import type { Clock } from "../base/clock.ts";
 import type { ProviderConfig } from "../config/schema.ts";
 import { createOpenBao, type OpenBao, type OpenBaoObserver } from "../openbao/client.ts";
+import type { KeyTokenService } from "../pkcs11/key-token-service.ts";
 import { createTransitClient, type TransitClient } from "../transit/client.ts";
 import { openCaFile } from "../transport/ca-file.ts";
 import { createHttpTransport, type HttpTransport } from "../transport/https.ts";
 import { loginMethodOf } from "./auth-method.ts";
+import { type HelperStart, keyTokenOf } from "./key-token.ts";
 
 export interface TransitAccessOptions {
   readonly config: ProviderConfig;
@@ -26,10 +29,14 @@ export interface TransitAccessOptions {
   readonly sessionObserver?: SessionObserver;
   readonly credentialObserver?: CredentialObserver;
   readonly onTrustProblem?: (error: unknown) => void;
+  /** How the helper process of a PKCS#11 token is started; this program itself when absent. */
+  readonly helper?: HelperStart;
 }
 
 export interface TransitAccess {
   readonly transport: HttpTransport;
+  /** When the configuration keeps the key in one. */
+  readonly keyToken: KeyTokenService | undefined;
   readonly openbao: OpenBao;
   readonly method: LoginMethod;
   readonly session: TokenSession;
@@ -70,8 +77,11 @@ export async function openTransitAccess(options: TransitAccessOptions): Promise<
       timeoutMs: server.timeout,
       observer: seenBy,
     });
+  // A circuit of such a way lives for one login and is nobody's state.
+  const loginObserver: OpenBaoObserver = observer.onCall === undefined ? {} : { onCall: observer.onCall };
   const transport = createHttpTransport(transportOptions);
   const openbao = openbaoOver(transport, observer);
+  const keyToken = keyTokenOf({ config, serviceUid, clock }, options.helper);
   const method = await loginMethodOf({
     auth,
     clock,
@@ -79,13 +89,13 @@ export async function openTransitAccess(options: TransitAccessOptions): Promise<
     timeoutMs: server.timeout,
     connect: (identity) => {
       const certified = createHttpTransport({ ...transportOptions, identity });
-      // Its circuit lives for one login and is nobody's state.
-      const { onCall } = observer;
-      return {
-        openbao: openbaoOver(certified, onCall === undefined ? {} : { onCall }),
-        close: certified.close,
-      };
+      return { openbao: openbaoOver(certified, loginObserver), close: certified.close };
     },
+    connectWithToken: (token, chain) => {
+      const { names, trust } = transportOptions;
+      return openbaoOver(keyTokenTransport({ token, chain, trust, names }), loginObserver);
+    },
+    ...(keyToken === undefined ? {} : { keyToken }),
     ...(options.credentialObserver === undefined ? {} : { credentialObserver: options.credentialObserver }),
   });
   const session = new TokenSession({
@@ -102,6 +112,7 @@ export async function openTransitAccess(options: TransitAccessOptions): Promise<
   const client = createAuthenticatedClient(openbao, session);
   return {
     transport,
+    keyToken,
     openbao,
     method,
     session,

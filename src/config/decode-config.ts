@@ -6,7 +6,6 @@
 import * as v from "valibot";
 import { decodeYaml } from "./decode-yaml.ts";
 import { ConfigError } from "./errors.ts";
-import { notYetAvailable } from "./not-yet-available.ts";
 import { problemsOf } from "./problem.ts";
 import { configSchema, type ProviderConfig } from "./schema.ts";
 
@@ -47,10 +46,6 @@ export function decodeConfig(
   const result = v.safeParse(configSchema, tree);
   if (!result.success) {
     throw new ConfigError("config_refused", source, problemsOf(tree, result.issues));
-  }
-  const unavailable = notYetAvailable(result.output);
-  if (unavailable.length > 0) {
-    throw new ConfigError("config_refused", source, unavailable);
   }
   return { config: result.output, tree };
 }

@@ -11,6 +11,8 @@ import { configLoad, configValidate } from "./checks/configuration.ts";
 import {
   approleLocal,
   certLocal,
+  certPkcs11,
+  certSigner,
   credentialChecks,
   jwtLocal,
   oauth2Acquire,
@@ -56,6 +58,8 @@ export const ALL_CHECKS: readonly DoctorCheck[] = [
   oauth2Acquire,
   approleLocal,
   certLocal,
+  certPkcs11,
+  certSigner,
   ...REMOTE,
 ];
 

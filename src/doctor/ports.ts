@@ -27,6 +27,15 @@ export interface OpenBaoAccess {
   readonly health: (signal: AbortSignal) => Promise<OpenBaoHealth>;
   /** Reads and checks the credential, without sending it. */
   readonly checkCredential: (signal: AbortSignal) => Promise<CredentialFacts>;
+  /** There when the key of the client certificate is in a PKCS#11 token. */
+  readonly keyToken?:
+    | {
+        /** The module loads and the token is there; it is given no PIN. */
+        readonly inspect: (signal: AbortSignal) => Promise<void>;
+        /** One login to the token, and one signature that the certificate's public key verifies. */
+        readonly prove: (signal: AbortSignal) => Promise<void>;
+      }
+    | undefined;
   readonly logIn: (signal: AbortSignal) => Promise<{ readonly ttlMs: number; readonly renewable: boolean }>;
   /** The token's capabilities on each path. */
   readonly capabilities: (

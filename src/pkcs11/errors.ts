@@ -234,7 +234,7 @@ export function keyTokenError(
 }
 
 /** Codes after which trying again by itself would spend the token's tries or cannot help: a person must act. */
-const PIN_CODES: ReadonlySet<KeyTokenCode> = new Set<KeyTokenCode>([
+const PIN_CODES: ReadonlySet<string> = new Set<KeyTokenCode>([
   "pin_refused",
   "pin_latched",
   "pin_tried_before",
@@ -245,6 +245,12 @@ const PIN_CODES: ReadonlySet<KeyTokenCode> = new Set<KeyTokenCode>([
 ]);
 
 /** True for what the exit code 6 stands for: the token does not, or must not, get this PIN again. */
-export function isPinRefusal(error: unknown): boolean {
-  return error instanceof KeyTokenError && PIN_CODES.has(error.code);
+export function isPinRefusal({
+  errorClass,
+  code,
+}: {
+  readonly errorClass?: ErrorClass;
+  readonly code: string;
+}): boolean {
+  return errorClass === "token_device" && PIN_CODES.has(code);
 }

@@ -20,27 +20,24 @@ import { httpsExchange } from "./https-exchange.ts";
 import { type FoundToken, findToken, type TokenKey } from "./key-token.ts";
 import { INSTALLED_ADDONS, loadNativeAddons, type NativeAddonPlace } from "./native-addons.ts";
 
-/** The hidden argument with which the executable starts itself as a helper. */
-export const HELPER_ARGUMENT = "pkcs11-helper";
-
-/** Reads the request, does its task, says how it ended. Never throws; resolves when nothing is left to do. */
-export async function runHelper(place: NativeAddonPlace = INSTALLED_ADDONS): Promise<void> {
+/** Reads the request, does its task, says how it ended. Never throws; the exit code is for people, not for the provider. */
+export async function runHelper(place: NativeAddonPlace = INSTALLED_ADDONS): Promise<number> {
   const request = decodeRequest(await readStdin());
   if (request === undefined) {
     // Without a marker nobody would hear an answer; this happens only when a person types the hidden command.
-    process.exitCode = 2;
-    return;
+    return 2;
   }
   const say = (line: HelperLine): void => {
     writeAll(encodeLine(request.marker, line));
   };
   try {
     say(await doTask(request, place, say));
+    return 0;
   } catch (error) {
     const failure =
       error instanceof HelperFailure ? error : new HelperFailure("unexpected", undefined, error);
     say({ kind: "failure", code: failure.code, detail: failure.detail });
-    process.exitCode = 1;
+    return 1;
   }
 }
 

@@ -19,6 +19,9 @@ export type TransportCode =
   | "tls_expired"
   | "tls_not_yet_valid"
   | "tls_wrong_usage"
+  | "tls_server_is_ca"
+  | "tls_client_refused"
+  | "tls_no_shared_scheme"
   | "tls_handshake_failed"
   | "redirect_refused"
   | "body_too_large"
@@ -98,6 +101,22 @@ const MEANINGS: Readonly<Record<TransportCode, Meaning>> = {
     errorClass: "openbao_unavailable",
     problem: () => "shows a certificate that is not meant for servers",
     advice: () => "issue the server's certificate with extended key usage serverAuth",
+  },
+  tls_server_is_ca: {
+    errorClass: "openbao_unavailable",
+    problem: () => "shows a certificate that is a CA's own (CA:TRUE), which is not taken for a server's",
+    advice: () => "issue a certificate for the server from that CA, with basicConstraints CA:FALSE",
+  },
+  tls_client_refused: {
+    errorClass: "auth_failed",
+    problem: () => "refused the client certificate during the TLS handshake",
+    advice: () =>
+      "let the listener trust the CA of the client certificate (tls_client_ca_file), or leave the check to the auth mount (no tls_require_and_verify_client_cert)",
+  },
+  tls_no_shared_scheme: {
+    errorClass: "openbao_unavailable",
+    problem: () => "and the PKCS#11 token have no TLS version and signature scheme in common",
+    advice: () => "allow the token CKM_RSA_PKCS_PSS, or the server TLS 1.2",
   },
   tls_handshake_failed: {
     errorClass: "openbao_unavailable",

@@ -7,9 +7,11 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { openOperatorAccess } from "../../compose/operator.ts";
 import { loadConfig } from "../../config/load.ts";
+import type { CheckResult } from "../../doctor/check.ts";
 import { CHECK_IDS } from "../../doctor/check-ids.ts";
 import { runDoctor } from "../../doctor/doctor.ts";
 import { readUserFiles, userIdentity } from "../../doctor/service-identity.ts";
+import { isPinRefusal } from "../../pkcs11/errors.ts";
 import { checkJson, printCheck, printSummary } from "../check-report.ts";
 import type { CommandContext } from "../command.ts";
 import type { ConfigurationFlags } from "../configuration.ts";
@@ -65,11 +67,12 @@ export async function doctor(flags: DoctorFlags, context: CommandContext): Promi
   return isGood ? "good" : exitOf(results);
 }
 
-/** A configuration that could not be used is its own exit code, as for every other command. */
-function exitOf(results: readonly { readonly id: string; readonly status: string }[]): ExitName {
-  return results.some(({ id, status }) => id.startsWith("config.") && status === "failed")
-    ? "configuration"
-    : "refused";
+/** A configuration that could not be used and a refused PIN have their own exit codes, as for every other command. */
+function exitOf(results: readonly CheckResult[]): ExitName {
+  if (results.some(({ id, status }) => id.startsWith("config.") && status === "failed")) {
+    return "configuration";
+  }
+  return results.some(({ findings }) => findings.some(isPinRefusal)) ? "pinRefused" : "refused";
 }
 
 function readOrEmpty(path: string): string {

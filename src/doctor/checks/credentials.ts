@@ -87,14 +87,55 @@ export const certLocal: DoctorCheck = {
   },
 };
 
-const LOCAL_CHECKS: readonly DoctorCheck[] = [jwtLocal, oauth2Local, oauth2Acquire, approleLocal, certLocal];
+export const certPkcs11: DoctorCheck = {
+  id: "auth.cert.pkcs11",
+  proves:
+    "The native addons and the vendor's module load in a helper process, and the token is there. No PIN is given to it.",
+  needs: ["auth.cert.local"],
+  whenFailed:
+    "see that the module named by auth.cert.pkcs11.modulePath works: pkcs11-tool --module MODULE --show-info",
+  run: async (context, signal) => {
+    const { auth } = context.fact("loaded").config;
+    const { keyToken } = await accessOf(context);
+    await keyToken?.inspect(signal);
+    const modules =
+      auth.method === "cert" && auth.cert.credential.source === "pkcs11"
+        ? [auth.cert.credential.modulePath]
+        : [];
+    return { findings: unreadable(context, modules), detail: "the token is there" };
+  },
+};
+
+export const certSigner: DoctorCheck = {
+  id: "auth.cert.signer",
+  proves:
+    "The token takes the PIN, which is tried once at most, and its key makes a signature that the certificate's public key verifies.",
+  needs: ["auth.cert.pkcs11"],
+  whenFailed: "name the key that the certificate was issued for in auth.cert.pkcs11.keyLabel",
+  run: async (context, signal) => {
+    await (await accessOf(context)).keyToken?.prove(signal);
+    return { detail: "the token signs for the certificate" };
+  },
+};
+
+const LOCAL_CHECKS: readonly DoctorCheck[] = [
+  jwtLocal,
+  oauth2Local,
+  oauth2Acquire,
+  approleLocal,
+  certLocal,
+  certPkcs11,
+  certSigner,
+];
 
 /** The local checks of the configured method; all of them before a configuration is known. */
 export function credentialChecks(auth: Auth | undefined): readonly DoctorCheck[] {
   const wanted = ((): readonly string[] => {
     switch (auth?.method) {
       case "cert":
-        return [certLocal.id];
+        return auth.cert.credential.source === "pkcs11"
+          ? [certLocal.id, certPkcs11.id, certSigner.id]
+          : [certLocal.id];
       case "approle":
         return [approleLocal.id];
       default:

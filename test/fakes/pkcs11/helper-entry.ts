@@ -6,4 +6,4 @@
 import { runHelper } from "../../../src/pkcs11/helper.ts";
 
 const [directory = ""] = process.argv.slice(2);
-await runHelper({ directory, extraOwners: [process.geteuid?.() ?? 0] });
+process.exitCode = await runHelper({ directory, extraOwners: [process.geteuid?.() ?? 0] });

@@ -1,7 +1,7 @@
 /**
  * What the tests with a token need beside this repository, and what to do without it.
  *
- * @module Finds SoftHSM, OpenSC and the built addons. Without one of them the suites are skipped with the reason; with
+ * @module Finds SoftHSM and the built addons. Without one of them the suites are skipped with the reason; with
  * REQUIRE_REAL=1 that is a failure.
  */
 import { describe } from "bun:test";
@@ -22,9 +22,6 @@ export const SOFTHSM_MODULE = MODULE_PATHS.find((path) => path !== "" && existsS
 function missing(): string | undefined {
   if (SOFTHSM_MODULE === "" || Bun.which("softhsm2-util") === null) {
     return "SoftHSM is not installed (Debian: softhsm2)";
-  }
-  if (Bun.which("pkcs11-tool") === null) {
-    return "pkcs11-tool is not installed (Debian: opensc)";
   }
   if (!existsSync(join(ADDON_DIRECTORY, "tls.node"))) {
     return "the native addons are not built (native/build dist/native)";

@@ -1,11 +1,12 @@
 /**
- * A SoftHSM token in a temporary directory, with keys that never leave it.
+ * A SoftHSM token in a temporary directory.
  *
- * @module Made with SoftHSM's and OpenSC's own tools. Optionally behind stub-module.c, which hangs, spins, crashes or
+ * @module Made with SoftHSM's own tool; its keys are made here and then imported. Optionally behind stub-module.c, which hangs, spins, crashes or
  * forks on demand and counts logins.
  */
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { generateKeyPairSync } from "node:crypto";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SOFTHSM_MODULE } from "./requirements.ts";
@@ -13,7 +14,7 @@ import { SOFTHSM_MODULE } from "./requirements.ts";
 export const TOKEN_LABEL = "test token";
 export const USER_PIN = "482913";
 
-export type SoftKeyType = "EC:prime256v1" | "EC:secp384r1" | "rsa:2048" | "rsa:3072" | "rsa:4096";
+export type SoftKeyType = "P-256" | "P-384" | "RSA-2048" | "RSA-4096";
 
 export interface SoftToken {
   readonly directory: string;
@@ -22,7 +23,7 @@ export interface SoftToken {
   readonly pinFile: string;
   /** Replaces the PIN file, as an operator does: a new file, moved over the old one. */
   writePin(text: string): void;
-  /** Makes a key pair in the token; gives the public half, SPKI as DER. */
+  /** Puts a new key into the token; gives the public half, SPKI as DER. */
   makeKey(label: string, type: SoftKeyType): Uint8Array<ArrayBuffer>;
   /** The stub module in front of SoftHSM, which behaves as the lines say from its next load on. */
   stubModule(behaviour?: string): string;
@@ -37,6 +38,7 @@ export function makeSoftToken(): SoftToken {
   const pinFile = join(directory, "pin");
   const stub = join(directory, "stub.so");
   const environment = { SOFTHSM2_CONF: configuration };
+  let keys = 0;
   const run = (command: string, ...args: string[]): void => {
     execFileSync(command, args, { env: { ...process.env, ...environment }, stdio: "pipe" });
   };
@@ -66,15 +68,32 @@ export function makeSoftToken(): SoftToken {
     pinFile,
     writePin,
     makeKey: (label, type) => {
-      const common = ["--module", SOFTHSM_MODULE, "--token-label", TOKEN_LABEL, "--label", label];
-      const spki = join(directory, "spki.der");
-      run("pkcs11-tool", ...common, "--login", "--pin", USER_PIN, "--keypairgen", "--key-type", type);
-      run("pkcs11-tool", ...common, "--read-object", "--type", "pubkey", "--output-file", spki);
-      return new Uint8Array(readFileSync(spki));
+      const { publicKey, privateKey } = makePair(type);
+      const pem = join(directory, "key.pem");
+      writeFileSync(pem, privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 });
+      keys += 1;
+      const id = keys.toString(16).padStart(4, "0");
+      run(
+        "softhsm2-util",
+        "--import",
+        pem,
+        "--token",
+        TOKEN_LABEL,
+        "--label",
+        label,
+        "--id",
+        id,
+        "--pin",
+        USER_PIN,
+      );
+      rmSync(pem);
+      return new Uint8Array(publicKey.export({ type: "spki", format: "der" }));
     },
     stubModule: (behaviour = "") => {
-      run("cc", "-shared", "-fPIC", "-w", "-o", stub, join(import.meta.dir, "stub-module.c"), "-ldl");
-      chmodSync(stub, 0o755);
+      if (!existsSync(stub)) {
+        run("cc", "-shared", "-fPIC", "-w", "-o", stub, join(import.meta.dir, "stub-module.c"), "-ldl");
+        chmodSync(stub, 0o755);
+      }
       writeFileSync(`${stub}.behaviour`, `module ${SOFTHSM_MODULE}\n${behaviour}\n`);
       return stub;
     },
@@ -87,4 +106,14 @@ export function makeSoftToken(): SoftToken {
     },
     [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }),
   };
+}
+
+function makePair(type: SoftKeyType) {
+  switch (type) {
+    case "RSA-2048":
+    case "RSA-4096":
+      return generateKeyPairSync("rsa", { modulusLength: Number(type.slice("RSA-".length)) });
+    default:
+      return generateKeyPairSync("ec", { namedCurve: type });
+  }
 }

@@ -1,7 +1,7 @@
 /**
  * The environment of the helper process: nothing, but the variables by which vendors' modules find their configuration.
  *
- * @module An allow-list. Variables that change how a process runs (LD_PRELOAD, BUN_OPTIONS, NODE_OPTIONS) or that make
+ * @module An allow-list; no setting of the provider's own is among them. Variables that change how a process runs (LD_PRELOAD, BUN_OPTIONS, NODE_OPTIONS) or that make
  * a module log what it is given (PKCS11SPY) are not in it.
  */
 
@@ -29,7 +29,7 @@ export const MODULE_VARIABLES: readonly string[] = [
 
 /** What of the provider's own environment the helper gets. */
 export function moduleEnvironment(
-  environment: Readonly<Record<string, string | undefined>>,
+  environment: Readonly<Record<string, string | undefined>> = process.env,
 ): Readonly<Record<string, string>> {
   return Object.fromEntries(
     MODULE_VARIABLES.flatMap((name) => {

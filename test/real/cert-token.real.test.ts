@@ -1,0 +1,158 @@
+/**
+ * Certificate login at a real OpenBao with a key that stays in a PKCS#11 token, as the composition root builds it.
+ *
+ * @module Login, rotation of certificate, key and PIN without a new object graph, and each refusal by its code.
+ */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { systemClock } from "../../src/base/clock.ts";
+import { ProviderError } from "../../src/base/error-class.ts";
+import { openTransitAccess, type TransitAccess } from "../../src/compose/transit-access.ts";
+import { decodeConfig } from "../../src/config/decode-config.ts";
+import { configFile } from "../fakes/config-file.ts";
+import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
+import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
+import { ADDON_DIRECTORY, describeWithToken } from "../fakes/pkcs11/requirements.ts";
+import { makeSoftToken, type SoftToken, TOKEN_LABEL, USER_PIN } from "../fakes/pkcs11/soft-token.ts";
+import { type LeafOptions, makeTestCa, type TestCa } from "../fakes/tls/test-ca.ts";
+import { type RealOpenBao, startOpenBao } from "./harness/openbao.ts";
+import { describeReal } from "./harness/real-suite.ts";
+
+const HELPER = join(import.meta.dir, "..", "fakes", "pkcs11", "helper-entry.ts");
+
+describeReal("certificate login from a token at a real OpenBao", { needs: ["bao"] }, (binary) => {
+  describeWithToken("with SoftHSM", () => {
+    let bao: RealOpenBao;
+    let token: SoftToken;
+    let ca: TestCa;
+    let names: Provisioning;
+    let access: TransitAccess;
+
+    beforeAll(async () => {
+      token = makeSoftToken();
+      ca = await makeTestCa({ commonName: "control plane CA" });
+      bao = await startOpenBao(binary("bao"));
+      names = await provision(bao.operator, makeJwtIssuer().publicKeyPem);
+      await bao.operator.must("POST", "sys/auth/cert", { type: "cert" });
+      await bao.operator.must("POST", "auth/cert/certs/kms", {
+        certificate: ca.certPem,
+        allowed_common_names: ["control-plane-1"],
+        token_policies: [names.policyName],
+        token_ttl: "20m",
+      });
+      write("ca.pem", bao.caPem);
+      await present("first");
+      access = await openAccess();
+    }, 60_000);
+    afterAll(async () => {
+      await access.session.close(2000);
+      access.transport.close();
+      await bao.dispose();
+      token[Symbol.dispose]();
+    });
+
+    const write = (name: string, text: string): string => {
+      const path = join(token.directory, name);
+      writeFileSync(path, text, { mode: 0o600 });
+      return path;
+    };
+    /** A new key in the token under the one label, and the certificate for it. */
+    const present = async (keyLabel: string, from = ca, options: LeafOptions = {}): Promise<void> => {
+      const spki = token.makeKey(keyLabel, "P-256");
+      const notAfter = new Date(Date.now() + 72 * 3_600_000);
+      const leaf = await from.certify(spki, { commonName: "control-plane-1", notAfter, ...options });
+      write("chain.pem", leaf.chainPem);
+    };
+    const openAccess = (keyLabel = "first", serverName = "localhost") => {
+      const text = configFile((fields) => ({
+        ...fields,
+        openbao: {
+          ...fields.openbao,
+          address: bao.address,
+          caCertFile: join(token.directory, "ca.pem"),
+          tlsServerName: serverName,
+        },
+        transit: { ...fields.transit, mountPath: names.mount, keyName: names.keyName },
+        state: { path: join(token.directory, "registry.json") },
+        auth: {
+          method: "cert",
+          cert: {
+            mountPath: "auth/cert",
+            name: "kms",
+            source: "pkcs11",
+            pkcs11: {
+              certificateFile: join(token.directory, "chain.pem"),
+              modulePath: token.stubModule(),
+              tokenLabel: TOKEN_LABEL,
+              keyLabel,
+              pinFile: token.pinFile,
+            },
+          },
+        },
+      }));
+      const { config } = decodeConfig(new TextEncoder().encode(text), "test");
+      return openTransitAccess({
+        config,
+        clock: systemClock,
+        random: Math.random,
+        serviceUid: process.getuid?.() ?? 0,
+        helper: { command: [process.execPath, HELPER, ADDON_DIRECTORY], environment: token.environment },
+      });
+    };
+    const read = async (through: TransitAccess): Promise<string> =>
+      through.transit.readKey(AbortSignal.timeout(15_000)).then(
+        () => "ok",
+        (error: unknown) => (error instanceof ProviderError ? error.code : String(error)),
+      );
+    /** A login of its own. */
+    const logIn = async (keyLabel?: string, serverName?: string): Promise<string> => {
+      const own = await openAccess(keyLabel, serverName);
+      const code = await read(own);
+      await own.session.close(2000);
+      own.transport.close();
+      return code;
+    };
+
+    test("reads the key with the token that it got, over the ordinary connection", async () => {
+      const before = token.logins();
+      expect([await read(access), await read(access)]).toEqual(["ok", "ok"]);
+      expect(token.logins() - before).toBe(1);
+      expect(access.session.health().credentialExpiresAtMs).toBeGreaterThan(Date.now());
+    });
+
+    test("takes a renewed certificate, and a new PIN file, without a new start", async () => {
+      await present("renewed", await ca.intermediate());
+      expect(await logIn("renewed")).toBe("ok");
+      token.writePin("000000");
+      expect([await logIn("renewed"), await logIn("renewed")]).toEqual(["pin_refused", "pin_latched"]);
+      token.writePin(USER_PIN);
+      expect(await logIn("renewed")).toBe("ok");
+    }, 20_000);
+
+    test("each refusal has its code, and what can be known here costs the token nothing", async () => {
+      await present("stranger", await makeTestCa());
+      expect(await logIn("stranger")).toBe("login_certificate_refused");
+      await present("somebody", ca, { commonName: "somebody-else" });
+      expect(await logIn("somebody")).toBe("login_certificate_refused");
+      expect(await logIn("first")).toBe("key_mismatch");
+      expect(await logIn("somebody", "bao.example")).toBe("tls_name_mismatch");
+      const before = token.logins();
+      await present("late", ca, { notBefore: new Date(0), notAfter: new Date(Date.now() - 3_600_000) });
+      expect(await logIn("late")).toBe("certificate_expired");
+      await present("server", ca, { extendedKeyUsages: ["serverAuth"] });
+      expect(await logIn("server")).toBe("certificate_wrong_usage");
+      expect(token.logins()).toBe(before);
+      write("ca.pem", (await makeTestCa()).certPem);
+      await present("last");
+      expect(await logIn("last")).toBe("tls_untrusted");
+      write("ca.pem", bao.caPem);
+    }, 30_000);
+
+    test("leaves a record of the PIN file, and nothing of the PIN", async () => {
+      const record = join(token.directory, "pkcs11-login.db");
+      expect(existsSync(record)).toBe(true);
+      expect(await Bun.file(record).text()).not.toContain(USER_PIN);
+    });
+  });
+});
