@@ -29,7 +29,7 @@ const exchangeSchema = v.strictObject({
   port: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535)),
   serverName: v.pipe(v.string(), v.minLength(1), v.maxLength(255)),
   ca: certificates,
-  method: v.picklist(["GET", "POST", "PUT"]),
+  method: v.picklist(["GET", "POST", "PATCH"]),
   path: v.pipe(v.string(), v.regex(/^\/[\x21-\x7e]*$/), v.maxLength(4096)),
   headers,
   body: v.pipe(

@@ -34,7 +34,7 @@ export interface TokenCall {
 
 /** An HTTPS request as src/transport makes them, with its body as text. */
 export interface TokenRequest extends TokenCall {
-  readonly method: "GET" | "POST";
+  readonly method: "GET" | "POST" | "PATCH";
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
