@@ -3,8 +3,10 @@ import { makeFakeOpenBao } from "../fakes/openbao/fake-openbao.ts";
 import { serveFakeOpenBao } from "../fakes/openbao/fake-server.ts";
 import { operator } from "../fakes/openbao/operator.ts";
 import { startOpenBao } from "../real/harness/openbao.ts";
+import { startRaftCluster } from "../real/harness/openbao-raft.ts";
 import { describeReal } from "../real/harness/real-suite.ts";
 import { openBaoContract } from "./openbao-contract.ts";
+import { standbyContract } from "./standby-contract.ts";
 
 describe("OpenBao contract: stand-in", () => {
   openBaoContract(async () => {
@@ -24,4 +26,28 @@ describe("OpenBao contract: stand-in", () => {
 
 describeReal("OpenBao contract: real", { needs: ["bao"] }, (binary) => {
   openBaoContract(() => startOpenBao(binary("bao")));
+});
+
+describe("OpenBao contract: a standby of the stand-in", () => {
+  standbyContract(async () => {
+    const openbao = makeFakeOpenBao();
+    const active = await serveFakeOpenBao(openbao);
+    const standby = await serveFakeOpenBao(openbao.standby());
+    return {
+      active: operator(active, openbao.rootToken),
+      standby: operator(standby, openbao.rootToken),
+      dispose: async () => {
+        await Promise.all([active.stop(), standby.stop()]);
+      },
+    };
+  });
+});
+
+describeReal("OpenBao contract: a real standby", { needs: ["bao"], long: true }, (binary) => {
+  standbyContract(async () => {
+    const cluster = await startRaftCluster(binary("bao"));
+    const leader = await cluster.leader();
+    const standby = cluster.nodes.find((node) => node !== leader) ?? leader;
+    return { active: leader.operator, standby: standby.operator, dispose: cluster.dispose };
+  });
 });
