@@ -171,8 +171,11 @@ function material(data: string | undefined, path: string | undefined): Material 
 
 function parseYaml(bytes: Uint8Array): unknown {
   try {
-    // No aliases: a few lines of them can stand for gigabytes.
-    return parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes), { maxAliasCount: 0 });
+    // No aliases: a few lines of them can stand for gigabytes. No warnings: they quote the file, which holds secrets.
+    return parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes), {
+      maxAliasCount: 0,
+      logLevel: "error",
+    });
   } catch {
     return undefined;
   }

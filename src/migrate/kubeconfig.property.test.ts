@@ -1,0 +1,109 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { stringify } from "yaml";
+import { MigrateError } from "./errors.ts";
+import { decodeKubeconfig } from "./kubeconfig.ts";
+
+const base64 = (text: string): string => Buffer.from(text).toString("base64");
+
+function kubeconfig(cluster: object = {}, user: object = { token: "t" }, top: object = {}): Uint8Array {
+  return Buffer.from(
+    stringify({
+      apiVersion: "v1",
+      kind: "Config",
+      "current-context": "one",
+      contexts: [
+        { name: "one", context: { cluster: "c", user: "u", namespace: "n" } },
+        { name: "two", context: { cluster: "c", user: "missing" } },
+      ],
+      clusters: [
+        {
+          name: "c",
+          cluster: {
+            server: "https://10.0.0.1:6443",
+            "certificate-authority-data": base64("CA"),
+            ...cluster,
+          },
+        },
+      ],
+      users: [{ name: "u", user }],
+      ...top,
+    }),
+  );
+}
+
+const decode = (bytes: Uint8Array, context?: string) => decodeKubeconfig(bytes, "k", context);
+
+test("server, name and CA of the current context", () => {
+  expect(decode(kubeconfig())).toMatchObject({
+    server: "https://10.0.0.1:6443",
+    serverName: "10.0.0.1",
+    ca: { kind: "inline", text: "CA" },
+    user: { kind: "token", token: { kind: "inline", text: "t" } },
+  });
+  expect(decode(kubeconfig({ "tls-server-name": "kubernetes" })).serverName).toBe("kubernetes");
+  expect(decode(kubeconfig({ server: "https://[::1]:6443" })).serverName).toBe("::1");
+});
+
+describe("users", () => {
+  test.each<[string, object, object]>([
+    [
+      "certificate in the file",
+      { "client-certificate-data": base64("C"), "client-key-data": base64("K") },
+      { kind: "certificate", certificate: { kind: "inline", text: "C" }, key: { kind: "inline", text: "K" } },
+    ],
+    [
+      "certificate beside it",
+      { "client-certificate": "c.crt", "client-key": "c.key" },
+      { kind: "certificate", certificate: { kind: "file", path: "c.crt" } },
+    ],
+    ["token file", { tokenFile: "/t" }, { kind: "token", token: { kind: "file", path: "/t" } }],
+    [
+      "exec plugin",
+      {
+        exec: { apiVersion: "client.authentication.k8s.io/v1", command: "get-token", args: null, env: null },
+      },
+      { kind: "exec", plugin: { command: "get-token" } },
+    ],
+  ])("%s", (_, user, expected) => {
+    expect(decode(kubeconfig({}, user)).user).toMatchObject(expected);
+  });
+});
+
+describe("refused", () => {
+  test.each<[string, Uint8Array, string | undefined]>([
+    ["no verification", kubeconfig({ "insecure-skip-tls-verify": true }), undefined],
+    ["a proxy", kubeconfig({ "proxy-url": "http://proxy" }), undefined],
+    ["plain HTTP", kubeconfig({ server: "http://10.0.0.1" }), undefined],
+    ["a path", kubeconfig({ server: "https://10.0.0.1/k8s/clusters/c-1" }), undefined],
+    ["no CA", kubeconfig({ "certificate-authority-data": "" }), undefined],
+    ["a password", kubeconfig({}, { username: "admin", password: "x" }), undefined],
+    ["an auth provider", kubeconfig({}, { "auth-provider": { name: "gcp" } }), undefined],
+    ["no credential", kubeconfig({}, {}), undefined],
+    ["a context without its user", kubeconfig(), "two"],
+    ["an unknown context", kubeconfig(), "three"],
+    ["no list of contexts", kubeconfig({}, { token: "t" }, { contexts: "x" }), undefined],
+    ["an old plugin version", kubeconfig({}, { exec: { apiVersion: "v1alpha1", command: "x" } }), undefined],
+    ["bytes", Buffer.of(0xff, 0xfe), undefined],
+    ["aliases", Buffer.from("a: &a [x]\nb: *a\n"), undefined],
+  ])("%s", (_, bytes, context) => {
+    expect(() => decode(bytes, context)).toThrow(MigrateError);
+  });
+
+  test("no bytes make it fail otherwise, and no message holds a secret", () => {
+    const good = Buffer.from(kubeconfig({}, { token: "CANARY" }));
+    fc.assert(
+      fc.property(fc.nat({ max: good.length - 1 }), fc.nat({ max: 255 }), (at, byte) => {
+        const hostile = Buffer.from(good);
+        hostile[at] = byte;
+        try {
+          decode(hostile);
+        } catch (error) {
+          expect(error).toBeInstanceOf(MigrateError);
+          expect(String(error)).not.toContain("CANARY");
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
