@@ -7,14 +7,11 @@ import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { makeFakeOpenBao } from "../fakes/openbao/fake-openbao.ts";
-import { serveFakeOpenBao } from "../fakes/openbao/fake-server.ts";
 import { faults } from "../fakes/openbao/faults.ts";
-import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
-import { operator } from "../fakes/openbao/operator.ts";
-import { provision } from "../fakes/openbao/provision.ts";
 import { builtExecutable } from "../real/harness/executable.ts";
 import { untilNotOk, untilOk } from "../real/harness/outage.ts";
-import { type Provider, prepareProvider } from "../real/harness/provider.ts";
+import type { Provider } from "../real/harness/provider.ts";
+import { type ProviderOnStandIn, startOnStandIn } from "./provider-on-stand-in.ts";
 
 /** A log line that an attacker would like to write. */
 const FORGED = 'x"}\n{"level":"info","message":"forged.line"}';
@@ -23,7 +20,7 @@ const REMOTE_TEXT = "canary-remote-text-6b1f";
 describe("canaries", () => {
   const openbao = makeFakeOpenBao({ rootToken: `s.${randomBytes(12).toString("hex")}` });
   const seed = new Uint8Array(randomBytes(32));
-  let server: Awaited<ReturnType<typeof serveFakeOpenBao>>;
+  let stage: ProviderOnStandIn;
   let provider: Provider;
   /** What callers were told. */
   const replies: string[] = [];
@@ -54,22 +51,17 @@ describe("canaries", () => {
   }
 
   beforeAll(async () => {
-    server = await serveFakeOpenBao(openbao);
-    const issuer = makeJwtIssuer();
-    const names = await provision(operator(server, openbao.rootToken), issuer.publicKeyPem);
-    provider = await prepareProvider({
-      openbao: server,
-      names,
-      issuer,
-      config: {
+    stage = await startOnStandIn(
+      {
         openbao: { timeout: "500ms" },
         logging: {
           level: "debug",
           debugCorrelation: { enabled: true, ttl: "15m", incidentId: "INC-1" },
         },
       },
-    });
-    await provider.start();
+      openbao,
+    );
+    ({ provider } = stage);
 
     const sample = await provider.client.encrypt(seed);
     await provider.client.decrypt(sample);
@@ -103,8 +95,7 @@ describe("canaries", () => {
     }
   }, 60_000);
   afterAll(async () => {
-    await provider.dispose();
-    await server.stop();
+    await stage.dispose();
   });
 
   function canaries(): ReadonlyMap<string, string> {

@@ -10,12 +10,11 @@ import * as v from "valibot";
 import { REPORT_SCHEMAS } from "../../scripts/reference/report-schemas.ts";
 import { makeNodeFiles, type NodeFiles } from "../fakes/node-files.ts";
 import { makeTestCa } from "../fakes/tls/test-ca.ts";
-import { buildExecutable } from "./executable.ts";
+import { builtExecutable } from "../real/harness/executable.ts";
 
-const executable = buildExecutable();
+const executable = builtExecutable();
 const directory = mkdtempSync(join(tmpdir(), "environment-"));
 afterAll(() => {
-  executable.remove();
   rmSync(directory, { recursive: true, force: true });
 });
 
@@ -26,7 +25,7 @@ writeFileSync(join(directory, "preload.js"), 'console.log("PRELOADED");\n');
 
 function start(args: readonly string[], environment: Record<string, string> = {}) {
   const started = performance.now();
-  const { status, stdout, stderr } = spawnSync(executable.path, args, {
+  const { status, stdout, stderr } = spawnSync(executable, args, {
     cwd: directory,
     env: { PATH: "/usr/bin:/bin", ...environment },
     encoding: "utf8",
@@ -82,7 +81,7 @@ describe("without any effect", () => {
     afterAll(() => node.dispose());
     /** The codes of failures of openbao.tls; the stand-in runs in this process, so the child may not block it. */
     const tlsFailures = async (environment: Record<string, string>): Promise<readonly string[]> => {
-      const child = Bun.spawn([executable.path, "doctor", "--config", node.configPath, "--output", "json"], {
+      const child = Bun.spawn([executable, "doctor", "--config", node.configPath, "--output", "json"], {
         env: { PATH: "/usr/bin:/bin", ...environment },
         stdout: "pipe",
         stderr: "pipe",

@@ -7,17 +7,14 @@ import { once } from "node:events";
 import { createConnection } from "node:net";
 import type { EncryptResponse } from "../../src/kms/gen/v2/api_pb.ts";
 import { makeFakeOpenBao } from "../fakes/openbao/fake-openbao.ts";
-import { serveFakeOpenBao } from "../fakes/openbao/fake-server.ts";
 import { faults } from "../fakes/openbao/faults.ts";
-import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
-import { operator } from "../fakes/openbao/operator.ts";
-import { provision } from "../fakes/openbao/provision.ts";
 import { eventually } from "../real/harness/eventually.ts";
 import { codeOf } from "../real/harness/kms-client.ts";
-import { type Provider, prepareProvider } from "../real/harness/provider.ts";
+import type { Provider } from "../real/harness/provider.ts";
+import { type ProviderOnStandIn, startOnStandIn } from "./provider-on-stand-in.ts";
 
 const openbao = makeFakeOpenBao();
-let server: Awaited<ReturnType<typeof serveFakeOpenBao>>;
+let stage: ProviderOnStandIn;
 let provider: Provider;
 let sample: EncryptResponse;
 const seed = new Uint8Array(randomBytes(32));
@@ -27,24 +24,18 @@ const decryptOf = (changes: Partial<EncryptResponse>): Promise<string> =>
   codeOf(provider.client.decrypt({ ...sample, ...changes }));
 
 beforeAll(async () => {
-  server = await serveFakeOpenBao(openbao);
-  const issuer = makeJwtIssuer();
-  const names = await provision(operator(server, openbao.rootToken), issuer.publicKeyPem);
-  provider = await prepareProvider({
-    openbao: server,
-    names,
-    issuer,
-    config: {
+  stage = await startOnStandIn(
+    {
       status: { probeInterval: "1h", deepProbeInterval: "1h", statusMaxStaleness: "2h" },
       server: { maxConcurrentDecrypt: 4 },
     },
-  });
-  await provider.start();
+    openbao,
+  );
+  ({ provider } = stage);
   sample = await provider.client.encrypt(seed);
 }, 60_000);
 afterAll(async () => {
-  await provider.dispose();
-  await server.stop();
+  await stage.dispose();
 });
 
 describe("Status", () => {

@@ -6,15 +6,12 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import type { EncryptResponse } from "../../src/kms/gen/v2/api_pb.ts";
 import { makeFakeOpenBao } from "../fakes/openbao/fake-openbao.ts";
-import { serveFakeOpenBao } from "../fakes/openbao/fake-server.ts";
 import { type Fault, faults } from "../fakes/openbao/faults.ts";
-import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
-import { operator } from "../fakes/openbao/operator.ts";
-import { provision } from "../fakes/openbao/provision.ts";
 import { eventually } from "../real/harness/eventually.ts";
 import { codeOf } from "../real/harness/kms-client.ts";
 import { opens, untilNotOk, untilOk } from "../real/harness/outage.ts";
-import { type Provider, prepareProvider } from "../real/harness/provider.ts";
+import type { Provider } from "../real/harness/provider.ts";
+import { type ProviderOnStandIn, startOnStandIn } from "./provider-on-stand-in.ts";
 
 const SETUP_TIMEOUT_MS = 60_000;
 const OPENBAO_TIMEOUT_MS = 500;
@@ -22,26 +19,17 @@ const OPENBAO_TIMEOUT_MS = 500;
 describe("OpenBao's faults, compiled executable", () => {
   const openbao = makeFakeOpenBao();
   const seed = new Uint8Array(randomBytes(32));
-  let server: Awaited<ReturnType<typeof serveFakeOpenBao>>;
+  let stage: ProviderOnStandIn;
   let provider: Provider;
   let sample: EncryptResponse;
 
   beforeAll(async () => {
-    server = await serveFakeOpenBao(openbao);
-    const issuer = makeJwtIssuer();
-    const names = await provision(operator(server, openbao.rootToken), issuer.publicKeyPem);
-    provider = await prepareProvider({
-      openbao: server,
-      names,
-      issuer,
-      config: { openbao: { timeout: `${OPENBAO_TIMEOUT_MS}ms` } },
-    });
-    await provider.start();
+    stage = await startOnStandIn({ openbao: { timeout: `${OPENBAO_TIMEOUT_MS}ms` } }, openbao);
+    ({ provider } = stage);
     sample = await provider.client.encrypt(seed);
   }, SETUP_TIMEOUT_MS);
   afterAll(async () => {
-    await provider.dispose();
-    await server.stop();
+    await stage.dispose();
   });
 
   test.each<[string, Fault]>([

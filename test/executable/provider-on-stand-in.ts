@@ -1,0 +1,40 @@
+/**
+ * The compiled executable on a stand-in that serves TLS in this process.
+ *
+ * @module Set-up and its undoing for the suites beside.
+ */
+import { type FakeOpenBao, makeFakeOpenBao } from "../fakes/openbao/fake-openbao.ts";
+import { serveFakeOpenBao } from "../fakes/openbao/fake-server.ts";
+import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
+import { operator } from "../fakes/openbao/operator.ts";
+import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
+import { type Provider, type ProviderOptions, prepareProvider } from "../real/harness/provider.ts";
+
+export interface ProviderOnStandIn {
+  readonly openbao: FakeOpenBao;
+  readonly names: Provisioning;
+  readonly provider: Provider;
+  readonly dispose: () => Promise<void>;
+}
+
+/** Started, and its Status is `ok`. */
+export async function startOnStandIn(
+  config: NonNullable<ProviderOptions["config"]>,
+  openbao: FakeOpenBao = makeFakeOpenBao(),
+): Promise<ProviderOnStandIn> {
+  const server = await serveFakeOpenBao(openbao);
+  const issuer = makeJwtIssuer();
+  const names = await provision(operator(server, openbao.rootToken), issuer.publicKeyPem);
+  const provider = await prepareProvider({ openbao: server, names, issuer, config });
+  const dispose = async (): Promise<void> => {
+    await provider.dispose();
+    await server.stop();
+  };
+  try {
+    await provider.start();
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+  return { openbao, names, provider, dispose };
+}
