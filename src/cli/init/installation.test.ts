@@ -63,6 +63,29 @@ describe("values", () => {
     expect(() => plan(configFile())).toThrow(expect.objectContaining({ code: "values_incomplete" }));
   });
 
+  test("every method has its setup", () => {
+    const withAuth = (auth: object) => values((fields) => ({ ...fields, auth }));
+    const approle = { mountPath: "auth/approle", roleIdFile: "/x/role-id", secretIdFile: "/x/secret-id" };
+    const script = (text: string) => textOf("openbao-setup.sh", text);
+    expect(script(withAuth({ method: "approle", approle }))).toContain(
+      'bao auth enable -path="$AUTH" approle',
+    );
+    const spiffe = {
+      socketPath: "/run/spire/api.sock",
+      audience: "openbao",
+      spiffeId: "spiffe://example.org/kms",
+    };
+    const jwt = { mountPath: "auth/jwt", role: "kms", source: "spiffe", spiffe };
+    expect(script(withAuth({ jwt }))).toContain('"bound_subject": "spiffe://example.org/kms"');
+    const cert = {
+      mountPath: "auth/cert",
+      source: "file",
+      certificateFile: "/x/chain.pem",
+      privateKeyFile: "/x/key.pem",
+    };
+    expect(script(withAuth({ method: "cert", cert }))).toContain("CLIENT_COMMON_NAME");
+  });
+
   test("what serve would refuse is refused", () => {
     expect(() => plan(values((fields) => ({ ...fields, extra: 1 })))).toThrow(
       expect.objectContaining({ code: "config_refused" }),

@@ -4,9 +4,9 @@
  * @module Pure. The script reads before it writes, shows each change and asks before it makes it, and can be run again at any
  * time. Every value of the configuration stands in single quotes.
  */
-import { formatDuration } from "../../base/duration.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
-import { InitError } from "./errors.ts";
+import { authStep } from "./setup-auth.ts";
+import { quoted } from "./shell-word.ts";
 
 export interface SetupRequest {
   readonly config: ProviderConfig;
@@ -15,9 +15,6 @@ export interface SetupRequest {
   /** The first node of a cluster: the script may make the key. For all others a missing key is an error. */
   readonly isNewKey: boolean;
 }
-
-/** A token is renewed up to this age and then replaced by a new login. */
-const TOKEN_MAX_TTL = "24h";
 
 /** A POSIX shell script around the `bao` command line tool. @throws InitError when the values do not bind the role. */
 export function setupScript(request: SetupRequest): string {
@@ -39,14 +36,9 @@ export function setupScript(request: SetupRequest): string {
     request.isNewKey ? NEW_KEY : KNOWN_KEY,
     KEY_PROFILE,
     policyStep(policy),
-    authStep(request),
+    authStep(config, policyName),
     FINISH,
   ].join("\n");
-}
-
-/** A word that the shell takes as it is. */
-export function quoted(text: string): string {
-  return `'${text.replace(/'/g, "'\\''")}'`;
 }
 
 const PRELUDE = `#!/bin/sh
@@ -155,97 +147,3 @@ const FINISH = `if [ "$left" -gt 0 ]; then
 fi
 echo "OpenBao is ready. Next, on the node: bao-kms-provider doctor --config /etc/openbao-kms/config.yaml"
 `;
-
-function authStep(request: SetupRequest): string {
-  const { auth } = request.config;
-  switch (auth.method) {
-    case "jwt":
-      return jwtStep(request, auth.jwt);
-    default:
-      throw new InitError(
-        "values_incomplete",
-        `auth.method: init cannot set OpenBao up for ${auth.method} yet`,
-        "set auth.method to jwt",
-      );
-  }
-}
-
-type JwtConfig = Extract<ProviderConfig["auth"], { readonly method: "jwt" }>["jwt"];
-
-function jwtStep({ config, policyName }: SetupRequest, jwt: JwtConfig): string {
-  const missing = (
-    [
-      ["expectedIssuer", jwt.expectedIssuer !== ""],
-      ["expectedAudience", jwt.expectedAudience.length > 0],
-      ["expectedSubject", jwt.expectedSubject !== ""],
-    ] as const
-  ).flatMap(([name, isSet]) => (isSet ? [] : [`auth.jwt.${name}`]));
-  if (missing.length > 0) {
-    throw new InitError(
-      "values_incomplete",
-      `${missing.join(", ")}: missing, so that the role would let other JWTs of the same issuer in`,
-      "set them to the iss, aud and sub of the JWT that this control plane gets",
-    );
-  }
-  const mount = jwt.mountPath.slice("auth/".length);
-  const ttl = formatDuration(config.auth.tokenRenewalIncrement);
-  const role = {
-    role_type: "jwt",
-    user_claim: "sub",
-    bound_audiences: jwt.expectedAudience,
-    bound_subject: jwt.expectedSubject,
-    bound_claims: { iss: jwt.expectedIssuer },
-    token_policies: [policyName],
-    token_no_default_policy: true,
-    token_ttl: ttl,
-    token_max_ttl: TOKEN_MAX_TTL,
-    token_num_uses: 0,
-  };
-  return `# --- JWT login
-AUTH=${quoted(mount)}
-ROLE=${quoted(jwt.role)}
-case "$(field "sys/auth/$AUTH" type)" in
-  jwt|oidc) good "the JWT auth method is mounted at auth/$AUTH" ;;
-  "") change "mount the JWT auth method at auth/$AUTH" bao auth enable -path="$AUTH" jwt || true ;;
-  *) stop "something else than JWT is mounted at auth/$AUTH" "choose another auth.jwt.mountPath" ;;
-esac
-# How OpenBao verifies the JWT is not in the provider's configuration. One of these, when it is not set up yet:
-#   JWT_PUBLIC_KEYS=FILE    PEM file of the issuer's public key
-#   JWT_JWKS_URL=URL        where the issuer publishes its keys
-#   OIDC_DISCOVERY_URL=URL  the issuer's discovery document
-if [ -n "\${JWT_PUBLIC_KEYS:-}" ]; then set -- jwt_validation_pubkeys=@"$JWT_PUBLIC_KEYS"
-elif [ -n "\${JWT_JWKS_URL:-}" ]; then set -- jwks_url="$JWT_JWKS_URL"
-elif [ -n "\${OIDC_DISCOVERY_URL:-}" ]; then set -- oidc_discovery_url="$OIDC_DISCOVERY_URL"
-else set --; fi
-configured=
-for name in jwt_validation_pubkeys jwks_url oidc_discovery_url; do
-  case "$(field "auth/$AUTH/config" "$name")" in ""|"[]") ;; *) configured=$name ;; esac
-done
-if [ -n "$configured" ]; then
-  good "auth/$AUTH verifies JWTs by $configured"
-elif [ $# -gt 0 ]; then
-  change "let auth/$AUTH verify JWTs" bao write "auth/$AUTH/config" "$@" || true
-elif [ "$answer" = no ]; then
-  echo "to do: say how auth/$AUTH verifies JWTs (JWT_PUBLIC_KEYS, JWT_JWKS_URL or OIDC_DISCOVERY_URL)" >&2; left=$((left + 1))
-else
-  stop "auth/$AUTH does not know how to verify JWTs" \\
-    "set JWT_PUBLIC_KEYS, JWT_JWKS_URL or OIDC_DISCOVERY_URL and run this again"
-fi
-role_json() {
-cat <<'ROLE_END'
-${JSON.stringify(role, null, 2)}
-ROLE_END
-}
-write_role() { role_json | bao write "auth/$AUTH/role/$ROLE" -; }
-role_is() { [ "$(field "auth/$AUTH/role/$ROLE" "$1")" = "$2" ]; }
-if role_is role_type jwt && role_is user_claim sub && role_is token_no_default_policy true \\
-  && role_is bound_audiences ${quoted(`[${jwt.expectedAudience.join(" ")}]`)} \\
-  && role_is bound_subject ${quoted(jwt.expectedSubject)} \\
-  && role_is bound_claims ${quoted(`map[iss:${jwt.expectedIssuer}]`)} \\
-  && role_is token_policies ${quoted(`[${policyName}]`)}; then
-  good "the role $ROLE is as it should be"
-else
-  change "write the role $ROLE of auth/$AUTH" write_role || true
-fi
-`;
-}
