@@ -1,24 +1,42 @@
 /**
- * Free loopback ports.
+ * Free loopback ports that stay free while their server is away.
  *
- * @module Asks the system; all are held open together, so that one call never gives a port twice.
+ * @module Taken below the range from which the kernel gives ports to outgoing connections (32768 and up by default), so
+ * that none of those sits on the port of a server that is to come back. All are held open together, so that one call never
+ * gives a port twice.
  */
 import { createServer, type Server } from "node:net";
 
+const LOWEST = 15_000;
+const BEYOND = 32_000;
+const MAX_TRIES = 200;
+
 export async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, listen));
-  const ports = servers.map((server) => {
-    const address = server.address();
-    return address !== null && typeof address === "object" ? address.port : 0;
-  });
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  const servers: Server[] = [];
+  const ports: number[] = [];
+  try {
+    for (let tries = 0; ports.length < count; tries += 1) {
+      if (tries === MAX_TRIES) {
+        throw new Error(`no ${count} free ports between ${LOWEST} and ${BEYOND}`);
+      }
+      const port = LOWEST + Math.floor(Math.random() * (BEYOND - LOWEST));
+      const server = await listenAt(port);
+      if (server !== undefined) {
+        servers.push(server);
+        ports.push(port);
+      }
+    }
+  } finally {
+    await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  }
   return ports;
 }
 
-function listen(): Promise<Server> {
-  return new Promise((resolve, reject) => {
+/** A listener, or undefined when the port is taken. */
+function listenAt(port: number): Promise<Server | undefined> {
+  return new Promise((resolve) => {
     const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => resolve(server));
+    server.once("error", () => resolve(undefined));
+    server.listen(port, "127.0.0.1", () => resolve(server));
   });
 }
