@@ -189,6 +189,12 @@ const version = v.strictObject({
   }),
 });
 
+const unwrapSecretId = v.strictObject({
+  file: v.string(),
+  ttlSeconds: said(v.nullable(whole), "null: it does not end."),
+  uses: said(v.nullable(whole), "Logins that it is good for; null: any number."),
+});
+
 /** By the name of the command, with `-` for a blank. */
 export const REPORT_SCHEMAS = {
   doctor,
@@ -197,6 +203,7 @@ export const REPORT_SCHEMAS = {
   "rotation-plan": rotationPlan,
   benchmark,
   config,
+  "unwrap-secret-id": unwrapSecretId,
   version,
 } as const;
 

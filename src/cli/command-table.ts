@@ -19,6 +19,7 @@ import { restoreVersionsCommand } from "./commands/restore-versions.ts";
 import { retireVersionsCommand } from "./commands/retire-versions.ts";
 import { rotationPlanCommand } from "./commands/rotation-plan.ts";
 import { serveCommand } from "./commands/serve.ts";
+import { unwrapSecretIdCommand } from "./commands/unwrap-secret-id.ts";
 import { verifyKeyCommand } from "./commands/verify-key.ts";
 import { verifyRotationCommand } from "./commands/verify-rotation.ts";
 import { versionCommand } from "./commands/version.ts";
@@ -33,6 +34,7 @@ export const COMMANDS: readonly Command[] = [
   configSchemaCommand,
   initCommand,
   policyOpenbaoCommand,
+  unwrapSecretIdCommand,
   auditCommand,
   migrateCommand,
   verifyRotationCommand,

@@ -1,0 +1,136 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import * as v from "valibot";
+import { REPORT_SCHEMAS } from "../../../scripts/reference/report-schemas.ts";
+import { makeNodeFiles, type NodeFiles } from "../../../test/fakes/node-files.ts";
+import { textAt } from "../../../test/fakes/openbao/json-at.ts";
+
+const isRoot = process.getuid?.() === 0;
+let node: NodeFiles;
+beforeAll(async () => {
+  node = await makeNodeFiles();
+  await node.operator.must("POST", "sys/auth/approle", { type: "approle" });
+  for (const name of ["kms", "other"]) {
+    await node.operator.must("POST", `auth/approle/role/${name}`, {
+      token_policies: [node.names.policyName],
+      token_ttl: "20m",
+      secret_id_num_uses: 3,
+      secret_id_ttl: "10m",
+    });
+  }
+  const roleId = textAt(await node.operator.must("GET", "auth/approle/role/kms/role-id"), "data", "role_id");
+  node.writeConfig((fields) => ({
+    ...fields,
+    auth: {
+      method: "approle",
+      approle: { mountPath: "auth/approle", roleId, secretIdFile: node.at("client/secret-id") },
+    },
+  }));
+});
+afterAll(() => node.dispose());
+beforeEach(() => {
+  rmSync(node.at("client"), { recursive: true, force: true });
+  mkdirSync(node.at("client"), { mode: 0o750 });
+  rmSync(node.at("wrapping-token"), { force: true });
+});
+
+const wrap = async (role = "kms"): Promise<string> => {
+  const path = `auth/approle/role/${role}/secret-id`;
+  const token = textAt(await node.operator.must("POST", path, {}, { wrapTtl: "60s" }), "wrap_info", "token");
+  writeFileSync(node.at("wrapping-token"), `${token}\n`, { mode: 0o600 });
+  return token;
+};
+const unwrap = (...words: readonly string[]) => {
+  const place = `--config ${node.configPath} --wrapping-token-file ${node.at("wrapping-token")}`;
+  return node.type("unwrap-secret-id", ...`${place} --role kms --group 0`.split(" "), ...words);
+};
+const isUsed = async (token: string): Promise<boolean> =>
+  (await node.operator.call("POST", "sys/wrapping/lookup", { token })).status !== 200;
+
+test.skipIf(isRoot)("whoever is not root is told so", async () => {
+  const { code, stderr } = await unwrap();
+  expect(code).toBe(3);
+  expect(stderr).toContain("must be run by root");
+});
+
+describe.skipIf(!isRoot)("as root", () => {
+  test("writes the secret id, with which the provider logs in, and says how long it is good", async () => {
+    const token = await wrap();
+    const { code, stdout, stderr } = await unwrap();
+    expect({ code, stdout }).toEqual({
+      code: 0,
+      stdout: `✓ ${node.at("client/secret-id")} written (root:0 0640)\n  good for 10m, for 3 logins\n`,
+    });
+    expect(stderr).toContain("each login uses one up");
+    expect(readdirSync(node.at("client"))).toEqual(["secret-id"]);
+    const { mode, uid, gid } = statSync(node.at("client/secret-id"));
+    expect({ mode: mode & 0o777, uid, gid }).toEqual({ mode: 0o640, uid: 0, gid: 0 });
+    expect(stdout + stderr).not.toContain(token);
+    const doctor = await node.type("doctor", "--config", node.configPath, "--output", "json");
+    expect(doctor.stdout).toContain('"id": "approle.local",\n      "status": "passed"');
+    expect(doctor.code).toBe(0);
+  });
+
+  test("replaces the one before it, and its report keeps its shape", async () => {
+    writeFileSync(node.at("client/secret-id"), "old\n");
+    await wrap();
+    const { stdout } = await unwrap("--output", "json");
+    expect(v.safeParse(REPORT_SCHEMAS["unwrap-secret-id"], JSON.parse(stdout)).issues).toBeUndefined();
+    expect(readFileSync(node.at("client/secret-id"), "utf8")).not.toContain("old");
+  });
+
+  test("a token that opens once is not opened twice", async () => {
+    await wrap();
+    expect(await unwrap()).toMatchObject({ code: 0 });
+    const before = readFileSync(node.at("client/secret-id"), "utf8");
+    const { code, stderr } = await unwrap();
+    expect(code).toBe(4);
+    expect(stderr).toContain("it has expired, or it was used before");
+    expect(readFileSync(node.at("client/secret-id"), "utf8")).toBe(before);
+    expect(readdirSync(node.at("client"))).toEqual(["secret-id"]);
+  });
+
+  const refused: readonly (readonly [string, number, string, readonly string[], () => void])[] = [
+    [
+      "a place that is not there",
+      3,
+      "there is no directory",
+      [],
+      () => rmSync(node.at("client"), { recursive: true }),
+    ],
+    ["a place that others may write", 3, "can be written by", [], () => chmodSync(node.at("client"), 0o777)],
+    [
+      "something else in its place",
+      3,
+      "is not a regular file",
+      [],
+      () => mkdirSync(node.at("client/secret-id")),
+    ],
+    ["an unknown group", 3, "is not a group", ["--group", "no-such-group"], () => {}],
+    ["a name that is no role", 2, "--role", ["--role", "../x"], () => {}],
+    [
+      "a token that others may read",
+      3,
+      "can be read by every user",
+      [],
+      () => chmodSync(node.at("wrapping-token"), 0o644),
+    ],
+  ];
+  test.each(refused)("%s: refused, and the token stays as it is", async (_, code, text, words, spoil) => {
+    const token = await wrap();
+    spoil();
+    const answer = await unwrap(...words);
+    expect(answer).toMatchObject({ code, stdout: "" });
+    expect(answer.stderr).toContain(text);
+    expect(await isUsed(token)).toBe(false);
+  });
+
+  test("a token of another role is left as it is", async () => {
+    const token = await wrap("other");
+    const { code, stderr } = await unwrap();
+    expect(code).toBe(4);
+    expect(stderr).toContain("was not made by auth/approle/role/kms/secret-id");
+    expect(await isUsed(token)).toBe(false);
+    expect(readdirSync(node.at("client"))).toEqual([]);
+  });
+});
