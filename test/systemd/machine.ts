@@ -26,6 +26,10 @@ export interface Machine {
   readonly as: (user: string, text: string) => Promise<Outcome>;
   /** A path inside, seen from outside. */
   readonly path: (inside: string) => string;
+  /** A folder that has the same path inside and outside. */
+  readonly shared: string;
+  /** Process id of its systemd, seen from outside. */
+  readonly leader: () => string;
   readonly put: (inside: string, content: string | Uint8Array, mode?: number) => void;
   readonly boot: () => Promise<void>;
   readonly powerOff: () => Promise<void>;
@@ -58,15 +62,15 @@ export async function newMachine(): Promise<Machine> {
   const dir = mkdtempSync(join(tmpdir(), "kms-machine-"));
   await must("new", dir, base);
   const inside = (...command: readonly string[]): readonly string[] => ["exec", dir, ...command];
-  const path = (name: string): string => {
-    const leader = readFileSync(join(dir, "leader"), "utf8").trim();
-    return join(`/proc/${leader}/root`, name);
-  };
+  const leader = (): string => readFileSync(join(dir, "leader"), "utf8").trim();
+  const path = (name: string): string => join(`/proc/${leader()}/root`, name);
   return {
     sh: (text) => run(...inside("sh", "-c", text)),
     must: (text) => must(...inside("sh", "-ec", text)),
     as: (user, text) => run(...inside("runuser", "-u", user, "--", "sh", "-c", text)),
     path,
+    leader,
+    shared: join(dir, "shared"),
     put: (name, content, mode = 0o644) => {
       mkdirSync(dirname(path(name)), { recursive: true });
       writeFileSync(path(name), content);

@@ -40,6 +40,8 @@ export interface ProviderMachine {
   /** Writes the configuration; `changes` set fields by path, such as "openbao.tlsServerName". */
   readonly configure: (changes?: Readonly<Record<string, string>>) => Promise<void>;
   readonly writeJwt: (lifetimeSeconds?: number) => Promise<void>;
+  /** A JWT of another issuer. */
+  readonly placeJwt: (text: string) => Promise<void>;
   /** A client on the machine's socket; closed with the machine. */
   readonly client: () => KmsClient;
   /** One value of `systemctl show`. */
@@ -102,6 +104,7 @@ export async function providerMachine(names: Names = defaultNames): Promise<Prov
       healthPort,
       configure,
       writeJwt,
+      placeJwt: (text) => place(paths.jwt, text),
       client: () => {
         const client = openKmsClient(machine.path(paths.socket));
         clients.push(client);

@@ -1,7 +1,9 @@
 /** The unit on a booted machine with a real OpenBao: conditions, failures and their messages, restarts, boot order, isolation. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { readdirSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { run } from "../../packaging/run.ts";
 import { releaseTools, root, version } from "../packaging/artefacts.ts";
 import { docBlock } from "../packaging/doc-blocks.ts";
 import { eventually } from "../real/harness/eventually.ts";
@@ -347,6 +349,39 @@ describeOnMachine("unit", { ...releaseTools, bao: "none: an OpenBao binary on PA
       await encrypts();
       await roundTrip();
       await undoDropIn("60-addresses.conf");
+    });
+
+    test("the EncryptionConfiguration is staged by the page's commands", async () => {
+      await machine.must(docBlock("kubeadm.md#stage-readers"));
+      const staged = "/etc/kubernetes/encryption/encryption-config.yaml";
+      expect(await machine.must(`stat -c '%U %a' ${staged}; grep -c identity ${staged}`)).toStartWith(
+        "root 600",
+      );
+      await machine.must(`chmod -R o-rwx ${examples}/../kubernetes`);
+      expect(await machine.must(docBlock("kubeadm.md#stage-writers"))).not.toContain("✗");
+    });
+
+    test("a JWT that the page's commands sign logs in", async () => {
+      const folder = mkdtempSync(join(tmpdir(), "kms-issuer-"));
+      try {
+        run("sh", ["-ec", docBlock("kubeadm.md#jwt-issuer")], { cwd: folder });
+        await host.openbao.operator.must("POST", "auth/jwt/config", {
+          jwt_validation_pubkeys: [readFileSync(join(folder, "issuer.pub"), "utf8")],
+        });
+        await host.placeJwt(readFileSync(join(folder, "identity.jwt"), "utf8"));
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+      const since = await now();
+      await machine.must(`systemctl restart ${unit}`);
+      await encrypts();
+      await eventually(
+        "it logs in",
+        async () => /"message":"provider.ready"/.test(await host.journal(since)),
+        {
+          timeoutMs: 10_000,
+        },
+      );
     });
 
     test("a crash loop ends after ten starts in a minute", async () => {
