@@ -357,7 +357,6 @@ describeOnMachine("unit", { ...releaseTools, bao: "none: an OpenBao binary on PA
       expect(await machine.must(`stat -c '%U %a' ${staged}; grep -c identity ${staged}`)).toStartWith(
         "root 600",
       );
-      await machine.must(`chmod -R o-rwx ${examples}/../kubernetes`);
       expect(await machine.must(docBlock("kubeadm.md#stage-writers"))).not.toContain("✗");
     });
 
