@@ -62,13 +62,14 @@ async function serve(provider: Provider, options: DaemonOptions): Promise<void> 
   let phase: Phase = "starting";
   try {
     const parts = (): ReadinessParts => readinessParts(provider, options.config, listener, phase);
-    for (const start of [startHealth, startMetrics]) {
-      const admin = await start(provider, options.config, parts);
-      closing.unshift(() => admin.close());
-    }
+    // The socket first: its lock is what tells a second instance that it is one.
     const kms = await provider.listen();
     listener = kms;
-    closing.unshift(() => kms.stop(DRAIN_MS));
+    closing.push(() => kms.stop(DRAIN_MS));
+    for (const start of [startHealth, startMetrics]) {
+      const admin = await start(provider, options.config, parts);
+      closing.push(() => admin.close());
+    }
     closing.unshift(options.onHangUp(() => void reload(provider)));
 
     void provider.correlation?.announce(logger, stop.signal);

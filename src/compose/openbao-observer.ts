@@ -22,6 +22,8 @@ const CIRCUIT_VALUE = { closed: 0, half_open: 1, open: 2 } as const;
 export function openBaoObserver(options: OpenBaoObserverOptions): OpenBaoObserver {
   const { metrics, logger, failures } = options;
   metrics.circuitBreakerState.set({}, CIRCUIT_VALUE.closed);
+  /** An outage has one beginning and one end, however often the circuit lets a call try in between. */
+  let isToldOpen = false;
   return {
     onCall: ({ operation, status, errorClass, durationMs, requestId }) => {
       metrics.openbaoRequests.increment({ operation, status: errorClass ?? "ok" });
@@ -42,7 +44,9 @@ export function openBaoObserver(options: OpenBaoObserverOptions): OpenBaoObserve
     },
     onCircuit: (kind) => {
       metrics.circuitBreakerState.set({}, CIRCUIT_VALUE[kind]);
-      logger[kind === "open" ? "warn" : "info"]("openbao.circuit", { state: kind });
+      const isNews = kind === "open" ? !isToldOpen : kind === "closed" && isToldOpen;
+      isToldOpen = kind === "open" || (isToldOpen && kind !== "closed");
+      logger[isNews ? (kind === "open" ? "warn" : "info") : "debug"]("openbao.circuit", { state: kind });
     },
     onNode: (index) => {
       logger.info("openbao.circuit", { state: "other_node", address: options.addresses[index] });

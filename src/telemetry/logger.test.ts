@@ -115,6 +115,33 @@ describe("repeated failures", () => {
     failures.failed("auth.login", { errorClass: "auth_failed" });
     expect(lines).toHaveLength(2);
   });
+
+  test("classes that alternate are counted each on its own, and end together", () => {
+    const { lines, logger } = recorded({ level: "info" });
+    const failures = failureLog(logger, () => 0);
+    for (let round = 0; round < 100; round += 1) {
+      failures.failed("kms.request", { operation: "decrypt", errorClass: "key_id_malformed" });
+      failures.failed("kms.request", { operation: "decrypt", errorClass: "aad_missing" });
+    }
+    failures.succeeded("kms.request", { operation: "decrypt" });
+    expect(lines).toHaveLength(3);
+    expect(JSON.parse(lines[2] ?? "")).toMatchObject({ level: "info", repeated: 200 });
+  });
+
+  test("failures between successes cost a few lines a minute, and none is left out of the counts", () => {
+    const { lines, logger } = recorded({ level: "info" });
+    let now = 0;
+    const failures = failureLog(logger, () => now);
+    for (let call = 0; call < 600; call += 1) {
+      now = call * 200;
+      failures.failed("kms.request", { operation: "decrypt", errorClass: "aad_missing" });
+      failures.succeeded("kms.request", { operation: "decrypt" });
+    }
+    const warnings = lines.map((line) => JSON.parse(line)).filter(({ level }) => level === "warn");
+    expect(lines.length).toBeLessThan(20);
+    const counted = warnings.reduce((sum, { repeated }) => sum + (repeated ?? 1), 0);
+    expect(counted).toBeGreaterThan(250);
+  });
 });
 
 describe("the sink", () => {
