@@ -132,6 +132,7 @@ describeReal("life cycle", { needs: ["bao"], long: true }, (binary) => {
         timeout: 10_000,
       });
       expect(second.status).not.toBe(0);
+      expect(second.stdout).toContain('"code":"instance_running"');
       expect(await stage.decryptCode()).toBe("OK");
     },
     TEST_TIMEOUT_MS,
