@@ -70,25 +70,38 @@ export function findingEvents(
   after: { readonly sightings: Sightings },
   policy: RotationPolicy,
 ): readonly KeyEvent[] {
-  const was = new Set(presentFindings(before.sightings, policy).map((each) => each.evidence));
-  const began = presentFindings(after.sightings, policy)
-    .filter((each) => !was.has(each.evidence))
-    .map(
-      (each): KeyEvent => ({
-        name: "rotation.profile",
-        level: FINDINGS[each.code].effect === "lost" ? "error" : "warn",
-        fields: findingFields(each),
-      }),
-    );
-  const lost = lostFinding(after.sightings, policy);
+  const was = presentFindings(before.sightings, policy);
+  const is = presentFindings(after.sightings, policy);
   const lostBefore = lostFinding(before.sightings, policy);
+  const lost = lostFinding(after.sightings, policy);
+  // What is told as lost, or as recovered, is not told twice.
+  const began = without(is, was, lost).map(
+    (each): KeyEvent => ({
+      name: "rotation.profile",
+      level: FINDINGS[each.code].effect === "lost" ? "error" : "warn",
+      fields: { status: "error", ...findingFields(each) },
+    }),
+  );
+  const ended = without(was, is, lostBefore).map(
+    ({ code }): KeyEvent => ({ name: "rotation.profile", level: "info", fields: { status: "ok", code } }),
+  );
   if (lost !== undefined && lost.evidence !== lostBefore?.evidence) {
     const fields = { errorClass: "transit_key_missing" as const, ...findingFields(lost) };
-    return [...began, { name: "rotation.lost", level: "error", fields }];
+    return [...ended, ...began, { name: "rotation.lost", level: "error", fields }];
   }
   return lost === undefined && lostBefore !== undefined
-    ? [...began, { name: "rotation.recovered", level: "info", fields: { code: lostBefore.code } }]
-    : began;
+    ? [...ended, ...began, { name: "rotation.recovered", level: "info", fields: { code: lostBefore.code } }]
+    : [...ended, ...began];
+}
+
+/** The findings that are not among `others`, and are not `told` elsewhere. */
+function without(
+  findings: readonly Finding[],
+  others: readonly Finding[],
+  told: Finding | undefined,
+): readonly Finding[] {
+  const known = new Set([...others, ...(told === undefined ? [] : [told])].map(({ evidence }) => evidence));
+  return findings.filter(({ evidence }) => !known.has(evidence));
 }
 
 /** What was recorded between two contents of the registry. */

@@ -54,9 +54,12 @@ describe("a key that is not as required", () => {
       await probes(node, 5);
       const { keyId } = node.keys.keyForEncrypt();
       const good = key.state;
+      node.takeEvents();
       damage(key);
       key.rotate();
       await probes(node, 6);
+      const profileEvents = () => node.takeEvents().filter((name) => name === "rotation.profile");
+      expect(profileEvents()).toHaveLength(1);
       expect(node.keys.status()).toMatchObject({ kind: "known", keyId });
       expect(healthz(node)).not.toBe("ok");
       expect(node.keys.view().notReady?.code).toBe(code);
@@ -66,6 +69,7 @@ describe("a key that is not as required", () => {
       await node.probeAfter(INTERVAL);
       expect(healthz(node)).toBe("ok");
       expect(node.keys.keyForEncrypt().version).toBe(2);
+      expect(profileEvents()).toHaveLength(1);
     },
   );
 });

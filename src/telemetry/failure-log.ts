@@ -75,7 +75,7 @@ function afterFailure(
   before: Series | undefined,
   nowMs: number,
 ): { readonly next: Series; readonly repeated?: number } {
-  const begins = before?.failing !== true;
+  const begins = !(before?.failing ?? false);
   const isSameMinute = before !== undefined && nowMs - before.minuteBeganMs < REPEAT_AFTER_MS;
   const starts = (isSameMinute ? before.starts : 0) + (begins ? 1 : 0);
   const unlogged = (before?.unlogged ?? 0) + 1;
@@ -86,7 +86,7 @@ function afterFailure(
   const next = {
     failing: true,
     count: (before?.count ?? 0) + 1,
-    told: isDue || before?.told === true,
+    told: isDue || (before?.told ?? false),
     unlogged: isDue ? 0 : unlogged,
     lastLoggedMs: isDue ? nowMs : before.lastLoggedMs,
     starts,
