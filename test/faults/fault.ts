@@ -1,0 +1,100 @@
+/**
+ * What a row of the fault table is, and what is written down about it.
+ *
+ * @module Types and the shape of the result file. The rows are in rows/, how they are run in run-fault.ts.
+ */
+import * as v from "valibot";
+import type { World } from "./world.ts";
+
+export const GROUPS = [
+  "OpenBao's process",
+  "The way to OpenBao and its answers",
+  "Trust and names",
+  "Credentials",
+  "The Transit key",
+  "The provider's process",
+  "The registry",
+  "The socket's directory",
+  "Clocks",
+] as const;
+export type Group = (typeof GROUPS)[number];
+
+/** What must be seen while the fault lasts. That nothing is lost and nothing wrong is demanded of every row. */
+export interface Expectation {
+  /**
+   * `ok`: all the time; `reason`: the key_id goes on being served with a word that says why; `error`: a gRPC error, upon
+   * which kube-apiserver stops writing; `silent`: nobody answers; `any`: what the machine allows.
+   */
+  readonly status: "ok" | "reason" | "error" | "silent" | "any";
+  /** The word of `reason`, where there is only one that is right. */
+  readonly healthz?: string;
+  /** `works`: no call fails, from the cause to the recovery; `refused`: none succeeds once Status shows it. */
+  readonly encrypt: "works" | "refused" | "any";
+  readonly decrypt: "works" | "refused" | "any";
+  /** The key_id after it; `kept` unless said. */
+  readonly keyId?: "moves";
+  /** The process after it is another one. */
+  readonly restarted?: true;
+}
+
+/** Ends the fault. */
+export type Mend = () => unknown;
+
+export interface Fault {
+  /** Names it for `--only` and in the result. */
+  readonly id: string;
+  /** What was done and how it ended, for the table. */
+  readonly title: string;
+  readonly expect: Expectation;
+  readonly cause: (world: World) => Promise<Mend> | Mend;
+  /** How long it lasts after it is seen, in milliseconds; the short run takes `shortMs` where there is one. */
+  readonly lastsMs?: number;
+  readonly shortMs?: number;
+  /** Needs root: namespaces, control groups, mounts, owners. */
+  readonly root?: true;
+  /** The provider runs with a resolver and a wall clock of its own. */
+  readonly ownMachine?: true;
+  /** Needs a token that is older than 10 s; the run order gives it one. */
+  readonly agedToken?: true;
+  /** Only in the long run. */
+  readonly long?: true;
+}
+
+export type FaultTable = Readonly<Record<Group, readonly Fault[]>>;
+
+const counts = v.record(v.string(), v.number());
+
+export const faultResultSchema = v.object({
+  id: v.string(),
+  group: v.picklist(GROUPS),
+  title: v.string(),
+  verdict: v.picklist(["held", "broken"]),
+  /** Why it is broken. */
+  problems: v.array(v.string()),
+  /** Answers of Status: its healthz or gRPC code, with how often. */
+  status: counts,
+  encrypt: counts,
+  decrypt: counts,
+  slowestMs: v.number(),
+  /** Events of the log at warn or error, with their code. */
+  operator: v.array(v.string()),
+  ready: v.number(),
+  recoveryMs: v.number(),
+  /** What kube-apiserver did for its clients; absent in a run without one. */
+  cluster: v.optional(
+    v.object({ written: v.number(), refusedWrites: v.number(), read: v.number(), refusedReads: v.number() }),
+  ),
+});
+export type FaultResult = v.InferOutput<typeof faultResultSchema>;
+
+export const faultReportSchema = v.object({
+  version: v.string(),
+  commit: v.string(),
+  startedAt: v.string(),
+  seconds: v.number(),
+  cluster: v.boolean(),
+  ciphertexts: v.number(),
+  objects: v.number(),
+  results: v.array(faultResultSchema),
+});
+export type FaultReport = v.InferOutput<typeof faultReportSchema>;

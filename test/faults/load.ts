@@ -1,0 +1,162 @@
+/**
+ * The steady load at the socket: Status, Encrypt and Decrypt as kube-apiserver calls them, and everything that they promise.
+ *
+ * @module Counts what is answered, keeps every ciphertext, and notes what is never allowed: a wrong plaintext, a key_id that
+ * goes back, a ciphertext under another key_id than the newest. Which failures a fault allows is said in its row.
+ */
+import { randomBytes } from "node:crypto";
+import type { EncryptResponse } from "../../src/kms/gen/v2/api_pb.ts";
+import { codeOf, type KmsClient } from "../real/harness/kms-client.ts";
+
+export interface Seen {
+  readonly status: Readonly<Record<string, number>>;
+  readonly encrypt: Readonly<Record<string, number>>;
+  readonly decrypt: Readonly<Record<string, number>>;
+  readonly slowestMs: number;
+  readonly wrong: readonly string[];
+}
+
+export interface Load {
+  /** What was seen since the last time. */
+  readonly take: () => Seen;
+  readonly keyId: () => string;
+  readonly count: () => number;
+  /** How many ciphertexts do not decrypt to what went in: of those since `from`, and some of the older ones. */
+  readonly verify: (from?: number) => Promise<readonly string[]>;
+  readonly stop: () => Promise<void>;
+}
+
+interface Kept {
+  readonly reply: EncryptResponse;
+  readonly plaintext: Uint8Array;
+}
+
+const PAUSE_MS = 40;
+/** Of the older ciphertexts; the last check of a run takes all. */
+const SAMPLES = 50;
+const WIDTH = 16;
+
+export function startLoad(client: KmsClient): Load {
+  const kept: Kept[] = [];
+  const keyIds: string[] = [];
+  const stopped = new AbortController();
+  let seen = nothing();
+
+  const note = (kind: "status" | "encrypt" | "decrypt", answer: string, beganMs: number): void => {
+    seen[kind][answer] = (seen[kind][answer] ?? 0) + 1;
+    seen.slowestMs = Math.max(seen.slowestMs, performance.now() - beganMs);
+  };
+  const show = (keyId: string): void => {
+    if (keyId === keyIds.at(-1)) {
+      return;
+    }
+    if (keyIds.includes(keyId)) {
+      seen.wrong.push(`the key_id went back to number ${keyIds.indexOf(keyId) + 1} of ${keyIds.length}`);
+    }
+    keyIds.push(keyId);
+  };
+  const status = async (): Promise<void> => {
+    const began = performance.now();
+    const call = client.status();
+    const code = await codeOf(call);
+    if (code !== "OK") {
+      note("status", code, began);
+      return;
+    }
+    const { healthz, keyId, version } = await call;
+    note("status", healthz, began);
+    show(keyId);
+    if (version !== "v2") {
+      seen.wrong.push(`Status of version ${version}`);
+    }
+  };
+  const encrypt = async (): Promise<void> => {
+    const plaintext = new Uint8Array(randomBytes(32));
+    const began = performance.now();
+    const newest = keyIds.at(-1);
+    const call = client.encrypt(plaintext);
+    const code = await codeOf(call);
+    note("encrypt", code, began);
+    if (code === "OK") {
+      const reply = await call;
+      kept.push({ reply, plaintext });
+      if (newest !== undefined && reply.keyId !== newest && keyIds.slice(0, -1).includes(reply.keyId)) {
+        if (keyIds.indexOf(reply.keyId) < keyIds.indexOf(newest)) {
+          seen.wrong.push("Encrypt under an older key_id than Status had shown");
+        }
+      }
+    }
+  };
+  const open = async ({ reply, plaintext }: Kept): Promise<string> => {
+    const call = client.decrypt(reply);
+    const code = await codeOf(call);
+    return code === "OK" && Buffer.compare((await call).plaintext, plaintext) !== 0
+      ? "another plaintext"
+      : code;
+  };
+  const decrypt = async (): Promise<void> => {
+    const one = kept[Math.floor(Math.random() * kept.length)];
+    if (one === undefined) {
+      return;
+    }
+    const began = performance.now();
+    const code = await open(one);
+    note("decrypt", code, began);
+    if (code === "another plaintext") {
+      seen.wrong.push("Decrypt gave another plaintext");
+    }
+  };
+  const repeat = async (work: () => Promise<void>): Promise<void> => {
+    while (!stopped.signal.aborted) {
+      await work();
+      await Bun.sleep(PAUSE_MS);
+    }
+  };
+  const loops = Promise.all([status, encrypt, decrypt].map(repeat));
+
+  return {
+    take: () => {
+      const taken = seen;
+      seen = nothing();
+      return taken;
+    },
+    keyId: () => keyIds.at(-1) ?? "",
+    count: () => kept.length,
+    verify: async (from) => {
+      const start = from ?? 0;
+      const older = Array.from(
+        { length: Math.min(SAMPLES, start) },
+        () => kept[Math.floor(Math.random() * start)],
+      );
+      const queue = [...older, ...kept.slice(start)].filter((each) => each !== undefined);
+      const problems: string[] = [];
+      await Promise.all(
+        Array.from({ length: WIDTH }, async () => {
+          for (let one = queue.pop(); one !== undefined; one = queue.pop()) {
+            const code = await open(one);
+            if (code !== "OK") {
+              problems.push(`a ciphertext of ${one.reply.keyId} does not decrypt: ${code}`);
+            }
+          }
+        }),
+      );
+      return problems;
+    },
+    stop: async () => {
+      stopped.abort();
+      await loops;
+    },
+  };
+}
+
+interface Counting {
+  readonly status: Record<string, number>;
+  readonly encrypt: Record<string, number>;
+  readonly decrypt: Record<string, number>;
+  slowestMs: number;
+  readonly wrong: string[];
+}
+
+function nothing(): Counting {
+  return { status: {}, encrypt: {}, decrypt: {}, slowestMs: 0, wrong: [] };
+}

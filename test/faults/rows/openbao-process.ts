@@ -1,0 +1,104 @@
+/** OpenBao's own process and data. */
+
+import { spawn } from "node:child_process";
+import { renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Fault } from "../fault.ts";
+import { run } from "../world.ts";
+
+const OUT = { status: "reason", encrypt: "refused", decrypt: "refused" } as const;
+const MINUTES_MS = 120_000;
+
+export const openbaoProcess: readonly Fault[] = [
+  {
+    id: "openbao-killed",
+    title: "Killed with SIGKILL, and started after a while",
+    expect: OUT,
+    lastsMs: 10_000,
+    cause: async ({ openbao }) => {
+      await openbao.kill();
+      return () => openbao.start();
+    },
+  },
+  {
+    id: "openbao-restarted",
+    title: "Restarted with SIGTERM, at once",
+    expect: { status: "any", encrypt: "any", decrypt: "any" },
+    cause: async ({ openbao }) => {
+      await openbao.stop();
+      await openbao.start();
+      return () => {};
+    },
+  },
+  {
+    id: "openbao-stopped",
+    title: "Stopped with SIGSTOP, and continued",
+    expect: OUT,
+    lastsMs: MINUTES_MS,
+    cause: ({ openbao }) => {
+      openbao.pause();
+      return openbao.resume;
+    },
+  },
+  {
+    id: "openbao-sealed",
+    title: "Sealed, and unsealed",
+    expect: { ...OUT, healthz: "openbao_sealed" },
+    lastsMs: 10_000,
+    cause: async ({ openbao }) => {
+      await openbao.seal();
+      return openbao.unseal;
+    },
+  },
+  {
+    id: "openbao-upgraded",
+    title:
+      "Restarted over the data directory of a minute ago, as after a failed upgrade; nothing happened to the key since",
+    expect: { status: "any", encrypt: "any", decrypt: "any" },
+    cause: async ({ backUp }) => {
+      await backUp()();
+      return () => {};
+    },
+  },
+  {
+    id: "openbao-older-data",
+    title: "A data directory from before the last rotation restored; then the newer one again",
+    expect: { status: "error", encrypt: "refused", decrypt: "any", keyId: "moves" },
+    cause: async (world) => {
+      const restoreOlder = world.backUp();
+      const before = world.load.keyId();
+      await world.post(`${world.keyPath}/rotate`);
+      while (world.load.keyId() === before) {
+        await Bun.sleep(50);
+      }
+      await Bun.sleep(300);
+      const restoreNewer = world.backUp();
+      await restoreOlder();
+      return restoreNewer;
+    },
+  },
+  {
+    id: "openbao-audit-blocked",
+    title: "Its only audit device blocks (a FIFO that nobody reads), and is put back",
+    expect: OUT,
+    cause: (world) => {
+      const log = join(world.openbaoDir(), "audit.log");
+      const aside = `${log}.aside`;
+      renameSync(log, aside);
+      run("mkfifo", "-m", "600", log);
+      const pid = world.openbao.pid();
+      process.kill(pid, "SIGHUP");
+      return async () => {
+        // Somebody reads for a moment, so that what waits in the open goes on; then the file is a file again.
+        const reader = spawn("cat", [log], { stdio: "ignore" });
+        await Bun.sleep(200);
+        renameSync(log, `${log}.fifo`);
+        renameSync(aside, log);
+        process.kill(pid, "SIGHUP");
+        await Bun.sleep(300);
+        reader.kill("SIGKILL");
+        writeFileSync(`${log}.done`, "");
+      };
+    },
+  },
+];

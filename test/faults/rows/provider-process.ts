@@ -1,0 +1,151 @@
+/** The provider's own process. */
+import { spawnSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { eventually } from "../../real/harness/eventually.ts";
+import { makeControlGroup } from "../control-group.ts";
+import type { Expectation, Fault } from "../fault.ts";
+import { run, type World } from "../world.ts";
+
+const GONE: Expectation = { status: "silent", encrypt: "any", decrypt: "any", restarted: true };
+const ANY: Expectation = { status: "any", encrypt: "any", decrypt: "any" };
+const MINUTE_MS = 60_000;
+const TOO_LITTLE_BYTES = 24 << 20;
+const CPU_PERCENT = 10;
+
+const limitFiles = (pid: number, soft: string): void =>
+  run("prlimit", "--pid", String(pid), `--nofile=${soft}:`);
+
+export const providerProcess: readonly Fault[] = [
+  {
+    id: "provider-killed",
+    title: "Killed with SIGKILL, and started by its supervisor",
+    expect: GONE,
+    cause: async ({ process }) => {
+      await process.kill();
+      return () => process.start();
+    },
+  },
+  {
+    id: "provider-killed-in-rotation",
+    title: "Killed with SIGKILL four times while a new version is observed and promoted",
+    expect: { ...ANY, restarted: true, keyId: "moves" },
+    cause: async (world) => {
+      const before = world.load.keyId();
+      await world.post(`${world.keyPath}/rotate`);
+      for (const delayMs of [50, 350, 650, 950]) {
+        await Bun.sleep(delayMs);
+        await world.process.kill();
+        await world.process.start();
+      }
+      await eventually("the new version is promoted", () => world.load.keyId() !== before, {
+        timeoutMs: 20_000,
+      });
+      return () => {};
+    },
+  },
+  {
+    id: "provider-terminated",
+    title: "Terminated with SIGTERM, and started again",
+    expect: GONE,
+    cause: async ({ process }) => {
+      await process.stop();
+      return () => process.start();
+    },
+  },
+  {
+    id: "provider-stopped",
+    title: "Stopped with SIGSTOP, and continued",
+    expect: { status: "silent", encrypt: "any", decrypt: "any" },
+    lastsMs: 3 * MINUTE_MS,
+    shortMs: 1500,
+    cause: ({ process }) => {
+      process.signal("SIGSTOP");
+      return () => process.signal("SIGCONT");
+    },
+  },
+  {
+    id: "provider-stopped-in-rotation",
+    title: "Stopped with SIGSTOP while the key is rotated, and continued",
+    expect: { status: "silent", encrypt: "any", decrypt: "any", keyId: "moves" },
+    lastsMs: MINUTE_MS,
+    cause: async (world) => {
+      const before = world.load.keyId();
+      world.process.signal("SIGSTOP");
+      await world.post(`${world.keyPath}/rotate`);
+      return async () => {
+        world.process.signal("SIGCONT");
+        await eventually("the new version is promoted", () => world.load.keyId() !== before, {
+          timeoutMs: 20_000,
+        });
+      };
+    },
+  },
+  {
+    id: "provider-out-of-memory",
+    title: "Started with a MemoryMax of 24 MiB: killed by the kernel; then with enough",
+    expect: GONE,
+    root: true,
+    cause: async ({ process }) => {
+      await process.stop();
+      const group = makeControlGroup({ kind: "memory", bytes: TOO_LITTLE_BYTES });
+      process.spawn({ prefix: group.prefix });
+      await eventually("the kernel kills it", () => process.exited(), { timeoutMs: 20_000 });
+      return async () => {
+        group.remove(0);
+        await process.start();
+      };
+    },
+  },
+  {
+    id: "provider-out-of-descriptors",
+    title: "Out of file descriptors (prlimit), all connections to OpenBao cut; then the limit raised",
+    expect: ANY,
+    shortMs: 2000,
+    lastsMs: 30_000,
+    cause: async ({ process, wire }) => {
+      const pid = process.pid();
+      const highest = Math.max(...readdirSync(`/proc/${pid}/fd`).map(Number));
+      limitFiles(pid, String(Math.min(highest, 12)));
+      await wire.mend();
+      return () => limitFiles(pid, "1024");
+    },
+  },
+  {
+    id: "provider-starved",
+    title: "Starved by a CPU quota of 10 percent of one processor",
+    expect: ANY,
+    root: true,
+    shortMs: 3000,
+    lastsMs: MINUTE_MS,
+    cause: ({ process }: World) => {
+      const group = makeControlGroup({ kind: "cpu", percent: CPU_PERCENT });
+      group.add(process.pid());
+      return () => group.remove(process.pid());
+    },
+  },
+  {
+    id: "provider-started-twice",
+    title: "Started a second time with the same configuration: the second leaves, the first is not disturbed",
+    expect: { status: "ok", encrypt: "works", decrypt: "works" },
+    cause: async ({ provider }) => {
+      const second = Bun.spawn([provider.executable, "serve", "--config", provider.configPath], {
+        stdout: "ignore",
+        stderr: "ignore",
+        env: { PATH: "/usr/bin:/bin" },
+      });
+      const code = await Promise.race([second.exited, Bun.sleep(10_000)]);
+      second.kill("SIGKILL");
+      if (typeof code !== "number" || code === 0) {
+        throw new Error(`the second instance ended with ${code ?? "nothing after 10 s"}`);
+      }
+      return () => {};
+    },
+  },
+];
+
+/** Whether programs are there that some rows need. */
+export function missingPrograms(): readonly string[] {
+  return ["prlimit", "unshare", "mount", "cc", "mkfifo"].filter(
+    (name) => spawnSync("sh", ["-c", `command -v ${name}`]).status !== 0,
+  );
+}

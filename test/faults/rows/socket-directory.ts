@@ -1,0 +1,104 @@
+/** The directory of the socket, changed under a running provider. */
+import { chmodSync, chownSync, renameSync, rmSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { eventually } from "../../real/harness/eventually.ts";
+import { makeSocketDirectory } from "../../real/harness/provider.ts";
+import type { Expectation, Fault } from "../fault.ts";
+import type { World } from "../world.ts";
+
+/** Connections that are there go on; new ones are another matter. */
+const FINE: Expectation = { status: "ok", encrypt: "works", decrypt: "works" };
+const STRANGER_UID = 12_345;
+
+const directoryOf = ({ provider }: World): string => dirname(provider.socketPath);
+
+/** Until /ready says that nobody new could connect. */
+const untilSeen = ({ provider }: World): Promise<boolean> =>
+  eventually("it is seen", async () => (await provider.health("/ready")).status === 503, {
+    timeoutMs: 10_000,
+  });
+
+const remade = (world: World, gid: number): void => {
+  rmSync(directoryOf(world), { recursive: true, force: true });
+  makeSocketDirectory(directoryOf(world), gid);
+};
+
+export const socketDirectory: readonly Fault[] = [
+  {
+    id: "socket-removed",
+    title: "Socket file removed: made again",
+    expect: FINE,
+    cause: async (world) => {
+      rmSync(world.provider.socketPath);
+      await eventually(
+        "the socket is made again",
+        () =>
+          Bun.file(world.provider.socketPath)
+            .stat()
+            .then(() => true),
+        {
+          timeoutMs: 10_000,
+        },
+      );
+      return () => {};
+    },
+  },
+  {
+    id: "socket-directory-removed",
+    title: "Directory removed, and made again as tmpfiles.d does: the socket comes back in it",
+    expect: FINE,
+    cause: async (world) => {
+      const { gid } = statSync(directoryOf(world));
+      rmSync(directoryOf(world), { recursive: true });
+      await untilSeen(world);
+      return () => remade(world, gid);
+    },
+  },
+  {
+    id: "socket-directory-open",
+    title: "Directory made writable for all, and closed again",
+    expect: FINE,
+    cause: async (world) => {
+      chmodSync(directoryOf(world), 0o2777);
+      await untilSeen(world);
+      return () => chmodSync(directoryOf(world), 0o2750);
+    },
+  },
+  {
+    id: "socket-directory-owner",
+    title: "Directory given to another user, and back",
+    expect: FINE,
+    root: true,
+    cause: async (world) => {
+      const { uid, gid } = statSync(directoryOf(world));
+      chownSync(directoryOf(world), STRANGER_UID, gid);
+      await untilSeen(world);
+      return () => {
+        chownSync(directoryOf(world), uid, gid);
+        chmodSync(directoryOf(world), 0o2750);
+      };
+    },
+  },
+  {
+    id: "socket-directory-replaced",
+    title: "Directory moved away and another one put in its place: a socket is made in the new one",
+    expect: FINE,
+    cause: async (world) => {
+      const directory = directoryOf(world);
+      const { gid } = statSync(directory);
+      renameSync(directory, `${directory}.aside`);
+      makeSocketDirectory(directory, gid);
+      await eventually(
+        "a socket is in the new one",
+        () =>
+          Bun.file(world.provider.socketPath)
+            .stat()
+            .then(() => true),
+        {
+          timeoutMs: 10_000,
+        },
+      );
+      return () => rmSync(`${directory}.aside`, { recursive: true, force: true });
+    },
+  },
+];

@@ -1,0 +1,182 @@
+/** What can be done to the Transit key and its mount. */
+import { textAt } from "../../fakes/openbao/json-at.ts";
+import { eventually } from "../../real/harness/eventually.ts";
+import type { Expectation, Fault } from "../fault.ts";
+import type { World } from "../world.ts";
+
+const HELD: Expectation = { status: "reason", encrypt: "refused", decrypt: "works" };
+const LOST: Expectation = { status: "error", encrypt: "refused", decrypt: "any" };
+const ROTATED: Expectation = { status: "ok", encrypt: "works", decrypt: "works", keyId: "moves" };
+/** Versions that were made within one second would have one creation time. */
+const NEXT_SECOND_MS = 1100;
+const MINUTE_MS = 60_000;
+
+const rotate = ({ post, keyPath }: World): Promise<unknown> => post(`${keyPath}/rotate`);
+
+const promoted = async (world: World, before: string): Promise<string> =>
+  eventually(
+    "the new version is promoted",
+    () => (world.load.keyId() === before ? undefined : world.load.keyId()),
+    { timeoutMs: 20_000 },
+  );
+
+const rotateAndWait = async (world: World): Promise<void> => {
+  const before = world.load.keyId();
+  await rotate(world);
+  await promoted(world, before);
+  await Bun.sleep(300);
+};
+
+const latestVersion = async ({ openbao, keyPath }: World): Promise<number> => {
+  const { body } = await openbao.operator.call("GET", keyPath);
+  const data = body["data"];
+  const latest =
+    typeof data === "object" && data !== null && "latest_version" in data ? data["latest_version"] : 0;
+  return Number(latest);
+};
+
+const configure = (
+  { post, keyPath }: World,
+  settings: Readonly<Record<string, number | boolean>>,
+): Promise<unknown> => post(`${keyPath}/config`, settings);
+
+/** Done to the key, and undone by a restore of OpenBao's data. */
+const untilRestored = (work: (world: World) => Promise<unknown>) => async (world: World) => {
+  const restore = world.backUp();
+  await work(world);
+  return restore;
+};
+
+export const transitKey: readonly Fault[] = [
+  {
+    id: "key-rotated",
+    title: "Rotated once",
+    expect: ROTATED,
+    cause: async (world) => {
+      await rotateAndWait(world);
+      return () => {};
+    },
+  },
+  {
+    id: "key-rotated-five-times",
+    title: "Rotated five times in a row",
+    expect: ROTATED,
+    cause: async (world) => {
+      const before = world.load.keyId();
+      for (let rotation = 0; rotation < 5; rotation += 1) {
+        await rotate(world);
+        await Bun.sleep(NEXT_SECOND_MS);
+      }
+      await promoted(world, before);
+      await Bun.sleep(2000);
+      return () => {};
+    },
+  },
+  {
+    id: "key-soft-deleted",
+    title: "Soft-deleted, and restored",
+    expect: LOST,
+    lastsMs: 4 * MINUTE_MS,
+    cause: async (world) => {
+      await world.openbao.operator.must("DELETE", `${world.keyPath}/soft-delete`);
+      return () => world.post(`${world.keyPath}/soft-delete-restore`);
+    },
+  },
+  {
+    id: "key-deleted",
+    title: "Deleted; OpenBao restored from a backup",
+    expect: LOST,
+    cause: untilRestored(async (world) => {
+      await configure(world, { deletion_allowed: true });
+      await world.openbao.operator.must("DELETE", world.keyPath);
+    }),
+  },
+  {
+    id: "key-made-again",
+    title: "Deleted and made again under the same name; OpenBao restored from a backup",
+    expect: LOST,
+    shortMs: 2000,
+    lastsMs: 20_000,
+    cause: untilRestored(async (world) => {
+      await configure(world, { deletion_allowed: true });
+      await world.openbao.operator.must("DELETE", world.keyPath);
+      await Bun.sleep(NEXT_SECOND_MS);
+      await world.post(world.keyPath, { type: "aes256-gcm96" });
+    }),
+  },
+  {
+    id: "key-other-type",
+    title: "A key of another type restored over it by force; OpenBao restored from a backup",
+    expect: { status: "error", encrypt: "refused", decrypt: "any" },
+    cause: untilRestored(async ({ names, openbao, post }) => {
+      const other = `${names.mount}/keys/other`;
+      await post(other, { type: "chacha20-poly1305", exportable: true, allow_plaintext_backup: true });
+      const backup = textAt(
+        await openbao.operator.must("GET", `${names.mount}/backup/other`),
+        "data",
+        "backup",
+      );
+      await Bun.sleep(NEXT_SECOND_MS);
+      await post(`${names.mount}/restore/${names.keyName}`, { backup, force: true });
+    }),
+  },
+  {
+    id: "key-trimmed",
+    title: "Trimmed up to the active version; OpenBao restored from a backup",
+    expect: { status: "reason", encrypt: "refused", decrypt: "any" },
+    cause: untilRestored(async (world) => {
+      const active = await latestVersion(world);
+      await configure(world, { min_decryption_version: active, min_encryption_version: active });
+      await world.post(`${world.keyPath}/trim`, { min_available_version: active });
+    }),
+  },
+  {
+    id: "key-min-decryption",
+    title: "min_decryption_version above versions that are still needed, and lowered",
+    expect: { status: "reason", encrypt: "refused", decrypt: "any" },
+    cause: async (world) => {
+      await configure(world, { min_decryption_version: await latestVersion(world) });
+      return () => configure(world, { min_decryption_version: 1 });
+    },
+  },
+  {
+    id: "key-min-encryption",
+    title: "min_encryption_version raised to the active version: nothing happens",
+    expect: { status: "ok", encrypt: "works", decrypt: "works" },
+    cause: async (world) => {
+      await configure(world, { min_encryption_version: await latestVersion(world) });
+      return () => configure(world, { min_encryption_version: 0 });
+    },
+  },
+  {
+    id: "key-min-encryption-above",
+    title:
+      "Rotated, and min_encryption_version raised at once above the active version: nothing is encrypted until it is lowered, then the new version is promoted",
+    expect: { ...HELD, healthz: "key_profile", keyId: "moves" },
+    cause: async (world) => {
+      const before = world.load.keyId();
+      await rotate(world);
+      await configure(world, { min_encryption_version: await latestVersion(world) });
+      return async () => {
+        await configure(world, { min_encryption_version: 0 });
+        await promoted(world, before);
+      };
+    },
+  },
+  {
+    id: "key-backup-allowed",
+    title: "allow_plaintext_backup switched on, which cannot be undone; OpenBao restored from a backup",
+    expect: { ...HELD, decrypt: "any" },
+    cause: untilRestored((world) => configure(world, { allow_plaintext_backup: true })),
+  },
+  {
+    id: "key-upsert",
+    title: "disable_upsert switched off, and on again",
+    expect: { ...HELD, healthz: "upsert_enabled" },
+    lastsMs: 10_000,
+    cause: async ({ names, post }) => {
+      await post(`${names.mount}/config/keys`, { disable_upsert: false });
+      return () => post(`${names.mount}/config/keys`, { disable_upsert: true });
+    },
+  },
+];

@@ -1,0 +1,148 @@
+/** OpenBao's certificate, its CA, and its name. */
+
+import type { Leaf } from "../../fakes/tls/test-ca.ts";
+import { makeTestCa } from "../../fakes/tls/test-ca.ts";
+import type { Expectation, Fault } from "../fault.ts";
+import { openForgedAnswers } from "../forged-answers.ts";
+import { openWire } from "../wire.ts";
+import type { World } from "../world.ts";
+
+const FINE: Expectation = { status: "ok", encrypt: "works", decrypt: "works" };
+const ANY: Expectation = { status: "any", encrypt: "any", decrypt: "any" };
+const OUT: Expectation = { status: "reason", encrypt: "refused", decrypt: "refused" };
+const LONG_MS = 40_000;
+
+/**
+ * Somebody with another certificate answers in OpenBao's place: a server of its own, because the real one would resume the
+ * TLS sessions that it began under its right certificate, without showing another (RFC 8446, section 2.2).
+ */
+const answeredWith = async ({ openbao, wire }: World, leaf: Leaf) => {
+  const other = await openForgedAnswers(openbao, leaf);
+  await wire.route({ kind: "to", port: other.port });
+  return async () => {
+    await wire.mend();
+    other.close();
+  };
+};
+
+export const trustAndNames: readonly Fault[] = [
+  {
+    id: "certificate-renewed",
+    title: "Certificate renewed under the same CA",
+    expect: FINE,
+    cause: async ({ openbao, wire }) => {
+      await openbao.replaceCertificate(await openbao.ca.server());
+      await Bun.sleep(200);
+      await wire.mend();
+      return () => {};
+    },
+  },
+  {
+    id: "ca-rotated",
+    title:
+      "CA rotated with overlap: both in the bundle, then the new certificate, then only the new CA; and back",
+    expect: ANY,
+    cause: async ({ openbao, provider, wire }) => {
+      const next = await makeTestCa({ commonName: "next CA" });
+      provider.writeCa(openbao.caPem + next.certPem);
+      await openbao.replaceCertificate(await next.server());
+      await Bun.sleep(200);
+      await wire.mend();
+      provider.writeCa(next.certPem);
+      return async () => {
+        provider.writeCa(next.certPem + openbao.caPem);
+        await openbao.replaceCertificate(await openbao.ca.server());
+        await Bun.sleep(200);
+        await wire.mend();
+        provider.writeCa(openbao.caPem);
+      };
+    },
+  },
+  {
+    id: "ca-removed",
+    title: "OpenBao's CA taken out of the bundle, SIGHUP; and put in again",
+    expect: OUT,
+    cause: async ({ openbao, provider, process }) => {
+      provider.writeCa((await makeTestCa({ commonName: "another CA" })).certPem);
+      process.signal("SIGHUP");
+      return () => {
+        provider.writeCa(openbao.caPem);
+        process.signal("SIGHUP");
+      };
+    },
+  },
+  {
+    id: "ca-unknown",
+    title: "A certificate of a CA that is not in the bundle, and the right one again",
+    expect: OUT,
+    cause: async (world) => {
+      const stranger = await makeTestCa({ commonName: "a stranger" });
+      return answeredWith(world, await stranger.server());
+    },
+  },
+  {
+    id: "certificate-other-name",
+    title: "A certificate without the name in openbao.tlsServerName, and the right one again",
+    expect: OUT,
+    cause: async (world) =>
+      answeredWith(
+        world,
+        await world.openbao.ca.server({
+          commonName: "elsewhere.test",
+          dnsNames: ["elsewhere.test"],
+          ipAddresses: [],
+        }),
+      ),
+  },
+  {
+    id: "dns-gone",
+    title: "Its name is gone (NXDOMAIN) and every connection with it, and comes back",
+    expect: OUT,
+    root: true,
+    ownMachine: true,
+    lastsMs: LONG_MS,
+    cause: async ({ nameServer, wire }) => {
+      nameServer?.answer({ kind: "nxdomain" });
+      await wire.route({ kind: "refused" });
+      await Bun.sleep(1000);
+      return async () => {
+        await wire.mend();
+        nameServer?.answer({ kind: "address", address: "127.0.0.1" });
+      };
+    },
+  },
+  {
+    id: "dns-silent",
+    title: "Its name server does not answer, and every connection is cut; then it answers",
+    expect: ANY,
+    root: true,
+    ownMachine: true,
+    lastsMs: LONG_MS,
+    shortMs: 2000,
+    cause: async ({ nameServer, wire }) => {
+      nameServer?.answer({ kind: "silence" });
+      await wire.mend();
+      return () => nameServer?.answer({ kind: "address", address: "127.0.0.1" });
+    },
+  },
+  {
+    id: "dns-changed",
+    title: "OpenBao moved to another address under its name; then back",
+    expect: ANY,
+    root: true,
+    ownMachine: true,
+    lastsMs: LONG_MS,
+    shortMs: 2000,
+    cause: async ({ nameServer, wire, openbao }) => {
+      const port = Number(new URL(openbao.address).port);
+      nameServer?.answer({ kind: "address", address: "127.0.0.2" });
+      await wire.route({ kind: "refused" });
+      const elsewhere = await openWire(port, "127.0.0.2", wire.port);
+      return async () => {
+        nameServer?.answer({ kind: "address", address: "127.0.0.1" });
+        await elsewhere.close();
+        await wire.mend();
+      };
+    },
+  },
+];

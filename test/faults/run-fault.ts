@@ -1,0 +1,185 @@
+/**
+ * One row: cause, look, mend, and the check that nothing was lost and nothing was wrong.
+ *
+ * @module The same for every row; what is particular is in rows/.
+ */
+import { eventually } from "../real/harness/eventually.ts";
+import { codeOf } from "../real/harness/kms-client.ts";
+import type { Expectation, Fault, FaultResult, Group } from "./fault.ts";
+import type { World } from "./world.ts";
+
+export interface RunOptions {
+  /** The faults last as long as they say, and not only as long as is needed to see them. */
+  readonly long: boolean;
+}
+
+const NOTICE_MS = 20_000;
+const RECOVERY_MS = 30_000;
+const LASTS_MS = 500;
+const SEED = new Uint8Array(32).fill(7);
+
+export async function runFault(
+  world: World,
+  group: Group,
+  fault: Fault,
+  { long }: RunOptions,
+): Promise<FaultResult> {
+  const problems: string[] = [];
+  const attempt = async (what: string, work: () => unknown): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      problems.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  };
+  if (fault.ownMachine === true) {
+    await world.process.stop();
+    await world.process.start(world.ownMachine);
+  }
+  await untilWell(world);
+  const ciphertextsBefore = world.load.count();
+  const linesBefore = world.process.log().length;
+  const pid = world.process.pid();
+  const keyId = world.load.keyId();
+  world.load.take();
+  world.cluster?.take();
+
+  let ready = 0;
+  let mend: () => unknown = () => {};
+  await attempt("cause", async () => {
+    mend = await fault.cause(world);
+    await untilShown(world, fault.expect);
+    await Bun.sleep(long ? (fault.lastsMs ?? LASTS_MS) : (fault.shortMs ?? LASTS_MS));
+    ready = await world.provider.health("/ready").then(
+      ({ status }) => status,
+      () => 0,
+    );
+    problems.push(...(await answersNow(world, fault.expect)));
+  });
+  const began = performance.now();
+  await attempt("mend", () => mend());
+  await attempt("recovery", () => untilWell(world));
+  const recoveryMs = Math.round(performance.now() - began);
+  const seen = world.load.take();
+  await attempt("data", async () => {
+    problems.push(...(await world.load.verify(ciphertextsBefore)).slice(0, 3));
+    problems.push(...((await world.cluster?.verify()) ?? []).slice(0, 3));
+  });
+  problems.push(...seen.wrong, ...judge(fault.expect, seen));
+  const moved = world.load.keyId() !== keyId;
+  if (moved !== (fault.expect.keyId === "moves")) {
+    problems.push(moved ? "the key_id has moved" : "the key_id has not moved");
+  }
+  const restarted = world.process.pid() !== pid;
+  if (restarted !== (fault.expect.restarted === true)) {
+    problems.push(restarted ? "the process is another one" : "the process is the same");
+  }
+  if (fault.ownMachine === true) {
+    world.machine?.moveClock(0);
+    await world.process.stop();
+    await world.process.start();
+  }
+  const { wrong: _, slowestMs, ...counts } = seen;
+  return {
+    id: fault.id,
+    group,
+    title: fault.title,
+    verdict: problems.length === 0 ? "held" : "broken",
+    problems,
+    ...counts,
+    slowestMs: Math.round(slowestMs),
+    operator: told(world, linesBefore),
+    ready,
+    recoveryMs,
+    ...(world.cluster === undefined ? {} : { cluster: world.cluster.take() }),
+  };
+}
+
+/** Status ok, calls answered, ready. */
+async function untilWell({ provider, load }: World): Promise<void> {
+  await eventually(
+    "all is well again",
+    async () => {
+      const [status, code, health] = await Promise.all([
+        provider.client.status({ timeoutMs: 1000 }),
+        codeOf(provider.client.encrypt(SEED, { timeoutMs: 1000 })),
+        provider.health("/ready"),
+      ]);
+      return status.healthz === "ok" && code === "OK" && health.status === 200 && load.count() > 0;
+    },
+    { timeoutMs: RECOVERY_MS, everyMs: 20 },
+  );
+}
+
+async function untilShown({ provider }: World, expect: Expectation): Promise<void> {
+  if (expect.status === "ok" || expect.status === "any") {
+    return;
+  }
+  await eventually(
+    `Status is ${expect.healthz ?? expect.status}`,
+    async () => {
+      const call = provider.client.status({ timeoutMs: 1000 });
+      const code = await codeOf(call);
+      switch (expect.status) {
+        case "reason":
+          return code === "OK" && isReason((await call).healthz, expect.healthz);
+        case "error":
+          return code === (expect.healthz ?? "FAILED_PRECONDITION");
+        default:
+          return code === "UNAVAILABLE" || code === "DEADLINE_EXCEEDED";
+      }
+    },
+    { timeoutMs: NOTICE_MS, everyMs: 20 },
+  );
+}
+
+function isReason(healthz: string, wanted: string | undefined): boolean {
+  return wanted === undefined ? healthz !== "ok" : healthz === wanted;
+}
+
+/** What a call is answered once Status shows the fault. */
+async function answersNow({ provider }: World, expect: Expectation): Promise<readonly string[]> {
+  const problems: string[] = [];
+  if (expect.encrypt === "refused" && (await codeOf(provider.client.encrypt(SEED))) === "OK") {
+    problems.push("Encrypt is not refused");
+  }
+  return problems;
+}
+
+function judge(expect: Expectation, seen: Pick<FaultResult, "status" | "encrypt" | "decrypt">): string[] {
+  const problems: string[] = [];
+  const others = (counts: Readonly<Record<string, number>>, good: string): readonly string[] =>
+    Object.keys(counts).filter((answer) => answer !== good);
+  if (expect.status === "ok" && others(seen.status, "ok").length > 0) {
+    problems.push(`Status was ${others(seen.status, "ok").join(", ")}`);
+  }
+  for (const call of ["encrypt", "decrypt"] as const) {
+    const failed = others(seen[call], "OK");
+    if (expect[call] === "works" && failed.length > 0) {
+      problems.push(`${call} failed with ${failed.join(", ")}`);
+    }
+    if (expect[call] === "refused" && failed.length === 0) {
+      problems.push(`${call} was never refused`);
+    }
+    // A caller that is told so would take data for damaged that is not.
+    const accusing = failed.filter(
+      (code) => code === "INVALID_ARGUMENT" || code === "INTERNAL" || code === "UNKNOWN",
+    );
+    if (accusing.length > 0) {
+      problems.push(`${call} failed with ${accusing.join(", ")}`);
+    }
+  }
+  return problems;
+}
+
+/** Each event at warn or error once, with what it says of the reason. */
+function told({ process }: World, from: number): string[] {
+  const lines = process.log().slice(from);
+  const worth = lines.filter(({ level }) => level === "warn" || level === "error");
+  const events = worth
+    .filter(({ message }) => message !== "kms.request")
+    .map((line) =>
+      [line.message, line["code"] ?? line["error_class"] ?? line["healthz"]].filter(Boolean).join(" "),
+    );
+  return [...new Set(events)];
+}

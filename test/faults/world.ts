@@ -1,0 +1,191 @@
+/**
+ * What the faults are done to: one real OpenBao, the compiled provider on a wire to it, and a steady load; etcd and
+ * kube-apiserver when their binaries are given.
+ *
+ * @module Built once for all rows; each row leaves it well again. The registry lies on a small file system of its own, where
+ * that is possible.
+ */
+import { spawnSync } from "node:child_process";
+import { cpSync, mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { type JwtIssuer, makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
+import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
+import type { JsonObject } from "../fakes/openbao/reply.ts";
+import { type RealOpenBao, startOpenBao } from "../real/harness/openbao.ts";
+import { type Provider, prepareProvider } from "../real/harness/provider.ts";
+import { type ClusterLoad, startClusterLoad } from "./cluster-load.ts";
+import { type ForgedAnswers, openForgedAnswers } from "./forged-answers.ts";
+import { type Load, startLoad } from "./load.ts";
+import { type NameServer, openNameServer } from "./name-server.ts";
+import { type OwnMachine, prepareOwnMachine } from "./own-machine.ts";
+import { type Launch, type ProviderProcess, providerProcess } from "./provider-process.ts";
+import { openWire, type Wire } from "./wire.ts";
+
+export interface World {
+  readonly openbao: RealOpenBao;
+  readonly names: Provisioning;
+  readonly issuer: JwtIssuer;
+  readonly wire: Wire;
+  readonly forged: ForgedAnswers;
+  /** Directories, configuration and a client; its process is `process`. */
+  readonly provider: Provider;
+  readonly process: ProviderProcess;
+  readonly load: Load;
+  readonly cluster: ClusterLoad | undefined;
+  readonly statePath: string;
+  readonly post: (path: string, body?: JsonObject) => Promise<unknown>;
+  /** Of the Transit key, without `/v1/`. */
+  readonly keyPath: string;
+  /** Copies OpenBao's data; what it returns puts the copy back, with OpenBao killed and started. */
+  readonly backUp: () => () => Promise<void>;
+  readonly openbaoDir: () => string;
+  /** Makes the provider log in again: its token is revoked, once it is old enough to be given up for that. */
+  readonly revokeToken: () => Promise<void>;
+  readonly nameServer: NameServer | undefined;
+  readonly machine: OwnMachine | undefined;
+  /** How the provider is started on a machine of its own. */
+  readonly ownMachine: Launch | undefined;
+  readonly dispose: () => Promise<void>;
+}
+
+export interface WorldBinaries {
+  readonly bao: string;
+  readonly cluster?: { readonly etcd: string; readonly kubeApiServer: string };
+}
+
+/** A younger token is not given up for a 403, because a standby may not know it yet. */
+const YOUNG_TOKEN_MS = 10_500;
+const NAME_SERVER_HOST = "127.0.0.77";
+const STATE_BYTES = "256k";
+const isRoot = process.getuid?.() === 0;
+
+const CONFIG = {
+  openbao: { timeout: "1s" },
+  auth: { loginBeforeTokenExpiry: "1s", tokenRenewalIncrement: "20m" },
+};
+
+export async function makeWorld(binaries: WorldBinaries): Promise<World> {
+  const undo: (() => unknown)[] = [];
+  const dispose = async (): Promise<void> => {
+    for (let step = undo.pop(); step !== undefined; step = undo.pop()) {
+      await step();
+    }
+  };
+  try {
+    return await build(binaries, undo, dispose);
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+}
+
+async function build(
+  binaries: WorldBinaries,
+  undo: (() => unknown)[],
+  dispose: () => Promise<void>,
+): Promise<World> {
+  const openbao = await startOpenBao(binaries.bao);
+  undo.push(openbao.dispose);
+  const issuer = makeJwtIssuer();
+  const names = await provision(openbao.operator, issuer.publicKeyPem);
+  const wire = await openWire(Number(new URL(openbao.address).port));
+  undo.push(wire.close);
+  const forged = await openForgedAnswers(openbao);
+  undo.push(forged.close);
+  const address = { address: `https://127.0.0.1:${wire.port}`, caPem: openbao.caPem };
+  const provider = await prepareProvider({ openbao: address, names, issuer, config: CONFIG });
+  undo.push(provider.dispose);
+  const statePath = prepareState(provider, undo);
+  const nameServer = isRoot
+    ? await openNameServer(NAME_SERVER_HOST, { kind: "address", address: "127.0.0.1" })
+    : undefined;
+  undo.push(() => nameServer?.close());
+  const machine = isRoot ? prepareOwnMachine(provider.dir, NAME_SERVER_HOST) : undefined;
+  const process = providerProcess(provider);
+  await process.start();
+  undo.push(process.kill);
+  const load = startLoad(provider.client);
+  undo.push(load.stop);
+  const cluster =
+    binaries.cluster === undefined
+      ? undefined
+      : await startClusterLoad(binaries.cluster, provider.socketPath);
+  undo.push(() => cluster?.dispose());
+
+  const post: World["post"] = (path, body = {}) => openbao.operator.must("POST", path, body);
+  const openbaoDir = (): string => readlinkSync(`/proc/${openbao.pid()}/cwd`);
+  return {
+    openbao,
+    names,
+    issuer,
+    wire,
+    forged,
+    provider,
+    process,
+    load,
+    cluster,
+    statePath,
+    post,
+    keyPath: `${names.mount}/keys/${names.keyName}`,
+    openbaoDir,
+    backUp: () => backUp(openbao, openbaoDir()),
+    revokeToken: async () => {
+      const login = process.log().findLast(({ message }) => message === "auth.login");
+      const loggedAt = login?.["ts"];
+      const ageMs = typeof loggedAt === "string" ? Date.now() - Date.parse(loggedAt) : 0;
+      await Bun.sleep(Math.max(0, YOUNG_TOKEN_MS - ageMs));
+      await post(`sys/leases/revoke-prefix/auth/${names.jwtMount}`);
+    },
+    nameServer,
+    machine,
+    ownMachine:
+      machine === undefined
+        ? undefined
+        : { prefix: machine.prefix, configPath: namedConfig(provider, wire.port) },
+    dispose,
+  };
+}
+
+/** The registry gets a directory of its own, for root on a file system that can be filled and made read-only. */
+function prepareState(provider: Provider, undo: (() => unknown)[]): string {
+  const top = dirname(provider.statePath);
+  if (isRoot) {
+    run("mount", "-t", "tmpfs", "-o", `size=${STATE_BYTES},mode=750`, "tmpfs", top);
+    undo.push(() => run("umount", "--lazy", top));
+  }
+  mkdirSync(join(top, "node"), { mode: 0o750 });
+  const statePath = join(top, "node", "key-registry.json");
+  const config = readFileSync(provider.configPath, "utf8");
+  writeFileSync(provider.configPath, config.replace(provider.statePath, statePath), { mode: 0o640 });
+  return statePath;
+}
+
+/** The same configuration with a name that only the name server of the own machine knows. */
+function namedConfig(provider: Provider, port: number): string {
+  const path = join(provider.dir, "own-machine.yaml");
+  const config = readFileSync(provider.configPath, "utf8");
+  writeFileSync(path, config.replace(`https://127.0.0.1:${port}`, `https://openbao.test:${port}`), {
+    mode: 0o640,
+  });
+  return path;
+}
+
+function backUp(openbao: RealOpenBao, dir: string): () => Promise<void> {
+  const data = join(dir, "data");
+  const copy = join(dir, `copy-${Date.now()}`);
+  cpSync(data, copy, { recursive: true });
+  return async () => {
+    await openbao.kill();
+    rmSync(data, { recursive: true, force: true });
+    cpSync(copy, data, { recursive: true });
+    rmSync(copy, { recursive: true, force: true });
+    await openbao.start();
+  };
+}
+
+export function run(command: string, ...args: readonly string[]): void {
+  const { status, stderr } = spawnSync(command, args, { encoding: "utf8" });
+  if (status !== 0) {
+    throw new Error(`${command} ${args.join(" ")}: ${stderr}`);
+  }
+}
