@@ -70,10 +70,22 @@ export function encryptedResources({ audits }: Evidence): ReadonlySet<string> {
 
 function remainingIn(evidence: Evidence, activeKeyId: string): readonly Remaining[] {
   const encrypted = encryptedResources(evidence);
+  return groupsWhere(evidence, (each) => isStale(each, activeKeyId, encrypted));
+}
+
+/** Objects that still need this provider, whatever their version: what stands against taking it away. */
+export function stillOurs(evidence: Evidence): readonly Remaining[] {
+  return groupsWhere(evidence, ({ group }) => group.kind === "ours" || group.kind === "damaged");
+}
+
+function groupsWhere(
+  evidence: Evidence,
+  isWanted: (each: { readonly resource: string; readonly group: StoredGroup }) => boolean,
+): readonly Remaining[] {
   return evidence.audits.flatMap((audit) =>
     audit.resources.flatMap(({ resource, groups }) =>
       groups
-        .filter((group) => isStale({ resource, group }, activeKeyId, encrypted))
+        .filter((group) => isWanted({ resource, group }))
         .map((group) => ({
           source: sourceLabel(audit),
           resource,

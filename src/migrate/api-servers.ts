@@ -1,5 +1,5 @@
 /**
- * Every API server, and whether it writes under the active key_id.
+ * Every API server, and whether it writes as it should.
  *
  * @module Finds the addresses, and proves each of them: one stale object is rewritten through that server, and what then
  * lies in etcd names the key. A load balancer in between could hide a server that is behind.
@@ -67,16 +67,17 @@ export interface ProofOptions {
   readonly discover: (resource: string) => Promise<ServedResource | undefined>;
   /** Under what the object lies in etcd now. */
   readonly storedUnder: (object: StaleObject) => Promise<StoredUnder>;
-  readonly activeKeyId: string;
+  /** Whether what a server has written is as it should be from now on. */
+  readonly isAsWanted: (stored: StoredUnder) => boolean;
   readonly signal: AbortSignal;
 }
 
 /**
  * Rewrites one of the candidates through each server and looks at what was stored.
- * Throws MigrateError `api_server_behind` for a server that writes under another key_id.
+ * Throws MigrateError `api_server_behind` for a server that writes otherwise than it should.
  */
 export async function proveApiServers(clients: readonly KubeClient[], options: ProofOptions): Promise<void> {
-  const { candidates, discover, storedUnder, activeKeyId, signal } = options;
+  const { candidates, discover, storedUnder, isAsWanted, signal } = options;
   let next = 0;
   for (const client of clients) {
     let isProven = false;
@@ -91,7 +92,7 @@ export async function proveApiServers(clients: readonly KubeClient[], options: P
       const outcome =
         path === undefined ? "refused" : await rewrite(client, path, object.resourceVersion, signal);
       const stored = outcome === "rewritten" ? await storedUnder(object) : { kind: "gone" as const };
-      isProven = stored.kind === "ours" && stored.keyId === activeKeyId;
+      isProven = stored.kind !== "gone" && isAsWanted(stored);
       if (!isProven && stored.kind !== "gone") {
         throw behind(client.address);
       }
@@ -102,7 +103,7 @@ export async function proveApiServers(clients: readonly KubeClient[], options: P
 function behind(address: string): Error {
   return migrateError(
     "api_server_behind",
-    `kube-apiserver at ${address} does not write under the active key_id`,
-    "wait a few minutes and try again; if it stays so, run `bao-kms-provider probe` on that node and compare key_ids",
+    `kube-apiserver at ${address} does not write as it should from now on`,
+    "wait a few minutes and try again; if it stays so, compare that node's EncryptionConfiguration with the others', and run `bao-kms-provider probe` there and compare key_ids",
   );
 }

@@ -117,7 +117,13 @@ describe("API servers", () => {
   const prove = (stored: StoredUnder, servers: number) =>
     proveApiServers(
       Array.from({ length: servers }, (_, n) => fakeClient(() => ({ status: 200 }), `https://s${n}`).client),
-      { candidates, discover, activeKeyId: "new", signal, storedUnder: () => Promise.resolve(stored) },
+      {
+        candidates,
+        discover,
+        isAsWanted: (each) => each.kind === "ours" && each.keyId === "new",
+        signal,
+        storedUnder: () => Promise.resolve(stored),
+      },
     ).then(
       () => "proven",
       (error: unknown) => (error instanceof Error && "code" in error ? error.code : error),

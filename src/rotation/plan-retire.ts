@@ -37,10 +37,7 @@ export interface RetirePlan {
   /** Ascending. */
   readonly remove: readonly VersionRecord[];
   readonly blockers: readonly Blocker[];
-  /**
-   * The least version that Transit must still decrypt when all is carried out; `undefined` while some node may still
-   * need an older one, or does not say.
-   */
+  /** What min_decryption_version can be raised to; `undefined` while some node may still decrypt older versions. */
   readonly raiseMinDecryptionTo: number | undefined;
 }
 
@@ -48,10 +45,14 @@ export function planRetire(input: RetireInput): RetirePlan {
   const { content, beforeVersion } = input;
   const plan = planRetirement(content, beforeVersion);
   const remove = plan.kind === "plan" ? plan.versions : [];
+  const raiseMinDecryptionTo = minDecryption(input);
+  // The last step of a retirement: nothing is left to remove, and OpenBao is told.
+  const isLastStep =
+    plan.kind === "refused" && plan.reason === "nothing_to_remove" && raiseMinDecryptionTo !== undefined;
   return {
     remove,
-    blockers: [...stateBlockers(input), ...evidenceBlockers(input, remove)],
-    raiseMinDecryptionTo: minDecryption(input, remove),
+    blockers: isLastStep ? [] : [...stateBlockers(input), ...evidenceBlockers(input, remove)],
+    raiseMinDecryptionTo,
   };
 }
 
@@ -249,14 +250,18 @@ function nodeBlockers({ content, scope, usages, nodes }: RetireInput): Blocker[]
   ];
 }
 
-function minDecryption({ nodes, usages }: RetireInput, remove: readonly VersionRecord[]): number | undefined {
+/** The oldest version that is not removed, when every node says that all older ones are removed there too. */
+function minDecryption({ content, metadata, nodes, usages }: RetireInput): number | undefined {
   const wanted = Math.max(1, ...usages.map(({ liveApiServers }) => liveApiServers));
-  const last = remove.at(-1);
-  const everywhere = remove.every(({ version }) =>
+  const kept = content.versions.filter(({ state }) => state !== "removed" && state !== "rejected");
+  const lowest = Math.min(...kept.map(({ version }) => version));
+  const removed = content.versions.filter(({ version, state }) => state === "removed" && version < lowest);
+  const isRemovedEverywhere = removed.every(({ version }) =>
     nodes.every(({ removedVersions }) => removedVersions?.includes(version) === true),
   );
-  return last !== undefined && everywhere && new Set(nodes.map(({ host }) => host)).size >= wanted
-    ? last.version + 1
+  const hasAllNodes = new Set(nodes.map(({ host }) => host)).size >= wanted;
+  return removed.length > 0 && isRemovedEverywhere && hasAllNodes && lowest > metadata.minDecryptionVersion
+    ? lowest
     : undefined;
 }
 

@@ -103,11 +103,14 @@ describe("retire", () => {
   });
 
   test("min_decryption_version is named only when every node shows the versions removed", () => {
+    const removed = { ...good, content: content(["removed", "removed", "active"]) };
     const nodes = [node("a", { removedVersions: [1, 2] }), node("b", { removedVersions: [1, 2] })];
-    expect(planRetire({ ...good, nodes }).raiseMinDecryptionTo).toBe(3);
-    const [first] = nodes;
-    const once = first === undefined ? [] : [first];
-    expect(planRetire({ ...good, nodes: once }).raiseMinDecryptionTo).toBeUndefined();
+    expect(planRetire({ ...removed, nodes })).toMatchObject({ raiseMinDecryptionTo: 3, blockers: [] });
+    expect(planRetire({ ...removed, nodes: nodes.slice(1) }).raiseMinDecryptionTo).toBeUndefined();
+    expect(planRetire({ ...removed, nodes: [...nodes, node("c")] }).raiseMinDecryptionTo).toBeUndefined();
+    expect(planRetire({ ...good, nodes }).raiseMinDecryptionTo).toBeUndefined();
+    const raised = { ...removed, nodes, metadata: metadata([3], { minDecryptionVersion: 3 }) };
+    expect(planRetire(raised).raiseMinDecryptionTo).toBeUndefined();
   });
 
   test("an override is recorded with who and why", () => {

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createCipheriv, randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { deriveKeyId } from "../../src/identity/key-id.ts";
 import { type Cluster, inParallel, startCluster } from "./harness/cluster.ts";
 import { eventually } from "./harness/eventually.ts";
 import { builtExecutable } from "./harness/executable.ts";
@@ -417,6 +418,28 @@ describeReal("rotation with evidence", { needs: ["bao", "etcd", "kube-apiserver"
       await cluster.api.start();
       expect((await contents()).size).toBeGreaterThan(BULK);
 
+      const reported = await run(
+        "probe",
+        "--socket",
+        cluster.provider.socketPath,
+        ...config(),
+        "--output",
+        "json",
+      );
+      writeFileSync(file("node-after.json"), reported.stdout);
+      const last = await run(
+        "retire-versions",
+        ...config(),
+        "--before-version",
+        "4",
+        ...etcd(),
+        "--node-report",
+        file("node-after.json"),
+      );
+      expect(last.stdout).toContain(
+        `bao write ${cluster.names.mount}/keys/${cluster.names.keyName}/config min_decryption_version=4`,
+      );
+
       const restore = await run("restore-versions", ...config(), "--versions", "1,2", "--output", "json");
       const { stateHash: hash } = JSON.parse(restore.stdout);
       const restored = await run(
@@ -433,6 +456,57 @@ describeReal("rotation with evidence", { needs: ["bao", "etcd", "kube-apiserver"
       expect(JSON.parse(restored.stdout)).toMatchObject({ applied: true, restore: [1, 2] });
     },
     3 * MINUTE_MS,
+  );
+
+  test(
+    "rebuild-registry --from-go takes over versions that Transit hides",
+    async () => {
+      const scope = {
+        providerName: "openbao",
+        clusterId: "test-cluster",
+        openbaoInstanceId: "openbao-test",
+        transitMountId: "transit-test",
+      };
+      const { body } = JSON.parse(await Bun.file(cluster.provider.statePath).text());
+      const snapshots = body.versions.map((each: { version: number; createdAtUnix: number; state: string }) =>
+        Object.assign(
+          { ...scope },
+          {
+            transitKeyLineageId: "lineage-test",
+            transitVersion: each.version,
+            transitVersionCreatedAtUnix: each.createdAtUnix,
+            kubernetesKeyId: deriveKeyId(
+              { ...scope, openbaoNamespace: "", keyLineageId: "lineage-test" },
+              each,
+            ),
+            state: each.state === "active" ? "active" : "retired",
+            aadMode: "aad.required",
+          },
+        ),
+      );
+      const go = { schemaVersion: "keyregistry.openbao-kms/v1alpha1", activeKeyId: "x", snapshots };
+      writeFileSync(file("go.json"), JSON.stringify(go));
+      const minimum = (version: number): Promise<unknown> =>
+        cluster.openbao.operator.must("POST", `${cluster.names.mount}/keys/${cluster.names.keyName}/config`, {
+          min_decryption_version: version,
+        });
+      await minimum(3);
+      const taken = await run(
+        "rebuild-registry",
+        ...config(),
+        "--from-go",
+        file("go.json"),
+        ...etcd(),
+        "--output",
+        "json",
+      );
+      await minimum(1);
+      expect(taken.stderr).toBe("");
+      expect(JSON.parse(taken.stdout).versions.map(({ version }: { version: number }) => version)).toEqual([
+        1, 2, 3, 4,
+      ]);
+    },
+    MINUTE_MS,
   );
 
   test(
@@ -473,5 +547,55 @@ describeReal("rotation with evidence", { needs: ["bao", "etcd", "kube-apiserver"
       expect((await contents()).size).toBeGreaterThan(BULK);
     },
     2 * MINUTE_MS,
+  );
+
+  test(
+    "leaving: another provider first, migrate --away, and the cluster is read without this one",
+    async () => {
+      const before = await contents();
+      const aes = { aescbc: { keys: [{ name: "next", secret: randomBytes(32).toString("base64") }] } };
+      const older = { aescbc: { keys: [{ name: "old", secret: aesKey.toString("base64") }] } };
+      const kms = {
+        kms: {
+          apiVersion: "v2",
+          name: "openbao",
+          endpoint: `unix://${cluster.provider.socketPath}`,
+          timeout: "3s",
+        },
+      };
+      const encryption = (...providers: unknown[]): string =>
+        JSON.stringify({
+          apiVersion: "apiserver.config.k8s.io/v1",
+          kind: "EncryptionConfiguration",
+          resources: [{ resources: ["secrets", "configmaps", "widgets.example.com"], providers }],
+        });
+      cluster.api.replaceEncryptionConfig(encryption(aes, kms, older, { identity: {} }));
+      await cluster.api.stop();
+      await cluster.api.start();
+      const kube = ["--kubeconfig", file("admin.conf"), "--api-server", cluster.api.address];
+      const left = await run(
+        "migrate",
+        "--away",
+        ...config(),
+        ...etcd(),
+        ...kube,
+        "--apply",
+        "--rate",
+        "2000",
+        "--output",
+        "json",
+      );
+      expect(left.stderr).toBe("");
+      expect(JSON.parse(left.stdout)).toMatchObject({ after: { remaining: [] } });
+      const audit = await run("audit", ...config(), ...etcd(), "--output", "json");
+      expect(JSON.parse(audit.stdout).audits[0].keyIds).toEqual([]);
+
+      cluster.api.replaceEncryptionConfig(encryption(aes, older, { identity: {} }));
+      await cluster.api.stop();
+      await cluster.provider.stop();
+      await cluster.api.start();
+      expect(await contents()).toEqual(new Map(before));
+    },
+    3 * MINUTE_MS,
   );
 });

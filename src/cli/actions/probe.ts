@@ -13,12 +13,14 @@ import { type CheckResult, runChecks } from "../../doctor/check.ts";
 import { type KmsClient, KmsClientError, openKmsClient } from "../../kms/client.ts";
 import { checkJson, printCheck, printSummary } from "../check-report.ts";
 import type { CommandContext } from "../command.ts";
+import { loadConfiguration } from "../configuration.ts";
 import { EXIT_CODES, type ExitName } from "../exit-code.ts";
 import { jsonText } from "../output.ts";
 import { findApiServer } from "../probe/apiserver-process.ts";
 import { probeAsApiServer } from "../probe/as-apiserver.ts";
 import { currentCaller, unprovenBy } from "../probe/caller.ts";
 import { PROBE_CHECKS, PROBE_IDS, type ProbeContext } from "../probe/checks.ts";
+import { recordedVersions } from "../recorded-versions.ts";
 
 export interface ProbeFlags {
   readonly socket: string;
@@ -26,6 +28,7 @@ export interface ProbeFlags {
   readonly "expected-key-id": string | undefined;
   readonly "wait-socket": number | undefined;
   readonly "while-process": number | undefined;
+  readonly config: string | undefined;
   readonly "as-apiserver": boolean;
   readonly output: "text" | "json";
 }
@@ -56,7 +59,8 @@ export async function probe(flags: ProbeFlags, context: CommandContext): Promise
         printCheck(output, result, ID_WIDTH);
       }
     });
-    report(flags, context, probeContext, results);
+    const removed = flags.config === undefined ? undefined : await removedVersions(flags, context);
+    report(flags, context, probeContext, results, removed);
     return results.some(({ status }) => status === "failed") ? "refused" : "good";
   } finally {
     client.close();
@@ -68,6 +72,7 @@ function report(
   { output }: CommandContext,
   { status, took }: ProbeContext,
   results: readonly CheckResult[],
+  removed: readonly number[] | undefined,
 ): void {
   const caller = currentCaller();
   const unproven = unprovenBy(caller, flags.socket);
@@ -85,6 +90,7 @@ function report(
       caller,
       keyId: status?.keyId ?? "",
       healthz: status?.healthz ?? null,
+      ...(removed === undefined ? {} : { removedVersions: removed }),
       tookMs: {
         status: took["probe.status"] ?? null,
         encrypt: took["probe.encrypt"] ?? null,
@@ -94,6 +100,11 @@ function report(
       checks: results.map(checkJson),
     }),
   );
+}
+
+async function removedVersions(flags: ProbeFlags, context: CommandContext): Promise<readonly number[]> {
+  const { versions } = await recordedVersions((await loadConfiguration(flags, context)).config);
+  return versions.filter(({ state }) => state === "removed").map(({ version }) => version);
 }
 
 /** Until Status is answered, whatever it says, the time is over, or nobody can answer; then the checks tell what is wrong. */

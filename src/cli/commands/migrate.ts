@@ -38,6 +38,11 @@ export const migrateCommand = defineCommand({
       max: 5000,
       description: "The most objects to rewrite in a second",
     },
+    away: {
+      kind: "flag",
+      description:
+        "Leave this provider: rewrite what is ours to the provider that the EncryptionConfiguration now names first",
+    },
     apply: { kind: "flag", description: "Rewrite; without it nothing is changed" },
     ...outputOption,
   },

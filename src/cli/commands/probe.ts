@@ -46,6 +46,12 @@ export const probeCommand = defineCommand({
       max: 4_194_304,
       description: "Ends the wait when this process is gone",
     },
+    config: {
+      kind: "text",
+      placeholder: "FILE",
+      description:
+        "Adds to the JSON which versions this node's registry has as removed; not for --as-apiserver",
+    },
     "as-apiserver": { kind: "flag", description: "With the uid, gid and groups of kube-apiserver" },
     ...outputOption,
   },
