@@ -55,7 +55,8 @@ export interface WorldBinaries {
 
 /** A younger token is not given up for a 403, because a standby may not know it yet. */
 const YOUNG_TOKEN_MS = 10_500;
-const NAME_SERVER_HOST = "127.0.0.77";
+/** Of this process alone: port 53 can be had once for each address. */
+const NAME_SERVER_HOST = `127.77.${(process.pid >> 8) % 256}.${process.pid % 256}`;
 const STATE_BYTES = "256k";
 const isRoot = process.getuid?.() === 0;
 

@@ -1,0 +1,27 @@
+/**
+ * The provider killed with SIGKILL at random moments; `bun scripts/faults-kill.ts` does it a thousand times.
+ */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { describeReal } from "../real/harness/real-suite.ts";
+import { killStorm } from "./kill-storm.ts";
+import { makeWorld, type World } from "./world.ts";
+
+const TIMEOUT_MS = 90_000;
+const KILLS = 12;
+
+describeReal("kill storm", { needs: ["bao"], long: true }, (binary) => {
+  let world: World;
+  beforeAll(async () => {
+    world = await makeWorld({ bao: binary("bao") });
+  }, TIMEOUT_MS);
+  afterAll(() => world.dispose());
+
+  test(
+    "the registry is whole after each, the key_id never goes back, every ciphertext decrypts",
+    async () => {
+      const result = await killStorm(world, { kills: KILLS });
+      expect(result.problems).toEqual([]);
+    },
+    TIMEOUT_MS,
+  );
+});
