@@ -59,6 +59,7 @@ export function certFileLoginMethod(options: CertFileMethodOptions): LoginMethod
     operation: "cert_login",
     mountPath,
     repeatable: true,
+    renewal: "login",
     prepare: async () => {
       const what = `${CERTIFICATE_FIELD}: the certificate in ${certificateFile}`;
       const chain = decodeChain(

@@ -41,6 +41,7 @@ export function certTokenLoginMethod(options: CertTokenMethodOptions): LoginMeth
     operation: "cert_login",
     mountPath,
     repeatable: true,
+    renewal: "login",
     prepare: async () => {
       const chain = await readTokenChain(options);
       return {

@@ -27,6 +27,11 @@ export interface LoginMethod {
   /** Whether a login that may have happened can simply be made again; not so where credentials have a use count. */
   readonly repeatable: boolean;
   /**
+   * Set where OpenBao renews a token only for who shows the credential again, so that a new login takes the place of a
+   * renewal: a client certificate, unless the mount has disable_binding.
+   */
+  readonly renewal?: "login";
+  /**
    * Reads the credentials anew and checks what can be checked here.
    * @throws ProviderError that names the file or claim and the mend.
    */

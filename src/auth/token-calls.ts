@@ -46,7 +46,8 @@ export async function logIn(
   if (grant === undefined) {
     throw answerError("reply_malformed", { operation, path });
   }
-  const token = tokenOf(grant, askedAtMs);
+  const granted = tokenOf(grant, askedAtMs);
+  const token = method.renewal === "login" ? { ...granted, renewable: false } : granted;
   const problem = unfitness(grant, mountPath);
   if (problem !== undefined) {
     await revokeSelf(openbao, token, signal);

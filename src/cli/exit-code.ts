@@ -50,6 +50,6 @@ export function exitOfError(error: unknown): ExitName {
 }
 
 /** The exit of a command that ended with an error of this class. */
-export function exitOfClass(errorClass: ErrorClass): ExitName {
+function exitOfClass(errorClass: ErrorClass): ExitName {
   return EXIT_OF_CLASS[errorClass];
 }

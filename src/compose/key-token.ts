@@ -51,6 +51,7 @@ export function keyTokenOf(
     recordPath,
     holdRecord: loginRecord(recordPath, clock),
     runHelper: helperProcess({ ...helper, clock }),
+    clock,
   });
 }
 

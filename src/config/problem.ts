@@ -18,50 +18,26 @@ export interface ConfigProblem {
   readonly mend: string;
 }
 
-/** More than a person mends in one go. */
-const MAX_PROBLEMS = 40;
 const MAX_SHOWN = 40;
 const MAX_UNKNOWN_NAME = 64;
 
-/**
- * The problems that the schema finds, first those of structure, at most one for each path. A file with more than
- * {@link MAX_PROBLEMS} is some other file: the last one listed says so.
- */
+/** The problems that the schema finds, first those of structure, at most one for each path. */
 export function problemsOf(
   input: unknown,
   issues: readonly v.BaseIssue<unknown>[],
 ): readonly ConfigProblem[] {
-  const table = fieldTable(configSchema);
-  const rows = new Map(table.map((row) => [row.path, row]));
-  const found = new Map<string, ConfigProblem>();
-  const add = (problem: ConfigProblem): void => {
-    if (!found.has(problem.path)) {
-      found.set(problem.path, problem);
-    }
-  };
-  findStructureProblems(configSchema, input, "", (problem) => {
-    add(problem);
-    return found.size <= MAX_PROBLEMS;
-  });
+  const rows = new Map(fieldTable(configSchema).map((row) => [row.path, row]));
+  const structure = structureProblems(configSchema, input, "");
+  const seen = new Set(structure.map(({ path }) => path));
+  const found: ConfigProblem[] = [...structure];
   for (const issue of issues) {
-    if (found.size > MAX_PROBLEMS) {
-      break;
-    }
-    if (!isUnknownField(issue)) {
-      add(problemOf(v.getDotPath(issue) ?? "", issue, rows));
+    const path = v.getDotPath(issue) ?? "";
+    if (!seen.has(path) && !isUnknownField(issue)) {
+      seen.add(path);
+      found.push(problemOf(path, issue, rows));
     }
   }
-  const problems = [...found.values()];
-  return problems.length <= MAX_PROBLEMS
-    ? problems
-    : [
-        ...problems.slice(0, MAX_PROBLEMS),
-        {
-          path: "",
-          problem: "has more problems than these",
-          mend: "mend these first, or name the right file",
-        },
-      ];
+  return found;
 }
 
 function isUnknownField(issue: v.BaseIssue<unknown>): boolean {
@@ -140,35 +116,32 @@ function shownValue(value: unknown, row: FieldRow | undefined): string {
   return text.length <= MAX_SHOWN ? `(${text}) ` : "";
 }
 
-/**
- * Lists in the place of sections, and unknown names at every level, each with the nearest known name of its level, or of
- * the whole file. Ends early when `report` returns false.
- */
-function findStructureProblems(
+/** Lists in the place of sections, and unknown names at every level, each with the nearest known name of its level, or of the whole file. */
+function structureProblems(
   schema: v.GenericSchema,
   input: unknown,
   prefix: string,
-  report: (problem: ConfigProblem) => boolean,
-): boolean {
+): readonly ConfigProblem[] {
   const entries = entriesOf(schema);
   if (entries === undefined || typeof input !== "object" || input === null) {
-    return true;
+    return [];
   }
   if (Array.isArray(input)) {
     // To valibot a list is an object without names.
-    const mend = `write the fields of ${prefix} without the leading dashes`;
-    return report({ path: prefix, problem: "is a list", mend });
+    return [
+      {
+        path: prefix,
+        problem: "is a list",
+        mend: `write the fields of ${prefix} without the leading dashes`,
+      },
+    ];
   }
-  return Object.entries(input).every(([name, value]) => {
+  return Object.entries(input).flatMap(([name, value]): readonly ConfigProblem[] => {
     const known = entries.get(name);
     const path = prefix === "" ? printableName(name) : `${prefix}.${printableName(name)}`;
     return known === undefined
-      ? report({
-          path,
-          problem: "is not a known field",
-          mend: mendUnknown(name, prefix, [...entries.keys()]),
-        })
-      : findStructureProblems(known, value, path, report);
+      ? [{ path, problem: "is not a known field", mend: mendUnknown(name, prefix, [...entries.keys()]) }]
+      : structureProblems(known, value, path);
   });
 }
 

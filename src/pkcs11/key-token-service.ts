@@ -6,6 +6,7 @@
  * whether a certificate is good (auth/client-certificate.ts).
  */
 import { assertNever } from "../base/assert-never.ts";
+import type { Clock } from "../base/clock.ts";
 import { stopReason, withDeadline } from "../base/deadline.ts";
 import { type FileIdentity, readSafeFile } from "../base/safe-file.ts";
 import { type KeyTokenCode, type KeyTokenError, type KeyTokenSubject, keyTokenError } from "./errors.ts";
@@ -24,6 +25,7 @@ export interface KeyTokenOptions {
   readonly recordPath: string;
   readonly holdRecord: HoldRecord;
   readonly runHelper: RunHelper;
+  readonly clock: Pick<Clock, "monotonicMs">;
 }
 
 export interface TokenCall {
@@ -66,11 +68,13 @@ type Done = Extract<HelperEnd["outcome"], { kind: "done" | "answer" }>;
 /** A task that needs the PIN, before it has it. */
 type LoginTask = (pin: string, refuseAfterFailedTry: boolean) => HelperTask;
 
+/** Left of the caller's time, so that it hears what a killed helper was doing instead of its own timeout. */
+const REPORT_MS = 200;
 /** A PIN is at most so long in every token; PKCS#11 itself sets no bound. */
 const MAX_PIN_BYTES = 255;
 
 export function keyTokenService(options: KeyTokenOptions): KeyTokenService {
-  const { token, pinFile, recordPath, serverName } = options;
+  const { token, pinFile, recordPath, serverName, clock } = options;
   const subject: KeyTokenSubject = { ...token, pinFile, recordPath };
   const fail = (code: KeyTokenCode, more?: Parameters<typeof keyTokenError>[2]): KeyTokenError =>
     keyTokenError(code, subject, more);
@@ -81,7 +85,7 @@ export function keyTokenService(options: KeyTokenOptions): KeyTokenService {
   };
 
   const login = async (task: LoginTask, call: TokenCall): Promise<Done> => {
-    const startedMs = performance.now();
+    const startedMs = clock.monotonicMs();
     using deadline = withDeadline(call.signal, call.timeoutMs);
     const record = await hold(options.holdRecord, deadline.signal, fail);
     try {
@@ -100,7 +104,7 @@ export function keyTokenService(options: KeyTokenOptions): KeyTokenService {
         token,
         task: task(pin.text, decision.afterUnknown),
         signal: call.signal,
-        timeoutMs: Math.max(call.timeoutMs - (performance.now() - startedMs), 1),
+        timeoutMs: Math.max(call.timeoutMs - REPORT_MS - (clock.monotonicMs() - startedMs), 1),
       });
       record.write(afterPinTry(before, decision.record, pinOutcome(end)));
       return settle(end, fail);

@@ -148,6 +148,7 @@ describeReal("the executable with a key token", { needs: ["bao"] }, (binary) => 
         serverName: "localhost",
         recordPath,
         holdRecord: loginRecord(recordPath, systemClock),
+        clock: systemClock,
         runHelper: helperProcess({
           command: [executable, "pkcs11-helper"],
           environment: token.environment,

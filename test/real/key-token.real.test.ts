@@ -73,6 +73,7 @@ describeWithToken("a key token", () => {
       serverName: change.serverName ?? "localhost",
       recordPath,
       holdRecord: loginRecord(recordPath, systemClock),
+      clock: systemClock,
       runHelper: helperProcess({
         command: [process.execPath, HELPER, change.addons ?? ADDON_DIRECTORY],
         environment: token.environment,

@@ -17,7 +17,6 @@ import type { CommandContext } from "../command.ts";
 import type { ConfigurationFlags } from "../configuration.ts";
 import type { ExitName } from "../exit-code.ts";
 import { jsonText } from "../output.ts";
-import { UsageError } from "../usage-error.ts";
 
 export interface DoctorFlags extends ConfigurationFlags {
   readonly "encryption-config": string | undefined;
@@ -32,12 +31,6 @@ const ID_WIDTH = Math.max(...CHECK_IDS.map((id) => id.length));
 export async function doctor(flags: DoctorFlags, context: CommandContext): Promise<ExitName> {
   const { output, environment, signal } = context;
   const isText = flags.output === "text";
-  if (flags["previous-encryption-config"] !== undefined && flags["encryption-config"] === undefined) {
-    throw new UsageError(
-      "--previous-encryption-config is compared with --encryption-config, which is missing",
-      "give both files",
-    );
-  }
   const uid = process.getuid?.() ?? 0;
   const userFiles = readUserFiles();
   const self = userIdentity(String(uid), userFiles);
@@ -67,12 +60,6 @@ export async function doctor(flags: DoctorFlags, context: CommandContext): Promi
   );
   if (isText) {
     printSummary(output, results);
-    if (service !== undefined) {
-      const isSame = service.uid === uid ? "this user" : "not this user";
-      output.result(
-        `judged for the service's user ${service.name} (uid ${service.uid}), which is ${isSame}\n`,
-      );
-    }
   } else {
     const user = { name: self.name, uid, isService: service === undefined ? null : service.uid === uid };
     output.result(jsonText({ good: isGood, user, service: service ?? null, checks: results.map(checkJson) }));

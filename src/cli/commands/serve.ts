@@ -6,7 +6,7 @@
 import { ProviderError } from "../../base/error-class.ts";
 import { defineCommand } from "../command.ts";
 import { describeOnOneLine } from "../describe-error.ts";
-import { exitOfClass } from "../exit-code.ts";
+import { exitOfError } from "../exit-code.ts";
 import { configOption, overrideOptions } from "../shared-options.ts";
 
 export const serveCommand = defineCommand({
@@ -50,7 +50,7 @@ export const serveCommand = defineCommand({
         }
         // It is in the log with all its fields; the last line says all of it once more, for whoever sees only that.
         context.output.say(describeOnOneLine(error));
-        return exitOfClass(error.errorClass);
+        return exitOfError(error);
       },
     );
   },

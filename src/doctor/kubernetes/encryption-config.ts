@@ -50,7 +50,7 @@ export class EncryptionConfigError extends ProviderError<"encryption_config_inva
   }
 }
 
-export const MAX_ENCRYPTION_CONFIG_BYTES = 256 * 1024;
+export const MAX_ENCRYPTION_CONFIG_BYTES = 1024 * 1024;
 const DEFAULT_TIMEOUT_MS = 3000;
 
 const keyList = v.looseObject({ keys: v.array(v.looseObject({ name: v.string() })) });

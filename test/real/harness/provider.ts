@@ -36,6 +36,8 @@ export interface ProviderOptions {
   readonly config?: Readonly<Record<string, Section>>;
   readonly jwtLifetimeSeconds?: number;
   readonly env?: Readonly<Record<string, string>>;
+  /** Another executable than that of `npm run build`. */
+  readonly executable?: string;
 }
 
 export interface LogLine {
@@ -79,7 +81,7 @@ const STATUS_OK_TIMEOUT_MS = 20_000;
 const SOCKET_GID = 24_242;
 
 export async function prepareProvider(options: ProviderOptions): Promise<Provider> {
-  const executable = builtExecutable();
+  const executable = options.executable ?? builtExecutable();
   const dir = mkdtempSync(join(tmpdir(), "kms-"));
   const path = (name: string): string => join(dir, name);
   const gid = socketGid();
