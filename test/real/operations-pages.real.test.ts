@@ -1,0 +1,254 @@
+/**
+ * The commands of docs/operations, run as they stand: one control plane goes through the rotation runbook, loses its registry,
+ * comes from the Go implementation, and leaves the provider.
+ */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { deriveKeyId } from "../../src/identity/key-id.ts";
+import { blocksIn } from "../packaging/doc-blocks.ts";
+import { type Cluster, startCluster } from "./harness/cluster.ts";
+import { builtExecutable } from "./harness/executable.ts";
+import { untilKeyIdChanges } from "./harness/outage.ts";
+import { describeReal } from "./harness/real-suite.ts";
+
+const MINUTE_MS = 60_000;
+const pages = join(import.meta.dir, "..", "..", "docs", "operations");
+
+function block(id: string): string {
+  const [page = ""] = id.split("#");
+  const found = blocksIn(page, readFileSync(join(pages, page), "utf8")).find((each) => each.id === id);
+  if (found === undefined) {
+    throw new Error(`docs/operations has no block ${id}`);
+  }
+  return found.text;
+}
+
+interface Result {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+describeReal(
+  "operations pages",
+  { needs: ["bao", "etcd", "etcdctl", "kube-apiserver"], long: true },
+  (binary) => {
+    let cluster: Cluster;
+    let work = "";
+
+    const shell = async (text: string, variables: Readonly<Record<string, string>> = {}): Promise<Result> => {
+      const { mount, keyName } = cluster.names;
+      const script = text
+        .replaceAll("transit/keys/etcd", `${mount}/keys/${keyName}`)
+        .replaceAll("/run/openbao-kms/kms.sock", cluster.provider.socketPath)
+        .replaceAll("/var/lib/openbao-kms/state", dirname(cluster.provider.statePath));
+      const child = Bun.spawn(["bash", "-e", "-c", script], {
+        cwd: work,
+        stdout: "pipe",
+        stderr: "pipe",
+        env: {
+          PATH: `${join(work, "bin")}:${dirname(builtExecutable())}:${dirname(binary("bao"))}:${process.env["PATH"] ?? ""}`,
+          HOME: work,
+          CONFIG: cluster.provider.configPath,
+          ETCD: `--etcd-endpoints ${cluster.etcd.address}`,
+          KUBE: "--kubeconfig admin.conf",
+          BAO_ADDR: cluster.openbao.address,
+          BAO_CACERT: join(work, "bao-ca.crt"),
+          BAO_TOKEN: cluster.openbao.rootToken,
+          ...variables,
+        },
+      });
+      const [stdout, stderr, code] = await Promise.all([
+        new Response(child.stdout).text(),
+        new Response(child.stderr).text(),
+        child.exited,
+      ]);
+      return { code, stdout, stderr };
+    };
+    const good = async (id: string, variables: Readonly<Record<string, string>> = {}): Promise<string> => {
+      const { code, stdout, stderr } = await shell(block(id), variables);
+      expect({ id, code, stderr }).toEqual({ id, code: 0, stderr: expect.not.stringContaining("error:") });
+      return stdout;
+    };
+    const hashOf = async (id: string, field: string): Promise<string> => {
+      const plan = block(id)
+        .split("\n")
+        .filter((line) => !line.startsWith("mv ") && !line.startsWith("systemctl "))
+        .join("\n")
+        .trimEnd();
+      const { stdout } = await shell(`${plan} --output json`);
+      return JSON.parse(stdout)[field];
+    };
+    const restartApi = async (): Promise<void> => {
+      await cluster.api.stop();
+      await cluster.api.start();
+    };
+
+    beforeAll(async () => {
+      cluster = await startCluster(
+        { bao: binary("bao"), etcd: binary("etcd"), kubeApiServer: binary("kube-apiserver") },
+        {},
+        { olderProviders: [{ identity: {} }] },
+      );
+      work = join(cluster.provider.dir, "work");
+      mkdirSync(join(work, "bin"), { recursive: true });
+      // What systemd does, the test does itself.
+      writeFileSync(join(work, "bin", "systemctl"), "#!/bin/sh\nexit 0\n");
+      chmodSync(join(work, "bin", "systemctl"), 0o755);
+      writeFileSync(join(work, "bao-ca.crt"), cluster.openbao.caPem);
+      const base64 = (text: string): string => Buffer.from(text).toString("base64");
+      const { address, caPem, admin } = cluster.api;
+      const kubeconfig = {
+        "current-context": "c",
+        contexts: [{ name: "c", context: { cluster: "c", user: "u" } }],
+        clusters: [{ name: "c", cluster: { server: address, "certificate-authority-data": base64(caPem) } }],
+        users: [
+          {
+            name: "u",
+            user: {
+              "client-certificate-data": base64(admin.certPem),
+              "client-key-data": base64(admin.keyPem),
+            },
+          },
+        ],
+      };
+      writeFileSync(join(work, "admin.conf"), JSON.stringify(kubeconfig), { mode: 0o600 });
+      for (let n = 0; n < 20; n++) {
+        await cluster.write("secrets", `s-${n}`, `text ${n}`);
+      }
+    }, 3 * MINUTE_MS);
+    afterAll(() => cluster?.dispose());
+
+    test(
+      "rotation.md",
+      async () => {
+        expect(await good("rotation.md#before")).toContain("version 1");
+        const before = (await cluster.provider.client.status()).keyId;
+        await good("rotation.md#rotate");
+        await untilKeyIdChanges(cluster.provider, before);
+        await restartApi();
+        await good("rotation.md#probe");
+        expect(await good("rotation.md#migrate")).toContain("every object lies under version 2");
+        expect(await good("rotation.md#verify")).toContain("done");
+        expect(await good("audit.md#digest")).toStartWith(
+          JSON.parse(readFileSync(join(work, "after.json"), "utf8")).digest.replace("sha256:", ""),
+        );
+
+        // The five minutes after the last report, which nobody waits for here.
+        for (const name of readdirSync(work).filter((each) => each.startsWith("node-"))) {
+          const report = JSON.parse(readFileSync(join(work, name), "utf8"));
+          const earlier = new Date(Date.parse(report.checkedAt) - 6 * MINUTE_MS).toISOString();
+          writeFileSync(join(work, name), JSON.stringify({ ...report, checkedAt: earlier }));
+        }
+        expect(await good("rotation.md#retire-plan")).toContain("would remove: versions 1");
+        const HASH = await hashOf("rotation.md#retire-plan", "stateHash");
+        expect(await good("rotation.md#retire-apply", { HASH })).toContain("removed: versions 1");
+        expect(await good("rotation.md#restore-plan")).toContain("would restore: versions 1");
+      },
+      3 * MINUTE_MS,
+    );
+
+    test(
+      "disaster-recovery.md",
+      async () => {
+        // doctor looks at the whole machine: here it is enough that it speaks.
+        const { stdout } = await shell(block("disaster-recovery.md#look"));
+        expect(stdout.length).toBeGreaterThan(0);
+        const keyId = (await cluster.provider.client.status()).keyId;
+        await cluster.provider.stop();
+        expect(await good("disaster-recovery.md#rebuild-plan")).toContain("version 2  active");
+        const HASH = await hashOf("disaster-recovery.md#rebuild-plan", "planHash");
+        expect(await good("disaster-recovery.md#rebuild-apply", { HASH })).toContain("written");
+        await cluster.provider.start();
+        expect((await cluster.provider.client.status()).keyId).toBe(keyId);
+        const saved = await shell(
+          `${binary("etcdctl")} --endpoints ${cluster.etcd.address} snapshot save etcd-snapshot.db`,
+        );
+        expect(saved.code).toBe(0);
+        expect(await good("disaster-recovery.md#kept")).toContain("version 2");
+      },
+      2 * MINUTE_MS,
+    );
+
+    test(
+      "switching-from-go.md",
+      async () => {
+        await cluster.provider.stop();
+        const state = cluster.provider.statePath;
+        const { body } = JSON.parse(readFileSync(state, "utf8"));
+        const scope = {
+          providerName: "openbao",
+          clusterId: "test-cluster",
+          openbaoInstanceId: "openbao-test",
+          transitMountId: "transit-test",
+        };
+        const snapshots = body.versions.map(
+          (each: { version: number; createdAtUnix: number; state: string }) =>
+            Object.assign(
+              { ...scope },
+              {
+                transitKeyLineageId: "lineage-test",
+                transitVersion: each.version,
+                transitVersionCreatedAtUnix: each.createdAtUnix,
+                kubernetesKeyId: deriveKeyId(
+                  { ...scope, openbaoNamespace: "", keyLineageId: "lineage-test" },
+                  each,
+                ),
+                state: each.state,
+                aadMode: "aad.required",
+              },
+            ),
+        );
+        const go = { schemaVersion: "keyregistry.openbao-kms/v1alpha1", activeKeyId: "x", snapshots };
+        renameSync(state, `${state}.ours`);
+        renameSync(`${state}.checkpoint`, `${state}.checkpoint.ours`);
+        writeFileSync(state, JSON.stringify(go), { mode: 0o600 });
+        writeFileSync(`${state}.checkpoint`, "{}", { mode: 0o600 });
+        await good("switching-from-go.md#go-aside");
+        expect(await good("switching-from-go.md#from-go")).toContain("version 2  active");
+        renameSync(`${state}.ours`, state);
+        renameSync(`${state}.checkpoint.ours`, `${state}.checkpoint`);
+        await cluster.provider.start();
+      },
+      MINUTE_MS,
+    );
+
+    test(
+      "leaving.md",
+      async () => {
+        const providers = [
+          { aescbc: { keys: [{ name: "next", secret: randomBytes(32).toString("base64") }] } },
+          {
+            kms: {
+              apiVersion: "v2",
+              name: "openbao",
+              endpoint: `unix://${cluster.provider.socketPath}`,
+              timeout: "3s",
+            },
+          },
+          { identity: {} },
+        ];
+        const encryption = (kept: readonly unknown[]): string =>
+          JSON.stringify({
+            apiVersion: "apiserver.config.k8s.io/v1",
+            kind: "EncryptionConfiguration",
+            resources: [{ resources: ["secrets", "configmaps"], providers: kept }],
+          });
+        cluster.api.replaceEncryptionConfig(encryption(providers));
+        await restartApi();
+        expect(await good("leaving.md#away")).toContain("every object lies under another provider");
+        await shell(
+          `rm etcd-snapshot.db; ${binary("etcdctl")} --endpoints ${cluster.etcd.address} snapshot save etcd-snapshot.db`,
+        );
+        expect(await good("leaving.md#nothing-left")).not.toContain("version 2");
+        cluster.api.replaceEncryptionConfig(encryption([providers[0], { identity: {} }]));
+        await cluster.provider.stop();
+        await restartApi();
+        expect(await cluster.read("secrets", "s-3")).toBe("text 3");
+      },
+      2 * MINUTE_MS,
+    );
+  },
+);
