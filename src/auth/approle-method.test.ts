@@ -122,3 +122,32 @@ describe("unwrapping a secret id", () => {
     expect(await codeOf(unwrap(token))).toBe("wrapping_foreign");
   });
 });
+
+describe("what OpenBao says of a stored secret id", () => {
+  test("its end and its uses, that it is used up, and nothing to a token that may not ask", async () => {
+    const { openbao, operator, roleId, newSecretId, login } = await setUp({
+      secret_id_num_uses: 2,
+      secret_id_ttl: "10m",
+      token_policies: "looker",
+    });
+    const policy = 'path "auth/approle/role/kms/secret-id/lookup" { capabilities = ["update"] }';
+    await operator.must("POST", "sys/policies/acl/looker", { policy });
+    const secretIdFile = write("inspected", await newSecretId());
+    const { inspect } = approleLoginMethod({
+      mountPath: "auth/approle",
+      roleId: { kind: "value", value: roleId },
+      secretIdFile,
+      serviceUid: process.getuid?.() ?? 0,
+    });
+    const look = async (token: Parameters<NonNullable<typeof inspect>>[0]["token"]) =>
+      inspect?.({ openbao, token, signal: signal() });
+    const { token } = await login({ kind: "value", value: roleId }, secretIdFile);
+    expect(token.roleName).toBe("kms");
+    expect(await look(undefined)).toEqual({});
+    expect(await look(token)).toEqual({ usesLeft: 1, expiresAtMs: expect.any(Number) });
+    await login({ kind: "value", value: roleId }, secretIdFile);
+    expect(await codeOf(look(token))).toBe("secret_id_gone");
+    await operator.must("POST", "sys/policies/acl/looker", { policy: "" });
+    expect(await look(token)).toEqual({});
+  });
+});

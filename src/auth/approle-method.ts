@@ -9,6 +9,7 @@ import { Secret } from "../base/secret.ts";
 import { AuthError } from "./errors.ts";
 import type { LoginMethod } from "./login-method.ts";
 import { readSecretFile } from "./secret-file.ts";
+import { lookUpSecretId } from "./secret-id-lookup.ts";
 
 export type RoleIdSource =
   | { readonly kind: "value"; readonly value: string }
@@ -47,6 +48,25 @@ export function approleLoginMethod({
           })
         ).expose();
 
+  const freshSecretId = async (): Promise<Secret> => {
+    const secretId = await readSecretFile({
+      path: secretIdFile,
+      field: SECRET_ID_FIELD,
+      what: "the secret id",
+      maxBytes: MAX_ID_BYTES,
+      serviceUid,
+    });
+    if (TOKEN.test(secretId.expose())) {
+      throw new AuthError({
+        code: "secret_id_wrapped",
+        errorClass: "auth_failed",
+        message: `${SECRET_ID_FIELD}: ${secretIdFile} holds a token, perhaps that of a wrapped secret id, and no secret id`,
+        advice: "unwrap it once, as root, with: bao-kms-provider unwrap-secret-id",
+      });
+    }
+    return secretId;
+  };
+
   return {
     name: "approle",
     operation: "approle_login",
@@ -54,24 +74,12 @@ export function approleLoginMethod({
     // A secret id may have a use count, and a login that was lost on the way has used it.
     repeatable: false,
     prepare: async () => {
-      const secretId = await readSecretFile({
-        path: secretIdFile,
-        field: SECRET_ID_FIELD,
-        what: "the secret id",
-        maxBytes: MAX_ID_BYTES,
-        serviceUid,
-      });
-      if (TOKEN.test(secretId.expose())) {
-        throw new AuthError({
-          code: "secret_id_wrapped",
-          errorClass: "auth_failed",
-          message: `${SECRET_ID_FIELD}: ${secretIdFile} holds a token, perhaps that of a wrapped secret id, and no secret id`,
-          advice: "unwrap it once, as root, with: bao-kms-provider unwrap-secret-id",
-        });
-      }
+      const secretId = await freshSecretId();
       return {
         body: new Secret(JSON.stringify({ role_id: await roleIdOf(), secret_id: secretId.expose() })),
       };
     },
+    inspect: async (inspection) =>
+      lookUpSecretId({ ...inspection, mountPath, secretId: await freshSecretId(), path: secretIdFile }),
   };
 }

@@ -54,27 +54,33 @@ export function certFileLoginMethod(options: CertFileMethodOptions): LoginMethod
       errorClass: "auth_failed",
     });
 
+  const identity = async () => {
+    const what = `${CERTIFICATE_FIELD}: the certificate in ${certificateFile}`;
+    const chain = decodeChain(
+      (await read(certificateFile, CERTIFICATE_FIELD, "the certificate chain", false)).bytes,
+    );
+    if (chain === undefined) {
+      throw chainError(what, certificateFile);
+    }
+    const { bytes } = await read(privateKeyFile, KEY_FIELD, "the private key", true);
+    const keyPem = new Secret(new TextDecoder("latin1").decode(bytes));
+    bytes.fill(0);
+    const problem = certificateProblem(chain, publicPart(keyPem, privateKeyFile), rules, clock.wallMs());
+    if (problem !== undefined) {
+      throw certificateError(problem, what, rules);
+    }
+    return { chain, keyPem };
+  };
+
   return {
     name: "cert",
     operation: "cert_login",
     mountPath,
     repeatable: true,
     renewal: "login",
+    inspect: async () => ({ expiresAtMs: (await identity()).chain[0].validToDate.getTime() }),
     prepare: async () => {
-      const what = `${CERTIFICATE_FIELD}: the certificate in ${certificateFile}`;
-      const chain = decodeChain(
-        (await read(certificateFile, CERTIFICATE_FIELD, "the certificate chain", false)).bytes,
-      );
-      if (chain === undefined) {
-        throw chainError(what, certificateFile);
-      }
-      const { bytes } = await read(privateKeyFile, KEY_FIELD, "the private key", true);
-      const keyPem = new Secret(new TextDecoder("latin1").decode(bytes));
-      bytes.fill(0);
-      const problem = certificateProblem(chain, publicPart(keyPem, privateKeyFile), rules, clock.wallMs());
-      if (problem !== undefined) {
-        throw certificateError(problem, what, rules);
-      }
+      const { chain, keyPem } = await identity();
       const { openbao, close } = connect({ chainPem: chain.map(String).join(""), keyPem });
       const [leaf] = chain;
       return {

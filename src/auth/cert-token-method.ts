@@ -42,6 +42,7 @@ export function certTokenLoginMethod(options: CertTokenMethodOptions): LoginMeth
     mountPath,
     repeatable: true,
     renewal: "login",
+    inspect: async () => ({ expiresAtMs: (await readTokenChain(options))[0].validToDate.getTime() }),
     prepare: async () => {
       const chain = await readTokenChain(options);
       return {

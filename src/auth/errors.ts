@@ -18,6 +18,7 @@ export type AuthCode =
   | "jwt_wrong_subject"
   | "secret_malformed"
   | "secret_id_wrapped"
+  | "secret_id_gone"
   | "wrapping_foreign"
   | "certificate_malformed"
   | "certificate_key_mismatch"

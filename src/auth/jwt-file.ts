@@ -13,6 +13,7 @@ export function jwtFileSource(path: string, serviceUid: number): JwtSource {
   return {
     what: `${field}: the JWT in ${path}`,
     mend: `have a fresh JWT written to ${path}`,
+    isStored: true,
     get: () => readSecretFile({ path, field, what: "the JWT", maxBytes: MAX_JWT_BYTES, serviceUid }),
   };
 }

@@ -16,6 +16,8 @@ export interface JwtSource {
   readonly what: string;
   /** How an operator gets a better one. */
   readonly mend: string;
+  /** Whether it lies ready somewhere, and is not made for each login. */
+  readonly isStored: boolean;
   /** Gets a JWT anew, compact form without blanks around it. */
   readonly get: (signal: AbortSignal) => Promise<Secret>;
 }
@@ -68,31 +70,43 @@ const MEANINGS: Readonly<Record<ClaimProblem, Meaning>> = {
 };
 
 export function jwtLoginMethod({ mountPath, role, source, expected, clock }: JwtMethodOptions): LoginMethod {
+  const freshJwt = async (signal: AbortSignal) => {
+    const jwt = await source.get(signal);
+    const claims = decodeJwtClaims(jwt.expose());
+    if (claims === undefined) {
+      throw new AuthError({
+        code: "jwt_malformed",
+        errorClass: "auth_failed",
+        message: `${source.what} is not a signed JWT in compact form`,
+        advice: source.mend,
+      });
+    }
+    const code = claimProblem(claims, expected, clock.wallMs());
+    if (code !== undefined) {
+      const { errorClass, problem, advice = source.mend } = MEANINGS[code];
+      throw new AuthError({ code, errorClass, message: `${source.what} ${problem(expected)}`, advice });
+    }
+    return { jwt, expiresAtMs: claims.expiresAt === undefined ? undefined : claims.expiresAt * 1000 };
+  };
   return {
     name: "jwt",
     operation: "jwt_login",
     mountPath,
     repeatable: true,
     prepare: async (signal) => {
-      const jwt = await source.get(signal);
-      const claims = decodeJwtClaims(jwt.expose());
-      if (claims === undefined) {
-        throw new AuthError({
-          code: "jwt_malformed",
-          errorClass: "auth_failed",
-          message: `${source.what} is not a signed JWT in compact form`,
-          advice: source.mend,
-        });
-      }
-      const code = claimProblem(claims, expected, clock.wallMs());
-      if (code !== undefined) {
-        const { errorClass, problem, advice = source.mend } = MEANINGS[code];
-        throw new AuthError({ code, errorClass, message: `${source.what} ${problem(expected)}`, advice });
-      }
+      const { jwt, expiresAtMs } = await freshJwt(signal);
       return {
         body: new Secret(JSON.stringify({ role, jwt: jwt.expose() })),
-        ...(claims.expiresAt === undefined ? {} : { credentialExpiresAtMs: claims.expiresAt * 1000 }),
+        ...(expiresAtMs === undefined ? {} : { credentialExpiresAtMs: expiresAtMs }),
       };
     },
+    ...(source.isStored
+      ? {
+          inspect: async ({ signal }) => {
+            const { expiresAtMs } = await freshJwt(signal);
+            return expiresAtMs === undefined ? {} : { expiresAtMs };
+          },
+        }
+      : {}),
   };
 }

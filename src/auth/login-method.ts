@@ -7,6 +7,7 @@
 import type { Operation } from "../base/operation.ts";
 import type { Secret } from "../base/secret.ts";
 import type { OpenBao } from "../openbao/client.ts";
+import type { Token } from "./token.ts";
 
 export interface LoginRequest {
   /** JSON text for `POST <mountPath>/login`. */
@@ -17,6 +18,21 @@ export interface LoginRequest {
   readonly via?: OpenBao;
   /** Called once the login has ended, however it ended. */
   readonly release?: () => void;
+}
+
+/** What is known of the credential that lies ready for the next login. */
+export interface CredentialState {
+  /** Wall clock; absent when it has no end, or none that is known. */
+  readonly expiresAtMs?: number;
+  /** Logins that it is still good for; absent when there is no limit, or none that is known. */
+  readonly usesLeft?: number;
+}
+
+export interface Inspection {
+  readonly openbao: OpenBao;
+  /** The present one, for methods whose credential only OpenBao can look at. */
+  readonly token: Token | undefined;
+  readonly signal: AbortSignal;
 }
 
 export interface LoginMethod {
@@ -36,4 +52,9 @@ export interface LoginMethod {
    * @throws ProviderError that names the file or claim and the mend.
    */
   readonly prepare: (signal: AbortSignal) => Promise<LoginRequest>;
+  /**
+   * Looks at the stored credential without using it up; absent where a credential is made for each login.
+   * @throws ProviderError: why the next login will fail.
+   */
+  readonly inspect?: (inspection: Inspection) => Promise<CredentialState>;
 }

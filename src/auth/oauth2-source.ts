@@ -100,6 +100,7 @@ export function oauth2Source(options: OAuth2SourceOptions): JwtSource {
 
   return {
     what: "auth.jwt.oauth2: the access token",
+    isStored: false,
     mend: "have the authorization server issue signed JWTs (RFC 9068) that OpenBao's role accepts to this client",
     get: async (signal) => {
       const secret = await readSecretFile({

@@ -82,6 +82,7 @@ function play(
         renewable,
         issuedAtMs: nowMs,
         expiresAtMs: nowMs + Math.min(ttlMs, maxTtlMs),
+        roleName: undefined,
       };
       state = nextSessionState(state, { kind: "logged_in", token }, nowMs, rules);
     } else if (state.kind === "holding") {
@@ -173,6 +174,7 @@ describe("denied calls", () => {
           renewable: true,
           issuedAtMs: nowMs,
           expiresAtMs: nowMs + 3_600_000,
+          roleName: undefined,
         },
       },
       nowMs,

@@ -90,6 +90,11 @@ export class TokenSession {
     return this.#waitForLogin(signal);
   }
 
+  /** The token that there is now, without a login. */
+  present(): Token | undefined {
+    return usableToken(this.#state, this.#nowMs());
+  }
+
   /**
    * Another token, after a call with `denied` was denied; `undefined` when it is too early for a new login.
    * @throws ProviderError when the new login failed.

@@ -64,6 +64,7 @@ export function spiffeSource(options: SpiffeSourceOptions): JwtSource {
 
   return {
     what: "auth.jwt.spiffe: the JWT-SVID",
+    isStored: false,
     mend: "check the registration entry of this node with: spire-server entry show -spiffeID SPIFFE_ID",
     get: async (signal) => {
       const startedMs = clock.monotonicMs();

@@ -13,6 +13,8 @@ export interface Token {
   /** Boot-time clock: lifetimes go on while the machine sleeps. */
   readonly issuedAtMs: number;
   readonly expiresAtMs: number;
+  /** The AppRole that it came from. */
+  readonly roleName: string | undefined;
 }
 
 /** What a login or a renewal granted. */
@@ -24,6 +26,8 @@ export interface Grant {
   readonly ttlMs: number;
   /** Calls that may be made with it; 0: any number. */
   readonly uses: number;
+  /** Of an AppRole login. */
+  readonly roleName: string | undefined;
 }
 
 const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -34,6 +38,11 @@ const authBlock = v.object({
   renewable: v.boolean(),
   token_type: v.string(),
   num_uses: v.optional(whole, 0),
+  // It becomes a segment of a path.
+  metadata: v.fallback(
+    v.nullish(v.object({ role_name: v.optional(v.pipe(v.string(), v.regex(/^[A-Za-z0-9_.-]{1,256}$/))) })),
+    undefined,
+  ),
 });
 
 /** The grant in a reply's `auth`; `undefined` when it is none. */
@@ -42,19 +51,20 @@ export function decodeGrant(auth: unknown): Grant | undefined {
   if (!parsed.success) {
     return undefined;
   }
-  const { client_token, lease_duration, renewable, token_type, num_uses } = parsed.output;
+  const { client_token, lease_duration, renewable, token_type, num_uses, metadata } = parsed.output;
   return {
     secret: new Secret(client_token),
     kind: token_type === "batch" ? "batch" : "service",
     renewable,
     ttlMs: lease_duration * 1000,
     uses: num_uses,
+    roleName: metadata?.role_name,
   };
 }
 
 /** The token of a login that was asked for at `askedAtMs` of the boot-time clock: it ends no later than this says. */
-export function tokenOf({ secret, kind, renewable, ttlMs }: Grant, askedAtMs: number): Token {
-  return { secret, kind, renewable, issuedAtMs: askedAtMs, expiresAtMs: askedAtMs + ttlMs };
+export function tokenOf({ secret, kind, renewable, ttlMs, roleName }: Grant, askedAtMs: number): Token {
+  return { secret, kind, renewable, issuedAtMs: askedAtMs, expiresAtMs: askedAtMs + ttlMs, roleName };
 }
 
 /** The same token after a renewal that was asked for at `askedAtMs`. */

@@ -11,6 +11,7 @@ export const OPERATIONS = [
   "oauth2_token",
   "spiffe_fetch",
   "approle_unwrap",
+  "approle_lookup",
   "token_renew_self",
   "token_lookup_self",
   "token_revoke_self",

@@ -15,10 +15,17 @@ export interface PolicyRequest {
   readonly keyName: string;
   /** Whether the token's own paths are included; without them the default policy has to allow them. */
   readonly includeTokenRenewal: boolean;
+  /** The AppRole with which the provider logs in, below its mount: its secret id may then be looked at. */
+  readonly appRole?: { readonly mountPath: string; readonly name: string } | undefined;
 }
 
 /** What the provider calls, and nothing else. Paths are below `/v1/` and without the namespace. */
-export function policyRows({ mountPath, keyName, includeTokenRenewal }: PolicyRequest): readonly PolicyRow[] {
+export function policyRows({
+  mountPath,
+  keyName,
+  includeTokenRenewal,
+  appRole,
+}: PolicyRequest): readonly PolicyRow[] {
   return [
     { path: `${mountPath}/keys/${keyName}`, capability: "read", why: "versions and profile of the key" },
     {
@@ -40,6 +47,15 @@ export function policyRows({ mountPath, keyName, includeTokenRenewal }: PolicyRe
           },
         ] as const)
       : []),
+    ...(appRole === undefined
+      ? []
+      : ([
+          {
+            path: `${appRole.mountPath}/role/${appRole.name}/secret-id/lookup`,
+            capability: "update",
+            why: "see when the secret id that it has ends; answers only whoever has the secret id",
+          },
+        ] as const)),
   ];
 }
 

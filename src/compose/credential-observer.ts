@@ -1,7 +1,8 @@
 /**
  * What asking somebody else than OpenBao for a credential leaves in metrics and logs.
  *
- * @module Translates the reports of an OAuth2 token endpoint or a SPIFFE Workload API; decides nothing about the login.
+ * @module Translates the reports of an OAuth2 token endpoint or a SPIFFE Workload API, and of looks at a stored credential;
+ * decides nothing about the login.
  */
 import type { CredentialObserver } from "../auth/credential-report.ts";
 import { errorClassOf } from "../base/error-class.ts";
@@ -26,6 +27,25 @@ export function credentialObserver({ metrics, failures }: CredentialObserverOpti
       failures.succeeded("auth.credential", fields);
     } else {
       failures.failed("auth.credential", { ...fields, ...errorFields(error) });
+    }
+  };
+}
+
+export interface StoredCredentialObserverOptions {
+  readonly failures: FailureLog;
+  readonly method: string;
+}
+
+/** Looks at the credential that lies ready for the next login. */
+export function storedCredentialObserver({
+  failures,
+  method,
+}: StoredCredentialObserverOptions): (error?: unknown) => void {
+  return (error) => {
+    if (error === undefined) {
+      failures.succeeded("auth.credential", { method });
+    } else {
+      failures.failed("auth.credential", { method, ...errorFields(error) });
     }
   };
 }

@@ -51,7 +51,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 }
 
 async function serve(provider: Provider, options: DaemonOptions): Promise<void> {
-  const { logger, keys, session } = provider;
+  const { logger, keys, session, watch } = provider;
   // What is wrong on this machine ends the process at once, before anything listens.
   const registryLoaded = (await keys.start()) === "loaded";
 
@@ -73,7 +73,11 @@ async function serve(provider: Provider, options: DaemonOptions): Promise<void> 
     closing.unshift(options.onHangUp(() => void reload(provider)));
 
     void provider.correlation?.announce(logger, stop.signal);
-    background = [session.run(stop.signal), keys.run(stop.signal)];
+    background = [
+      session.run(stop.signal),
+      keys.run(stop.signal),
+      ...(watch === undefined ? [] : [watch.run(stop.signal)]),
+    ];
     logger.info("provider.started", { path: options.config.server.socketPath });
     const stopped = aborted(options.signal);
     if (await Promise.race([...background, untilReady(keys, registryLoaded, options)])) {

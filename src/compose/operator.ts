@@ -5,6 +5,7 @@
  */
 import * as v from "valibot";
 import { decodeJwtClaims } from "../auth/jwt-claims.ts";
+import type { CredentialState } from "../auth/login-method.ts";
 import { systemClock } from "../base/clock.ts";
 import { ProviderError } from "../base/error-class.ts";
 import type { ProviderConfig } from "../config/schema.ts";
@@ -21,7 +22,12 @@ export interface OperatorAccess {
   ) => Promise<{ readonly issuer: string | undefined; readonly expiresAtMs: number | undefined }>;
   /** There when the key of the client certificate is in a PKCS#11 token. */
   readonly keyToken: KeyTokenChecks | undefined;
-  readonly logIn: (signal: AbortSignal) => Promise<{ readonly ttlMs: number; readonly renewable: boolean }>;
+  readonly logIn: (signal: AbortSignal) => Promise<{
+    readonly ttlMs: number;
+    readonly renewable: boolean;
+    /** Of a credential that lies ready for the next login, after this one. */
+    readonly credential: CredentialState;
+  }>;
   /** The token's capabilities on each path. */
   readonly capabilities: (
     paths: readonly string[],
@@ -65,8 +71,9 @@ export async function openOperatorAccess(
       return { issuer: issuerIn(body.expose()), expiresAtMs: credentialExpiresAtMs };
     },
     logIn: async (signal) => {
-      const { issuedAtMs, expiresAtMs, renewable } = await session.token(signal);
-      return { ttlMs: expiresAtMs - issuedAtMs, renewable };
+      const token = await session.token(signal);
+      const credential = (await method.inspect?.({ openbao, token, signal })) ?? {};
+      return { ttlMs: token.expiresAtMs - token.issuedAtMs, renewable: token.renewable, credential };
     },
     capabilities: async (paths, signal) => {
       const { data } = await client.call({

@@ -5,6 +5,7 @@
  * nothing, contacts nothing; daemon.ts does.
  */
 import { dirname } from "node:path";
+import { type CredentialWatch, credentialWatch } from "../auth/credential-watch.ts";
 import type { TokenSession } from "../auth/session.ts";
 import { buildInfo } from "../base/build-info.ts";
 import type { Clock } from "../base/clock.ts";
@@ -30,7 +31,7 @@ import { createMetrics, type Metrics, type MetricsPage } from "../telemetry/metr
 import { coalescedCalls } from "../transit/coalesced-calls.ts";
 import type { HttpTransport } from "../transport/https.ts";
 import { configIdentity } from "./config-identity.ts";
-import { credentialObserver } from "./credential-observer.ts";
+import { credentialObserver, storedCredentialObserver } from "./credential-observer.ts";
 import { type DebugCorrelation, startDebugCorrelation } from "./debug-correlation.ts";
 import { keyObserver } from "./key-observer.ts";
 import { kmsObserver } from "./kms-observer.ts";
@@ -56,6 +57,7 @@ export interface Provider {
   readonly metricsPage: MetricsPage;
   readonly transport: HttpTransport;
   readonly session: TokenSession;
+  readonly watch: CredentialWatch | undefined;
   readonly keys: KeyState;
   readonly correlation: DebugCorrelation | undefined;
   /** Opens the socket and answers kube-apiserver. */
@@ -112,6 +114,14 @@ export async function buildProvider(options: ProviderOptions, logger: Adjustable
       secondsUntil(access.session.health().credentialExpiresAtMs, clock),
     );
   }
+  const watch = credentialWatch({
+    ...access,
+    clock,
+    timeoutMs: config.openbao.timeout,
+    observer: storedCredentialObserver({ failures, method: config.auth.method }),
+  });
+  metrics.credentialTtl.readAtScrape(() => secondsUntil(watch?.state().expiresAtMs, clock));
+  metrics.secretIdUses.readAtScrape(() => watch?.state().usesLeft);
 
   const keys: KeyState = createKeyState({
     store: openRegistry({ config, clock, euid: process.uid, access: "write" }),
@@ -157,6 +167,7 @@ export async function buildProvider(options: ProviderOptions, logger: Adjustable
     metricsPage: page,
     transport: access.transport,
     session: access.session,
+    watch,
     keys,
     correlation,
     listen: () =>

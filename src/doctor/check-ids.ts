@@ -14,6 +14,8 @@ export const CHECK_IDS = [
   "jwt.local",
   "oauth2.local",
   "oauth2.acquire",
+  "spiffe.local",
+  "spiffe.acquire",
   "approle.local",
   "auth.cert.local",
   "auth.cert.pkcs11",

@@ -17,6 +17,8 @@ import {
   jwtLocal,
   oauth2Acquire,
   oauth2Local,
+  spiffeAcquire,
+  spiffeLocal,
 } from "./checks/credentials.ts";
 import { keyIdDeterministic, registryState } from "./checks/key.ts";
 import { kmsStatusEncrypt } from "./checks/kms.ts";
@@ -56,6 +58,8 @@ export const ALL_CHECKS: readonly DoctorCheck[] = [
   jwtLocal,
   oauth2Local,
   oauth2Acquire,
+  spiffeLocal,
+  spiffeAcquire,
   approleLocal,
   certLocal,
   certPkcs11,

@@ -36,7 +36,12 @@ export interface OpenBaoAccess {
         readonly prove: (signal: AbortSignal) => Promise<void>;
       }
     | undefined;
-  readonly logIn: (signal: AbortSignal) => Promise<{ readonly ttlMs: number; readonly renewable: boolean }>;
+  readonly logIn: (signal: AbortSignal) => Promise<{
+    readonly ttlMs: number;
+    readonly renewable: boolean;
+    /** Of a credential that lies ready for the next login, after this one. */
+    readonly credential: { readonly expiresAtMs?: number; readonly usesLeft?: number };
+  }>;
   /** The token's capabilities on each path. */
   readonly capabilities: (
     paths: readonly string[],

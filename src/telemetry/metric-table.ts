@@ -95,6 +95,16 @@ export const METRICS = {
     "Time until the client certificate expires; absent when none is used.",
     {},
   ),
+  credentialTtl: gauge(
+    "credential_ttl_seconds",
+    "Time until the credential that lies ready for the next login expires: JWT file, client certificate or secret id; absent where it is made for each login or its end is not known.",
+    {},
+  ),
+  secretIdUses: gauge(
+    "secret_id_uses",
+    "Logins that the AppRole secret id is still good for; absent without a limit, or when OpenBao does not say.",
+    {},
+  ),
   statusKeyIdHash: gauge("status_key_id_hash", "1 for the hash of the key_id that Status shows.", {
     hash: undefined,
   }),

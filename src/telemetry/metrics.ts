@@ -66,6 +66,8 @@ export function createMetrics(): { readonly metrics: Metrics; readonly page: Met
     certificateSourceInfo: gaugeOf("certificateSourceInfo", registry),
     tokenTtl: gaugeOf("tokenTtl", registry),
     certificateTtl: gaugeOf("certificateTtl", registry),
+    credentialTtl: gaugeOf("credentialTtl", registry),
+    secretIdUses: gaugeOf("secretIdUses", registry),
     statusKeyIdHash: gaugeOf("statusKeyIdHash", registry),
     keyVersion: gaugeOf("keyVersion", registry),
     statusCacheAge: gaugeOf("statusCacheAge", registry),

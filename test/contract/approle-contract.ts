@@ -45,12 +45,21 @@ export function appRoleContract(context: ContractContext): void {
       const roleId = objectAt((await call("GET", "auth/approle/role/wrapped/role-id")).body, "data")[
         "role_id"
       ];
+      const look = async (): Promise<OperatorReply> =>
+        call("POST", "auth/approle/role/wrapped/secret-id/lookup", { secret_id: secretId ?? "" });
+      const seen = await look();
+      expect(objectAt(seen.body, "data")).toMatchObject({
+        secret_id_num_uses: 1,
+        secret_id_ttl: 600,
+        expiration_time: expect.stringMatching(/^20\d\d-/),
+      });
       const login = (credential: JsonObject): Promise<OperatorReply> =>
         call("POST", "auth/approle/login", credential, { token: "" });
       const credentials = { role_id: roleId ?? "", secret_id: secretId ?? "" };
       const good = await login(credentials);
       expect(good.status).toBe(200);
       expect(objectAt(good.body, "auth")["metadata"]).toEqual({ role_name: "wrapped" });
+      expect((await look()).status).toBe(204);
       const spent = await login(credentials);
       expect([spent.status, errorsOf(spent)]).toEqual([400, ["invalid role or secret ID"]]);
       expect(errorsOf(await login({ role_id: roleId ?? "" }))).toEqual(["missing secret_id"]);

@@ -27,11 +27,14 @@ export const policyOpenbaoCommand = defineCommand({
       import("../openbao-policy.ts"),
     ]);
     const { config } = await loadConfiguration(flags, context);
+    const { auth } = config;
     context.output.result(
       openbaoPolicy({
         mountPath: config.transit.mountPath,
         keyName: config.transit.keyName,
         includeTokenRenewal: flags["include-token-renewal"],
+        // The configuration does not have the role's name.
+        appRole: auth.method === "approle" ? { mountPath: auth.approle.mountPath, name: "+" } : undefined,
       }),
     );
     return "good";

@@ -53,7 +53,12 @@ export function planInstallation(request: InstallationRequest): Installation {
     socketPath: config.server.socketPath,
     current: request.current,
   });
-  const policy = openbaoPolicy({ ...config.transit, includeTokenRenewal: true });
+  const { auth } = config;
+  const policy = openbaoPolicy({
+    ...config.transit,
+    includeTokenRenewal: true,
+    appRole: auth.method === "approle" ? { mountPath: auth.approle.mountPath, name: policyName } : undefined,
+  });
   const files: readonly NewFile[] = [
     { name: "config.yaml", text, mode: 0o640 },
     { name: "encryption-config-readers.yaml", text: readers, mode: 0o600 },

@@ -4,8 +4,9 @@
  * @module The credential is read and judged by auth/ itself, without being sent. What is added here: whether the service's
  * user can read it, and whether its issuer looks like the cluster that waits for it.
  */
-
+import { statSync } from "node:fs";
 import { formatDuration } from "../../base/duration.ts";
+import { ProviderError } from "../../base/error-class.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
 import { type Finding, failure, warning } from "../check.ts";
 import type { DoctorCheck } from "../check-ids.ts";
@@ -70,6 +71,58 @@ export const oauth2Acquire: DoctorCheck = {
   run: (context, signal) => credentialOutcome(context, [], signal),
 };
 
+export const spiffeLocal: DoctorCheck = {
+  id: "spiffe.local",
+  proves: "The socket of the SPIFFE Workload API is there, and the service may connect to it.",
+  needs: ["config.validate"],
+  whenFailed: "systemctl status spire-agent",
+  run: (context) => {
+    const { auth } = context.fact("loaded").config;
+    const socketPath =
+      auth.method === "jwt" && auth.jwt.credential.source === "spiffe" ? auth.jwt.credential.socketPath : "";
+    return isSocket(socketPath)
+      ? { findings: unreadable(context, [socketPath], "write"), detail: socketPath }
+      : {
+          findings: [
+            failure(
+              "socket_missing",
+              `auth.jwt.spiffe.socketPath: there is no socket ${socketPath}`,
+              "start the SPIFFE agent, or name its Workload API socket: systemctl status spire-agent",
+              "auth_failed",
+            ),
+          ],
+        };
+  },
+};
+
+export const spiffeAcquire: DoctorCheck = {
+  id: "spiffe.acquire",
+  proves: "The SPIFFE agent gives a JWT-SVID of the configured identity, for the configured audience.",
+  needs: ["spiffe.local"],
+  whenFailed: "see the registration entry of this node: spire-server entry show -spiffeID SPIFFE_ID",
+  run: async (context, signal) => {
+    const { self } = context.options;
+    const service = context.fact("service");
+    const outcome = await credentialOutcome(context, [], signal).catch((error: unknown) => {
+      // The agent knows callers by their user: to another one it rightly gives nothing.
+      if (self.uid !== service.uid && error instanceof ProviderError && error.code.startsWith("spiffe_")) {
+        return {
+          findings: [
+            failure(
+              error.code,
+              `${error.message}; it was asked as uid ${self.uid}, and the service runs as ${service.name}`,
+              `ask as the service: sudo -u ${service.name} bao-kms-provider doctor …`,
+              error.errorClass,
+            ),
+          ],
+        };
+      }
+      throw error;
+    });
+    return outcome;
+  },
+};
+
 export const certLocal: DoctorCheck = {
   id: "auth.cert.local",
   proves: "The client certificate and its key are there, safe, valid, and readable for the service.",
@@ -122,6 +175,8 @@ const LOCAL_CHECKS: readonly DoctorCheck[] = [
   jwtLocal,
   oauth2Local,
   oauth2Acquire,
+  spiffeLocal,
+  spiffeAcquire,
   approleLocal,
   certLocal,
   certPkcs11,
@@ -139,7 +194,14 @@ export function credentialChecks(auth: Auth | undefined): readonly DoctorCheck[]
       case "approle":
         return [approleLocal.id];
       default:
-        return auth?.jwt.credential.source === "oauth2" ? [oauth2Local.id, oauth2Acquire.id] : [jwtLocal.id];
+        switch (auth?.jwt.credential.source) {
+          case "oauth2":
+            return [oauth2Local.id, oauth2Acquire.id];
+          case "spiffe":
+            return [spiffeLocal.id, spiffeAcquire.id];
+          default:
+            return [jwtLocal.id];
+        }
     }
   })();
   return LOCAL_CHECKS.filter(({ id }) => wanted.includes(id));
@@ -166,17 +228,27 @@ export async function accessOf(context: DoctorContext) {
   return context.fact("access");
 }
 
-function unreadable(context: DoctorContext, files: readonly string[]): readonly Finding[] {
+function isSocket(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isSocket() ?? false;
+}
+
+function unreadable(
+  context: DoctorContext,
+  files: readonly string[],
+  access: "read" | "write" = "read",
+): readonly Finding[] {
   const service = context.fact("service");
   return files.flatMap((file) => {
-    const problem = accessProblem(file, "read", service);
+    const problem = accessProblem(file, access, service);
     return problem === undefined
       ? []
       : [
           failure(
             "credential_unreadable",
             problem,
-            `chown root:${service.gid ?? service.uid} ${file} && chmod 0640 ${file}, and let the service enter its directory`,
+            access === "write"
+              ? `let the service connect to ${file}: give its group write permission, and let it enter the directory`
+              : `chown root:${service.gid ?? service.uid} ${file} && chmod 0640 ${file}, and let the service enter its directory`,
             "auth_failed",
           ),
         ];

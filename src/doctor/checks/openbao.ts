@@ -3,6 +3,7 @@
  *
  * @module From a connection to a token of doctor's own.
  */
+import { countOf } from "../../base/count-of.ts";
 import { formatDuration } from "../../base/duration.ts";
 import { type Finding, failure, warning } from "../check.ts";
 import type { DoctorCheck } from "../check-ids.ts";
@@ -108,11 +109,12 @@ export const openbaoAuth: DoctorCheck = {
   whenFailed: "see OpenBao's audit log for the login",
   run: async (context, signal) => {
     const { auth } = context.fact("loaded").config;
-    const { ttlMs, renewable } = await (await accessOf(context)).logIn(signal);
+    const { ttlMs, renewable, credential } = await (await accessOf(context)).logIn(signal);
     return {
-      detail: `a token for ${formatDuration(ttlMs)}${renewable ? ", renewable" : ""}`,
-      findings:
-        ttlMs <= auth.loginBeforeTokenExpiry
+      detail: `a token for ${formatDuration(ttlMs)}${renewable ? ", renewable" : ""}${secretIdDetail(auth.method, credential, context.options.wallMs())}`,
+      findings: [
+        ...fewLoginsLeft(credential.usesLeft),
+        ...(ttlMs <= auth.loginBeforeTokenExpiry
           ? [
               warning(
                 "token_short",
@@ -120,7 +122,41 @@ export const openbaoAuth: DoctorCheck = {
                 "give the role a longer token_ttl, or shorten auth.loginBeforeTokenExpiry",
               ),
             ]
-          : [],
+          : []),
+      ],
     };
   },
 };
+
+/** What OpenBao says of the secret id; the end of the other credentials is in their local checks. */
+function secretIdDetail(
+  method: string,
+  { expiresAtMs, usesLeft }: { readonly expiresAtMs?: number; readonly usesLeft?: number },
+  nowMs: number,
+): string {
+  if (method !== "approle") {
+    return "";
+  }
+  const span =
+    expiresAtMs === undefined
+      ? []
+      : [`for ${formatDuration(Math.floor((expiresAtMs - nowMs) / 60_000) * 60_000)} more`];
+  const logins = usesLeft === undefined ? [] : [`for ${countOf(usesLeft, "more login")}`];
+  const known = [...span, ...logins];
+  return known.length === 0 ? "" : `; the secret id is good ${known.join(" and ")}`;
+}
+
+/** Below this, one bad day of restarts uses them up. */
+const FEW_LOGINS = 10;
+
+function fewLoginsLeft(usesLeft: number | undefined): readonly Finding[] {
+  return usesLeft === undefined || usesLeft > FEW_LOGINS
+    ? []
+    : [
+        warning(
+          "secret_id_uses_low",
+          `the secret id is good for ${countOf(usesLeft, "more login")}, and each start, each run of doctor and each end of a token takes one`,
+          "put a new one in place, of a role with secret_id_num_uses=0 and a secret_id_ttl instead",
+        ),
+      ];
+}

@@ -16,7 +16,7 @@ import {
   unsupportedOperation,
   unsupportedPath,
 } from "./reply.ts";
-import type { AppRoleMount } from "./state.ts";
+import type { AppRole, AppRoleMount } from "./state.ts";
 import { tokenParameters } from "./token-parameters.ts";
 
 export function appRoleMountReply(
@@ -26,7 +26,7 @@ export function appRoleMountReply(
   body: JsonObject,
   nowMs: number,
 ): Reply {
-  const match = /^role\/([^/]+)(?:\/(role-id|secret-id))?$/.exec(path);
+  const match = /^role\/([^/]+)(?:\/(role-id|secret-id|secret-id\/lookup))?$/.exec(path);
   if (match === null) {
     return unsupportedPath;
   }
@@ -54,6 +54,9 @@ export function appRoleMountReply(
   if (method !== "POST") {
     return unsupportedOperation;
   }
+  if (part === "secret-id/lookup") {
+    return secretIdReply(role, textField(body, "secret_id"), nowMs);
+  }
   const secretId = randomUUID();
   role.secretIds.set(secretId, {
     usesLeft: role.secretIdNumUses === 0 ? undefined : role.secretIdNumUses,
@@ -65,6 +68,22 @@ export function appRoleMountReply(
     secret_id_accessor: randomUUID(),
     secret_id_num_uses: role.secretIdNumUses,
     secret_id_ttl: role.secretIdTtlSeconds,
+  });
+}
+
+/** No content for one that it does not know, as for one that is used up. */
+function secretIdReply({ secretIds, secretIdTtlSeconds }: AppRole, secretId: string, nowMs: number): Reply {
+  const known = secretIds.get(secretId);
+  if (known === undefined || known.expiresAtMs <= nowMs) {
+    return noContent;
+  }
+  const { usesLeft, expiresAtMs } = known;
+  return data({
+    secret_id_num_uses: usesLeft ?? 0,
+    secret_id_ttl: secretIdTtlSeconds,
+    expiration_time: Number.isFinite(expiresAtMs)
+      ? new Date(expiresAtMs).toISOString()
+      : "0001-01-01T00:00:00Z",
   });
 }
 
