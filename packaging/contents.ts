@@ -80,6 +80,7 @@ export const contents: readonly Piece[] = [
   file(["tarball"], "deploy/static-pod", ""),
   generated(["static-pod"], "deploy/static-pod", ""),
 
+  file(host, "docs/reference/config.schema.json", `${doc}/config.schema.json`),
   file(everywhere, "docs/deployment", `${doc}/deployment`),
   file(everywhere, "docs/security/hardening.md", `${doc}/security/hardening.md`),
   file([...everywhere, "image"], "LICENSE", `${doc}/LICENSE`),

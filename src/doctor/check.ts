@@ -61,7 +61,8 @@ export function findingOf(error: unknown, whenFailed: string): Finding {
 }
 
 /**
- * Runs the checks in their order and hands each result to `onResult` as soon as it is there.
+ * Runs the checks in their order and hands each result to `onResult` as soon as it is there. `before` are results of an
+ * earlier run that prerequisites may name; they are part of what is returned.
  * @throws the signal's reason when it aborts.
  */
 export async function runChecks<Id extends string, Context>(
@@ -69,8 +70,9 @@ export async function runChecks<Id extends string, Context>(
   context: Context,
   signal: AbortSignal,
   onResult: (result: CheckResult<Id>) => void = () => {},
+  before: readonly CheckResult<Id>[] = [],
 ): Promise<readonly CheckResult<Id>[]> {
-  const results = new Map<Id, CheckResult<Id>>();
+  const results = new Map<Id, CheckResult<Id>>(before.map((result) => [result.id, result]));
   for (const check of checks) {
     signal.throwIfAborted();
     const missing = check.needs.find((id) => {

@@ -82,9 +82,11 @@ export async function runDoctor(
 ): Promise<DoctorReport> {
   const context = new DoctorContext(options);
   try {
-    const auth = await authOf(context, signal);
-    const checks = checksFor(credentialChecks(auth));
-    const results = await runChecks(checks, context, signal, onResult);
+    const first = await runChecks(FIRST, context, signal, onResult);
+    // The configured method decides which local checks there are.
+    const auth = context.knows("loaded") ? context.fact("loaded").config.auth : undefined;
+    const rest = checksFor(credentialChecks(auth));
+    const results = await runChecks(rest, context, signal, onResult, first);
     const service = context.knows("service") ? context.fact("service") : undefined;
     return {
       results,
@@ -98,15 +100,9 @@ export async function runDoctor(
   }
 }
 
-/** The configured method decides which local checks there are, so the configuration is looked at beforehand. */
-async function authOf(context: DoctorContext, signal: AbortSignal) {
-  await runChecks(FIRST, context, signal);
-  return context.knows("loaded") ? context.fact("loaded").config.auth : undefined;
-}
-
-/** With the local checks of one method, which a login then needs. */
+/** What follows the first checks: with the local ones of one method, which a login then needs. */
 function checksFor(local: readonly DoctorCheck[]): readonly DoctorCheck[] {
   const login: DoctorCheck = { ...openbaoAuth, needs: [...openbaoAuth.needs, ...local.map(({ id }) => id)] };
   const remote = REMOTE.map((check) => (check === openbaoAuth ? login : check));
-  return [...FIRST, ...LOCAL, ...local, ...remote];
+  return [...LOCAL, ...local, ...remote];
 }

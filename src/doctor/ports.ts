@@ -3,6 +3,7 @@
  *
  * @module Interfaces and the one mutable holder of facts. compose/operator.ts makes the way to OpenBao.
  */
+import type { ConfigError } from "../config/errors.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import type { StoredRecord } from "../registry/read-state.ts";
 import type { TransitClient } from "../transit/client.ts";
@@ -67,6 +68,10 @@ export interface DoctorOptions extends ServiceLoad {
 
 /** What earlier checks found out. Reading what is not there is a mistake in a check's `needs`. */
 export interface Facts {
+  /** The file was read, and refused for these problems. */
+  refusal: ConfigError;
+  /** How far OpenBao's clock is ahead of this machine's; `undefined` when it did not say. */
+  clockSkewMs: number | undefined;
   loaded: LoadedConfig;
   service: UserIdentity;
   socketGid: number;

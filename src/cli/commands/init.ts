@@ -1,7 +1,7 @@
 /**
  * `init`: everything that one node needs, from one values file.
  *
- * @module Description, reading of the two input files, and the summary; the files are planned and written in cli/init/.
+ * @module Description and options; the work is in actions/init.ts.
  */
 import { defineCommand } from "../command.ts";
 
@@ -55,80 +55,8 @@ export const initCommand = defineCommand({
     "init --values values.yaml --out node-1 --new-key",
     "init --values node-1/config.yaml --out node-2",
   ],
-  run: async (flags, { output }) => {
-    const [
-      { readSafeFile },
-      { MAX_CONFIG_BYTES },
-      encryption,
-      { planInstallation },
-      { systemRandom },
-      write,
-      errors,
-    ] = await Promise.all([
-      import("../../base/safe-file.ts"),
-      import("../../config/decode-config.ts"),
-      import("../../doctor/kubernetes/encryption-config.ts"),
-      import("../init/installation.ts"),
-      import("../init/values.ts"),
-      import("../init/write-files.ts"),
-      import("../init/errors.ts"),
-    ]);
-    const { values, out } = flags;
-    if (values === undefined || out === undefined) {
-      throw new errors.InitError(
-        "options_conflict",
-        `${values === undefined ? "--values" : "--out"}: missing`,
-        "see: bao-kms-provider init --help",
-      );
-    }
-    const read = async (path: string, field: string, what: string, secret: boolean, maxBytes: number) => {
-      const serviceUid = process.getuid?.() ?? 0;
-      return (
-        await readSafeFile(path, { what, field, maxBytes, secret, serviceUid, errorClass: "config_invalid" })
-      ).bytes;
-    };
-    const currentFile = flags["current-encryption-config"];
-    const current =
-      currentFile === undefined
-        ? undefined
-        : encryption.decodeEncryptionConfig(
-            await read(
-              currentFile,
-              "--current-encryption-config",
-              "the EncryptionConfiguration",
-              true,
-              encryption.MAX_ENCRYPTION_CONFIG_BYTES,
-            ),
-            currentFile,
-          );
-    const { files, fingerprint } = planInstallation({
-      values: {
-        bytes: await read(values, "--values", "the values file", false, MAX_CONFIG_BYTES),
-        file: values,
-      },
-      model: flags.model,
-      isNewKey: flags["new-key"],
-      current,
-      policyName: flags["policy-name"],
-      image: flags.image,
-      socketGid: flags["socket-gid"],
-      random: systemRandom,
-    });
-    await write.writeFiles(out, files);
-    output.result(
-      [
-        ...files.map(({ name }) => `${out}/${name}`),
-        "",
-        `fingerprint  ${fingerprint}   (the same on every node of this control plane)`,
-        "",
-        "Next:",
-        `  1. ${out}/openbao-setup.sh            once, with an OpenBao administrator's token`,
-        `  2. install ${out}/config.yaml as /etc/openbao-kms/config.yaml on this node, and start the provider`,
-        "  3. bao-kms-provider doctor --config /etc/openbao-kms/config.yaml",
-        `  4. ${out}/encryption-config-readers.yaml on all control-plane nodes, then encryption-config.yaml on all`,
-        "",
-      ].join("\n"),
-    );
-    return "good";
+  run: async (flags, context) => {
+    const { init } = await import("../actions/init.ts");
+    return init(flags, context);
   },
 });

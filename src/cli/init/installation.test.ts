@@ -235,6 +235,6 @@ describe("the command", () => {
   });
 
   test("says what is missing", async () => {
-    expect((await type("init")).stderr).toContain("--values: missing");
+    expect((await type("init")).stderr).toContain("--values is missing");
   });
 });

@@ -8,11 +8,7 @@ import { ConfigError, describeProblem } from "../../config/errors.ts";
 import { type Finding, failure, warning } from "../check.ts";
 import type { DoctorCheck } from "../check-ids.ts";
 import { loadForService } from "../load-for-service.ts";
-import type { DoctorContext } from "../ports.ts";
 import { accessProblem } from "../service-identity.ts";
-
-/** Refusals that config.validate reports. */
-const refused = new WeakMap<DoctorContext, ConfigError>();
 
 export const configLoad: DoctorCheck = {
   id: "config.load",
@@ -52,7 +48,7 @@ export const configLoad: DoctorCheck = {
       };
     } catch (error) {
       if (error instanceof ConfigError && error.code === "config_refused") {
-        refused.set(context, error);
+        context.learn("refusal", error);
         return { detail: "read" };
       }
       throw error;
@@ -67,11 +63,11 @@ export const configValidate: DoctorCheck = {
   needs: ["config.load"],
   whenFailed: "mend the fields that are named; bao-kms-provider config shows what is in force",
   run: (context) => {
-    const error = refused.get(context);
-    if (error !== undefined) {
+    if (context.knows("refusal")) {
+      const { problems, source } = context.fact("refusal");
       return {
-        findings: error.problems.map((problem) =>
-          failure("config_refused", describeProblem(problem, error.source), problem.mend, "config_invalid"),
+        findings: problems.map((problem) =>
+          failure("config_refused", describeProblem(problem, source), problem.mend, "config_invalid"),
         ),
       };
     }

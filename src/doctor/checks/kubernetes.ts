@@ -34,16 +34,16 @@ export const kubernetesEncryptionConfig: DoctorCheck = {
   needs: ["config.validate"],
   whenFailed: "bao-kms-provider init --current-encryption-config FILE makes right ones",
   run: async (context) => {
-    const { encryptionConfig, previousEncryptionConfig } = context.options;
+    const { encryptionConfig, previousEncryptionConfig, self } = context.options;
     if (encryptionConfig === undefined) {
       return { skipped: "give --encryption-config FILE to check it" };
     }
     const { config } = context.fact("loaded");
-    const current = await read(encryptionConfig, "--encryption-config");
+    const current = await read(encryptionConfig, "--encryption-config", self.uid);
     const previous =
       previousEncryptionConfig === undefined
         ? undefined
-        : await read(previousEncryptionConfig, "--previous-encryption-config");
+        : await read(previousEncryptionConfig, "--previous-encryption-config", self.uid);
     return {
       detail: encryptionConfig,
       findings: [
@@ -59,13 +59,13 @@ export const kubernetesEncryptionConfig: DoctorCheck = {
 };
 
 /** kube-apiserver's files are root's, and hold keys. */
-async function read(path: string, field: string): Promise<EncryptionConfig> {
+async function read(path: string, field: string, uid: number): Promise<EncryptionConfig> {
   const { bytes } = await readSafeFile(path, {
     what: "the EncryptionConfiguration",
     field,
     maxBytes: MAX_ENCRYPTION_CONFIG_BYTES,
     secret: true,
-    serviceUid: process.getuid?.() ?? 0,
+    serviceUid: uid,
     errorClass: "config_invalid",
   });
   return decodeEncryptionConfig(bytes, path);

@@ -13,9 +13,6 @@ import { accessOf } from "./credentials.ts";
 /** A Date header is exact to the second, and an answer takes a moment. */
 const DATE_ERROR_MS = 1500;
 
-/** What OpenBao said when it was asked how it is, for the check of its clock. */
-const answers = new WeakMap<object, { readonly skewMs: number | undefined }>();
-
 export const openbaoTls: DoctorCheck = {
   id: "openbao.tls",
   proves:
@@ -29,7 +26,7 @@ export const openbaoTls: DoctorCheck = {
     const beforeMs = context.options.wallMs();
     const { wallMs } = await access.health(signal);
     const middleMs = (beforeMs + context.options.wallMs()) / 2;
-    answers.set(context, { skewMs: wallMs === undefined ? undefined : wallMs + 500 - middleMs });
+    context.learn("clockSkewMs", wallMs === undefined ? undefined : wallMs + 500 - middleMs);
     const blocked = accessProblem(openbao.caCertFile, "read", service);
     return {
       detail: openbao.addresses.join(", "),
@@ -74,7 +71,7 @@ export const openbaoClock: DoctorCheck = {
   needs: ["openbao.tls"],
   whenFailed: "timedatectl on both machines",
   run: (context) => {
-    const skewMs = answers.get(context)?.skewMs;
+    const skewMs = context.fact("clockSkewMs");
     if (skewMs === undefined) {
       return { skipped: "OpenBao's answer carried no Date" };
     }
