@@ -124,6 +124,27 @@ describe("keeping a token", () => {
     },
   );
 
+  test("a renewal that comes too late for the maximum is a new login at once, and no failure of OpenBao", async () => {
+    const { clock, running, stop, readKey, logins, renewals } = await setUp({
+      token_ttl: "4s",
+      token_max_ttl: "6s",
+    });
+    const run = running();
+    await clock.advance(4320);
+    expect(renewals).toMatchObject([{ status: "ok" }]);
+    clock.suspend(1270);
+    await clock.advance(20);
+    expect(renewals).toMatchObject([
+      { status: "ok" },
+      { status: "failed", error: { code: "not_renewable" } },
+    ]);
+    await clock.advance(200);
+    expect((await readKey()).status).toBe(200);
+    expect(logins).toMatchObject([{ status: "ok" }, { status: "ok" }]);
+    stop.abort();
+    await run;
+  });
+
   test("time asleep counts: after a suspend the next call logs in first", async () => {
     const { clock, readKey, logins } = await setUp();
     await readKey();

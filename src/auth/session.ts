@@ -228,7 +228,7 @@ export class TokenSession {
     } catch {
       return;
     }
-    if (this.#retired.delete(token)) {
+    if (this.#retired.delete(token) && this.#nowMs() < token.expiresAtMs) {
       await revokeSelf(this.#options.openbao, token, this.#stop.signal);
     }
   }
@@ -263,7 +263,10 @@ export class TokenSession {
 
 /** OpenBao said no to the renewal, so asking again is no use. */
 function isHopeless(thrown: unknown): boolean {
-  return thrown instanceof OpenBaoError && thrown.status !== undefined && thrown.status < 429;
+  return (
+    thrown instanceof OpenBaoError &&
+    (thrown.code === "not_renewable" || (thrown.status !== undefined && thrown.status < 429))
+  );
 }
 
 function closedError(): AuthError {

@@ -10,7 +10,9 @@ export interface Clock {
   wallMs(): number;
   /** CLOCK_MONOTONIC in milliseconds; never jumps, stands still while the machine sleeps. */
   monotonicMs(): number;
-  /** CLOCK_BOOTTIME in milliseconds, to the second; goes on while the machine sleeps. For lifetimes of remote things. */
+  /**
+   * CLOCK_BOOTTIME in milliseconds; goes on while the machine sleeps and never goes back. For lifetimes of remote things.
+   */
   bootMs(): number;
   /** Resolves after `ms` milliseconds of monotonic time; rejects with the signal's reason as soon as it aborts. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
@@ -19,10 +21,23 @@ export interface Clock {
 /** setTimeout takes at most a signed 32-bit number of milliseconds. */
 const MAX_TIMER_MS = 2_147_483_647;
 
+/**
+ * The monotonic clock and what it has missed. The kernel's uptime, which is told in whole seconds, is at most a second
+ * behind, so the largest difference that was seen is the time asleep to within the time between two looks.
+ */
+function bootClock(): () => number {
+  let aheadMs = Number.NEGATIVE_INFINITY;
+  return () => {
+    const monotonicMs = performance.now();
+    aheadMs = Math.max(aheadMs, uptime() * 1000 - monotonicMs);
+    return monotonicMs + aheadMs;
+  };
+}
+
 export const systemClock: Clock = {
   wallMs: () => Date.now(),
   monotonicMs: () => performance.now(),
-  bootMs: () => uptime() * 1000,
+  bootMs: bootClock(),
   sleep: (ms, signal) =>
     new Promise((resolve, reject) => {
       if (signal?.aborted) {

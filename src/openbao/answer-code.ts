@@ -77,6 +77,7 @@ const ANSWERS: readonly AnswerRule[] = [
   { status: 472, code: "standby" },
   { status: 473, code: "standby" },
   { status: 500, text: "active cluster node not found", code: "standby" },
+  { status: 500, text: "past the max TTL", code: "not_renewable" },
   { status: 501, code: "not_initialized" },
   { status: 503, text: "sealed", code: "sealed" },
   { status: 503, text: "not initialized", code: "not_initialized" },

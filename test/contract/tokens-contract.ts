@@ -45,6 +45,15 @@ export function tokensContract(context: ContractContext): void {
       expect(Number(objectAt(body, "auth")["lease_duration"])).toBeWithin(18, 21);
       expect(body["warnings"]).toHaveLength(1);
     });
+    test("a renewal at the maximum is refused with a status of its own, while the token still lives", async () => {
+      await role("brief", { token_ttl: "2s", token_max_ttl: "2s" });
+      const { lookup, renew } = selfCalls(await freshToken("brief"));
+      await Bun.sleep(1650);
+      const reply = await renew();
+      expect(reply.status).toBe(500);
+      expect(JSON.stringify(errorsOf(reply))).toContain("past the max TTL, cannot renew");
+      expect((await lookup()).status).toBe(200);
+    });
     test("explicit maximum and period", async () => {
       await role("explicit", { token_explicit_max_ttl: "30m" });
       await role("periodic", { token_period: "10m" });

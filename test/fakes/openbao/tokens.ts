@@ -5,7 +5,7 @@
  */
 import { randomBytes, randomUUID } from "node:crypto";
 import { durationText } from "./fields.ts";
-import { auth, data, type JsonObject, type Reply, refuse } from "./reply.ts";
+import { auth, data, type JsonObject, type Reply, refuse, refuseWrapped } from "./reply.ts";
 import {
   type Namespace,
   type OpenBaoState,
@@ -135,6 +135,9 @@ export function renewSelf(token: Token, incrementSeconds: number, nowMs: number)
     token.periodSeconds > 0 && token.explicitMaxTtlSeconds === 0
       ? wanted
       : Math.max(0, Math.round((token.issuedAtMs - nowMs) / 1000) + maxTtl(token));
+  if (room === 0) {
+    return refuseWrapped(500, "past the max TTL, cannot renew");
+  }
   const granted = Math.min(wanted, room);
   token.expiresAtMs = nowMs + granted * 1000;
   const warnings =
