@@ -19,7 +19,9 @@ export type MigrateCode =
   /** An API server writes under another key_id than the active one. */
   | "api_server_behind"
   /** Fewer API servers can be reached than are at work. */
-  | "api_servers_missing";
+  | "api_servers_missing"
+  /** The cluster has no StorageVersionMigration. */
+  | "migration_not_offered";
 
 export class MigrateError extends ProviderError<MigrateCode> {}
 
@@ -31,6 +33,7 @@ const CLASS_OF: Readonly<Record<MigrateCode, ErrorClass>> = {
   kube_reply_invalid: "protocol_limit",
   api_server_behind: "status_stale",
   api_servers_missing: "status_stale",
+  migration_not_offered: "protocol_limit",
 };
 
 export function migrateError(

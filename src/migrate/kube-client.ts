@@ -12,11 +12,11 @@ import type { KubeCredential } from "./credential.ts";
 import { migrateError } from "./errors.ts";
 
 export interface KubeCall {
-  readonly method: "GET" | "PATCH";
+  readonly method: "GET" | "PATCH" | "POST";
   /** From the slash on. */
   readonly path: string;
   readonly accept: string;
-  /** A JSON merge patch. */
+  /** Of a PATCH a JSON merge patch, of a POST the object. */
   readonly body?: string;
   readonly signal: AbortSignal;
 }
@@ -46,6 +46,7 @@ const NAMES = {
   serverNameField: "tls-server-name in --kubeconfig",
 } as const;
 
+const VERBS = { GET: "get", PATCH: "patch", POST: "create" } as const;
 const TIMEOUT_MS = 30_000;
 /** Metadata may hold 256 KiB of annotations and as much of managed fields. */
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
@@ -73,7 +74,9 @@ export function kubeClient({ address, serverName, caPem, credential, clock }: Ku
       headers: {
         ...headers,
         accept,
-        ...(body === undefined ? {} : { "content-type": "application/merge-patch+json" }),
+        ...(body === undefined
+          ? {}
+          : { "content-type": method === "PATCH" ? "application/merge-patch+json" : "application/json" }),
       },
       ...(body === undefined ? {} : { body }),
       signal,
@@ -122,7 +125,7 @@ function denied(address: string, { method, path }: KubeCall, status: number): Er
     "kube_denied",
     status === 401
       ? `kube-apiserver at ${address} does not take the credential of --kubeconfig`
-      : `kube-apiserver at ${address} does not allow ${method === "PATCH" ? "patch" : "get"}${plural === undefined ? "" : ` on ${plural}`}`,
+      : `kube-apiserver at ${address} does not allow ${VERBS[method]}${plural === undefined ? "" : ` on ${plural}`}`,
     status === 401
       ? "check it with `kubectl auth whoami`"
       : "use a credential that may get and patch every encrypted resource, for example of cluster-admin",

@@ -109,6 +109,10 @@ describeReal("rotation with evidence", { needs: ["bao", "etcd", "kube-apiserver"
       {},
       {
         alsoEncrypted: ["widgets.example.com"],
+        extraFlags: [
+          "--feature-gates=StorageVersionMigrator=true",
+          "--runtime-config=storagemigration.k8s.io/v1beta1=true",
+        ],
         olderProviders: [
           { aescbc: { keys: [{ name: "old", secret: aesKey.toString("base64") }] } },
           { identity: {} },
@@ -267,6 +271,38 @@ describeReal("rotation with evidence", { needs: ["bao", "etcd", "kube-apiserver"
       const codes = JSON.parse(retire.stdout).blockers.map(({ code }: { code: string }) => code);
       expect(codes).toContain("still_needed");
       expect(codes).toContain("nodes_missing");
+    },
+    MINUTE_MS,
+  );
+
+  test(
+    "migrate can ask the cluster for StorageVersionMigrations instead",
+    async () => {
+      const kube = ["--kubeconfig", file("admin.conf"), "--api-server", cluster.api.address];
+      const asked = await run(
+        "migrate",
+        ...config(),
+        ...etcd(),
+        ...kube,
+        "--apply",
+        "--storage-version-migration",
+        "--output",
+        "json",
+      );
+      expect(asked.stderr).toBe("");
+      const { requested } = JSON.parse(asked.stdout);
+      expect(requested.map(({ resource }: { resource: string }) => resource).sort()).toEqual([
+        "configmaps",
+        "secrets",
+        "widgets.example.com",
+      ]);
+      const path = "/apis/storagemigration.k8s.io/v1beta1/storageversionmigrations";
+      const { items } = JSON.parse((await cluster.api.request("GET", path)).text);
+      expect(items.length).toBe(3);
+      // Nobody carries them out here; what is stale stays so.
+      for (const { metadata } of items) {
+        expect((await cluster.api.request("DELETE", `${path}/${metadata.name}`)).status).toBe(200);
+      }
     },
     MINUTE_MS,
   );

@@ -8,11 +8,13 @@ import { storedNow } from "../../audit/etcd/stored-now.ts";
 import type { Evidence } from "../../audit/evidence.ts";
 import { knownKeyIds } from "../../audit/known-key-ids.ts";
 import { canBeRewritten } from "../../audit/stale.ts";
+import type { Remaining } from "../../audit/verify-rotation.ts";
 import { systemClock } from "../../base/clock.ts";
 import { type ProofOptions, proveApiServers } from "../../migrate/api-servers.ts";
 import { discovery } from "../../migrate/discovery.ts";
 import type { KubeClient } from "../../migrate/kube-client.ts";
 import { type RewriteCounts, rewriteAll, type StaleObject } from "../../migrate/rewrite-all.ts";
+import { requestMigrations } from "../../migrate/storage-version-migration.ts";
 import { type LiveSourceFlags, openTargets } from "../audit-sources.ts";
 import { collectEvidence } from "../collect-evidence.ts";
 import type { CommandContext } from "../command.ts";
@@ -21,6 +23,7 @@ import type { ExitName } from "../exit-code.ts";
 import { type ApiServerFlags, openApiServers } from "../migrate/api-server-clients.ts";
 import { activeGoal, awayGoal, type Goal } from "../migrate/goal.ts";
 import { reportMigration } from "../migrate/report.ts";
+import { jsonText } from "../output.ts";
 import { progressBar } from "../progress.ts";
 import { requireRecorded } from "../recorded-versions.ts";
 import { UsageError } from "../usage-error.ts";
@@ -29,6 +32,7 @@ export interface MigrateFlags extends LiveSourceFlags, ConfigurationFlags, ApiSe
   readonly kubeconfig: string | undefined;
   readonly rate: number;
   readonly away: boolean;
+  readonly "storage-version-migration": boolean;
   readonly apply: boolean;
   readonly output: "text" | "json";
 }
@@ -61,6 +65,10 @@ export async function migrate(flags: MigrateFlags, context: CommandContext): Pro
   }
   const clients = await openApiServers(flags, kubeconfig, before, context);
   try {
+    if (flags["storage-version-migration"]) {
+      await requestFromCluster(flags, found.remaining, clients, context);
+      return "good";
+    }
     const counts = await rewriteInRounds(flags, recorded, goal, clients, context);
     const left = goal.judge(await auditOf(flags, recorded, context));
     reportMigration(flags.output, context.output, goal, { found, left, counts });
@@ -70,6 +78,24 @@ export async function migrate(flags: MigrateFlags, context: CommandContext): Pro
       client.close();
     }
   }
+}
+
+/** Leaves the work to the cluster: one request for each resource with objects that a rewrite can mend. */
+async function requestFromCluster(
+  flags: MigrateFlags,
+  remaining: readonly Remaining[],
+  [client]: readonly KubeClient[],
+  { output, signal }: CommandContext,
+): Promise<void> {
+  const mendable = remaining.filter(({ group }) => group !== "damaged" && group !== "unknown");
+  const resources = [...new Set(mendable.map(({ resource }) => resource))];
+  const requested =
+    client === undefined ? [] : await requestMigrations(client, resources, discovery(client, signal), signal);
+  output.result(
+    flags.output === "json"
+      ? jsonText({ applied: true, requested })
+      : `${requested.map(({ resource, name }) => `asked for ${resource}: StorageVersionMigration ${name}\n`).join("")}see \`kubectl get storageversionmigrations\`; audit again when they have succeeded\n`,
+  );
 }
 
 function auditOf(

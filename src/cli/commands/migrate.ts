@@ -43,6 +43,11 @@ export const migrateCommand = defineCommand({
       description:
         "Leave this provider: rewrite what is ours to the provider that the EncryptionConfiguration now names first",
     },
+    "storage-version-migration": {
+      kind: "flag",
+      description:
+        "With --apply: ask the cluster for a StorageVersionMigration of each resource that holds stale objects, instead of rewriting them from here; audit again when it is through",
+    },
     apply: { kind: "flag", description: "Rewrite; without it nothing is changed" },
     ...outputOption,
   },

@@ -58,7 +58,7 @@ export function recognisable(): string {
 export async function startCluster(
   binaries: ClusterBinaries,
   config: NonNullable<ProviderOptions["config"]> = {},
-  encryption: Pick<KubeApiServerOptions, "alsoEncrypted" | "olderProviders"> = {},
+  encryption: Pick<KubeApiServerOptions, "alsoEncrypted" | "olderProviders" | "extraFlags"> = {},
 ): Promise<Cluster> {
   const undo: (() => Promise<void>)[] = [];
   const dispose = async (): Promise<void> => {

@@ -55,6 +55,7 @@ export interface KubeApiServerOptions {
   readonly encryptionConfig?: string;
   /** Encrypted besides Secrets and ConfigMaps. */
   readonly alsoEncrypted?: readonly string[];
+  readonly extraFlags?: readonly string[];
   /** Providers after the KMS, whose objects stay readable. */
   readonly olderProviders?: readonly unknown[];
 }
@@ -161,7 +162,7 @@ function encryptionConfiguration({
 }
 
 function flags(
-  { etcdAddress }: KubeApiServerOptions,
+  { etcdAddress, extraFlags = [] }: KubeApiServerOptions,
   path: (name: string) => string,
   port: number,
 ): readonly string[] {
@@ -185,5 +186,6 @@ function flags(
     "--shutdown-delay-duration=0s",
     "--shutdown-send-retry-after=false",
     "--v=1",
+    ...extraFlags,
   ];
 }
