@@ -6,6 +6,7 @@
  */
 import { toJsonSchema } from "@valibot/to-json-schema";
 import * as v from "valibot";
+import { EVIDENCE } from "../../src/audit/evidence.ts";
 import { ERROR_CLASSES } from "../../src/base/error-class.ts";
 import { PROBE_IDS } from "../../src/cli/probe/checks.ts";
 import { VERIFY_IDS } from "../../src/cli/verify-key-checks.ts";
@@ -195,6 +196,66 @@ const unwrapSecretId = v.strictObject({
   uses: said(v.nullable(whole), "Logins that it is good for; null: any number."),
 });
 
+const blockers = v.array(
+  v.strictObject({
+    code: v.string(),
+    message: v.string(),
+    advice: v.string(),
+    overridable: said(v.boolean(), "Whether --override-reason lets a person go on."),
+  }),
+);
+const stateHash = said(v.string(), "What --expected-state-hash takes.");
+
+const retireVersions = v.strictObject({
+  remove: v.array(whole),
+  applied: v.boolean(),
+  stateHash,
+  blockers,
+  raiseMinDecryption: v.optional(said(v.string(), "What to type once every node has them removed.")),
+});
+
+const restoreVersions = v.strictObject({
+  restore: v.array(whole),
+  applied: v.boolean(),
+  stateHash,
+  blockers,
+});
+
+const rebuildRegistry = v.strictObject({
+  applied: v.boolean(),
+  planHash: stateHash,
+  versions: v.array(v.strictObject({ version: whole, createdAtUnix: whole, state: keyVersionState })),
+  unreadable: v.array(
+    v.strictObject({
+      keyId: v.string(),
+      statedVersion: whole,
+      objects: whole,
+      where: v.string(),
+      why: v.picklist(["hidden", "made_again", "gone"]),
+    }),
+  ),
+  blockers,
+});
+
+const verifyRotation = v.strictObject({
+  result: v.picklist(["done", "remaining", "not_proven"]),
+  activeVersion: whole,
+  activeKeyId: v.string(),
+  remaining: v.array(
+    v.strictObject({
+      source: v.string(),
+      resource: v.string(),
+      under: said(v.string(), "What the objects lie under, in words."),
+      group: v.string(),
+      version: v.optional(said(whole, "The Transit version, of objects of ours.")),
+      objects: whole,
+    }),
+  ),
+  problems: v.array(v.string()),
+  confidence: v.picklist(["high", "limited", "low"]),
+  limitations: v.array(v.string()),
+});
+
 /** By the name of the command, with `-` for a blank. */
 export const REPORT_SCHEMAS = {
   doctor,
@@ -202,6 +263,11 @@ export const REPORT_SCHEMAS = {
   "verify-key": verifyKey,
   "rotation-plan": rotationPlan,
   benchmark,
+  audit: EVIDENCE,
+  "verify-rotation": verifyRotation,
+  "retire-versions": retireVersions,
+  "restore-versions": restoreVersions,
+  "rebuild-registry": rebuildRegistry,
   config,
   "unwrap-secret-id": unwrapSecretId,
   version,

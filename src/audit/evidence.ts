@@ -90,7 +90,11 @@ const BODY = {
   limitations: v.array(TEXT),
 };
 
-const EVIDENCE = v.strictObject({ ...BODY, digest: v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/)) });
+/** The shape of the file, and of `audit --output json`. */
+export const EVIDENCE = v.strictObject({
+  ...BODY,
+  digest: v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/)),
+});
 
 export type StoredGroup = v.InferOutput<typeof GROUP>;
 /** A group without its count. */

@@ -151,6 +151,17 @@ describe("with one", () => {
     expect(checks.at(-1)).toMatchObject({ id: "key.markers", detail: "2 of 2 versions proven" });
   });
 
+  test("plans over the same registry keep to their shapes", async () => {
+    const plans = [
+      ["retire-versions", "--before-version", "1"],
+      ["restore-versions", "--versions", "1"],
+    ] as const;
+    for (const [command, ...words] of plans) {
+      const { stdout } = await type(command, ...words, "--output", "json");
+      expect(v.safeParse(REPORT_SCHEMAS[command], JSON.parse(stdout)).issues).toBeUndefined();
+    }
+  });
+
   test("a version that is hidden is found", async () => {
     await node.operator.must("POST", `${keyPath()}/config`, { min_decryption_version: 2 });
     const { code, checks } = await json("verify-key");
