@@ -39,6 +39,12 @@ describe("variables that cannot be undone", () => {
 });
 
 test("everything else is left alone", () => {
-  const environment = { PATH: "/bin", TZ: "UTC", BAO_KMS_PROVIDER_CONFIG: "/x", BUN_JSC_useJIT: "0" };
+  const environment = {
+    PATH: "/bin",
+    TZ: "UTC",
+    BAO_KMS_PROVIDER_CONFIG: "/x",
+    BUN_JSC_useJIT: "0",
+    BUN_CONFIG_DNS_TIME_TO_LIVE_SECONDS: "5",
+  };
   expect(sanitiseEnvironment({ ...environment })).toEqual([]);
 });

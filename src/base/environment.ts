@@ -25,6 +25,11 @@ const RULES: readonly VariableRule[] = [
     effect: "turns the JIT off, as MemoryDenyWriteExecute does",
   },
   {
+    matches: /^BUN_CONFIG_DNS_TIME_TO_LIVE_SECONDS$/,
+    treatment: "keep",
+    effect: "says for how long the address of a name is remembered, 30 s by itself",
+  },
+  {
     matches: /^BUN_INSTALL(_|$)/,
     treatment: "remove",
     effect: "says where the Bun command line tool is installed",

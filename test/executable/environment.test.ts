@@ -68,6 +68,7 @@ describe("without any effect", () => {
     ["HTTPS_PROXY", "http://127.0.0.1:1"],
     ["SSL_CERT_FILE", "/nowhere"],
     ["SSLKEYLOGFILE", "keys"],
+    ["BUN_CONFIG_DNS_TIME_TO_LIVE_SECONDS", "5"],
   ])("%s", (name, value) => {
     const { status, stdout, stderr } = start(["version"], { [name]: value });
     expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: plain.stdout, stderr: "" });

@@ -14,7 +14,8 @@ export interface RunOptions {
 }
 
 const NOTICE_MS = 20_000;
-const RECOVERY_MS = 30_000;
+/** A name that moved is followed when its old address is forgotten, after 30 s. */
+const RECOVERY_MS = 45_000;
 const LASTS_MS = 500;
 const SEED = new Uint8Array(32).fill(7);
 
