@@ -8,12 +8,14 @@ import { jsonText } from "../../src/cli/output.ts";
 import { configJsonSchema } from "../../src/config/json-schema.ts";
 import { commandsPage, manualPage } from "./commands-page.ts";
 import { configurationPage } from "./configuration-page.ts";
+import { logsPage } from "./logs-page.ts";
 import { metricsPage } from "./metrics-page.ts";
 import { REPORT_SCHEMAS, reportJsonSchema } from "./report-schemas.ts";
 import { troubleshootingPage } from "./troubleshooting-page.ts";
 
 export const PAGES: Readonly<Record<string, () => string>> = {
   "docs/reference/metrics.md": metricsPage,
+  "docs/reference/logs.md": logsPage,
   "docs/reference/configuration.md": configurationPage,
   "docs/reference/config.schema.json": () => jsonText(configJsonSchema()),
   "docs/reference/commands.md": commandsPage,
