@@ -26,7 +26,7 @@ const metadata: VerifyCheck = {
   proves: "OpenBao can be asked, and has the key.",
   needs: [],
   whenFailed: "bao-kms-provider doctor --config FILE",
-  run: ({ openbao }) => {
+  run: ({ openbao, config }) => {
     if (openbao.kind === "unasked") {
       throw openbao.error;
     }
@@ -36,7 +36,7 @@ const metadata: VerifyCheck = {
           failure(
             "key_missing",
             "OpenBao says that the Transit key or its mount does not exist",
-            "compare transit.mountPath and transit.keyName with: bao list MOUNT/keys",
+            `compare transit.mountPath and transit.keyName with: bao list ${config.transit.mountPath}/keys`,
             "transit_key_missing",
           ),
         ],

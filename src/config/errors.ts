@@ -19,17 +19,22 @@ export class ConfigError extends ProviderError<ConfigErrorCode> {
     super({
       code,
       errorClass: "config_invalid",
-      message:
-        first === undefined
-          ? `${source} was refused`
-          : `${source} was refused: ${describeProblem(first, source)}${
-              problems.length === 1 ? "" : ` (and ${problems.length - 1} more)`
-            }`,
+      message: summary(code, source, problems),
       advice: first?.mend ?? `mend ${source}`,
     });
     this.problems = problems;
     this.source = source;
   }
+}
+
+function summary(code: ConfigErrorCode, source: string, problems: readonly ConfigProblem[]): string {
+  const [first] = problems;
+  if (first === undefined) {
+    return `${source} was refused`;
+  }
+  const text = describeProblem(first, source);
+  const more = problems.length === 1 ? "" : ` (and ${problems.length - 1} more)`;
+  return code === "config_path_missing" ? text : `${source} was refused: ${text}${more}`;
 }
 
 /** `server.socketGroup is missing`, or of the file as a whole `/etc/x.yaml is not valid UTF-8`. */

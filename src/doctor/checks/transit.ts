@@ -23,7 +23,7 @@ export const transitCapabilities: DoctorCheck = {
     const forbidden = forbiddenCapabilities(transit);
     const paths = [...new Set([...needed, ...forbidden].map(({ path }) => path))];
     const held = await context.fact("access").capabilities(paths, signal);
-    const advice = "bao-kms-provider policy openbao --config FILE | bao policy write NAME -";
+    const advice = `bao-kms-provider policy openbao --config ${context.fact("loaded").path} | bao policy write NAME -`;
     return {
       detail: `${needed.length} needed, ${forbidden.length} forbidden`,
       findings: [
@@ -58,6 +58,8 @@ export const transitMetadata: DoctorCheck = {
   needs: ["openbao.auth"],
   whenFailed: "bao read MOUNT/keys/KEY",
   run: async (context, signal) => {
+    const { mountPath, keyName } = context.fact("loaded").config.transit;
+    const key = `${mountPath}/keys/${keyName}`;
     const metadata = await context.fact("access").transit.readKey(signal);
     context.learn("metadata", metadata);
     return {
@@ -68,7 +70,7 @@ export const transitMetadata: DoctorCheck = {
               warning(
                 "auto_rotate",
                 `OpenBao rotates the key by itself every ${metadata.autoRotatePeriodSeconds} s; each rotation makes kube-apiserver write under a new version, unattended`,
-                "bao write MOUNT/keys/KEY/config auto_rotate_period=0, unless that is what you want",
+                `bao write ${key}/config auto_rotate_period=0, unless that is what you want`,
               ),
             ]
           : []),
