@@ -5,6 +5,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { ourStoredValue } from "../../test/fakes/etcd/envelope-bytes.ts";
 import { snapshotBytes } from "../../test/fakes/etcd/snapshot-bytes.ts";
+import { TEST_IDENTITY } from "../../test/fakes/key-scope.ts";
 import { systemClock } from "../base/clock.ts";
 import { deriveKeyId } from "../identity/key-id.ts";
 import { AuditError } from "./errors.ts";
@@ -14,14 +15,7 @@ import { reportText } from "./report-text.ts";
 import { limitationsOf, runAudit } from "./run-audit.ts";
 import type { ListedObject } from "./tally.ts";
 
-const scope = {
-  providerName: "bao",
-  clusterId: "cluster",
-  openbaoInstanceId: "instance",
-  openbaoNamespace: "",
-  transitMountId: "mount",
-  keyLineageId: "lineage",
-};
+const scope = TEST_IDENTITY;
 const versions = [1, 2, 3].map((version) => ({ version, createdAtUnix: 1_700_000_000 + version }));
 const [v1, v2, v3] = versions.map((version) => ourStoredValue(scope, version));
 const keyIds = versions.map((version) => deriveKeyId(scope, version));

@@ -8,6 +8,7 @@
  */
 import { createHash } from "node:crypto";
 import * as v from "valibot";
+import { parseJson } from "../base/parse-json.ts";
 import { auditError } from "./errors.ts";
 import { LOCAL_TRANSFORMERS } from "./stored/stored-value.ts";
 
@@ -176,14 +177,6 @@ function sorted(value: unknown): unknown {
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([key, each]) => [key, sorted(each)]),
   );
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch {
-    return undefined;
-  }
 }
 
 function invalid(name: string, problem: string): Error {

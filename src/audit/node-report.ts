@@ -4,6 +4,7 @@
  * @module Decodes the part of that report which plans need; hostile bytes, since the file comes from elsewhere.
  */
 import * as v from "valibot";
+import { parseJson } from "../base/parse-json.ts";
 import type { NodeSighting } from "../rotation/usage.ts";
 import { auditError } from "./errors.ts";
 
@@ -29,12 +30,4 @@ export function decodeNodeReport(bytes: Uint8Array, name: string): NodeSighting 
   }
   const { host, checkedAt, keyId, good, removedVersions } = result.output;
   return { host, seenAtUnixMs: Date.parse(checkedAt), keyId, healthy: good, removedVersions };
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch {
-    return undefined;
-  }
 }

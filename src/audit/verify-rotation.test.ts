@@ -1,9 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import {
+  testKeyId as keyId,
+  TEST_IDENTITY,
+  testMetadata,
+  testVersion as version,
+} from "../../test/fakes/key-scope.ts";
 import { fingerprint, identityHashes } from "../identity/fingerprint.ts";
-import { deriveKeyId } from "../identity/key-id.ts";
 import type { RegistryContent, VersionState } from "../registry/record.ts";
-import type { KeyMetadata } from "../transit/key-metadata.ts";
 import {
   type AuditSource,
   type Evidence,
@@ -16,18 +20,8 @@ import { isApiServerLease, isLiveLease } from "./stored/api-server-lease.ts";
 import { usagesOf } from "./usage-of.ts";
 import { verifyRotation } from "./verify-rotation.ts";
 
-const identity = {
-  providerName: "bao",
-  clusterId: "cluster",
-  openbaoInstanceId: "instance",
-  openbaoNamespace: "",
-  transitMountId: "mount",
-  keyLineageId: "lineage",
-  keyName: "etcd",
-};
+const identity = TEST_IDENTITY;
 const mark = fingerprint(identity);
-const version = (number: number) => ({ version: number, createdAtUnix: 1_700_000_000 + number });
-const keyId = (number: number): string => deriveKeyId(identity, version(number));
 const ours = (number: number, objects: number): StoredGroup => ({
   kind: "ours",
   provider: "bao",
@@ -107,34 +101,15 @@ function verdict(
     fingerprint: mark,
     versions: states.map((state, index) => ({ ...version(index + 1), state, firstSeenUnixMs: 0 })),
   };
-  const metadata: Pick<KeyMetadata, "latestVersion" | "versions"> = {
-    latestVersion: latest,
-    versions: Array.from({ length: latest }, (_, index) => version(index + 1)),
-  };
+  const metadata = testMetadata(Array.from({ length: latest }, (_, index) => index + 1));
   return verifyRotation({
     content,
     scope: identity,
     fingerprint: mark,
-    metadata: { ...BASE_KEY, ...metadata },
+    metadata,
     evidence: found,
   });
 }
-
-const BASE_KEY: Omit<KeyMetadata, "latestVersion" | "versions"> = {
-  type: "aes256-gcm96",
-  derived: false,
-  convergent: false,
-  exportable: false,
-  allowPlaintextBackup: false,
-  deletionAllowed: false,
-  softDeleted: false,
-  supportsEncryption: true,
-  supportsDecryption: true,
-  minDecryptionVersion: 1,
-  minEncryptionVersion: 0,
-  autoRotatePeriodSeconds: 0,
-  imported: false,
-};
 
 describe("verify-rotation", () => {
   test("done, from a running etcd", () => {

@@ -5,6 +5,7 @@
  * lies in etcd names the key. A load balancer in between could hide a server that is behind.
  */
 import * as v from "valibot";
+import { parseJson } from "../base/parse-json.ts";
 import { objectPath, type ServedResource } from "./discovery.ts";
 import { migrateError } from "./errors.ts";
 import type { KubeClient } from "./kube-client.ts";
@@ -43,10 +44,7 @@ export async function apiServerAddresses(
     accept: "application/json",
     signal,
   });
-  const parsed = v.safeParse(
-    SLICES,
-    status === 200 ? JSON.parse(Buffer.from(body).toString("utf8")) : undefined,
-  );
+  const parsed = v.safeParse(SLICES, status === 200 ? parseJson(body) : undefined);
   const items = parsed.success ? parsed.output.items : [];
   return items.flatMap(({ addressType, endpoints, ports }) => {
     const port = ports?.find(({ name }) => name === "https")?.port ?? 6443;

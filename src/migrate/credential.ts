@@ -9,6 +9,7 @@ import { spawn } from "node:child_process";
 import { dirname, resolve } from "node:path";
 import * as v from "valibot";
 import { withDeadline } from "../base/deadline.ts";
+import { parseJson } from "../base/parse-json.ts";
 import { readSafeFile } from "../base/safe-file.ts";
 import { Secret } from "../base/secret.ts";
 import { migrateError } from "./errors.ts";
@@ -158,12 +159,4 @@ function pluginFailed(command: string, problem: string, cause?: unknown): Error 
     "run `kubectl get namespaces` with the same kubeconfig and see what it says",
     cause,
   );
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

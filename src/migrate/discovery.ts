@@ -5,6 +5,7 @@
  * @see https://kubernetes.io/docs/concepts/overview/kubernetes-api/#discovery-api
  */
 import * as v from "valibot";
+import { parseJson } from "../base/parse-json.ts";
 import { migrateError } from "./errors.ts";
 import type { KubeClient } from "./kube-client.ts";
 
@@ -86,12 +87,4 @@ async function get<T>(
     );
   }
   return result.output;
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(bytes).toString("utf8"));
-  } catch {
-    return undefined;
-  }
 }

@@ -7,6 +7,7 @@
  * @see https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/#ensure-all-secrets-are-encrypted
  */
 import * as v from "valibot";
+import { parseJson } from "../base/parse-json.ts";
 import type { KubeClient } from "./kube-client.ts";
 
 export type RewriteOutcome =
@@ -68,9 +69,6 @@ async function currentVersion(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const { status, body } = await client.call({ method: "GET", path, accept: METADATA_ONLY, signal });
-  const parsed = v.safeParse(
-    METADATA,
-    status === 200 ? JSON.parse(Buffer.from(body).toString("utf8")) : undefined,
-  );
+  const parsed = v.safeParse(METADATA, status === 200 ? parseJson(body) : undefined);
   return parsed.success ? parsed.output.metadata.resourceVersion : undefined;
 }

@@ -6,6 +6,7 @@
  * @see https://kubernetes.io/docs/tasks/manage-kubernetes-objects/storage-version-migration/
  */
 import * as v from "valibot";
+import { parseJson } from "../base/parse-json.ts";
 import type { ServedResource } from "./discovery.ts";
 import { migrateError } from "./errors.ts";
 import type { KubeClient } from "./kube-client.ts";
@@ -94,12 +95,4 @@ async function request(
     );
   }
   return parsed.output.metadata.name;
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(bytes).toString("utf8"));
-  } catch {
-    return undefined;
-  }
 }

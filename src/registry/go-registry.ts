@@ -6,6 +6,7 @@
  * @see https://github.com/dc-tec/openbao-kubernetes-kms
  */
 import * as v from "valibot";
+import { parseJson } from "../base/parse-json.ts";
 import { deriveKeyId } from "../identity/key-id.ts";
 import type { KeyScope, KeyVersion } from "../identity/key-scope.ts";
 import { RegistryError } from "./errors.ts";
@@ -59,12 +60,4 @@ export function decodeGoRegistry(bytes: Uint8Array, path: string, scope: KeyScop
 
 function refuse(path: string, problem: string, advice: string): RegistryError {
   return new RegistryError({ code: "registry_of_go", message: `${path} ${problem}`, advice });
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch {
-    return undefined;
-  }
 }

@@ -1,54 +1,27 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import {
+  testKeyId as keyId,
+  testMetadata as metadata,
+  TEST_IDENTITY,
+  testVersion as version,
+} from "../../test/fakes/key-scope.ts";
 import { fingerprint, identityHashes } from "../identity/fingerprint.ts";
-import { deriveKeyId } from "../identity/key-id.ts";
 import type { RegistryContent, VersionState } from "../registry/record.ts";
-import type { KeyMetadata } from "../transit/key-metadata.ts";
 import { planRebuild, type RebuildInput } from "./plan-rebuild.ts";
 import { planRestore } from "./plan-restore.ts";
 import { planRetire, type RetireInput, withRetired } from "./plan-retire.ts";
 import type { NodeSighting, Usage } from "./usage.ts";
 
-const identity = {
-  providerName: "bao",
-  clusterId: "cluster",
-  openbaoInstanceId: "instance",
-  openbaoNamespace: "",
-  transitMountId: "mount",
-  keyLineageId: "lineage",
-  keyName: "etcd",
-};
+const identity = TEST_IDENTITY;
 const MINUTE = 60_000;
 const NOW = 1_800_000_000_000;
-const version = (number: number) => ({ version: number, createdAtUnix: 1_700_000_000 + number });
-const keyId = (number: number): string => deriveKeyId(identity, version(number));
 
 function content(states: readonly VersionState[]): RegistryContent {
   return {
     identity: identityHashes(identity),
     fingerprint: fingerprint(identity),
     versions: states.map((state, index) => ({ ...version(index + 1), state, firstSeenUnixMs: 0 })),
-  };
-}
-
-function metadata(numbers: readonly number[], change: Partial<KeyMetadata> = {}): KeyMetadata {
-  return {
-    type: "aes256-gcm96",
-    derived: false,
-    convergent: false,
-    exportable: false,
-    allowPlaintextBackup: false,
-    deletionAllowed: false,
-    softDeleted: false,
-    supportsEncryption: true,
-    supportsDecryption: true,
-    minDecryptionVersion: 1,
-    minEncryptionVersion: 0,
-    latestVersion: Math.max(...numbers),
-    versions: numbers.map(version),
-    autoRotatePeriodSeconds: 0,
-    imported: false,
-    ...change,
   };
 }
 

@@ -15,17 +15,11 @@ import { type AuditTarget, runAudit } from "../../src/audit/run-audit.ts";
 import { systemClock } from "../../src/base/clock.ts";
 import { ourStoredValue } from "../fakes/etcd/envelope-bytes.ts";
 import { withDigest } from "../fakes/etcd/snapshot-bytes.ts";
+import { TEST_IDENTITY } from "../fakes/key-scope.ts";
 import { type EtcdCluster, startEtcdCluster } from "./harness/etcd-cluster.ts";
 import { describeReal } from "./harness/real-suite.ts";
 
-const scope = {
-  providerName: "bao",
-  clusterId: "cluster",
-  openbaoInstanceId: "instance",
-  openbaoNamespace: "",
-  transitMountId: "mount",
-  keyLineageId: "lineage",
-};
+const scope = TEST_IDENTITY;
 const values = [1, 2, 3].map((version) =>
   ourStoredValue(scope, { version, createdAtUnix: 1_700_000_000 + version }),
 );

@@ -5,18 +5,12 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ourStoredValue } from "../fakes/etcd/envelope-bytes.ts";
+import { TEST_IDENTITY } from "../fakes/key-scope.ts";
 import { type EtcdCluster, startEtcdCluster } from "./harness/etcd-cluster.ts";
 import { describeReal } from "./harness/real-suite.ts";
 
 const main = join(import.meta.dir, "..", "..", "src", "main.ts");
-const scope = {
-  providerName: "bao",
-  clusterId: "cluster",
-  openbaoInstanceId: "instance",
-  openbaoNamespace: "",
-  transitMountId: "mount",
-  keyLineageId: "lineage",
-};
+const scope = TEST_IDENTITY;
 const values = [1, 2, 3].map((version) =>
   ourStoredValue(scope, { version, createdAtUnix: 1_700_000_000 + version }, 500),
 );

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { envelopeBytes, ourStoredValue } from "../../../test/fakes/etcd/envelope-bytes.ts";
+import { TEST_IDENTITY } from "../../../test/fakes/key-scope.ts";
 import vectors from "../../../test/vectors/wire.json";
 import { annotationCodec } from "../../identity/annotations.ts";
 import { deriveKeyId } from "../../identity/key-id.ts";
@@ -46,14 +47,7 @@ describe("markers", () => {
 });
 
 describe("an envelope that claims to be ours and is not", () => {
-  const scope = {
-    providerName: "bao",
-    clusterId: "cluster",
-    openbaoInstanceId: "instance",
-    openbaoNamespace: "",
-    transitMountId: "mount",
-    keyLineageId: "lineage",
-  };
+  const scope = TEST_IDENTITY;
   const version = { version: 3, createdAtUnix: 1_700_000_000 };
   const keyId = deriveKeyId(scope, version);
   const { encoded } = annotationCodec(scope, version, keyId, "0.1.0");

@@ -1,0 +1,28 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { parseJson } from "./parse-json.ts";
+
+test("what was written as JSON is read back", () => {
+  fc.assert(
+    fc.property(fc.jsonValue(), (value) => {
+      const text = JSON.stringify(value);
+      expect(parseJson(Buffer.from(text))).toEqual(JSON.parse(text));
+    }),
+  );
+});
+
+test("no bytes make it throw", () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
+      parseJson(bytes);
+    }),
+  );
+});
+
+test.each(["", "{", "undefined", "\u0000"])("%j is not JSON", (text) => {
+  expect(parseJson(text)).toBeUndefined();
+});
+
+test("text that is not UTF-8 is not JSON", () => {
+  expect(parseJson(Buffer.from('"\xff"', "latin1"))).toBeUndefined();
+});

@@ -1,0 +1,48 @@
+/**
+ * The identity of a key that many tests share, its versions, and Transit's metadata of it.
+ *
+ * @module Values only.
+ */
+import { deriveKeyId } from "../../src/identity/key-id.ts";
+import type { KeyVersion } from "../../src/identity/key-scope.ts";
+import type { KeyMetadata } from "../../src/transit/key-metadata.ts";
+
+export const TEST_IDENTITY = {
+  providerName: "bao",
+  clusterId: "cluster",
+  openbaoInstanceId: "instance",
+  openbaoNamespace: "",
+  transitMountId: "mount",
+  keyLineageId: "lineage",
+  keyName: "etcd",
+} as const;
+
+export function testVersion(version: number): KeyVersion {
+  return { version, createdAtUnix: 1_700_000_000 + version };
+}
+
+export function testKeyId(version: number): string {
+  return deriveKeyId(TEST_IDENTITY, testVersion(version));
+}
+
+/** A key as it should be, with these versions; `change` makes it another. */
+export function testMetadata(versions: readonly number[], change: Partial<KeyMetadata> = {}): KeyMetadata {
+  return {
+    type: "aes256-gcm96",
+    derived: false,
+    convergent: false,
+    exportable: false,
+    allowPlaintextBackup: false,
+    deletionAllowed: false,
+    softDeleted: false,
+    supportsEncryption: true,
+    supportsDecryption: true,
+    minDecryptionVersion: 1,
+    minEncryptionVersion: 0,
+    latestVersion: Math.max(...versions),
+    versions: versions.map(testVersion),
+    autoRotatePeriodSeconds: 0,
+    imported: false,
+    ...change,
+  };
+}
