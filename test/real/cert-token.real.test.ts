@@ -1,10 +1,11 @@
 /**
  * Certificate login at a real OpenBao with a key that stays in a PKCS#11 token, as the composition root builds it.
  *
- * @module Login, rotation of certificate, key and PIN without a new object graph, and each refusal by its code.
+ * @module The role is made by the commands of the operators' page. Login, rotation of certificate, key and PIN without a new object graph, and each refusal by its code.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { existsSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { systemClock } from "../../src/base/clock.ts";
 import { ProviderError } from "../../src/base/error-class.ts";
@@ -16,9 +17,11 @@ import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
 import { ADDON_DIRECTORY, describeWithToken } from "../fakes/pkcs11/requirements.ts";
 import { makeSoftToken, type SoftToken, TOKEN_LABEL, USER_PIN } from "../fakes/pkcs11/soft-token.ts";
 import { type LeafOptions, makeTestCa, type TestCa } from "../fakes/tls/test-ca.ts";
+import { blocksIn } from "../packaging/doc-blocks.ts";
 import { type RealOpenBao, startOpenBao } from "./harness/openbao.ts";
 import { describeReal } from "./harness/real-suite.ts";
 
+const PAGE = join(import.meta.dir, "..", "..", "docs", "configure", "auth-cert.md");
 const HELPER = join(import.meta.dir, "..", "fakes", "pkcs11", "helper-entry.ts");
 
 describeReal("certificate login from a token at a real OpenBao", { needs: ["bao"] }, (binary) => {
@@ -34,13 +37,8 @@ describeReal("certificate login from a token at a real OpenBao", { needs: ["bao"
       ca = await makeTestCa({ commonName: "control plane CA" });
       bao = await startOpenBao(binary("bao"));
       names = await provision(bao.operator, makeJwtIssuer().publicKeyPem);
-      await bao.operator.must("POST", "sys/auth/cert", { type: "cert" });
-      await bao.operator.must("POST", "auth/cert/certs/kms", {
-        certificate: ca.certPem,
-        allowed_common_names: ["control-plane-1"],
-        token_policies: [names.policyName],
-        token_ttl: "20m",
-      });
+      write("control-plane-ca.pem", ca.certPem);
+      runPage("auth-cert.md#role");
       write("ca.pem", bao.caPem);
       await present("first");
       access = await openAccess();
@@ -52,6 +50,27 @@ describeReal("certificate login from a token at a real OpenBao", { needs: ["bao"
       token[Symbol.dispose]();
     });
 
+    /** A block of docs/configure/auth-cert.md, with OpenBao's command line tool. */
+    const runPage = (id: string): void => {
+      const page = readFileSync(PAGE, "utf8");
+      const block = blocksIn("auth-cert.md", page).find((each) => each.id === id);
+      const tools = join(token.directory, "bin");
+      mkdirSync(tools);
+      symlinkSync(binary("bao"), join(tools, "bao"));
+      const { status, stderr } = spawnSync("sh", ["-euc", block?.text ?? "exit 9"], {
+        cwd: token.directory,
+        encoding: "utf8",
+        env: {
+          PATH: `${tools}:/usr/bin:/bin`,
+          HOME: token.directory,
+          BAO_ADDR: bao.address,
+          BAO_CACERT: write("bao-ca.pem", bao.caPem),
+          BAO_TLS_SERVER_NAME: "localhost",
+          BAO_TOKEN: bao.rootToken,
+        },
+      });
+      expect([status, stderr]).toEqual([0, ""]);
+    };
     const write = (name: string, text: string): string => {
       const path = join(token.directory, name);
       writeFileSync(path, text, { mode: 0o600 });
@@ -79,7 +98,7 @@ describeReal("certificate login from a token at a real OpenBao", { needs: ["bao"
           method: "cert",
           cert: {
             mountPath: "auth/cert",
-            name: "kms",
+            name: "kms-provider",
             source: "pkcs11",
             pkcs11: {
               certificateFile: join(token.directory, "chain.pem"),
