@@ -1,112 +1,114 @@
-/**
- * Certificate login with a key token under the whole hardened unit: no JIT, a read-only system, a private /tmp, system call filters,
- * the addons where the package puts them.
- */
+/** Login with a certificate whose key stays in a PKCS#11 token, under the whole unit with its drop-in. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import { copyFileSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { SOFTHSM_MODULE } from "../fakes/pkcs11/requirements.ts";
-import { makeSoftToken, type SoftToken, TOKEN_LABEL, USER_PIN } from "../fakes/pkcs11/soft-token.ts";
+import { generateKeyPairSync } from "node:crypto";
 import { makeTestCa } from "../fakes/tls/test-ca.ts";
-import { releaseTools } from "../packaging/artefacts.ts";
-import { docBlock } from "../packaging/doc-blocks.ts";
+import { releaseTools, testRelease } from "../packaging/artefacts.ts";
 import { eventually } from "../real/harness/eventually.ts";
 import { type ProviderMachine, paths, providerMachine, unit } from "./provider-machine.ts";
 import { describeOnMachine, machineTimeoutMs } from "./systemd-suite.ts";
 
-const needs = { ...releaseTools, bao: "none: an OpenBao binary on PATH", "softhsm2-util": "softhsm2" };
-const TOKENS = "/var/lib/softhsm/tokens";
-const CONFIGURATION = "/etc/softhsm/softhsm2.conf";
-const MODULE = "/usr/lib/softhsm/libsofthsm2.so";
-/** Beside the C library, which the machine has. */
-const LIBRARIES = ["libcrypto.so.3", "libstdc++.so.6", "libgcc_s.so.1"];
-
 setDefaultTimeout(machineTimeoutMs);
 
-describeOnMachine("unit with a key token", needs, () => {
-  let host: ProviderMachine;
-  let token: SoftToken;
-  beforeAll(async () => {
-    host = await providerMachine();
-    token = makeSoftToken();
-    const ca = await makeTestCa({ commonName: "control plane CA" });
-    const spki = token.makeKey("client", "P-256");
-    const notAfter = new Date(Date.now() + 72 * 3_600_000);
-    const { chainPem } = await ca.certify(spki, { commonName: "control-plane-1", notAfter });
-    await host.openbao.operator.must("POST", "sys/auth/cert", { type: "cert" });
-    await host.openbao.operator.must("POST", "auth/cert/certs/kms", {
-      certificate: ca.certPem,
-      allowed_common_names: ["control-plane-1"],
-      token_policies: ["kms-provider"],
-      token_ttl: "20m",
-    });
-    await installSoftHsm(chainPem);
-  });
-  afterAll(async () => {
-    token[Symbol.dispose]();
-    await host.dispose();
-  });
+const example = "/usr/share/doc/bao-kms-provider/examples/systemd/drop-ins/cert-pkcs11.conf";
+const dropIn = `/etc/systemd/system/${unit}.d/50-credential.conf`;
+const pin = "482913";
+const asService =
+  "SOFTHSM2_CONF=/etc/softhsm/softhsm2.conf runuser -u openbao-kms -g openbao-kms -G softhsm --";
 
-  const installSoftHsm = async (chainPem: string): Promise<void> => {
-    const { machine, names } = host;
-    const copy = (from: string, to: string): void => {
-      mkdirSync(dirname(machine.path(to)), { recursive: true });
-      copyFileSync(from, machine.path(to));
-    };
-    copy(SOFTHSM_MODULE, MODULE);
-    for (const library of LIBRARIES) {
-      copy(join("/lib/x86_64-linux-gnu", library), join("/usr/lib/x86_64-linux-gnu", library));
-    }
-    const tokens = join(token.directory, "tokens");
-    for (const file of readdirSync(tokens, { recursive: true, withFileTypes: true })) {
-      if (file.isFile()) {
-        const from = join(file.parentPath, file.name);
-        machine.put(join(TOKENS, from.slice(tokens.length)), readFileSync(from), 0o600);
-      }
-    }
-    machine.put(CONFIGURATION, `directories.tokendir = ${TOKENS}\n`);
-    machine.put(paths.chain, chainPem, 0o640);
-    machine.put(paths.pin, `${USER_PIN}\n`, 0o640);
-    machine.put(
-      `/etc/systemd/system/${unit}.d/60-softhsm.conf`,
-      `[Service]\nReadWritePaths=${TOKENS}\nEnvironment=SOFTHSM2_CONF=${CONFIGURATION}\n`,
-    );
-    await machine.must(
-      `chown -R ${names.user}:${names.group} ${TOKENS}; chown root:${names.group} ${paths.chain} ${paths.pin}\n${docBlock("systemd.md#credential-drop-in")}`,
-    );
-    await host.configure({
+describeOnMachine(
+  "certificate with its key in a PKCS#11 token",
+  { ...releaseTools, bao: "none: an OpenBao binary on PATH", cargo: "none: Rust 1.88, for native/build" },
+  () => {
+    let host: ProviderMachine;
+    const fields = {
       "auth.method": "cert",
       "auth.cert.mountPath": "auth/cert",
+      "auth.cert.name": "kms",
       "auth.cert.source": "pkcs11",
       "auth.cert.pkcs11.certificateFile": paths.chain,
-      "auth.cert.pkcs11.modulePath": MODULE,
-      "auth.cert.pkcs11.tokenLabel": TOKEN_LABEL,
+      "auth.cert.pkcs11.modulePath": "/usr/lib/softhsm/libsofthsm2.so",
+      "auth.cert.pkcs11.tokenLabel": "kms",
       "auth.cert.pkcs11.keyLabel": "client",
       "auth.cert.pkcs11.pinFile": paths.pin,
-    });
-  };
+    };
+    const writePin = (text: string) => host.place(paths.pin, text);
 
-  test("logs in and encrypts, and leaves no helper behind", async () => {
-    const { machine } = host;
-    const started = await machine.sh(`systemctl start ${unit}`);
-    expect(`${started.stderr}${started.status}`).toBe("0");
-    await eventually("the provider encrypts", async () => (await host.client().status()).healthz === "ok", {
-      timeoutMs: 20_000,
+    beforeAll(async () => {
+      expect(testRelease().native, "the release has no addons; run native/build dist/native first").toBe(
+        true,
+      );
+      host = await providerMachine();
+      const { machine, openbao } = host;
+      const ca = await makeTestCa({ commonName: "control plane CA" });
+      await openbao.operator.must("POST", "sys/auth/cert", { type: "cert" });
+      await openbao.operator.must("POST", "auth/cert/certs/kms", {
+        certificate: ca.certPem,
+        allowed_common_names: ["control-plane-1"],
+        token_policies: ["kms-provider"],
+        token_ttl: "20m",
+      });
+      const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+      machine.put("/run/key.pem", privateKey.export({ type: "pkcs8", format: "pem" }));
+      await machine.must(`
+        chown openbao-kms:softhsm /var/lib/softhsm/tokens
+        ${asService} softhsm2-util --init-token --free --label kms --so-pin 12345678 --pin ${pin}
+        ${asService} softhsm2-util --import /run/key.pem --token kms --label client --id 01 --pin ${pin}
+        rm /run/key.pem`);
+      const spki = new Uint8Array(publicKey.export({ type: "spki", format: "der" }));
+      const notAfter = new Date(Date.now() + 72 * 3_600_000);
+      await host.place(
+        paths.chain,
+        (await ca.certify(spki, { commonName: "control-plane-1", notAfter })).chainPem,
+      );
+      await writePin(pin);
+      await host.configure(fields);
+      // The lines that SoftHSM needs are in the example, to be switched on.
+      await machine.must(`
+        rm ${paths.jwt}
+        mkdir -p "$(dirname ${dropIn})"
+        sed -E 's/^#(ReadWritePaths|SupplementaryGroups=softhsm|Environment)/\\1/' ${example} > ${dropIn}
+        systemctl daemon-reload
+        systemctl enable ${unit}`);
     });
-    const { stdout } = await machine.sh("grep -l 'pkcs11-helpe[r]' /proc/[0-9]*/cmdline");
-    expect(stdout).toBe("");
-  });
+    afterAll(() => host.dispose());
 
-  test("ends with 6 for a refused PIN without a registry, and systemd does not start it again", async () => {
-    const { machine } = host;
-    await machine.must(`systemctl stop ${unit}; rm -f /var/lib/openbao-kms/state/*`);
-    await machine.must(
-      `printf 000000 > ${paths.pin}; printf '[Service]\\nExecStartPost=\\n' > /etc/systemd/system/${unit}.d/70-test.conf; sed -i 's/^bootstrap:.*//' ${paths.config}; printf 'bootstrap:\\n  graceTimeout: 2s\\n' >> ${paths.config}; systemctl daemon-reload; systemctl start ${unit}`,
-    );
-    await eventually("the unit has failed", async () => (await host.property("ActiveState")) === "failed", {
-      timeoutMs: 30_000,
+    const encrypts = () =>
+      eventually("the provider encrypts", async () => (await host.client().status()).healthz === "ok", {
+        timeoutMs: 20_000,
+      });
+
+    test("it logs in and encrypts, with the JIT off and no page that is writable and executable", async () => {
+      await host.machine.must(`systemctl start ${unit}`);
+      await encrypts();
+      const { ciphertext } = await host.client().encrypt(new Uint8Array(32));
+      expect(ciphertext.length).toBeGreaterThan(32);
+      const pid = await host.property("MainPID");
+      expect(
+        (await host.machine.must(`cat /proc/${pid}/maps`))
+          .split("\n")
+          .filter((line) => /^\S+ .wx/.test(line)),
+      ).toEqual([]);
+      expect(await host.journal()).not.toContain(pin);
+    // The helper that held the token is gone, and its memory with it.
+    expect((await host.machine.sh("grep -l 'pkcs11-helpe[r]' /proc/[0-9]*/cmdline")).stdout).toBe("");
     });
-    expect(await host.property("ExecMainStatus")).toBe("6");
-    expect(await host.property("NRestarts")).toBe("0");
-  });
-});
+
+    test("a PIN that the token refuses ends it with exit code 6, and systemd does not try again", async () => {
+      await host.machine.must(`systemctl stop ${unit}; rm -f ${paths.registry}*`);
+      await writePin("000000");
+      await host.configure({ ...fields, "bootstrap.graceTimeout": "3s" });
+      await host.machine.must(`systemctl start --no-block ${unit}`);
+      await eventually("it has failed", async () => (await host.property("SubState")) === "failed", {
+        timeoutMs: 30_000,
+      });
+      expect(await host.property("ExecMainStatus")).toBe("6");
+      expect(await host.property("NRestarts")).toBe("0");
+    });
+
+    test("a new PIN file clears it", async () => {
+      await writePin(pin);
+      await host.machine.must(`systemctl reset-failed ${unit}; systemctl start ${unit}`);
+      await encrypts();
+    });
+  },
+);

@@ -8,8 +8,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
 const script = join(import.meta.dir, "machine");
-/** The Debian root is kept here between runs: making it takes most of a minute. */
-const base = "/var/tmp/bao-kms-provider-test/bookworm";
+/** The Debian root is kept here between runs, as making it takes most of a minute; another script makes another one. */
+const base = `/var/tmp/bao-kms-provider-test/bookworm-${Bun.hash(readFileSync(script)).toString(36)}`;
 
 export interface Outcome {
   readonly status: number;

@@ -40,8 +40,8 @@ export interface ProviderMachine {
   /** Writes the configuration; `changes` set fields by path, such as "openbao.tlsServerName". */
   readonly configure: (changes?: Readonly<Record<string, string>>) => Promise<void>;
   readonly writeJwt: (lifetimeSeconds?: number) => Promise<void>;
-  /** A JWT of another issuer. */
-  readonly placeJwt: (text: string) => Promise<void>;
+  /** Puts a file in place in one step, owned as the identity model has it. */
+  readonly place: (path: string, text: string) => Promise<void>;
   /** A client on the machine's socket; closed with the machine. */
   readonly client: () => KmsClient;
   /** One value of `systemctl show`. */
@@ -104,7 +104,7 @@ export async function providerMachine(names: Names = defaultNames): Promise<Prov
       healthPort,
       configure,
       writeJwt,
-      placeJwt: (text) => place(paths.jwt, text),
+      place: (path, text) => place(path, text),
       client: () => {
         const client = openKmsClient(machine.path(paths.socket));
         clients.push(client);
@@ -124,7 +124,6 @@ export async function providerMachine(names: Names = defaultNames): Promise<Prov
   }
 }
 
-/** Puts a file in place in one step, as configuration management would. */
 function placer(machine: Machine, names: Names) {
   return async (path: string, text: string, owner = `root:${names.group}`, mode = "0640"): Promise<void> => {
     machine.put(`${path}.new`, text, 0o600);

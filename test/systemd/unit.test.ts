@@ -367,7 +367,7 @@ describeOnMachine("unit", { ...releaseTools, bao: "none: an OpenBao binary on PA
         await host.openbao.operator.must("POST", "auth/jwt/config", {
           jwt_validation_pubkeys: [readFileSync(join(folder, "issuer.pub"), "utf8")],
         });
-        await host.placeJwt(readFileSync(join(folder, "identity.jwt"), "utf8"));
+        await host.place(paths.jwt, readFileSync(join(folder, "identity.jwt"), "utf8"));
       } finally {
         rmSync(folder, { recursive: true, force: true });
       }
