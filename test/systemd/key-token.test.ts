@@ -89,8 +89,8 @@ describeOnMachine(
           .filter((line) => /^\S+ .wx/.test(line)),
       ).toEqual([]);
       expect(await host.journal()).not.toContain(pin);
-    // The helper that held the token is gone, and its memory with it.
-    expect((await host.machine.sh("grep -l 'pkcs11-helpe[r]' /proc/[0-9]*/cmdline")).stdout).toBe("");
+      // The helper that held the token is gone, and its memory with it.
+      expect((await host.machine.sh("grep -l 'pkcs11-helpe[r]' /proc/[0-9]*/cmdline")).stdout).toBe("");
     });
 
     test("a PIN that the token refuses ends it with exit code 6, and systemd does not try again", async () => {
