@@ -24,6 +24,32 @@ export interface KubeCredential {
   readonly token?: Secret;
 }
 
+/** One credential for all clients of a run. */
+export interface CredentialHolder {
+  readonly get: () => Promise<KubeCredential>;
+  /** A credential made after `refused` was; clients that are refused together share it. */
+  readonly renew: (refused: KubeCredential) => Promise<KubeCredential>;
+}
+
+export function credentialHolder(make: () => Promise<KubeCredential>): CredentialHolder {
+  let current: Promise<KubeCredential> | undefined;
+  const get = (): Promise<KubeCredential> => {
+    current ??= make();
+    return current;
+  };
+  return {
+    get,
+    renew: async (refused) => {
+      const held = current;
+      // Whoever comes second finds the credential replaced already.
+      if (held === undefined || ((await held.catch(() => refused)) === refused && current === held)) {
+        current = make();
+      }
+      return get();
+    },
+  };
+}
+
 export interface CredentialSource {
   /** Where the kubeconfig lies: its relative paths start there. */
   readonly kubeconfigPath: string;

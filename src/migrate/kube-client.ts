@@ -1,14 +1,14 @@
 /**
  * Calls to one API server.
  *
- * @module One HTTPS request with the kubeconfig's credential, tried again while the server is busy or restarting. What the
- * answers mean is the business of discovery.ts, api-servers.ts and rewrite.ts.
+ * @module One HTTPS request with the kubeconfig's credential, tried again while the server is busy or restarting, and once
+ * with a fresh credential when the one at hand has expired. What the answers mean is the business of discovery.ts, api-servers.ts and rewrite.ts.
  */
 import type { Clock } from "../base/clock.ts";
 import type { CaFile } from "../transport/ca-file.ts";
 import { TransportError } from "../transport/errors.ts";
-import { createHttpTransport, type HttpResponse } from "../transport/https.ts";
-import type { KubeCredential } from "./credential.ts";
+import { createHttpTransport, type HttpResponse, type HttpTransport } from "../transport/https.ts";
+import type { CredentialHolder, KubeCredential } from "./credential.ts";
 import { migrateError } from "./errors.ts";
 
 export interface KubeCall {
@@ -35,7 +35,7 @@ export interface KubeClientOptions {
   readonly address: string;
   readonly serverName: string;
   readonly caPem: string;
-  readonly credential: KubeCredential;
+  readonly credentials: CredentialHolder;
   readonly clock: Clock;
 }
 
@@ -55,40 +55,31 @@ const FIRST_PAUSE_MS = 500;
 const MAX_PAUSE_MS = 15_000;
 const BUSY: ReadonlySet<number> = new Set([429, 500, 502, 503, 504]);
 
-export function kubeClient({ address, serverName, caPem, credential, clock }: KubeClientOptions): KubeClient {
-  const trust: CaFile = { pem: () => caPem, refresh: () => Promise.resolve(false) };
-  const transport = createHttpTransport({
-    names: NAMES,
-    trust,
-    serverName,
-    clock,
-    ...(credential.certificate === undefined ? {} : { identity: credential.certificate }),
-  });
-  const headers =
-    credential.token === undefined ? {} : { authorization: `Bearer ${credential.token.expose()}` };
+/** The connections that were opened with one credential. */
+interface Session {
+  readonly credential: KubeCredential;
+  readonly transport: HttpTransport;
+  readonly headers: Readonly<Record<string, string>>;
+}
 
-  const once = ({ method, path, accept, body, signal }: KubeCall): Promise<HttpResponse> =>
-    transport.request({
-      method,
-      url: `${address}${path}`,
-      headers: {
-        ...headers,
-        accept,
-        ...(body === undefined
-          ? {}
-          : { "content-type": method === "PATCH" ? "application/merge-patch+json" : "application/json" }),
-      },
-      ...(body === undefined ? {} : { body }),
-      signal,
-      timeoutMs: TIMEOUT_MS,
-      maxBytes: MAX_ANSWER_BYTES,
-    });
+export function kubeClient(options: KubeClientOptions): KubeClient {
+  const { address, credentials, clock } = options;
+  let session: Session | undefined;
+  const sessionFor = (credential: KubeCredential): Session => {
+    if (session?.credential !== credential) {
+      session?.transport.close();
+      session = openSession(options, credential);
+    }
+    return session;
+  };
 
   return {
     address,
     call: async (call) => {
+      let credential = await credentials.get();
+      let isRenewed = false;
       for (let attempt = 1; ; attempt++) {
-        const answer = await once(call).catch((error: unknown) => {
+        const answer = await send(sessionFor(credential), address, call).catch((error: unknown) => {
           call.signal.throwIfAborted();
           if (error instanceof TransportError && attempt < MAX_ATTEMPTS) {
             return error;
@@ -96,6 +87,11 @@ export function kubeClient({ address, serverName, caPem, credential, clock }: Ku
           throw error;
         });
         if (!(answer instanceof TransportError)) {
+          if (answer.status === 401 && !isRenewed) {
+            isRenewed = true;
+            credential = await credentials.renew(credential);
+            continue;
+          }
           if (answer.status === 401 || answer.status === 403) {
             throw denied(address, call, answer.status);
           }
@@ -110,8 +106,40 @@ export function kubeClient({ address, serverName, caPem, credential, clock }: Ku
         await clock.sleep(pauseMs(attempt, retryAfter), call.signal);
       }
     },
-    close: () => transport.close(),
+    close: () => session?.transport.close(),
   };
+}
+
+function openSession({ serverName, caPem, clock }: KubeClientOptions, credential: KubeCredential): Session {
+  const trust: CaFile = { pem: () => caPem, refresh: () => Promise.resolve(false) };
+  return {
+    credential,
+    transport: createHttpTransport({
+      names: NAMES,
+      trust,
+      serverName,
+      clock,
+      ...(credential.certificate === undefined ? {} : { identity: credential.certificate }),
+    }),
+    headers: credential.token === undefined ? {} : { authorization: `Bearer ${credential.token.expose()}` },
+  };
+}
+
+function send(
+  { transport, headers }: Session,
+  address: string,
+  { method, path, accept, body, signal }: KubeCall,
+): Promise<HttpResponse> {
+  const contentType = method === "PATCH" ? "application/merge-patch+json" : "application/json";
+  return transport.request({
+    method,
+    url: `${address}${path}`,
+    headers: { ...headers, accept, ...(body === undefined ? {} : { "content-type": contentType }) },
+    ...(body === undefined ? {} : { body }),
+    signal,
+    timeoutMs: TIMEOUT_MS,
+    maxBytes: MAX_ANSWER_BYTES,
+  });
 }
 
 function pauseMs(attempt: number, retryAfter: string | null): number {

@@ -7,7 +7,7 @@ import type { Evidence } from "../../audit/evidence.ts";
 import { systemClock } from "../../base/clock.ts";
 import { readSafeFile } from "../../base/safe-file.ts";
 import { apiServerAddresses } from "../../migrate/api-servers.ts";
-import { resolveCredential, textOf } from "../../migrate/credential.ts";
+import { credentialHolder, resolveCredential, textOf } from "../../migrate/credential.ts";
 import { migrateError } from "../../migrate/errors.ts";
 import { type KubeClient, kubeClient } from "../../migrate/kube-client.ts";
 import { decodeKubeconfig, MAX_KUBECONFIG_BYTES } from "../../migrate/kubeconfig.ts";
@@ -39,7 +39,7 @@ export async function openApiServers(
   const options = {
     serverName: access.serverName,
     caPem: await textOf(access.ca, "the cluster's CA", false, source),
-    credential: await resolveCredential(access, source, signal),
+    credentials: credentialHolder(() => resolveCredential(access, source, signal)),
     clock: systemClock,
   };
   const entry = kubeClient({ ...options, address: access.server });

@@ -1,0 +1,122 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { makeTestCa, type TestCa } from "../../test/fakes/tls/test-ca.ts";
+import { systemClock } from "../base/clock.ts";
+import { Secret } from "../base/secret.ts";
+import { credentialHolder } from "./credential.ts";
+import { kubeClient } from "./kube-client.ts";
+
+let ca: TestCa;
+let server: Bun.Server<undefined>;
+/** What the server answers next, by status; 200 when empty. */
+let statuses: number[] = [];
+const valid = "t1";
+const seen: string[] = [];
+
+beforeAll(async () => {
+  ca = await makeTestCa();
+  const leaf = await ca.server();
+  server = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    tls: { cert: leaf.chainPem, key: leaf.keyPem },
+    fetch: (request) => {
+      const token = request.headers.get("authorization") ?? "";
+      seen.push(`${request.method} ${token} ${request.headers.get("content-type") ?? ""}`);
+      return token === `Bearer ${valid}`
+        ? new Response("{}", { status: statuses.shift() ?? 200 })
+        : new Response("{}", { status: 401 });
+    },
+  });
+});
+afterAll(() => server.stop(true));
+
+function client(...tokens: readonly string[]) {
+  let made = 0;
+  statuses = [];
+  seen.splice(0);
+  return kubeClient({
+    address: `https://127.0.0.1:${server.port}`,
+    serverName: "localhost",
+    caPem: ca.certPem,
+    credentials: credentialHolder(() => {
+      const token = tokens[Math.min(made, tokens.length - 1)] ?? "";
+      made += 1;
+      return Promise.resolve({ token: new Secret(token) });
+    }),
+    clock: { ...systemClock, sleep: () => Promise.resolve() },
+  });
+}
+
+const get = {
+  method: "GET",
+  path: "/api",
+  accept: "application/json",
+  signal: new AbortController().signal,
+} as const;
+
+async function outcome(attempt: Promise<{ readonly status: number }>): Promise<unknown> {
+  try {
+    return (await attempt).status;
+  } catch (error) {
+    return error instanceof Error && "code" in error ? error.code : error;
+  }
+}
+
+describe("one call", () => {
+  test("carries the credential, and a patch its type", async () => {
+    const kube = client("t1");
+    expect(await outcome(kube.call({ ...get, method: "PATCH", body: "{}" }))).toBe(200);
+    expect(seen).toEqual(["PATCH Bearer t1 application/merge-patch+json"]);
+    kube.close();
+  });
+
+  test.each<[string, number[], unknown, number]>([
+    ["an answer is an answer", [404], 404, 1],
+    ["a busy server is asked again", [429, 503, 500], 200, 4],
+    ["for as long as there is hope", [503, 503, 503, 503, 503, 503], "kube_unavailable", 6],
+    ["what is forbidden is not", [403], "kube_denied", 1],
+  ])("%s", async (_, answers, expected, calls) => {
+    const kube = client("t1");
+    statuses = answers;
+    expect(await outcome(kube.call(get))).toBe(expected);
+    expect(seen).toHaveLength(calls);
+    kube.close();
+  });
+
+  test("a credential that has expired is made again, once", async () => {
+    const kube = client("old", "t1");
+    expect(await outcome(kube.call(get))).toBe(200);
+    expect(await outcome(kube.call(get))).toBe(200);
+    expect(seen.map((each) => each.split(" ")[2])).toEqual(["old", "t1", "t1"]);
+    kube.close();
+  });
+
+  test("a credential that is never taken ends it", async () => {
+    const kube = client("old");
+    expect(await outcome(kube.call(get))).toBe("kube_denied");
+    expect(seen).toHaveLength(2);
+    kube.close();
+  });
+
+  test("calls that are refused together share the fresh one", async () => {
+    const kube = client("old", "t1", "t3");
+    expect(await Promise.all([1, 2, 3].map(() => outcome(kube.call(get))))).toEqual([200, 200, 200]);
+    expect(seen.filter((each) => each.includes("t3"))).toEqual([]);
+    kube.close();
+  });
+
+  test("another server's certificate is not taken", async () => {
+    const stranger = await makeTestCa();
+    const kube = kubeClient({
+      address: `https://127.0.0.1:${server.port}`,
+      serverName: "localhost",
+      caPem: stranger.certPem,
+      credentials: credentialHolder(() => Promise.resolve({ token: new Secret("t1") })),
+      clock: { ...systemClock, sleep: () => Promise.resolve() },
+    });
+    seen.splice(0);
+    expect(await outcome(kube.call(get))).toBe("tls_untrusted");
+    expect(seen).toEqual([]);
+    kube.close();
+  });
+});
