@@ -9,11 +9,14 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { Glob } from "bun";
+import { builtExecutable } from "../test/real/harness/executable.ts";
 
 const root = dirname(import.meta.dir);
 
 /** What takes longest comes last. */
 const LAST = ["conformance", "real"];
+/** Suites that mostly wait (kube-apiserver asks once a minute): they run beside the others, their output follows at the end. */
+const ALONGSIDE = new Set(["cluster"]);
 
 /** Of one test, for slow machines; those that take longer say so themselves. */
 const TIMEOUT = "--timeout=60000";
@@ -40,8 +43,12 @@ function suites(): ReadonlyMap<string, readonly string[]> {
   return new Map([...found].sort(([a], [b]) => rank(a) - rank(b)));
 }
 
-/** Runs `bun test` on files, passes its output on as it comes, and reads the totals from its end. */
-async function runSuite(name: string, files: readonly string[]): Promise<Totals> {
+/** Runs `bun test` on files, hands its output on as it comes, and reads the totals from its end. */
+async function runSuite(
+  name: string,
+  files: readonly string[],
+  write: (text: string) => void,
+): Promise<Totals> {
   const began = performance.now();
   const child = spawn(process.execPath, ["test", TIMEOUT, ...files.map((file) => `./${file}`)], {
     cwd: root,
@@ -51,7 +58,7 @@ async function runSuite(name: string, files: readonly string[]): Promise<Totals>
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8");
     stream.on("data", (text: string) => {
-      process.stdout.write(text);
+      write(text);
       tail = (tail + text).slice(-4096);
     });
   }
@@ -84,14 +91,27 @@ function chosenSuites(names: readonly string[]): ReadonlyMap<string, readonly st
   );
 }
 
-let passed = 0;
-let failed = 0;
-let skipped = 0;
-for (const [name, files] of chosenSuites(process.argv.slice(2))) {
-  const totals = await runSuite(name, files);
-  passed += totals.pass;
-  failed += totals.fail;
-  skipped += totals.skip;
+const print = (text: string): void => {
+  process.stdout.write(text);
+};
+const chosen = [...chosenSuites(process.argv.slice(2))];
+// Once, before suites that run side by side would build it both.
+builtExecutable();
+const alongside = chosen
+  .filter(([name]) => ALONGSIDE.has(name))
+  .map(async ([name, files]) => {
+    const output: string[] = [];
+    const totals = await runSuite(name, files, (text) => output.push(text));
+    return { totals, output };
+  });
+const all: Totals[] = [];
+for (const [name, files] of chosen.filter(([each]) => !ALONGSIDE.has(each))) {
+  all.push(await runSuite(name, files, print));
 }
-console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
-process.exitCode = failed === 0 ? 0 : 1;
+for (const { totals, output } of await Promise.all(alongside)) {
+  output.forEach(print);
+  all.push(totals);
+}
+const sum = (count: keyof Totals): number => all.reduce((total, each) => total + each[count], 0);
+console.log(`${sum("pass")} passed, ${sum("fail")} failed, ${sum("skip")} skipped`);
+process.exitCode = sum("fail") === 0 ? 0 : 1;
