@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { createPublicKey } from "node:crypto";
+import { X509CertificateGenerator } from "@peculiar/x509";
 import fc from "fast-check";
 import { type LeafOptions, makeTestCa } from "../../test/fakes/tls/test-ca.ts";
 import { type CertificateProblem, certificateProblem, decodeChain } from "./client-certificate.ts";
@@ -49,6 +50,27 @@ describe("a client certificate", () => {
     expect(problem(leaf.certPem, root.certPem)).toBe("certificate_chain_broken");
     expect(problem(leaf.certPem, stranger.certPem)).toBe("certificate_chain_broken");
     expect(problem(leaf.certPem, leaf.certPem)).toBe("certificate_chain_broken");
+  });
+
+  test.each([
+    ["SHA-1", 20, "certificate_weak"],
+    ["SHA-256", 32, undefined],
+    ["SHA-512", 64, undefined],
+  ] as const)("signed with RSASSA-PSS and %s", async (hash, saltLength, problem) => {
+    const publicExponent = Uint8Array.of(1, 0, 1);
+    const algorithm = { name: "RSA-PSS", modulusLength: 2048, publicExponent, hash };
+    const { publicKey, privateKey } = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+    const certificate = await X509CertificateGenerator.create({
+      subject: "CN=node-1",
+      issuer: "CN=a CA",
+      publicKey,
+      signingKey: privateKey,
+      signingAlgorithm: { name: "RSA-PSS", hash, saltLength },
+      notBefore: inHours(-1),
+      notAfter: inHours(24),
+    });
+    const chain = decodeChain(bytes(certificate.toString("pem")));
+    expect(chain && certificateProblem(chain, chain[0].publicKey, RULES, Date.now())).toBe(problem);
   });
 
   test("of another key", async () => {
