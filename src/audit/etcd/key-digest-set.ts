@@ -11,11 +11,18 @@ const MAX_SLOTS = 2 ** 20;
 /** The most keys that one set takes, in 16 MiB. */
 export const MAX_KEYS_PER_SET = Math.floor(MAX_SLOTS * MAX_LOAD);
 
+export type KeyAdded =
+  | "new"
+  | "seen"
+  /** The key belongs to another part of the key space. */
+  | "not_mine"
+  /** There is no room for it. */
+  | "full";
+
 export interface KeyDigestSet {
   /** Empties the set and gives it those keys whose digest falls into `part` of `parts`. */
   readonly restart: (part: number, parts: number) => void;
-  /** Whether the key is met for the first time; `undefined` when it belongs to another part of the key space. */
-  readonly addIfMine: (key: Uint8Array) => boolean | undefined;
+  readonly add: (key: Uint8Array) => KeyAdded;
 }
 
 /** A set for at most `maxKeys` keys (at most MAX_KEYS_PER_SET), at first of the whole key space. */
@@ -34,22 +41,23 @@ export function keyDigestSet(maxKeys: number): KeyDigestSet {
       used = 0;
       table.fill(0);
     },
-    addIfMine: (key) => {
+    add: (key) => {
       Bun.SHA256.hash(key, digest);
       const [partWord = 0, slotWord = 0, second = 0, third = 0, last = 0] = words;
       if (partWord % all !== mine) {
-        return undefined;
+        return "not_mine";
       }
       // A slot is empty when its first word is 0.
       const first = (slotWord | 1) >>> 0;
       for (let slot = slotWord; ; slot++) {
         const at = (slot & (slots - 1)) * WORDS_PER_SLOT;
         if (table[at] === 0) {
-          if (++used > slots * MAX_LOAD) {
-            throw new RangeError("more keys than the set was made for");
+          if (used >= slots * MAX_LOAD) {
+            return "full";
           }
+          used += 1;
           table.set([first, second, third, last], at);
-          return true;
+          return "new";
         }
         if (
           table[at] === first &&
@@ -57,7 +65,7 @@ export function keyDigestSet(maxKeys: number): KeyDigestSet {
           table[at + 2] === third &&
           table[at + 3] === last
         ) {
-          return false;
+          return "seen";
         }
       }
     },

@@ -6,7 +6,7 @@
  * key with another member; when the revision is compacted meanwhile, what was read is void and the read starts again.
  */
 import type { Clock } from "../../base/clock.ts";
-import { auditError } from "../errors.ts";
+import { AuditError, auditError } from "../errors.ts";
 import type { KeyValue, RangeResponse } from "../gen/etcd/rpc_pb.ts";
 import { type CallFailure, callFailure } from "./call-failure.ts";
 import type { EtcdEndpoint, RangeCall } from "./endpoint.ts";
@@ -157,7 +157,7 @@ function memberRing({ endpoints, clock, signal }: LiveOptions): MemberRing {
 
 /** What is left to the caller; everything that ends the audit is thrown. */
 function outcome(error: unknown, url: string, attempt: number): Exclude<CallFailure, "denied" | "invalid"> {
-  if (error instanceof Error && error.name === "AuditError") {
+  if (error instanceof AuditError) {
     throw error;
   }
   const failure = callFailure(error);

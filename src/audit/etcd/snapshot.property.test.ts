@@ -69,7 +69,7 @@ test("the newest state of each key is read once, whatever was written and delete
       writes,
       pageBytes,
       fc.boolean(),
-      fc.constantFrom(8, 1000),
+      fc.constantFrom(1, 8, 1000),
       async (log, size, hashed, max) => {
         const expected: Record<string, string> = {};
         for (const write of log) {
@@ -86,6 +86,20 @@ test("the newest state of each key is read once, whatever was written and delete
       },
     ),
     { numRuns: 150 },
+  );
+});
+
+test("when one part of the key space does not fit, all is read again in smaller parts", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.string({ minLength: 4, maxLength: 4 }), async (salt) => {
+      // 88 keys in two parts of at most 44: one of the two overflows about every other time.
+      const log = Array.from({ length: 88 }, (_, n) => ({
+        key: `/registry/secrets/${salt}/s${n}`,
+        value: Buffer.of(n),
+      }));
+      expect(Object.keys(await contentOf(snapshotBytes(log), 44))).toHaveLength(88);
+    }),
+    { numRuns: 30 },
   );
 });
 

@@ -12,7 +12,7 @@ import { type BoltFile, openBolt } from "../bolt/meta-page.ts";
 import type { OpenFile } from "../bolt/random-access-file.ts";
 import { type Bucket, bucketOf, entriesDescending } from "../bolt/tree.ts";
 import { auditError, damagedSnapshot } from "../errors.ts";
-import { keyDigestSet, MAX_KEYS_PER_SET } from "./key-digest-set.ts";
+import { type KeyDigestSet, keyDigestSet, MAX_KEYS_PER_SET } from "./key-digest-set.ts";
 import { decodeKeyValue } from "./key-value.ts";
 import { decodeRevisionKey } from "./revision-key.ts";
 import type { EntrySink, OnProgress } from "./stored-entry.ts";
@@ -23,6 +23,8 @@ const SECTOR_BYTES = 512;
 const READ_BYTES = 1024 * 1024;
 /** How many records are handled between two looks at the signal. */
 const RECORDS_PER_TURN = 8192;
+/** Far more than any store needs: a part holds hundreds of thousands of keys. */
+const MAX_PARTS = 4096;
 const COMPACTION_KEYS: ReadonlySet<string> = new Set(["scheduledCompactRev", "finishedCompactRev"]);
 
 export interface Snapshot {
@@ -76,7 +78,6 @@ export async function openSnapshot(file: OpenFile, options: SnapshotOptions): Pr
     revision: Math.max(newest, compactedRevision(bolt, buckets.meta)),
     records,
     read: async (prefix, sink) => {
-      sink.reset();
       await addNewest(bolt, buckets.key, records, prefix, sink, options);
       file.assertUnchanged();
     },
@@ -166,32 +167,70 @@ async function checkRecords(
   return { records, newest };
 }
 
+/**
+ * Walks once for each part of the key space. Digests spread evenly over the parts; should somebody have chosen names so
+ * that one part does not fit all the same, everything starts again with twice as many.
+ */
 async function addNewest(
   bolt: BoltFile,
   bucket: Bucket,
   records: number,
   prefix: Uint8Array,
   sink: EntrySink,
-  { clock, signal, onProgress, maxKeysPerWalk = MAX_KEYS_PER_SET }: SnapshotOptions,
+  options: SnapshotOptions,
 ): Promise<void> {
-  // A twentieth more parts than would just fit: digests spread evenly, but not exactly.
-  const walks = records <= maxKeysPerWalk ? 1 : Math.ceil((records * 1.05) / maxKeysPerWalk);
+  const { maxKeysPerWalk = MAX_KEYS_PER_SET } = options;
   const seen = keyDigestSet(Math.min(records, maxKeysPerWalk));
-  let done = 0;
-  for (let walk = 0; walk < walks; walk++) {
-    seen.restart(walk, walks);
-    for (const record of entriesDescending(bolt, bucket)) {
-      const { key, value, modRevision } = decodeKeyValue(record.value);
-      if (startsWith(key, prefix) && seen.addIfMine(key) === true && modRevision !== 0) {
-        sink.add({ key, value, modRevision });
-      }
-      done += 1;
-      if (done % RECORDS_PER_TURN === 0) {
-        onProgress({ phase: "count", done, total: records * walks });
-        await clock.sleep(0, signal);
-      }
+  for (let parts = Math.ceil(records / maxKeysPerWalk); parts <= MAX_PARTS; parts *= 2) {
+    sink.reset();
+    let isComplete = true;
+    for (let part = 0; part < parts && isComplete; part++) {
+      seen.restart(part, parts);
+      const pace = { ...options, done: part * records, total: parts * records };
+      isComplete = await walkPart(bolt, bucket, prefix, sink, seen, pace);
+    }
+    if (isComplete) {
+      return;
     }
   }
+  throw auditError("too_many_groups", {
+    message: "the snapshot holds more keys than can be told apart in bounded memory",
+    advice: "audit a part of it with --etcd-prefix",
+  });
+}
+
+/** Adds the newest state of each key of one part; false when there were more keys than fit. */
+async function walkPart(
+  bolt: BoltFile,
+  bucket: Bucket,
+  prefix: Uint8Array,
+  sink: EntrySink,
+  seen: KeyDigestSet,
+  {
+    clock,
+    signal,
+    onProgress,
+    done,
+    total,
+  }: SnapshotOptions & { readonly done: number; readonly total: number },
+): Promise<boolean> {
+  let walked = 0;
+  for (const record of entriesDescending(bolt, bucket)) {
+    const { key, value, modRevision } = decodeKeyValue(record.value);
+    const added = startsWith(key, prefix) ? seen.add(key) : "not_mine";
+    if (added === "full") {
+      return false;
+    }
+    if (added === "new" && modRevision !== 0) {
+      sink.add({ key, value, modRevision });
+    }
+    walked += 1;
+    if (walked % RECORDS_PER_TURN === 0) {
+      onProgress({ phase: "count", done: done + walked, total });
+      await clock.sleep(0, signal);
+    }
+  }
+  return true;
 }
 
 function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
