@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chownSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../base/clock.ts";
@@ -76,6 +76,18 @@ describe("the login record", () => {
     expect(held.read()).toEqual(LATCH);
     held.release();
   });
+
+  test.skipIf(process.geteuid?.() !== 0)(
+    "made by root, it belongs to the owner of its directory",
+    async () => {
+      chownSync(directory, 4711, 4712);
+      const held = await loginRecord(path, systemClock)(ever);
+      held.write(LATCH);
+      held.release();
+      const { uid, gid, mode } = statSync(path);
+      expect([uid, gid, mode & 0o022]).toEqual([4711, 4712, 0]);
+    },
+  );
 
   test("damaged, linked or out of reach, it is not used", async () => {
     writeFileSync(path, "this is not a database, and it is longer than a header would be".repeat(100));
