@@ -11,6 +11,8 @@ import { type Leaf, makeTestCa } from "../tls/test-ca.ts";
 export interface AuthorizationServer {
   readonly issuer: string;
   readonly tokenUrl: string;
+  readonly port: number;
+  readonly tls: { readonly caPem: string; readonly leaf: Leaf };
   readonly caPem: string;
   /** The key that OpenBao must trust. */
   readonly publicKeyPem: string;
@@ -24,6 +26,8 @@ export interface AuthorizationServerOptions {
   /** The only resource that it issues tokens for; their `aud`. */
   readonly resource: string;
   readonly lifetimeSeconds?: number;
+  /** Any free one when absent. */
+  readonly port?: number;
   readonly tls?: { readonly caPem: string; readonly leaf: Leaf };
 }
 
@@ -72,7 +76,7 @@ export async function startAuthorizationServer(
     },
   });
   const server = createServer({ key: tls.leaf.keyPem, cert: tls.leaf.chainPem }, provider.callback());
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(options.port ?? 0, "127.0.0.1", resolve));
   const address = server.address();
   if (address === null || typeof address === "string") {
     throw new Error("the server has no port");
@@ -80,6 +84,8 @@ export async function startAuthorizationServer(
   return {
     issuer,
     tokenUrl: `https://localhost:${address.port}/token`,
+    port: address.port,
+    tls,
     caPem: tls.caPem,
     publicKeyPem: publicKey.export({ type: "spki", format: "pem" }),
     stop: () =>
