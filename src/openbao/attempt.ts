@@ -67,7 +67,12 @@ export interface AttemptOptions {
 export type Attempt = (
   node: OpenBaoNode,
   call: OpenBaoCall,
-  how: { readonly timeoutMs: number; readonly freshConnection: boolean },
+  how: {
+    readonly timeoutMs: number;
+    readonly freshConnection: boolean;
+    /** The other addresses failed this very call, so this one is asked although its circuit is open. */
+    readonly isLastResort: boolean;
+  },
 ) => Promise<OpenBaoReply>;
 
 /** @returns the exchange; it throws OpenBaoError, and beside it only what the transport says of its own credential. */
@@ -102,8 +107,8 @@ export function makeAttempt({ transport, clock, namespace }: AttemptOptions): At
     };
   };
 
-  return async (node, call, { timeoutMs, freshConnection }) => {
-    const entered = node.circuit.enter();
+  return async (node, call, { timeoutMs, freshConnection, isLastResort }) => {
+    const entered = node.circuit.enter(isLastResort);
     if ("refusedFor" in entered) {
       throw circuitOpenError(entered.refusedFor);
     }

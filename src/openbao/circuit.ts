@@ -106,20 +106,28 @@ export class Circuit<Cause> {
     return state.kind === "closed" || (state.kind === "open" && this.#clock.monotonicMs() >= state.untilMs);
   }
 
-  /** Lets a call through, or says what went wrong before. */
-  enter(): { readonly passage: Passage<Cause> } | { readonly refusedFor: Cause } {
+  /**
+   * Lets a call through, or says what went wrong before. A call with nowhere else to go passes an open circuit too: its success
+   * closes it, and its failure tells nothing new.
+   */
+  enter(isLastResort = false): { readonly passage: Passage<Cause> } | { readonly refusedFor: Cause } {
     const before = this.#state;
-    if (!this.passable && before.kind !== "closed") {
+    const isProbe = before.kind !== "closed" && this.passable;
+    if (before.kind !== "closed" && !isProbe && !isLastResort) {
       return { refusedFor: before.cause };
     }
     this.#apply({ kind: "ask" });
-    const probe = before.kind !== "closed";
     return {
       passage: {
         succeeded: () => this.#apply({ kind: "success" }),
         failed: (cause, pauseMs) =>
-          this.#apply({ kind: "failure", probe, cause, ...(pauseMs === undefined ? {} : { pauseMs }) }),
-        abandoned: () => this.#apply({ kind: "abandoned", probe }),
+          this.#apply({
+            kind: "failure",
+            probe: isProbe,
+            cause,
+            ...(pauseMs === undefined ? {} : { pauseMs }),
+          }),
+        abandoned: () => this.#apply({ kind: "abandoned", probe: isProbe }),
       },
     };
   }

@@ -321,6 +321,28 @@ describe("several addresses", () => {
     expect(asked.map(({ timeoutMs }) => timeoutMs)).toEqual([1000, 1000, 2000]);
   });
 
+  test("an address that is silent is not where the next call starts, also before another one has answered", async () => {
+    const silent = Promise.withResolvers<Answer>();
+    const { codeOf, origins } = setUp({ [A]: "timeout", [B]: [() => silent.promise, OK], [C]: OK });
+    const first = codeOf();
+    await Bun.sleep(0);
+    expect(await codeOf()).toBe("ok");
+    silent.resolve("timeout");
+    expect(await first).toBe("ok");
+    expect(origins()).toEqual([A, B, B, C]);
+  });
+
+  test("an open circuit is no reason to give up when all others have failed this very call", async () => {
+    const refusals = Array.from({ length: 5 }, (): Answer => "connect_refused");
+    const answers = Array.from({ length: 5 }, (): Answer => OK);
+    const { codeOf, asked, origins } = setUp({ [A]: [...refusals, OK], [B]: [...answers, "timeout"] });
+    await Promise.all(refusals.map(() => codeOf()));
+    expect(await codeOf()).toBe("ok");
+    expect(origins().slice(-2)).toEqual([B, A]);
+    // One that failed lately gets a smaller share of the time than one that is known to be well.
+    expect(asked.slice(-2).map(({ timeoutMs }) => timeoutMs)).toEqual([1500, 2000]);
+  });
+
   test("lag is asked for on another address", async () => {
     const { codeOf, clock, origins } = setUp({ [A]: error(404), [B]: OK });
     const answer = codeOf({ lagCodes: new Set(["not_found"]) });

@@ -11,8 +11,8 @@ import type { HttpTransport } from "../transport/https.ts";
 import { makeAttempt, type OpenBaoCall, type OpenBaoNode, type OpenBaoReply } from "./attempt.ts";
 import { Circuit, type CircuitState } from "./circuit.ts";
 import { type OpenBaoCode, OpenBaoError } from "./errors.ts";
-import { nodeChoice } from "./node-choice.ts";
-import { nextStep } from "./retry.ts";
+import { type NodeChoice, nodeChoice } from "./node-choice.ts";
+import { nextStep, speaksAgainstAddress } from "./retry.ts";
 
 export interface OpenBao {
   /** @throws OpenBaoError */
@@ -73,16 +73,17 @@ export function createOpenBao(options: OpenBaoOptions): OpenBao {
     const tried = new Set<OpenBaoNode>();
     const retries = { lag: 0, lostConnection: 0 };
     let freshConnection = false;
+    /** Whether an address was really asked: then an open circuit of another one is no reason not to ask that one too. */
+    let wentOut = false;
     /** What a node that may lag said; a wait for it that ends in silence is still that answer. */
     let lagging: OpenBaoError | undefined;
     let node = choice.first();
     for (;;) {
       tried.add(node);
       const remainingMs = endMs - clock.monotonicMs();
-      // With another address to turn to, a silent one gets half of the time that is left.
-      const timeoutMs = nodes.length > 1 && choice.next(tried) !== undefined ? remainingMs / 2 : remainingMs;
+      const timeoutMs = remainingMs * shareOfTime(choice, tried);
       try {
-        const reply = await attempt(node, call, { timeoutMs, freshConnection });
+        const reply = await attempt(node, call, { timeoutMs, freshConnection, isLastResort: wentOut });
         stayAt(node);
         return reply;
       } catch (error) {
@@ -92,7 +93,11 @@ export function createOpenBao(options: OpenBaoOptions): OpenBao {
         if (call.signal.aborted) {
           throw lagging ?? error;
         }
-        const other = choice.next(tried);
+        wentOut ||= error.code !== "circuit_open";
+        if (speaksAgainstAddress(error.code)) {
+          choice.leave(node);
+        }
+        const other = choice.next(tried) ?? (wentOut ? choice.nextAtAll(tried) : undefined);
         const step = nextStep({
           code: error.code,
           idempotent: call.idempotent,
@@ -116,7 +121,7 @@ export function createOpenBao(options: OpenBaoOptions): OpenBao {
             retries.lag += 1;
             freshConnection = true;
             await pause(clock, step.delayMs, call.signal, error);
-            if (other === undefined) {
+            if (choice.next(tried) === undefined) {
               tried.clear();
             }
             node = choice.next(tried) ?? node;
@@ -152,6 +157,11 @@ export function createOpenBao(options: OpenBaoOptions): OpenBao {
       }
     },
   };
+}
+
+/** With another address to turn to, a silent one gets half of the time that is left; with one that failed lately, more. */
+function shareOfTime(choice: NodeChoice, tried: ReadonlySet<OpenBaoNode>): number {
+  return choice.next(tried) !== undefined ? 1 / 2 : choice.nextAtAll(tried) !== undefined ? 3 / 4 : 1;
 }
 
 /** A caller that gives up during a pause gets the answer that caused the pause. */

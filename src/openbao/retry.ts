@@ -55,6 +55,11 @@ const NEVER_DONE: ReadonlySet<OpenBaoCode> = new Set([
 /** The request may have been done; only one that may be done twice goes to another address. */
 const MAYBE_DONE: ReadonlySet<OpenBaoCode> = new Set(["timeout", "connection_lost", "reply_malformed"]);
 
+/** Whether a failure speaks against the address, so that other calls had better start at another one. */
+export function speaksAgainstAddress(code: OpenBaoCode): boolean {
+  return NEVER_DONE.has(code) || MAYBE_DONE.has(code);
+}
+
 const LAG_DELAYS_MS: readonly number[] = [50, 100, 200, 400, 800];
 
 export function nextStep({
