@@ -6,11 +6,11 @@
  */
 import { copyFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { isMap, parseDocument } from "yaml";
 import { identityClaims, type JwtIssuer, makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
 import { root, testRelease, version } from "../packaging/artefacts.ts";
 import { docBlock } from "../packaging/doc-blocks.ts";
+import { openbaoFields, sampleWith } from "../packaging/sample-config.ts";
 import { freePorts } from "../real/harness/free-port.ts";
 import { type KmsClient, openKmsClient } from "../real/harness/kms-client.ts";
 import { type RealOpenBao, startOpenBao } from "../real/harness/openbao.ts";
@@ -81,11 +81,11 @@ export async function providerMachine(names: Names = defaultNames): Promise<Prov
     const configure: ProviderMachine["configure"] = async (changes = {}) =>
       place(
         paths.config,
-        await sampleWith({
+        await sampleWith("provider-systemd.yaml", {
           "server.metricsAddress": `127.0.0.1:${metricsPort}`,
           "server.healthAddress": `127.0.0.1:${healthPort}`,
           "server.socketGroup": names.socketGroup,
-          ...openbaoFields(openbao, provisioned),
+          ...openbaoFields(openbao.address, provisioned),
           ...changes,
         }),
       );
@@ -151,35 +151,6 @@ async function chooseNames(machine: Machine, { user, socketGroup }: Names): Prom
   );
   machine.put("/root/30-identity.conf", await renamed("systemd/drop-ins/identity-names.conf"));
   await machine.must(`cd /root\n${docBlock("linux-identity.md#other-names")}`);
-}
-
-function openbaoFields(openbao: RealOpenBao, names: Provisioning): Readonly<Record<string, string>> {
-  return {
-    "openbao.address": openbao.address,
-    "openbao.tlsServerName": "localhost",
-    "auth.jwt.mountPath": `auth/${names.jwtMount}`,
-    "auth.jwt.role": names.role,
-    "transit.mountPath": names.mount,
-    "transit.keyName": names.keyName,
-  };
-}
-
-/** The sample of deploy/config with fields set; sections that it lacks are made. */
-async function sampleWith(changes: Readonly<Record<string, string>>): Promise<string> {
-  const document = parseDocument(
-    await Bun.file(join(root, "deploy", "config", "provider-systemd.yaml")).text(),
-  );
-  for (const [path, value] of Object.entries(changes)) {
-    const keys = path.split(".");
-    keys.slice(0, -1).forEach((_, depth) => {
-      const section = keys.slice(0, depth + 1);
-      if (!isMap(document.getIn(section))) {
-        document.setIn(section, document.createNode({}));
-      }
-    });
-    document.setIn(keys, value);
-  }
-  return document.toString();
 }
 
 function jwt(issuer: JwtIssuer, names: Provisioning, lifetimeSeconds?: number): string {
