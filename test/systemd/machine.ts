@@ -8,8 +8,10 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
 const script = join(import.meta.dir, "machine");
-/** The Debian root is kept here between runs, as making it takes most of a minute; another script makes another one. */
-const base = `/var/tmp/bao-kms-provider-test/bookworm-${Bun.hash(readFileSync(script)).toString(36)}`;
+/** The Debian release: MACHINE_SUITE=trixie tests on another one than usual. */
+const suite = process.env["MACHINE_SUITE"] ?? "bookworm";
+/** Its root is kept between runs, as making it takes most of a minute; another script makes another one. */
+const base = `/var/tmp/bao-kms-provider-test/${suite}-${Bun.hash(readFileSync(script)).toString(36)}`;
 
 export interface Outcome {
   readonly status: number;
@@ -37,7 +39,12 @@ export interface Machine {
 }
 
 async function run(...args: readonly string[]): Promise<Outcome> {
-  const child = Bun.spawn([script, ...args], { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+  const child = Bun.spawn([script, ...args], {
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+    env: { ...process.env, SUITE: suite },
+  });
   const [stdout, stderr, status] = await Promise.all([
     new Response(child.stdout).text(),
     new Response(child.stderr).text(),
