@@ -68,7 +68,7 @@ describeWithTools(
   },
   () => {
     let folder: string;
-    let path: string;
+    let searchPath: string;
     beforeAll(() => {
       folder = mkdtempSync(join(tmpdir(), "kms-image-"));
       // A podman of the test's own: its storage is in the folder, nothing of the host's is used or left.
@@ -82,15 +82,15 @@ exec ${Bun.which("podman") ?? "podman"} --root ${folder}/storage --runroot ${fol
 `,
       );
       chmodSync(shim, 0o755);
-      path = `${join(folder, "bin")}:${process.env["PATH"] ?? ""}`;
+      searchPath = `${join(folder, "bin")}:${process.env["PATH"] ?? ""}`;
       run("sh", ["-ec", docBlock("install.md#image")], {
         cwd: testRelease().folder,
-        env: { VERSION: version, PATH: path },
+        env: { VERSION: version, PATH: searchPath },
       });
     }, timeoutMs);
     afterAll(() => rmSync(folder, { recursive: true, force: true }), timeoutMs);
 
-    const podman = (...args: readonly string[]): string => run("podman", args, { env: { PATH: path } });
+    const podman = (...args: readonly string[]): string => run("podman", args, { env: { PATH: searchPath } });
 
     test(
       "runs without capabilities, privileges or a writable file system, as 65532",
