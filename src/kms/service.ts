@@ -6,6 +6,7 @@
  */
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { Clock } from "../base/clock.ts";
+import { type ErrorClass, errorClassOf } from "../base/error-class.ts";
 import type { AnnotationCodec } from "../identity/annotations.ts";
 import { isWellFormedKeyId } from "../identity/key-id.ts";
 import { ciphertextVersion, MAX_CIPHERTEXT_BYTES } from "../transit/ciphertext.ts";
@@ -109,7 +110,9 @@ export function kmsService(options: KmsServiceOptions): ServiceImpl<typeof KeyMa
         const ciphertext = checkCiphertext(request, key);
         const { associatedData } = key;
         const input = { ciphertext, associatedData };
-        const answer = await transit.decrypt(input, context.signal);
+        const answer = await transit.decrypt(input, context.signal).catch((error: unknown) => {
+          throw withoutBlame(error, keys.status());
+        });
         call.answer = answer;
         const plaintext = answer.value;
         if (plaintext.length > MAX_CIPHERTEXT_BYTES) {
@@ -129,6 +132,21 @@ function withoutActiveVersion({ kind, errorClass }: Exclude<KeyStatus, { kind: "
         message: "the active version of the key is proven lost; nothing more is written under it",
       })
     : new KmsError({ code: "no_key_version", errorClass, message: "no version of the key is known yet" });
+}
+
+/** What OpenBao says when it does not take a ciphertext. */
+const REFUSALS: ReadonlySet<ErrorClass> = new Set(["aad_mismatch", "protocol_limit"]);
+
+/** While the key is not what it was, OpenBao's refusal says nothing about the ciphertext: nobody shall throw it away for that. */
+function withoutBlame(error: unknown, status: KeyStatus): unknown {
+  return status.kind === "lost" && REFUSALS.has(errorClassOf(error))
+    ? new KmsError({
+        code: "active_version_lost",
+        errorClass: status.errorClass,
+        message: "OpenBao refused a ciphertext while the active version of the key is proven lost",
+        cause: error,
+      })
+    : error;
 }
 
 function checkAnnotations(request: DecryptRequest, key: KeyHandle): void {

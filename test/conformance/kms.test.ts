@@ -78,6 +78,18 @@ describe.each(["ours", "connect"] as const)("calls as they should be, gRPC proto
     ]);
   });
 
+  test("a ciphertext that OpenBao refuses is not blamed while the key is lost", async () => {
+    const { ciphertext, keyId, annotations } = await client.encrypt({ plaintext: seed });
+    harness.transit.override.decrypt = () =>
+      Promise.reject(
+        new ProviderError({ code: "decrypt_failed", errorClass: "aad_mismatch", message: "refused" }),
+      );
+    const decrypt = () => failure(client.decrypt({ ciphertext, keyId, annotations }));
+    expect((await decrypt())[0]).toBe(code.INVALID_ARGUMENT);
+    harness.keys.override.status = () => ({ kind: "lost", errorClass: "transit_key_missing" });
+    expect(await decrypt()).toEqual([code.FAILED_PRECONDITION, "the active key version is lost"]);
+  });
+
   test("a deadline ends the call and what it does", async () => {
     const aborted = new Promise<unknown>((resolve) => {
       harness.transit.override.encrypt = (_input, signal) =>

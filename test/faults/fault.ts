@@ -31,6 +31,8 @@ export interface Expectation {
   /** `works`: no call fails, from the cause to the recovery; `refused`: none succeeds once Status shows it. */
   readonly encrypt: "works" | "refused" | "any";
   readonly decrypt: "works" | "refused" | "any";
+  /** Until the probes have agreed on what became of the key, a refused ciphertext is taken for what OpenBao says it is. */
+  readonly blamesAtFirst?: true;
   /** The key_id after it; `kept` unless said. */
   readonly keyId?: "moves";
   /** The process after it is another one. */

@@ -17,6 +17,8 @@ const NOTICE_MS = 20_000;
 /** A name that moved is followed when its old address is forgotten, after 30 s. */
 const RECOVERY_MS = 45_000;
 const LASTS_MS = 500;
+/** The code that says that the caller's data is wrong. */
+const BLAME = "INVALID_ARGUMENT";
 const SEED = new Uint8Array(32).fill(7);
 
 export async function runFault(
@@ -139,8 +141,13 @@ function isReason(healthz: string, wanted: string | undefined): boolean {
 }
 
 /** What a call is answered once Status shows the fault. */
-async function answersNow({ provider }: World, expect: Expectation): Promise<readonly string[]> {
+async function answersNow({ provider, load }: World, expect: Expectation): Promise<readonly string[]> {
   const problems: string[] = [];
+  const blamed =
+    expect.blamesAtFirst === true
+      ? (await load.verify(load.count())).filter((each) => each.includes(BLAME))
+      : [];
+  problems.push(...blamed.slice(0, 1));
   if (expect.encrypt === "refused" && (await codeOf(provider.client.encrypt(SEED))) === "OK") {
     problems.push("Encrypt is not refused");
   }
@@ -166,7 +173,7 @@ function judge(expect: Expectation, seen: Pick<FaultResult, "status" | "encrypt"
     const accusing = failed.filter(
       (code) => code === "INVALID_ARGUMENT" || code === "INTERNAL" || code === "UNKNOWN",
     );
-    if (accusing.length > 0) {
+    if (accusing.length > 0 && expect.blamesAtFirst !== true) {
       problems.push(`${call} failed with ${accusing.join(", ")}`);
     }
   }

@@ -60,12 +60,12 @@ export const credentials: readonly Fault[] = [
   {
     id: "token-max-ttl",
     agedToken: true,
-    title: "Tokens of 4 s that end for good at 6 s: new logins in time",
+    title: "Tokens of 6 s that end for good at 9 s: new logins in time",
     expect: { status: "ok", encrypt: "any", decrypt: "any" },
-    shortMs: 9000,
+    shortMs: 12_000,
     lastsMs: 30_000,
     cause: async (world) => {
-      await withTokens(world, "4s", "6s");
+      await withTokens(world, "6s", "9s");
       await world.revokeToken();
       return () => withTokens(world, world.names.tokenTtl, world.names.tokenMaxTtl);
     },

@@ -1,5 +1,4 @@
 /** The provider's own process. */
-import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { eventually } from "../../real/harness/eventually.ts";
 import { makeControlGroup } from "../control-group.ts";
@@ -142,10 +141,3 @@ export const providerProcess: readonly Fault[] = [
     },
   },
 ];
-
-/** Whether programs are there that some rows need. */
-export function missingPrograms(): readonly string[] {
-  return ["prlimit", "unshare", "mount", "cc", "mkfifo"].filter(
-    (name) => spawnSync("sh", ["-c", `command -v ${name}`]).status !== 0,
-  );
-}
