@@ -1,5 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { createPublicKey } from "node:crypto";
+// oxlint-disable-next-line import/no-unassigned-import -- a polyfill, imported for its effect before @peculiar/x509
+import "reflect-metadata";
 import { X509CertificateGenerator } from "@peculiar/x509";
 import fc from "fast-check";
 import { type LeafOptions, makeTestCa } from "../../test/fakes/tls/test-ca.ts";
