@@ -65,13 +65,17 @@ async function runSuite(
   const status = await new Promise<number | null>((resolve) => child.once("close", resolve));
   const count = (word: string): number =>
     Number(new RegExp(`^\\s*(\\d+) ${word}$`, "m").exec(tail)?.[1] ?? 0);
-  const totals = { pass: count("pass"), fail: count("fail"), skip: count("skip") };
-  const seconds = ((performance.now() - began) / 1000).toFixed(1);
-  console.log(
-    `suite ${name}: ${totals.pass} passed, ${totals.fail} failed, ${totals.skip} skipped in ${seconds} s`,
-  );
   // A crash, or a failure outside any test, is a failure too.
-  return status === 0 ? totals : { ...totals, fail: Math.max(totals.fail, 1) };
+  const totals = {
+    pass: count("pass"),
+    fail: Math.max(count("fail"), status === 0 ? 0 : 1),
+    skip: count("skip"),
+  };
+  const seconds = ((performance.now() - began) / 1000).toFixed(1);
+  write(
+    `suite ${name}: ${totals.pass} passed, ${totals.fail} failed, ${totals.skip} skipped in ${seconds} s\n`,
+  );
+  return totals;
 }
 
 function chosenSuites(names: readonly string[]): ReadonlyMap<string, readonly string[]> {
