@@ -15,11 +15,11 @@ export interface WriterLock {
   release(): void;
 }
 
-/** Takes the lock without waiting; `undefined` while another process or another call holds it. Throws what open(2) throws. */
+/** Takes the lock on a file that is there, without waiting; `undefined` while another process or another call holds it. Throws what open(2) throws. */
 export type TryLock = (path: string) => WriterLock | undefined;
 
 export const trySqliteLock: TryLock = (path) => {
-  const database = new Database(path, { create: true, readwrite: true, strict: true });
+  const database = new Database(path, { create: false, readwrite: true, strict: true });
   try {
     // No journal file: nothing is ever written, and a killed holder must leave nothing to roll back.
     database.run("PRAGMA busy_timeout = 0; PRAGMA journal_mode = MEMORY;");

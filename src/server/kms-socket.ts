@@ -4,9 +4,11 @@
  * @module A state machine over socket-directory.ts and socket-file.ts. It looks at the file system every
  * `watchIntervalMs`; connections that were accepted are never touched by what it finds.
  */
+import { closeSync, constants, openSync } from "node:fs";
 import type { Server, Socket } from "node:net";
 import { basename, dirname } from "node:path";
 import type { Clock } from "../base/clock.ts";
+import { errnoOf } from "../base/errno.ts";
 import { ServerError } from "./errors.ts";
 import { checkSocketDirectory, type SocketDirectoryRules } from "./socket-directory.ts";
 import {
@@ -32,7 +34,7 @@ export interface KmsSocketOptions {
   readonly ownerName: string;
   readonly groupName: string;
   readonly accept: (socket: Socket) => void;
-  /** Takes a lock that the kernel releases with the process, without waiting; `undefined` while another holds it. */
+  /** Takes a lock on that file, which is there, that the kernel releases with the process, without waiting; `undefined` while another holds it. */
   readonly tryLock: (path: string) => { release(): void } | undefined;
   readonly clock: Clock;
   readonly watchIntervalMs: number;
@@ -186,8 +188,16 @@ export async function openKmsSocket(options: KmsSocketOptions): Promise<KmsSocke
 
 /** One lock file for each socket path; it stays for ever, since removing it would let two processes hold two locks. */
 function takeInstanceLock(rules: SocketDirectoryRules, options: KmsSocketOptions): { release(): void } {
-  checkSocketDirectory(rules);
   const path = `${options.path}.lock`;
+  let directory: SocketDirectory | undefined;
+  try {
+    directory = openSocketDirectory(rules.directory, checkSocketDirectory(rules));
+    createLockFile(directory.at(basename(path)));
+  } catch (error) {
+    throw error instanceof ServerError ? error : lockUnusable(path, error);
+  } finally {
+    directory?.close();
+  }
   const stat = lstatIfThere(path);
   if (stat !== undefined && (!stat.isFile() || stat.uid !== BigInt(options.ownerUid) || stat.nlink !== 1n)) {
     throw new ServerError({
@@ -197,19 +207,11 @@ function takeInstanceLock(rules: SocketDirectoryRules, options: KmsSocketOptions
       advice: `see what ${path} is, then remove it`,
     });
   }
-  const before = process.umask(0o077);
   let lock: { release(): void } | undefined;
   try {
     lock = options.tryLock(path);
   } catch (error) {
-    throw new ServerError({
-      code: "socket_bind_failed",
-      errorClass: "socket_unavailable",
-      message: `server.socketPath: the instance lock ${path} cannot be opened`,
-      cause: error,
-    });
-  } finally {
-    process.umask(before);
+    throw lockUnusable(path, error);
   }
   if (lock === undefined) {
     throw new ServerError({
@@ -220,6 +222,30 @@ function takeInstanceLock(rules: SocketDirectoryRules, options: KmsSocketOptions
     });
   }
   return lock;
+}
+
+/**
+ * Made below the directory's handle, so that a directory that was swapped gets no file of ours; taking the lock itself
+ * makes none. A file that is there is not opened: closing it would drop the lock that this process may hold on it.
+ */
+function createLockFile(path: string): void {
+  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+  try {
+    closeSync(openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600));
+  } catch (error) {
+    if (errnoOf(error) !== "EEXIST") {
+      throw error;
+    }
+  }
+}
+
+function lockUnusable(path: string, cause: unknown): ServerError {
+  return new ServerError({
+    code: "socket_bind_failed",
+    errorClass: "socket_unavailable",
+    message: `server.socketPath: the instance lock ${path} cannot be opened`,
+    cause,
+  });
 }
 
 function asServerError(error: unknown): ServerError {
