@@ -1,25 +1,10 @@
 import { expect, test } from "bun:test";
+import { testMetadata } from "../../test/fakes/key-scope.ts";
 import type { KeyMetadata } from "./key-metadata.ts";
 import { type ProfileDriftCode, profileDrifts, upsertDrift } from "./key-profile.ts";
 
 const NAMES = { mountPath: "transit", keyName: "kubernetes" };
-const GOOD: KeyMetadata = {
-  type: "aes256-gcm96",
-  derived: false,
-  convergent: false,
-  exportable: false,
-  allowPlaintextBackup: false,
-  deletionAllowed: false,
-  softDeleted: false,
-  supportsEncryption: true,
-  supportsDecryption: true,
-  minDecryptionVersion: 1,
-  minEncryptionVersion: 0,
-  latestVersion: 1,
-  versions: [{ version: 1, createdAtUnix: 1_700_000_000 }],
-  autoRotatePeriodSeconds: 0,
-  imported: false,
-};
+const GOOD = testMetadata([1]);
 
 test("the required profile has no drift", () => {
   expect(profileDrifts(GOOD, NAMES)).toEqual([]);

@@ -8,6 +8,7 @@ import type { AnswerCode } from "../../src/openbao/answer-code.ts";
 import { answerError } from "../../src/openbao/errors.ts";
 import type { KeyReader, MarkerCalls } from "../../src/rotation/ports.ts";
 import type { KeyMetadata } from "../../src/transit/key-metadata.ts";
+import { testMetadata } from "./key-scope.ts";
 
 interface FakeVersion {
   readonly version: number;
@@ -153,20 +154,9 @@ function metadataOf(
   latestVersion: number,
 ): KeyMetadata {
   return {
-    type: "aes256-gcm96",
-    derived: false,
-    convergent: false,
-    exportable: false,
-    allowPlaintextBackup: false,
-    deletionAllowed: false,
-    softDeleted: false,
-    supportsEncryption: true,
-    supportsDecryption: true,
+    ...testMetadata([latestVersion]),
     minDecryptionVersion,
-    minEncryptionVersion: 0,
     latestVersion,
-    autoRotatePeriodSeconds: 0,
-    imported: false,
     versions: versions
       .filter(({ version }) => version >= minDecryptionVersion)
       .map(({ version, createdAtUnix }) => ({ version, createdAtUnix })),
