@@ -2,7 +2,7 @@
  * The tests of the project: `npm test`. All suites by default, or those that are named: `npm test -- unit contract`; a path
  * works too.
  *
- * @module A front of `bun test` that runs suite after suite, says which, and closes with the line
+ * @module A front of `bun test` that runs suite after suite, says which, and closes with what failed, with its reason, and the line
  * `N passed, N failed, N skipped`. A suite is a folder of tests, so none can be forgotten here.
  */
 import { spawn } from "node:child_process";
@@ -10,6 +10,7 @@ import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { Glob } from "bun";
 import { builtExecutable } from "../test/real/harness/executable.ts";
+import { failuresIn } from "./test-failures.ts";
 
 const root = dirname(import.meta.dir);
 
@@ -43,26 +44,31 @@ function suites(): ReadonlyMap<string, readonly string[]> {
   return new Map([...found].sort(([a], [b]) => rank(a) - rank(b)));
 }
 
-/** Runs `bun test` on files, hands its output on as it comes, and reads the totals from its end. */
+interface SuiteResult extends Totals {
+  readonly failures: readonly string[];
+}
+
+/** Runs `bun test` on files, hands its output on as it comes, and reads the totals from its end and what failed from the whole. */
 async function runSuite(
   name: string,
   files: readonly string[],
   write: (text: string) => void,
-): Promise<Totals> {
+): Promise<SuiteResult> {
   const began = performance.now();
   const child = spawn(process.execPath, ["test", TIMEOUT, ...files.map((file) => `./${file}`)], {
     cwd: root,
     stdio: ["ignore", "pipe", "pipe"],
   });
-  let tail = "";
+  let output = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8");
     stream.on("data", (text: string) => {
       write(text);
-      tail = (tail + text).slice(-4096);
+      output += text;
     });
   }
   const status = await new Promise<number | null>((resolve) => child.once("close", resolve));
+  const tail = output.slice(-4096);
   const count = (word: string): number =>
     Number(new RegExp(`^\\s*(\\d+) ${word}$`, "m").exec(tail)?.[1] ?? 0);
   // A crash, or a failure outside any test, is a failure too.
@@ -75,7 +81,7 @@ async function runSuite(
   write(
     `suite ${name}: ${totals.pass} passed, ${totals.fail} failed, ${totals.skip} skipped in ${seconds} s\n`,
   );
-  return totals;
+  return { ...totals, failures: failuresIn(output).map((failure) => `suite ${name}: ${failure}`) };
 }
 
 function chosenSuites(names: readonly string[]): ReadonlyMap<string, readonly string[]> {
@@ -108,13 +114,18 @@ const alongside = chosen
     const totals = await runSuite(name, files, (text) => output.push(text));
     return { totals, output };
   });
-const all: Totals[] = [];
+const all: SuiteResult[] = [];
 for (const [name, files] of chosen.filter(([each]) => !ALONGSIDE.has(each))) {
   all.push(await runSuite(name, files, print));
 }
 for (const { totals, output } of await Promise.all(alongside)) {
   output.forEach(print);
   all.push(totals);
+}
+for (const { failures } of all) {
+  for (const failure of failures) {
+    console.log(`\n${failure}`);
+  }
 }
 const sum = (count: keyof Totals): number => all.reduce((total, each) => total + each[count], 0);
 console.log(`${sum("pass")} passed, ${sum("fail")} failed, ${sum("skip")} skipped`);
