@@ -152,6 +152,26 @@ describe("a session, for any lifetimes", () => {
     );
   });
 
+  test("after a failed attempt there is another before the token ends, when it has more than two seconds left", () => {
+    fc.assert(
+      fc.property(
+        world,
+        fc.integer({ min: 6000, max: 60_000 }),
+        fc.integer({ min: 1, max: 8 }),
+        fc.constantFrom("refused" as const, "unavailable" as const),
+        (each, ttlMs, failures, how) => {
+          const short = { ...each, ttlMs, maxTtlMs: ttlMs };
+          const { state, duties } = play(short, 1 + failures, (step) => (step === 0 ? "none" : how));
+          const token = state.kind === "holding" ? state.token : undefined;
+          const lastMs = duties.at(-1)?.atMs ?? 0;
+          if (token !== undefined && duties.length > 1 && token.expiresAtMs - lastMs > 2000) {
+            expect(nextDuty(state, lastMs)?.atMs).toBeLessThan(token.expiresAtMs);
+          }
+        },
+      ),
+    );
+  });
+
   test("closed stays closed", () => {
     const rules = { loginBeforeExpiryMs: 1000, random: () => 0 };
     const closed = nextSessionState(EMPTY_SESSION, { kind: "closed" }, 0, rules);

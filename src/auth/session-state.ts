@@ -154,9 +154,12 @@ function withTrouble(
 ): Exclude<SessionState, { kind: "closed" }> {
   const failures = state.trouble.failures + 1;
   const [first, longest] = PAUSES_MS[UNAVAILABLE.has(error.errorClass) ? "unavailable" : "refused"];
-  const pauseMs = Math.min(first * 2 ** (failures - 1), longest);
+  const token = usableToken(state, nowMs);
+  // While the token lives there is always a further attempt before it ends.
+  const leftMs = token === undefined ? Number.POSITIVE_INFINITY : token.expiresAtMs - nowMs;
+  const pauseMs = Math.min(first * 2 ** (failures - 1), longest, Math.max(leftMs / 3, SHORTEST_REST_MS));
   const trouble: Trouble = { failures, error, notBeforeMs: nowMs + pauseMs * (1 + random() / 4) };
-  return usableToken(state, nowMs) === undefined ? { kind: "without", trouble } : { ...state, trouble };
+  return token === undefined ? { kind: "without", trouble } : { ...state, trouble };
 }
 
 /** The token that calls may be made with now. */

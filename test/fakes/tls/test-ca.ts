@@ -21,7 +21,8 @@ import {
   X509CertificateGenerator,
 } from "@peculiar/x509";
 
-const HOUR_MS = 3_600_000;
+/** Room on both sides for tests that move the wall clock by hours. */
+const DAY_MS = 24 * 3_600_000;
 
 const KEY_TYPES = {
   "ec-p256": { name: "ECDSA", namedCurve: "P-256" },
@@ -38,9 +39,9 @@ export type TestKeyType = keyof typeof KEY_TYPES;
 type Hash = "SHA-1" | "SHA-256" | "SHA-384";
 
 interface Validity {
-  /** Default: an hour ago. */
+  /** Default: two days ago. */
   readonly notBefore?: Date;
-  /** Default: a day ahead. */
+  /** Default: two days ahead. */
   readonly notAfter?: Date;
 }
 
@@ -167,8 +168,8 @@ function signing(keys: CryptoKeyPair, hash: Hash): { name: string; hash: string 
 
 function validity(options: Validity): { notBefore: Date; notAfter: Date } {
   return {
-    notBefore: options.notBefore ?? new Date(Date.now() - HOUR_MS),
-    notAfter: options.notAfter ?? new Date(Date.now() + 24 * HOUR_MS),
+    notBefore: options.notBefore ?? new Date(Date.now() - 2 * DAY_MS),
+    notAfter: options.notAfter ?? new Date(Date.now() + 2 * DAY_MS),
   };
 }
 
