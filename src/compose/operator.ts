@@ -59,6 +59,8 @@ export async function openOperatorAccess(
         method: "GET",
         // A standby that forwards is as good as the active node.
         path: "sys/health?standbyok=true&perfstandbyok=true",
+        // In a namespace, even in one that is there, OpenBao answers 400.
+        namespace: "none",
         idempotent: true,
         signal,
       });

@@ -28,6 +28,8 @@ export interface OpenBaoCall {
   /** JSON text. */
   readonly body?: string;
   readonly token?: Secret;
+  /** What OpenBao offers outside of every namespace only; `openbao.namespace` when absent. */
+  readonly namespace?: "none";
   /** Whether asking twice is as good as asking once. */
   readonly idempotent: boolean;
   /** The caller's deadline and cancellation. */
@@ -77,10 +79,9 @@ export type Attempt = (
 
 /** @returns the exchange; it throws OpenBaoError, and beside it only what the transport says of its own credential. */
 export function makeAttempt({ transport, clock, namespace }: AttemptOptions): Attempt {
-  const fixedHeaders: Readonly<Record<string, string>> = {
-    "X-Vault-Request": "true",
-    ...(namespace === "" ? {} : { "X-Vault-Namespace": namespace }),
-  };
+  const everywhere: Readonly<Record<string, string>> = { "X-Vault-Request": "true" };
+  const inNamespace: Readonly<Record<string, string>> =
+    namespace === "" ? everywhere : { ...everywhere, "X-Vault-Namespace": namespace };
 
   const toReply = (call: OpenBaoCall, { status, headers, body }: HttpResponse): OpenBaoReply => {
     const envelope = decodeEnvelope(body);
@@ -114,12 +115,12 @@ export function makeAttempt({ transport, clock, namespace }: AttemptOptions): At
     }
     const { passage } = entered;
     const startedMs = clock.monotonicMs();
+    const headers = call.namespace === "none" ? everywhere : inNamespace;
     try {
       const response = await transport.request({
         method: call.method,
         url: `${node.address}/v1/${call.path}`,
-        headers:
-          call.token === undefined ? fixedHeaders : { ...fixedHeaders, "X-Vault-Token": call.token.expose() },
+        headers: call.token === undefined ? headers : { ...headers, "X-Vault-Token": call.token.expose() },
         ...(call.body === undefined ? {} : { body: call.body }),
         signal: call.signal,
         timeoutMs,

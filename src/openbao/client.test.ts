@@ -109,6 +109,12 @@ describe("one call", () => {
     expect(asked[0]?.headers).toEqual({ "X-Vault-Request": "true" });
   });
 
+  test("what is offered outside of namespaces only is asked there", async () => {
+    const { ask, asked } = setUp({ [A]: OK }, { namespace: "team/a" });
+    await ask({ namespace: "none" });
+    expect(asked[0]?.headers).toEqual({ "X-Vault-Request": "true" });
+  });
+
   const answers: readonly [number, string, OpenBaoCode, ErrorClass][] = [
     [400, "cipher: message authentication failed", "decrypt_failed", "aad_mismatch"],
     [400, "encryption key not found", "key_missing", "transit_key_missing"],

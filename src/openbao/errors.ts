@@ -163,9 +163,10 @@ const MEANINGS: Readonly<Record<AnswerCode, Meaning>> = {
   },
   wrapping_token_unknown: {
     errorClass: "auth_expired",
-    message: () => "OpenBao does not know the wrapping token: it has expired, or it was used before",
+    message: () =>
+      "OpenBao does not know the wrapping token: it has expired, or it was used before, or it is none",
     advice: () =>
-      "if you did not use it, revoke what was wrapped; have it wrapped again, for example with: bao write -wrap-ttl=5m -f auth/approle/role/ROLE/secret-id",
+      "if it was one and you did not use it, revoke what was wrapped; have it wrapped again, for example with: bao write -wrap-ttl=5m -f auth/approle/role/ROLE/secret-id",
   },
   request_refused: {
     errorClass: "unknown",

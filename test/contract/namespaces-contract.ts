@@ -31,6 +31,10 @@ export function namespacesContract(context: ContractContext): void {
       expect(await read({ ...inTeam, token: context.token })).toBe(403);
       const unknown = await call("GET", "transit/keys/kubernetes", undefined, { namespace: "nowhere" });
       expect([unknown.status, errorsOf(unknown)]).toEqual([404, ["namespace not found"]]);
+      for (const namespace of ["team", "nowhere"]) {
+        const health = await call("GET", "sys/health", undefined, { namespace, token: "" });
+        expect([health.status, errorsOf(health)]).toEqual([400, ["operation unavailable in namespaces"]]);
+      }
     });
   });
 }

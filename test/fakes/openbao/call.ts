@@ -22,6 +22,8 @@ export interface Call {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly namespacePath: string;
+  /** Whether a header named one, which may not be there. */
+  readonly namesNamespace: boolean;
   readonly namespace: Namespace | undefined;
   readonly token: string;
   readonly wrapTtlSeconds: number;
@@ -47,6 +49,7 @@ export function parseCall(state: OpenBaoState, request: FakeRequest): Call {
     path: namespacePath === "" ? full : full.slice(namespacePath.length + 1),
     query: url.searchParams,
     namespacePath,
+    namesNamespace: named !== "",
     namespace: named !== "" && namespacePath === "" ? undefined : state.namespaces.get(namespacePath),
     token: header("x-vault-token"),
     wrapTtlSeconds: secondsField({ ttl: header("x-vault-wrap-ttl") }, "ttl"),

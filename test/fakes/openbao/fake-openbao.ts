@@ -135,6 +135,9 @@ function node(
 }
 
 function answer(state: OpenBaoState, call: Call, nowMs: number, isStandby: boolean): Reply {
+  if (call.path.endsWith("sys/health") && call.namesNamespace) {
+    return refuse(400, "operation unavailable in namespaces");
+  }
   if (call.path === "sys/health") {
     return healthReply(state.sealed, isStandby, call.query, nowMs);
   }
