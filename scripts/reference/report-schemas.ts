@@ -194,6 +194,10 @@ const unwrapSecretId = v.strictObject({
   file: v.string(),
   ttlSeconds: said(v.nullable(whole), "null: it does not end."),
   uses: said(v.nullable(whole), "Logins that it is good for; null: any number."),
+  letIn: said(
+    v.boolean(),
+    "Whether a login with it has succeeded; none is made where logins are counted, nor where OpenBao could not be asked.",
+  ),
 });
 
 const blockers = v.array(

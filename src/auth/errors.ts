@@ -19,6 +19,7 @@ export type AuthCode =
   | "secret_malformed"
   | "secret_id_wrapped"
   | "secret_id_gone"
+  | "secret_id_foreign"
   | "wrapping_foreign"
   | "certificate_malformed"
   | "certificate_key_mismatch"

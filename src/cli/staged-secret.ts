@@ -21,8 +21,12 @@ export type StagedSecretCode =
 export class StagedSecretError extends ProviderError<StagedSecretCode> {}
 
 export interface StagedSecret extends AsyncDisposable {
-  /** Writes the secret, with a line break, and puts the file in place. Throws StagedSecretError. */
-  readonly commit: (secret: Secret) => Promise<void>;
+  /** Where the new file is until it takes its name. */
+  readonly path: string;
+  /** Writes the secret, with a line break. Throws StagedSecretError. */
+  readonly write: (secret: Secret) => Promise<void>;
+  /** Puts the file in place. Throws StagedSecretError. */
+  readonly commit: () => Promise<void>;
 }
 
 export interface SecretPlace {
@@ -65,17 +69,25 @@ export async function stageSecret({ path, field, uid, gid }: SecretPlace): Promi
     await discard();
     throw notWritten(error);
   }
+  const orLost = async (work: Promise<void>): Promise<void> => {
+    try {
+      await work;
+    } catch (error) {
+      throw notWritten(error, "; the secret that was to be written is lost: have another one made");
+    }
+  };
+  const write = async (secret: Secret): Promise<void> => {
+    await handle.writeFile(`${secret.expose()}\n`);
+    await handle.sync();
+  };
+  const commit = async (): Promise<void> => {
+    await rename(temporary, path);
+    await syncDirectory(dirname(path));
+  };
   return {
-    commit: async (secret) => {
-      try {
-        await handle.writeFile(`${secret.expose()}\n`);
-        await handle.sync();
-        await rename(temporary, path);
-        await syncDirectory(dirname(path));
-      } catch (error) {
-        throw notWritten(error, "; the secret that was to be written is lost: have another one made");
-      }
-    },
+    path: temporary,
+    write: (secret) => orLost(write(secret)),
+    commit: () => orLost(commit()),
     [Symbol.asyncDispose]: discard,
   };
 }

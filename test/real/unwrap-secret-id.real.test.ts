@@ -33,6 +33,10 @@ describeReal("unwrap-secret-id on a real OpenBao", { needs: ["bao"] }, (binary) 
     openbao = await startOpenBao(binary("bao"));
     await openbao.operator.must("POST", "sys/namespaces/team", {});
     await openbao.operator.must("POST", "sys/namespaces/control-plane", {}, { namespace: "team" });
+    // The same mount and role in a namespace that nobody's configuration names.
+    await openbao.operator.must("POST", "sys/namespaces/elsewhere", {});
+    await openbao.operator.must("POST", "sys/auth/approle", { type: "approle" }, { namespace: "elsewhere" });
+    await openbao.operator.must("POST", "auth/approle/role/kms", {}, { namespace: "elsewhere" });
   }, TIMEOUT_MS);
   afterAll(() => openbao.dispose());
 
@@ -83,7 +87,7 @@ describeReal("unwrap-secret-id on a real OpenBao", { needs: ["bao"] }, (binary) 
       inside(namespace).must("POST", path, body);
 
     /** As docs/configure/auth-approle.md has it typed. */
-    const wrap = (ttl = "5m", path = SECRET_ID_PATH, where = namespace): string => {
+    const wrap = (ttl = "5m", path = SECRET_ID_PATH, where: string = namespace): string => {
       const words = ["write", `-wrap-ttl=${ttl}`, "-f", "-field=wrapping_token", path];
       const { status, stdout, stderr } = spawnSync(binary("bao"), words, {
         encoding: "utf8",
@@ -134,6 +138,7 @@ describeReal("unwrap-secret-id on a real OpenBao", { needs: ["bao"] }, (binary) 
         const answer = unwrap(token);
         expect(answer).toMatchObject({ code: 0, stderr: "" });
         expect(answer.stdout).toContain(`✓ ${secretIdFile} written (root:${GROUP} 0640)`);
+        expect(answer.stdout).toContain("OpenBao let it in");
         expect(readdirSync(client)).toEqual(["secret-id"]);
         const { mode, uid, gid } = statSync(secretIdFile);
         expect({ mode: mode & 0o7777, uid, gid }).toEqual({ mode: 0o640, uid: 0, gid: GROUP });
@@ -172,6 +177,13 @@ describeReal("unwrap-secret-id on a real OpenBao", { needs: ["bao"] }, (binary) 
       const { code, stdout, stderr } = unwrap(token);
       expect({ code, stdout }).toEqual({ code: 4, stdout: "" });
       expect(stderr).toContain("it has expired, or it was used before");
+      nothingIsWritten();
+    });
+
+    test("one that was made in another namespace is let in by nobody, and replaces nothing", () => {
+      const { code, stdout, stderr } = unwrap(wrap("5m", SECRET_ID_PATH, "elsewhere"));
+      expect({ code, stdout }).toEqual({ code: 4, stdout: "" });
+      expect(stderr).toContain("openbao.namespace with the one that the secret id was made in");
       nothingIsWritten();
     });
 

@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writ
 import * as v from "valibot";
 import { REPORT_SCHEMAS } from "../../../scripts/reference/report-schemas.ts";
 import { makeNodeFiles, type NodeFiles } from "../../../test/fakes/node-files.ts";
+import { faults } from "../../../test/fakes/openbao/faults.ts";
 import { textAt } from "../../../test/fakes/openbao/json-at.ts";
 
 const isRoot = process.getuid?.() === 0;
@@ -10,14 +11,12 @@ let node: NodeFiles;
 beforeAll(async () => {
   node = await makeNodeFiles();
   await node.operator.must("POST", "sys/auth/approle", { type: "approle" });
+  const role = { token_policies: [node.names.policyName], token_ttl: "20m" };
   for (const name of ["kms", "other"]) {
-    await node.operator.must("POST", `auth/approle/role/${name}`, {
-      token_policies: [node.names.policyName],
-      token_ttl: "20m",
-      secret_id_num_uses: 3,
-      secret_id_ttl: "10m",
-    });
+    const body = { ...role, secret_id_num_uses: 3, secret_id_ttl: "10m" };
+    await node.operator.must("POST", `auth/approle/role/${name}`, body);
   }
+  await node.operator.must("POST", "auth/approle/role/uncounted", role);
   const roleId = textAt(await node.operator.must("GET", "auth/approle/role/kms/role-id"), "data", "role_id");
   node.writeConfig((fields) => ({
     ...fields,
@@ -123,6 +122,27 @@ describe.skipIf(!isRoot)("as root", () => {
     expect(answer).toMatchObject({ code, stdout: "" });
     expect(answer.stderr).toContain(text);
     expect(await isUsed(token)).toBe(false);
+  });
+
+  test("a secret id that OpenBao does not let in with the role id replaces nothing", async () => {
+    writeFileSync(node.at("client/secret-id"), "old\n");
+    await wrap("uncounted");
+    const { code, stdout, stderr } = await unwrap("--role", "uncounted");
+    expect({ code, stdout }).toEqual({ code: 4, stdout: "" });
+    expect(stderr).toContain("nothing was replaced");
+    expect(readFileSync(node.at("client/secret-id"), "utf8")).toBe("old\n");
+    expect(readdirSync(node.at("client"))).toEqual(["secret-id"]);
+  });
+
+  test("one that could not be tried is not lost", async () => {
+    await wrap("uncounted");
+    const mend = node.openbao.inject(faults.unavailable, { path: /^auth\/approle\/login$/ });
+    const { code, stdout, stderr } = await unwrap("--role", "uncounted", "--output", "json");
+    mend();
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ ttlSeconds: null, uses: null, letIn: false });
+    expect(stderr).toContain("is not known: login at auth/approle");
+    expect(readFileSync(node.at("client/secret-id"), "utf8")).toMatch(/^[0-9a-f-]{36}\n$/);
   });
 
   test("a token of another role is left as it is", async () => {

@@ -5,7 +5,9 @@
  * decided in auth/unwrap-secret-id.ts.
  */
 import { readFileSync } from "node:fs";
+import { approleLoginMethod } from "../../auth/approle-method.ts";
 import { readSecretFile } from "../../auth/secret-file.ts";
+import { type SecretIdTrial, trySecretId } from "../../auth/try-secret-id.ts";
 import { type UnwrappedSecretId, unwrapSecretId } from "../../auth/unwrap-secret-id.ts";
 import { systemClock } from "../../base/clock.ts";
 import { formatDuration } from "../../base/duration.ts";
@@ -53,7 +55,8 @@ export async function unwrapSecretIdToFile(flags: UnwrapFlags, context: CommandC
     });
   }
   const { config } = await loadConfiguration(flags, context);
-  const { mountPath, secretIdFile: path } = appRoleOf(config);
+  const approle = appRoleOf(config);
+  const { mountPath, secretIdFile: path } = approle;
   const gid = groupId(flags.group);
   const wrappingToken = await readToken(flags, context);
 
@@ -67,8 +70,22 @@ export async function unwrapSecretIdToFile(flags: UnwrapFlags, context: CommandC
   try {
     const request = { openbao, wrappingToken, mountPath, roleName: role };
     const unwrapped = await unwrapSecretId(request, context.signal);
-    await staged.commit(unwrapped.secretId);
-    report(flags, path, unwrapped, context);
+    await staged.write(unwrapped.secretId);
+    const trial =
+      unwrapped.uses > 0
+        ? undefined
+        : await trySecretId(
+            {
+              openbao,
+              method: approleLoginMethod({ ...approle, secretIdFile: staged.path, serviceUid: 0 }),
+              roleName: role,
+              clock: systemClock,
+              timeoutMs: config.auth.loginTimeout,
+            },
+            context.signal,
+          );
+    await staged.commit();
+    report(flags, path, unwrapped, trial, context);
     return "good";
   } finally {
     transport.close();
@@ -79,22 +96,28 @@ function report(
   { group, output: format }: UnwrapFlags,
   path: string,
   { ttlSeconds, uses }: UnwrappedSecretId,
+  trial: SecretIdTrial | undefined,
   { output }: CommandContext,
 ): void {
+  if (trial?.kind === "unknown") {
+    output.say(`warning: whether it lets the provider in is not known: ${trial.reason}`);
+  }
   if (format === "json") {
     output.result(
       jsonText({
         file: path,
         ttlSeconds: ttlSeconds === 0 ? null : ttlSeconds,
         uses: uses === 0 ? null : uses,
+        letIn: trial?.kind === "let_in",
       }),
     );
     return;
   }
   const span = ttlSeconds === 0 ? "without an end" : `for ${formatDuration(ttlSeconds * 1000)}`;
   const logins = uses === 0 ? "any number of logins" : `${uses} login${uses === 1 ? "" : "s"}`;
+  const letIn = trial?.kind === "let_in" ? "; OpenBao let it in" : "";
   output.result(
-    `${output.paint("green", "✓")} ${path} written (root:${group} 0640)\n  good ${span}, for ${logins}\n`,
+    `${output.paint("green", "✓")} ${path} written (root:${group} 0640)\n  good ${span}, for ${logins}${letIn}\n`,
   );
   if (uses > 0) {
     output.say(
