@@ -31,6 +31,15 @@ export interface KeyState {
   /** @throws ProviderError when nothing may be encrypted now. */
   keyForEncrypt(): KeyHandle;
   /**
+   * Reads back what was just encrypted; only then may it be answered.
+   * @throws ProviderError when it lies under another key than the version's own, or when that could not be asked.
+   */
+  confirmEncrypted(
+    key: KeyHandle,
+    sealed: { readonly plaintext: Uint8Array; readonly ciphertext: string },
+    signal: AbortSignal,
+  ): Promise<void>;
+  /**
    * @throws ProviderError of class `key_id_unknown`; its code is `version_removed` or `version_rejected` for a version
    * that is known and no longer served.
    */

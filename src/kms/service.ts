@@ -90,6 +90,7 @@ export function kmsService(options: KmsServiceOptions): ServiceImpl<typeof KeyMa
           annotations: key.annotations.encoded,
         };
         checkEncryptResponse(reply);
+        await keys.confirmEncrypted(key, { plaintext, ciphertext: text }, context.signal);
         return reply;
       }),
 

@@ -21,7 +21,13 @@ export type RotationCode =
   | "version_removed"
   | "version_rejected"
   /** A marker did not come back as it was encrypted. */
-  | "marker_differs";
+  | "marker_differs"
+  /** The active version has no marker yet, so that nothing shows whether a ciphertext is under it. */
+  | "marker_missing"
+  /** OpenBao encrypted under another key than the one of the marker. */
+  | "key_replaced"
+  /** OpenBao never opened a fresh ciphertext and the marker in one answer. */
+  | "not_read_back";
 
 export class RotationError extends ProviderError<RotationCode> {}
 

@@ -18,13 +18,17 @@ import {
   encryptingKey,
   isReady,
   type KeyStatus,
+  keyReplaced,
   keyStatus,
+  markerOf,
   noKeyVersion,
+  provingMarker,
   type StatusPolicy,
 } from "./live-key.ts";
 import { makeMarker, markerHolds } from "./marker.ts";
 import { momentOf, type ProbeAnswer, presentFindings } from "./observe.ts";
-import type { KeyReader, MarkerCalls } from "./ports.ts";
+import type { KeyReader, MarkerCalls, ReadBackCall } from "./ports.ts";
+import { readsBack, type Sealed } from "./read-back.ts";
 
 export interface ProbePolicy extends StatusPolicy {
   readonly deepProbeIntervalMs: number;
@@ -33,7 +37,7 @@ export interface ProbePolicy extends StatusPolicy {
 }
 
 export interface KeyStateOptions extends Omit<KeyKeeperOptions, "calls" | "policy"> {
-  readonly transit: KeyReader & MarkerCalls;
+  readonly transit: KeyReader & MarkerCalls & ReadBackCall;
   readonly policy: ProbePolicy;
   /** Uniform in [0, 1). */
   readonly random: () => number;
@@ -54,6 +58,12 @@ export interface KeyState {
   /** @throws RotationError when nothing may be encrypted now. */
   keyForEncrypt(): KeyHandle;
   /**
+   * Holds what was just encrypted against the version's marker; only then may it be answered.
+   * @throws RotationError `key_replaced` when they are not under one key (the next probe is then made at once), or what kept
+   * OpenBao from being asked.
+   */
+  confirmEncrypted(key: KeyHandle, sealed: Sealed, signal: AbortSignal): Promise<void>;
+  /**
    * A key_id that is well formed but unknown is looked up once, at most every probe interval.
    * @throws RotationError, or what OpenBao said to the look-up.
    */
@@ -68,6 +78,8 @@ export function createKeyState(options: KeyStateOptions): KeyState {
   const { transit, clock, policy, random } = options;
   const keeper = keyKeeper({ ...options, calls: transit });
   let deepProbedAtMs: number | undefined;
+  /** Ends the run loop's wait for the next probe. */
+  let wake = new AbortController();
 
   const report = (
     probeKind: "metadata" | "deep" | "discovery",
@@ -152,9 +164,10 @@ export function createKeyState(options: KeyStateOptions): KeyState {
 
   /** After a failure or a refused marker every probe goes deep, until it is good again or confirmed. */
   const isDeepProbeDue = (): boolean => {
-    const { deepFailure, sightings } = keeper.state();
+    const { key, deepFailure, sightings } = keeper.state();
     return (
       deepProbedAtMs === undefined ||
+      (key !== undefined && markerOf(key, key.active) === undefined) ||
       deepFailure !== undefined ||
       sightings.counts.some((each) => each.finding.code === "marker_refused") ||
       clock.monotonicMs() - deepProbedAtMs >= policy.deepProbeIntervalMs
@@ -217,12 +230,14 @@ export function createKeyState(options: KeyStateOptions): KeyState {
     start: () => keeper.load(),
     run: async (signal) => {
       while (!signal.aborted) {
+        wake = new AbortController();
         try {
           await probe(signal);
           const intervalMs = isCalm() ? policy.probeIntervalMs : policy.retryIntervalMs;
-          await clock.sleep(intervalMs * (1 - JITTER + 2 * JITTER * random()), signal);
+          const pauseMs = intervalMs * (1 - JITTER + 2 * JITTER * random());
+          await clock.sleep(pauseMs, AbortSignal.any([signal, wake.signal]));
         } catch (error) {
-          if (!signal.aborted) {
+          if (!signal.aborted && !wake.signal.aborted) {
             throw error;
           }
         }
@@ -231,6 +246,17 @@ export function createKeyState(options: KeyStateOptions): KeyState {
     probe,
     status: () => keyStatus(keeper.state(), clock, policy),
     keyForEncrypt: () => encryptingKey(keeper.state(), policy),
+    confirmEncrypted: async (handle, sealed, signal) => {
+      const marker = provingMarker(keeper.state(), handle);
+      if (await readsBack(transit, handle, marker, sealed, signal)) {
+        return;
+      }
+      deepProbedAtMs = undefined;
+      if (isCalm()) {
+        wake.abort();
+      }
+      throw keyReplaced(handle, policy);
+    },
     keyForDecrypt: async (keyId, signal) => {
       const handle = known(keyId);
       if (handle !== undefined) {

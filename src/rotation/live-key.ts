@@ -10,7 +10,7 @@ import type { KeyVersion } from "../identity/key-scope.ts";
 import type { RegistryError } from "../registry/errors.ts";
 import type { StoredRecord } from "../registry/read-state.ts";
 import { RotationError } from "./errors.ts";
-import { FINDINGS, type Finding } from "./finding.ts";
+import { FINDINGS, type Finding, finding } from "./finding.ts";
 import type { KeyHandle, KeyTable } from "./key-handles.ts";
 import { lostFinding, presentFindings, type RotationPolicy, type Sightings } from "./observe.ts";
 
@@ -75,7 +75,7 @@ export function keyStatus(state: LiveState, clock: Clock, policy: StatusPolicy):
 
 /** The one word of Status, `ok` when nothing is wrong. */
 function healthzOf(state: LiveState, clock: Clock, policy: StatusPolicy): string {
-  const { sightings } = state;
+  const { key, sightings } = state;
   const failure = state.failure ?? state.deepFailure;
   const [present] = presentFindings(sightings, policy);
   if (present !== undefined) {
@@ -86,7 +86,8 @@ function healthzOf(state: LiveState, clock: Clock, policy: StatusPolicy): string
   if (failure !== undefined && (isStale || failure.count >= FAILURES_BEFORE_REASON)) {
     return failure.error.errorClass;
   }
-  return soundAt === undefined ? "starting" : isStale ? "status_stale" : HEALTHY;
+  const isStarting = soundAt === undefined || (key !== undefined && markerOf(key, key.active) === undefined);
+  return isStarting ? "starting" : isStale ? "status_stale" : HEALTHY;
 }
 
 /**
@@ -114,20 +115,44 @@ export function encryptingKey(state: LiveState, policy: RotationPolicy): KeyHand
       ...(failure === undefined ? {} : { cause: failure.error }),
     });
   }
+  provingMarker(state, key.active);
   return key.active;
 }
 
+/**
+ * What a ciphertext of the version is held against.
+ * @throws RotationError `marker_missing`; the next probe makes one for the active version.
+ */
+export function provingMarker({ key }: LiveState, handle: KeyVersion): string {
+  const marker = key === undefined ? undefined : markerOf(key, handle);
+  if (marker === undefined) {
+    throw new RotationError({
+      code: "marker_missing",
+      errorClass: "status_stale",
+      message: `nothing is encrypted under version ${handle.version} until a marker of it was made and kept`,
+    });
+  }
+  return marker;
+}
+
+/** What proves a version; absent until it was active. */
+export function markerOf({ stored }: LiveKey, { version, createdAtUnix }: KeyVersion): string | undefined {
+  return stored.record.versions.find(
+    (each) => each.version === version && each.createdAtUnix === createdAtUnix,
+  )?.marker;
+}
+
+/** An Encrypt that found what a probe calls `marker_refused`. */
+export function keyReplaced({ version }: KeyVersion, { names }: RotationPolicy): RotationError {
+  return refusedBy(finding("marker_refused", names, version), "key_replaced", "status_stale");
+}
+
 function refusedBy(
-  found: Finding,
-  code: "active_version_lost" | "encrypt_held",
+  { message, advice }: Finding,
+  code: "active_version_lost" | "encrypt_held" | "key_replaced",
   errorClass: ErrorClass,
 ): RotationError {
-  return new RotationError({
-    code,
-    errorClass,
-    message: found.message,
-    advice: found.advice,
-  });
+  return new RotationError({ code, errorClass, message, advice });
 }
 
 export function noKeyVersion(state: LiveState): RotationError {

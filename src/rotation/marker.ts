@@ -17,6 +17,10 @@ export const MARKER = Buffer.from("bao-kms-provider marker v1");
 /** Codes with which OpenBao says that these bytes do not open under this key, version and associated data. */
 const REFUSALS: ReadonlySet<string> = new Set(["decrypt_failed", "ciphertext_refused"]);
 
+export function isRefusal(error: unknown): boolean {
+  return error instanceof ProviderError && REFUSALS.has(error.code);
+}
+
 /**
  * Encrypts the marker under the version and decrypts it again.
  * @returns the ciphertext, which has decrypted once.
@@ -53,7 +57,7 @@ export async function markerHolds(
   try {
     return MARKER.equals(await calls.decrypt({ ciphertext, associatedData }, signal));
   } catch (error) {
-    if (error instanceof ProviderError && REFUSALS.has(error.code)) {
+    if (isRefusal(error)) {
       return false;
     }
     throw error;

@@ -3,6 +3,8 @@
  *
  * @module Interfaces only; transit/ implements them, compose/ hands them in.
  */
+import type { Outcome } from "../transit/coalesce.ts";
+import type { Answered } from "../transit/key-call.ts";
 import type { KeyMetadata } from "../transit/key-metadata.ts";
 
 export interface KeyReader {
@@ -24,4 +26,12 @@ export interface MarkerCalls {
     input: { readonly ciphertext: string; readonly associatedData: string },
     signal: AbortSignal,
   ): Promise<Uint8Array>;
+}
+
+export interface ReadBackCall {
+  /** As many outcomes as inputs; those with a `batchIndex` are of one answer and so of one key. */
+  decryptTogether(
+    inputs: readonly { readonly ciphertext: string; readonly associatedData: string }[],
+    signal: AbortSignal,
+  ): Promise<readonly Outcome<Answered<Uint8Array>>[]>;
 }

@@ -22,6 +22,8 @@ export interface TransitClient {
   /** The canonical ciphertext under exactly that version. */
   readonly encrypt: (input: EncryptInput, signal: AbortSignal) => Promise<string>;
   readonly decrypt: (input: DecryptInput, signal: AbortSignal) => Promise<Uint8Array>;
+  /** As many outcomes as inputs; those with a `batchIndex` are of one answer and so of one key. */
+  readonly decryptTogether: KeyCall<DecryptInput, Uint8Array>["batch"];
   /** The same two with what is known of the answer, one at a time or many in one request. */
   readonly calls: KeyCalls;
 }
@@ -87,6 +89,7 @@ export function createTransitClient(openbao: AuthenticatedCall, names: KeyNames)
 
     encrypt: async (input, signal) => (await calls.encrypt.single(input, signal)).value,
     decrypt: async (input, signal) => (await calls.decrypt.single(input, signal)).value,
+    decryptTogether: calls.decrypt.batch,
     calls,
   };
 }

@@ -67,6 +67,9 @@ export function fakeKeys(): KeyState & { override: Partial<KeyState> } {
     override: {},
     status: () => fake.override.status?.() ?? { kind: "known", keyId: active.keyId, healthz: "ok" },
     keyForEncrypt: () => fake.override.keyForEncrypt?.() ?? active,
+    confirmEncrypted: async (...sealed) => {
+      await fake.override.confirmEncrypted?.(...sealed);
+    },
     keyForDecrypt: async (keyId, signal) => {
       const found = versions.find((each) => each.keyId === keyId);
       if (fake.override.keyForDecrypt !== undefined) {

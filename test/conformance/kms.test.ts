@@ -78,6 +78,23 @@ describe.each(["ours", "connect"] as const)("calls as they should be, gRPC proto
     ]);
   });
 
+  test("Encrypt answers only what was read back", async () => {
+    const readBack: string[] = [];
+    harness.keys.override.confirmEncrypted = async (key, { plaintext, ciphertext }) => {
+      readBack.push(`${key.keyId} ${Buffer.from(plaintext).toString("hex")} ${ciphertext}`);
+    };
+    const { keyId, ciphertext } = await client.encrypt({ plaintext: seed });
+    expect(readBack).toEqual([`${keyId} ${seed.toString("hex")} ${Buffer.from(ciphertext).toString()}`]);
+    harness.keys.override.confirmEncrypted = () =>
+      Promise.reject(
+        new ProviderError({ code: "key_replaced", errorClass: "status_stale", message: "refused" }),
+      );
+    expect(await failure(client.encrypt({ plaintext: seed }))).toEqual([
+      code.FAILED_PRECONDITION,
+      "key state is not fit for this call",
+    ]);
+  });
+
   test("a ciphertext that OpenBao refuses is not blamed while the key is lost", async () => {
     const { ciphertext, keyId, annotations } = await client.encrypt({ plaintext: seed });
     harness.transit.override.decrypt = () =>

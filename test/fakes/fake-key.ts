@@ -6,7 +6,7 @@
  */
 import type { AnswerCode } from "../../src/openbao/answer-code.ts";
 import { answerError } from "../../src/openbao/errors.ts";
-import type { KeyReader, MarkerCalls } from "../../src/rotation/ports.ts";
+import type { KeyReader, MarkerCalls, ReadBackCall } from "../../src/rotation/ports.ts";
 import type { KeyMetadata } from "../../src/transit/key-metadata.ts";
 import { testMetadata } from "./key-scope.ts";
 
@@ -27,7 +27,7 @@ export interface FakeKeyState {
 
 export interface FakeKey {
   readonly state: FakeKeyState;
-  readonly transit: KeyReader & MarkerCalls;
+  readonly transit: KeyReader & MarkerCalls & ReadBackCall;
   /** How often the key's metadata was read. */
   readonly reads: number;
   change(change: Partial<FakeKeyState>): void;
@@ -76,6 +76,28 @@ export function fakeKey(): FakeKey {
     answerError(code, { operation: "test", path: "transit/keys/test" });
   const latestOf = ({ versions }: FakeKeyState): number => versions.at(-1)?.version ?? 0;
 
+  const decrypt: MarkerCalls["decrypt"] = ({ ciphertext, associatedData }, signal) =>
+    call("decrypt", signal, (now) => open(now, ciphertext, associatedData));
+  const open = (now: FakeKeyState, ciphertext: string, associatedData: string): Uint8Array => {
+    const [, number, body] = /^vault:v(\d+):(.*)$/.exec(ciphertext) ?? [];
+    const version = now.versions.find((each) => each.version === Number(number));
+    if (!now.exists || version === undefined) {
+      throw refused(now.exists ? "version_too_new" : "key_missing");
+    }
+    if (version.version < now.minDecryptionVersion) {
+      throw refused("version_too_old");
+    }
+    const content: unknown = JSON.parse(Buffer.from(body ?? "", "base64").toString());
+    if (
+      !isContent(content) ||
+      content.material !== version.material ||
+      content.associatedData !== associatedData
+    ) {
+      throw refused("decrypt_failed");
+    }
+    return Buffer.from(content.text, "hex");
+  };
+
   return {
     get state() {
       return state;
@@ -107,26 +129,18 @@ export function fakeKey(): FakeKey {
           };
           return `vault:v${keyVersion}:${Buffer.from(JSON.stringify(content)).toString("base64")}`;
         }),
-      decrypt: ({ ciphertext, associatedData }, signal) =>
-        call("decrypt", signal, (now) => {
-          const [, number, body] = /^vault:v(\d+):(.*)$/.exec(ciphertext) ?? [];
-          const version = now.versions.find((each) => each.version === Number(number));
-          if (!now.exists || version === undefined) {
-            throw refused(now.exists ? "version_too_new" : "key_missing");
-          }
-          if (version.version < now.minDecryptionVersion) {
-            throw refused("version_too_old");
-          }
-          const content: unknown = JSON.parse(Buffer.from(body ?? "", "base64").toString());
-          if (
-            !isContent(content) ||
-            content.material !== version.material ||
-            content.associatedData !== associatedData
-          ) {
-            throw refused("decrypt_failed");
-          }
-          return Buffer.from(content.text, "hex");
-        }),
+      decrypt,
+      decryptTogether: (inputs, signal) =>
+        call("decrypt", signal, (now) =>
+          inputs.map(({ ciphertext, associatedData }, batchIndex) => {
+            try {
+              const value = open(now, ciphertext, associatedData);
+              return { ok: true, value: { value, requestId: "request", batchIndex } };
+            } catch (error) {
+              return { ok: false, error };
+            }
+          }),
+        ),
     },
     change: (change) => {
       state = { ...state, ...change };

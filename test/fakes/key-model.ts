@@ -136,12 +136,14 @@ export async function write(model: Model, real: Real, index: number): Promise<vo
   const node = nodeAt(real.nodes, index);
   const text = `seed ${model.written}`;
   try {
-    const { associatedData, keyId, version } = node.keys.keyForEncrypt();
+    const handle = node.keys.keyForEncrypt();
+    const { associatedData, keyId, version } = handle;
     const plaintext = Buffer.from(text);
     const ciphertext = await real.key.transit.encrypt(
       { plaintext, associatedData, keyVersion: version },
       never,
     );
+    await node.keys.confirmEncrypted(handle, { plaintext, ciphertext }, never);
     real.data.push({ keyId, ciphertext, text });
     model.written += 1;
   } catch (error) {

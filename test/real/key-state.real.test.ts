@@ -15,6 +15,7 @@ import { createKeyState, type KeyState } from "../../src/rotation/key-state.ts";
 import { createTransitClient, type TransitClient } from "../../src/transit/client.ts";
 import { openCaFile } from "../../src/transport/ca-file.ts";
 import { createHttpTransport, type HttpTransport } from "../../src/transport/https.ts";
+import { textAt } from "../fakes/openbao/json-at.ts";
 import { testIdentity } from "../fakes/registry-fixture.ts";
 import { type RegistryOnDisk, registryOnDisk } from "../fakes/registry-on-disk.ts";
 import { type RealOpenBao, startOpenBao } from "./harness/openbao.ts";
@@ -111,12 +112,12 @@ describeReal("key state on a real OpenBao", { needs: ["bao"] }, (binary) => {
     }
   };
   const write = async (text: string): Promise<{ keyId: string; ciphertext: string }> => {
-    const { associatedData, keyId, version } = keys.keyForEncrypt();
+    const handle = keys.keyForEncrypt();
+    const { associatedData, keyId, version } = handle;
     const plaintext = Buffer.from(text);
-    return {
-      keyId,
-      ciphertext: await transit.encrypt({ plaintext, associatedData, keyVersion: version }, signal()),
-    };
+    const ciphertext = await transit.encrypt({ plaintext, associatedData, keyVersion: version }, signal());
+    await keys.confirmEncrypted(handle, { plaintext, ciphertext }, signal());
+    return { keyId, ciphertext };
   };
   const read = async ({ keyId, ciphertext }: { keyId: string; ciphertext: string }): Promise<string> => {
     const { associatedData } = await keys.keyForDecrypt(keyId, signal());
@@ -214,6 +215,22 @@ describeReal("key state on a real OpenBao", { needs: ["bao"] }, (binary) => {
     expect(keys.view().notReady?.code).toBe("active_version_recreated");
     expect(read(stored)).rejects.toThrow();
   }, 60_000);
+
+  test("another key restored over it by force with the same version: nothing under it is given out", async () => {
+    const other = `${keyName}-other`;
+    await bao.operator.must("POST", `${MOUNT}/keys/${other}`, {
+      type: "aes256-gcm96",
+      exportable: true,
+      allow_plaintext_backup: true,
+    });
+    const backup = textAt(await bao.operator.must("GET", `${MOUNT}/backup/${other}`), "data", "backup");
+    const stored = await write("seed");
+    await bao.operator.must("POST", `${MOUNT}/restore/${keyName}`, { backup, force: true });
+    expect(write("lost")).rejects.toMatchObject({ code: "key_replaced" });
+    expect(read(stored)).rejects.toMatchObject({ code: "decrypt_failed" });
+    await probes(1);
+    expect(() => keys.keyForEncrypt()).toThrow();
+  });
 
   test("sealed, and unsealed again", async () => {
     const stored = await write("seed");

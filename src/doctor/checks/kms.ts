@@ -106,6 +106,8 @@ function fixedKey(handle: KeyHandle): KeyState {
   return {
     status: () => ({ kind: "known", keyId: handle.keyId, healthz: "ok" }),
     keyForEncrypt: () => handle,
+    // The Decrypt that follows reads it back.
+    confirmEncrypted: async () => {},
     keyForDecrypt: async (keyId) => {
       if (keyId !== handle.keyId) {
         throw new ProviderError({

@@ -80,7 +80,7 @@ export const credentials: readonly Fault[] = [
   {
     id: "policy-without-decrypt",
     title: "Policy without decrypt, and given back",
-    expect: { status: "reason", encrypt: "any", decrypt: "refused" },
+    expect: { status: "reason", encrypt: "refused", decrypt: "refused" },
     lastsMs: 10_000,
     cause: async (world) => {
       const policy = leastPrivilegePolicy(world.names);

@@ -1,4 +1,6 @@
 /** What can be done to the Transit key and its mount. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { textAt } from "../../fakes/openbao/json-at.ts";
 import { eventually } from "../../real/harness/eventually.ts";
 import type { Expectation, Fault } from "../fault.ts";
@@ -45,6 +47,35 @@ const untilRestored = (work: (world: World) => Promise<unknown>) => async (world
   const restore = world.backUp();
   await work(world);
   return restore;
+};
+
+/** Backs up a key that was made for it, and puts it in the place of ours. */
+const restoreOther = async (
+  { names, openbao, post }: World,
+  type: string,
+  versions: number,
+): Promise<void> => {
+  const other = `${names.mount}/keys/other-${type}`;
+  await post(other, { type, exportable: true, allow_plaintext_backup: true });
+  for (let version = 2; version <= versions; version += 1) {
+    await post(`${other}/rotate`);
+  }
+  const reply = await openbao.operator.must("GET", `${names.mount}/backup/other-${type}`);
+  await Bun.sleep(NEXT_SECOND_MS);
+  await post(`${names.mount}/restore/${names.keyName}`, {
+    backup: textAt(reply, "data", "backup"),
+    force: true,
+  });
+};
+
+/** The configuration with intervals so long that no probe of its own comes within the row. */
+const unprobed = ({ provider }: World): string => {
+  const path = join(provider.dir, "unprobed.yaml");
+  const config = readFileSync(provider.configPath, "utf8")
+    .replace(/(robeInterval): .*/g, "$1: 10m")
+    .replace(/(statusMaxStaleness): .*/, "$1: 30m");
+  writeFileSync(path, config, { mode: 0o640 });
+  return path;
 };
 
 export const transitKey: readonly Fault[] = [
@@ -109,17 +140,24 @@ export const transitKey: readonly Fault[] = [
     title:
       "A key of another type, with fewer versions, restored over it by force; OpenBao restored from a backup",
     expect: { ...LOST, blamesAtFirst: true },
-    cause: untilRestored(async ({ names, openbao, post }) => {
-      const other = `${names.mount}/keys/other`;
-      await post(other, { type: "chacha20-poly1305", exportable: true, allow_plaintext_backup: true });
-      const backup = textAt(
-        await openbao.operator.must("GET", `${names.mount}/backup/other`),
-        "data",
-        "backup",
-      );
-      await Bun.sleep(NEXT_SECOND_MS);
-      await post(`${names.mount}/restore/${names.keyName}`, { backup, force: true });
-    }),
+    cause: untilRestored((world) => restoreOther(world, "chacha20-poly1305", 1)),
+  },
+  {
+    id: "key-other-between-probes",
+    title:
+      "Another key with as many versions restored over it by force, with ten minutes between probes: the first Encrypt finds it; OpenBao restored from a backup",
+    expect: { ...LOST, blamesAtFirst: true, restarted: true },
+    cause: async (world) => {
+      await world.process.stop();
+      await world.process.start({ configPath: unprobed(world) });
+      const restore = world.backUp();
+      await restoreOther(world, "aes256-gcm96", await latestVersion(world));
+      return async () => {
+        await restore();
+        await world.process.stop();
+        await world.process.start();
+      };
+    },
   },
   {
     id: "key-trimmed",
