@@ -149,7 +149,7 @@ describe("answers that are not of one request", () => {
     const lagging = (apartFor: number): ReadBackCall => ({
       decryptTogether: (inputs, signal) => {
         asked += 1;
-        return (asked <= apartFor ? apart : key.transit.decryptTogether)(inputs, signal);
+        return asked <= apartFor ? apart(inputs, signal) : key.transit.decryptTogether(inputs, signal);
       },
     });
     expect(await readsBack(lagging(1), handle, marker, sealed, never)).toBe(true);
