@@ -11,6 +11,7 @@ import { ERROR_CLASSES } from "../../src/base/error-class.ts";
 import { PROBE_IDS } from "../../src/cli/probe/checks.ts";
 import { VERIFY_IDS } from "../../src/cli/verify-key-checks.ts";
 import { CHECK_IDS } from "../../src/doctor/check-ids.ts";
+import { MIGRATION_STATES } from "../../src/migrate/storage-version-migration.ts";
 import { VERSION_STATES } from "../../src/registry/record.ts";
 
 const whole = v.pipe(v.number(), v.integer(), v.minValue(0));
@@ -241,23 +242,62 @@ const rebuildRegistry = v.strictObject({
   blockers,
 });
 
+const remaining = v.array(
+  v.strictObject({
+    source: v.string(),
+    resource: v.string(),
+    under: said(v.string(), "What the objects lie under, in words."),
+    group: v.string(),
+    version: v.optional(said(whole, "The Transit version, of objects of ours.")),
+    objects: whole,
+  }),
+);
+
+const problems = v.array(v.string());
+
 const verifyRotation = v.strictObject({
   result: v.picklist(["done", "remaining", "not_proven"]),
   activeVersion: whole,
   activeKeyId: v.string(),
-  remaining: v.array(
-    v.strictObject({
-      source: v.string(),
-      resource: v.string(),
-      under: said(v.string(), "What the objects lie under, in words."),
-      group: v.string(),
-      version: v.optional(said(whole, "The Transit version, of objects of ours.")),
-      objects: whole,
-    }),
-  ),
-  problems: v.array(v.string()),
+  remaining,
+  problems,
   confidence: v.picklist(["high", "limited", "low"]),
   limitations: v.array(v.string()),
+});
+
+const judgement = said(
+  v.union([verifyRotation, v.strictObject({ remaining, problems })]),
+  "As verify-rotation says it; with --away what is still ours.",
+);
+
+const migrate = v.strictObject({
+  applied: said(v.boolean(), "false: a dry run; `after` is then `before`."),
+  before: judgement,
+  after: judgement,
+  counts: v.optional(
+    said(
+      v.strictObject({
+        rewritten: whole,
+        deleted: whole,
+        contended: whole,
+        refused: whole,
+        not_served: whole,
+      }),
+      "What became of the stale objects; absent in a dry run and with --storage-version-migration.",
+    ),
+  ),
+  requested: v.optional(
+    said(
+      v.array(
+        v.strictObject({
+          resource: v.string(),
+          name: said(v.string(), "Of the StorageVersionMigration."),
+          state: v.picklist(MIGRATION_STATES),
+        }),
+      ),
+      "What the cluster was asked for, with --storage-version-migration.",
+    ),
+  ),
 });
 
 /** By the name of the command, with `-` for a blank. */
@@ -269,6 +309,7 @@ export const REPORT_SCHEMAS = {
   benchmark,
   audit: EVIDENCE,
   "verify-rotation": verifyRotation,
+  migrate,
   "retire-versions": retireVersions,
   "restore-versions": restoreVersions,
   "rebuild-registry": rebuildRegistry,

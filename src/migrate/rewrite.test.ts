@@ -6,7 +6,6 @@ import { discovery, objectPath } from "./discovery.ts";
 import type { KubeCall, KubeClient } from "./kube-client.ts";
 import { rewrite } from "./rewrite.ts";
 import { rewriteAll } from "./rewrite-all.ts";
-import { requestMigrations } from "./storage-version-migration.ts";
 
 const signal = new AbortController().signal;
 
@@ -158,47 +157,6 @@ describe("API servers", () => {
       "https://10.0.0.2:6444",
       "https://[fd00::1]:6443",
     ]);
-  });
-});
-
-describe("StorageVersionMigration", () => {
-  const discover = (resource: string) =>
-    Promise.resolve(
-      resource === "secrets"
-        ? { namespaced: true, root: "/api/v1", plural: "secrets" }
-        : { namespaced: true, root: "/apis/example.com/v2", plural: "widgets" },
-    );
-  const resources = ["secrets", "widgets.example.com"];
-
-  test("one request for each resource", async () => {
-    const { client, calls } = fakeClient(({ method }) =>
-      method === "GET"
-        ? { status: 200, body: { preferredVersion: { groupVersion: "storagemigration.k8s.io/v1beta1" } } }
-        : { status: 201, body: { metadata: { name: "m-1" } } },
-    );
-    expect(await requestMigrations(client, resources, discover, signal)).toEqual([
-      { resource: "secrets", name: "m-1" },
-      { resource: "widgets.example.com", name: "m-1" },
-    ]);
-    expect(calls.slice(1).map(({ body }) => JSON.parse(body ?? "").spec.resource)).toEqual([
-      { group: "", resource: "secrets" },
-      { group: "example.com", resource: "widgets" },
-    ]);
-  });
-
-  test.each<[string, (call: KubeCall) => Answer, string]>([
-    ["not offered", () => ({ status: 404 }), "migration_not_offered"],
-    [
-      "not accepted",
-      ({ method }) =>
-        method === "GET"
-          ? { status: 200, body: { preferredVersion: { groupVersion: "g/v1" } } }
-          : { status: 422 },
-      "kube_reply_invalid",
-    ],
-  ])("%s", async (_, answer, code) => {
-    const failed = requestMigrations(fakeClient(answer).client, resources, discover, signal);
-    expect(await failed.catch((error: unknown) => error)).toMatchObject({ code });
   });
 });
 

@@ -1,8 +1,8 @@
 /**
  * Asking the cluster itself to rewrite whole resources.
  *
- * @module Creates one StorageVersionMigration for each resource, where kube-apiserver offers that API. Who carries it out is
- * kube-controller-manager; whether it did is for the next audit to say.
+ * @module One StorageVersionMigration for each resource, where kube-apiserver offers that API, and how far it is. Who carries
+ * it out is kube-controller-manager; under which key the objects then lie is for the next audit to say.
  * @see https://kubernetes.io/docs/tasks/manage-kubernetes-objects/storage-version-migration/
  */
 import * as v from "valibot";
@@ -13,38 +13,81 @@ import type { KubeClient } from "./kube-client.ts";
 
 const GROUP_PATH = "/apis/storagemigration.k8s.io";
 const GROUP = v.object({
-  preferredVersion: v.object({ groupVersion: v.pipe(v.string(), v.maxLength(200)) }),
+  preferredVersion: v.object({
+    groupVersion: v.pipe(v.string(), v.regex(/^[a-z0-9.]{1,100}\/v[a-z0-9]{1,20}$/)),
+  }),
 });
-const CREATED = v.object({ metadata: v.object({ name: v.pipe(v.string(), v.maxLength(253)) }) });
+const CREATED = v.object({
+  metadata: v.object({ name: v.pipe(v.string(), v.regex(/^[a-z0-9.-]{1,253}$/)) }),
+});
+const PROGRESS = v.object({
+  status: v.optional(
+    v.object({
+      conditions: v.optional(v.nullable(v.array(v.object({ type: v.string(), status: v.string() }))), []),
+    }),
+  ),
+});
 
-export interface RequestedMigration {
-  readonly resource: string;
-  /** Of the StorageVersionMigration object. */
-  readonly name: string;
+/** `gone`: somebody deleted it, or it was cleared away after its end. */
+export const MIGRATION_STATES = ["pending", "running", "succeeded", "failed", "gone"] as const;
+
+export type MigrationState = (typeof MIGRATION_STATES)[number];
+
+export interface StorageVersionMigrations {
+  /** Creates one for a resource and returns its name. @throws MigrateError `kube_reply_invalid` when it is not accepted. */
+  readonly request: (resource: ServedResource) => Promise<string>;
+  readonly stateOf: (name: string) => Promise<MigrationState>;
 }
 
-/** Throws MigrateError `migration_not_offered`, or `kube_reply_invalid` when a request is not accepted. */
-export async function requestMigrations(
+/** @throws MigrateError `migration_not_offered` */
+export async function storageVersionMigrations(
   client: KubeClient,
-  resources: readonly string[],
-  discover: (resource: string) => Promise<ServedResource | undefined>,
   signal: AbortSignal,
-): Promise<readonly RequestedMigration[]> {
-  const { groupVersion } = await offeredVersion(client, signal);
-  const requested: RequestedMigration[] = [];
-  for (const resource of resources) {
-    const served = await discover(resource);
-    if (served !== undefined) {
-      requested.push({ resource, name: await request(client, groupVersion, served, signal) });
-    }
-  }
-  return requested;
+): Promise<StorageVersionMigrations> {
+  const groupVersion = await offeredVersion(client, signal);
+  const path = `/apis/${groupVersion}/storageversionmigrations`;
+  const accept = "application/json";
+  return {
+    request: async (resource) => {
+      const body = JSON.stringify({
+        apiVersion: groupVersion,
+        kind: "StorageVersionMigration",
+        metadata: { generateName: "bao-kms-provider-" },
+        spec: { resource: targetOf(resource, groupVersion) },
+      });
+      const reply = await client.call({ method: "POST", path, accept, body, signal });
+      const parsed = v.safeParse(CREATED, reply.status === 201 ? parseJson(reply.body) : undefined);
+      if (!parsed.success) {
+        throw invalidReply(
+          `did not accept a StorageVersionMigration of ${resource.plural} (${reply.status})`,
+        );
+      }
+      return parsed.output.metadata.name;
+    },
+    stateOf: async (name) => {
+      const reply = await client.call({ method: "GET", path: `${path}/${name}`, accept, signal });
+      if (reply.status === 404) {
+        return "gone";
+      }
+      const parsed = v.safeParse(PROGRESS, reply.status === 200 ? parseJson(reply.body) : undefined);
+      if (!parsed.success) {
+        throw invalidReply(`does not tell how far the StorageVersionMigration ${name} is (${reply.status})`);
+      }
+      const conditions = parsed.output.status?.conditions ?? [];
+      const has = (type: string): boolean =>
+        conditions.some((condition) => condition.type === type && condition.status === "True");
+      return has("Succeeded")
+        ? "succeeded"
+        : has("Failed")
+          ? "failed"
+          : has("Running")
+            ? "running"
+            : "pending";
+    },
+  };
 }
 
-async function offeredVersion(
-  client: KubeClient,
-  signal: AbortSignal,
-): Promise<{ readonly groupVersion: string }> {
+async function offeredVersion(client: KubeClient, signal: AbortSignal): Promise<string> {
   const { status, body } = await client.call({
     method: "GET",
     path: GROUP_PATH,
@@ -59,40 +102,22 @@ async function offeredVersion(
       "leave --storage-version-migration out: migrate then rewrites the objects itself",
     );
   }
-  return parsed.output.preferredVersion;
+  return parsed.output.preferredVersion.groupVersion;
 }
 
-async function request(
-  client: KubeClient,
-  groupVersion: string,
-  { root, plural }: ServedResource,
-  signal: AbortSignal,
-): Promise<string> {
+function targetOf({ root, plural }: ServedResource, groupVersion: string): Readonly<Record<string, string>> {
   // `/api/v1` or `/apis/<group>/<version>`
   const [, , group = "", version = ""] = root === "/api/v1" ? ["", "", "", "v1"] : root.split("/");
   // The first release of the API wanted the version too.
-  const target = groupVersion.endsWith("/v1alpha1")
+  return groupVersion.endsWith("/v1alpha1")
     ? { group, version, resource: plural }
     : { group, resource: plural };
-  const { status, body } = await client.call({
-    method: "POST",
-    path: `/apis/${groupVersion}/storageversionmigrations`,
-    accept: "application/json",
-    body: JSON.stringify({
-      apiVersion: groupVersion,
-      kind: "StorageVersionMigration",
-      metadata: { generateName: "bao-kms-provider-" },
-      spec: { resource: target },
-    }),
-    signal,
-  });
-  const parsed = v.safeParse(CREATED, status === 201 ? parseJson(body) : undefined);
-  if (!parsed.success) {
-    throw migrateError(
-      "kube_reply_invalid",
-      `kube-apiserver did not accept a StorageVersionMigration of ${plural} (${status})`,
-      "leave --storage-version-migration out: migrate then rewrites the objects itself",
-    );
-  }
-  return parsed.output.metadata.name;
+}
+
+function invalidReply(what: string): Error {
+  return migrateError(
+    "kube_reply_invalid",
+    `kube-apiserver ${what}`,
+    "leave --storage-version-migration out: migrate then rewrites the objects itself",
+  );
 }

@@ -14,7 +14,8 @@ import { type ProofOptions, proveApiServers } from "../../migrate/api-servers.ts
 import { discovery } from "../../migrate/discovery.ts";
 import type { KubeClient } from "../../migrate/kube-client.ts";
 import { type RewriteCounts, rewriteAll, type StaleObject } from "../../migrate/rewrite-all.ts";
-import { requestMigrations } from "../../migrate/storage-version-migration.ts";
+import { type RequestedMigration, rewriteThroughCluster } from "../../migrate/rewrite-through-cluster.ts";
+import { storageVersionMigrations } from "../../migrate/storage-version-migration.ts";
 import { type LiveSourceFlags, openTargets } from "../audit-sources.ts";
 import { collectEvidence } from "../collect-evidence.ts";
 import type { CommandContext } from "../command.ts";
@@ -23,7 +24,6 @@ import type { ExitName } from "../exit-code.ts";
 import { type ApiServerFlags, openApiServers } from "../migrate/api-server-clients.ts";
 import { activeGoal, awayGoal, type Goal } from "../migrate/goal.ts";
 import { reportMigration } from "../migrate/report.ts";
-import { jsonText } from "../output.ts";
 import { progressBar } from "../progress.ts";
 import { requireRecorded } from "../recorded-versions.ts";
 import { UsageError } from "../usage-error.ts";
@@ -33,6 +33,7 @@ export interface MigrateFlags extends LiveSourceFlags, ConfigurationFlags, ApiSe
   readonly rate: number;
   readonly away: boolean;
   readonly "storage-version-migration": boolean;
+  readonly wait: number;
   readonly apply: boolean;
   readonly output: "text" | "json";
 }
@@ -60,18 +61,24 @@ export async function migrate(flags: MigrateFlags, context: CommandContext): Pro
   const goal = flags.away ? awayGoal() : await activeGoal(config, recorded, before, context);
   const found = goal.judge(before);
   if (!flags.apply) {
-    reportMigration(flags.output, context.output, goal, { found, left: found, counts: undefined });
+    reportMigration(flags.output, context.output, goal, { found, left: found });
     return "good";
   }
   const clients = await openApiServers(flags, kubeconfig, before, context);
   try {
-    if (flags["storage-version-migration"]) {
-      await requestFromCluster(flags, found.remaining, clients, context);
-      return "good";
-    }
-    const counts = await rewriteInRounds(flags, recorded, goal, clients, context);
+    const work = flags["storage-version-migration"]
+      ? {
+          requested: await rewriteByCluster(
+            flags,
+            recorded,
+            goal,
+            { clients, remaining: found.remaining },
+            context,
+          ),
+        }
+      : { counts: await rewriteInRounds(flags, recorded, goal, clients, context) };
     const left = goal.judge(await auditOf(flags, recorded, context));
-    reportMigration(flags.output, context.output, goal, { found, left, counts });
+    reportMigration(flags.output, context.output, goal, { found, left, ...work });
     return left.remaining.length === 0 ? "good" : "refused";
   } finally {
     for (const client of clients) {
@@ -81,21 +88,40 @@ export async function migrate(flags: MigrateFlags, context: CommandContext): Pro
 }
 
 /** Leaves the work to the cluster: one request for each resource with objects that a rewrite can mend. */
-async function requestFromCluster(
+async function rewriteByCluster(
   flags: MigrateFlags,
-  remaining: readonly Remaining[],
-  [client]: readonly KubeClient[],
-  { output, signal }: CommandContext,
-): Promise<void> {
+  recorded: Recorded,
+  goal: Goal,
+  {
+    clients,
+    remaining,
+  }: { readonly clients: readonly KubeClient[]; readonly remaining: readonly Remaining[] },
+  context: CommandContext,
+): Promise<readonly RequestedMigration[]> {
+  const { output, signal } = context;
   const mendable = remaining.filter(({ group }) => group !== "damaged" && group !== "unknown");
   const resources = [...new Set(mendable.map(({ resource }) => resource))];
-  const requested =
-    client === undefined ? [] : await requestMigrations(client, resources, discovery(client, signal), signal);
-  output.result(
-    flags.output === "json"
-      ? jsonText({ applied: true, requested })
-      : `${requested.map(({ resource, name }) => `asked for ${resource}: StorageVersionMigration ${name}\n`).join("")}see \`kubectl get storageversionmigrations\`; audit again when they have succeeded\n`,
-  );
+  const [first] = clients;
+  if (first === undefined || resources.length === 0) {
+    return [];
+  }
+  const migrations = await storageVersionMigrations(first, signal);
+  const discover = discovery(first, signal);
+  const objects = await staleObjects(flags, recorded, goal, new Set(), context);
+  await proveAll(flags, clients, objects, { discover, isAsWanted: goal.isReached, signal });
+  const progress = progressBar(output, systemClock);
+  try {
+    return await rewriteThroughCluster(resources, {
+      migrations,
+      discover,
+      clock: systemClock,
+      signal,
+      waitMs: flags.wait,
+      onProgress: (ended, total) => progress.show("rewritten by the cluster", ended, total),
+    });
+  } finally {
+    progress.end();
+  }
 }
 
 function auditOf(

@@ -46,7 +46,15 @@ export const migrateCommand = defineCommand({
     "storage-version-migration": {
       kind: "flag",
       description:
-        "With --apply: ask the cluster for a StorageVersionMigration of each resource that holds stale objects, instead of rewriting them from here; audit again when it is through",
+        "With --apply: ask the cluster for a StorageVersionMigration of each resource that holds stale objects, instead of rewriting them from here, wait for it, and audit again",
+    },
+    wait: {
+      kind: "duration",
+      placeholder: "D",
+      defaultMs: 600_000,
+      maxMs: 86_400_000,
+      description:
+        "With --storage-version-migration: how long to wait until the cluster is through; 0s only asks",
     },
     apply: { kind: "flag", description: "Rewrite; without it nothing is changed" },
     ...outputOption,
