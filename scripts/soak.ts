@@ -24,6 +24,7 @@ import { prepareProvider } from "../test/real/harness/provider.ts";
 import { findBinary } from "../test/real/harness/real-suite.ts";
 import { residentMib } from "./bench/process-figures.ts";
 import { openUnaryCaller, type UnaryCaller } from "./bench/unary-caller.ts";
+import { unitEnvironment } from "./bench/unit-environment.ts";
 
 interface Stretch {
   readonly calls: number;
@@ -124,7 +125,7 @@ async function soak(jit: "on" | "off", calls: number): Promise<Soak> {
     names,
     issuer,
     config: { logging: { level: "warn" } },
-    ...(jit === "on" ? {} : { env: { BUN_JSC_useJIT: "0" } }),
+    env: unitEnvironment(jit),
   });
   try {
     await provider.start();

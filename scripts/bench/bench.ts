@@ -19,6 +19,7 @@ import { chart } from "./chart.ts";
 import { type Figure, figure, figureLine, spread } from "./figure.ts";
 import type { DirectTarget, LoadJob } from "./load.ts";
 import { cpuSeconds, residentMib } from "./process-figures.ts";
+import { unitEnvironment } from "./unit-environment.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -244,7 +245,7 @@ async function main(): Promise<void> {
           status: { probeInterval: "30s", deepProbeInterval: "5m", statusMaxStaleness: "2m" },
           bootstrap: { graceTimeout: "10s", retryInterval: "1s" },
         },
-        ...(jit ? {} : { env: { BUN_JSC_useJIT: "0" } }),
+        env: unitEnvironment(jit ? "on" : "off"),
       });
       try {
         figures.push(...(await measure(provider, target, jit)));

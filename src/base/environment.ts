@@ -25,6 +25,18 @@ const RULES: readonly VariableRule[] = [
     effect: "turns the JIT off, as MemoryDenyWriteExecute does",
   },
   {
+    matches: /^BUN_JSC_miniVMHeapGrowthFactor$/,
+    treatment: "keep",
+    effect:
+      "says how far the heap grows between garbage collections while the JIT is off, 1.2 times by itself",
+  },
+  {
+    matches: /^BUN_GC_TIMER_INTERVAL$/,
+    treatment: "keep",
+    effect:
+      "says how often memory is looked at while nothing happens, each second by itself; in milliseconds",
+  },
+  {
     matches: /^BUN_CONFIG_DNS_TIME_TO_LIVE_SECONDS$/,
     treatment: "keep",
     effect: "says for how long the address of a name is remembered, 30 s by itself",

@@ -8,7 +8,7 @@ import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from
 import { constants } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/connect/protocol";
-import { once } from "./unary-grpc.ts";
+import { WholeBody } from "./unary-grpc.ts";
 
 export interface StreamOptions {
   /** Handlers by path, such as `/v2.KeyManagementService/Status`. */
@@ -102,7 +102,7 @@ export function serveStream(
       url: `http://localhost${handler.requestPath}`,
       method: headers[":method"] ?? "",
       header: protocolHeaders(headers),
-      body: once(body),
+      body: new WholeBody(body),
       signal: gone.signal,
     })
       .then((response) => respond(stream, response))
@@ -136,7 +136,7 @@ async function respond(stream: ServerHttp2Stream, response: UniversalServerRespo
   response.header?.forEach((value, name) => {
     headers[name] = value;
   });
-  const body = response.body === undefined ? undefined : await readAll(response.body);
+  const body = response.body instanceof WholeBody ? response.body.bytes : await readAll(response.body);
   const trailers: OutgoingHttpHeaders = {};
   response.trailer?.forEach((value, name) => {
     trailers[name] = value;
@@ -164,7 +164,11 @@ function respondOnly(stream: ServerHttp2Stream, headers: OutgoingHttpHeaders): v
   }
 }
 
-async function readAll(body: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+/** The body of a handler that answers in pieces, such as Connect's own. */
+async function readAll(body: AsyncIterable<Uint8Array> | undefined): Promise<Uint8Array | undefined> {
+  if (body === undefined) {
+    return undefined;
+  }
   const chunks: Uint8Array[] = [];
   for await (const chunk of body) {
     chunks.push(chunk);

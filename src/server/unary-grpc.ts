@@ -44,6 +44,9 @@ export interface UnaryGrpcOptions {
 /** Flags and length in front of each message (gRPC over HTTP/2, "Length-Prefixed-Message"). */
 export const ENVELOPE_BYTES = 5;
 
+/** Why the signal of a call that has ended is aborted; made once, since an error made for each call is costly. */
+const ENDED = new ConnectError("the call has ended", Code.Canceled);
+
 const PROTOCOL = "grpc";
 /** Protobuf only: gRPC's JSON is optional, and no KMS client speaks it. */
 const CONTENT_TYPE = /^application\/grpc(?:\+proto)?$/i;
@@ -86,16 +89,16 @@ export function unaryGrpc(options: UnaryGrpcOptions): ProtocolHandlerFactory {
           throw new ConnectError("grpc-timeout is malformed", Code.InvalidArgument);
         }
         assertNoCompression(request.header.get(headerEncoding));
-        const message = await readMessage(request.body, options.maxMessageBytes);
+        const message = openEnvelope(wholeBody(request.body), options.maxMessageBytes);
         const reply = await invokeUnaryImplementation(spec, context, parse(input, message), []);
         const body = encodeEnvelope(0, output.serialize(reply));
-        return respond(context, once(body));
+        return respond(context, new WholeBody(body));
       } catch (error) {
         setTrailerStatus(context.responseTrailer, asConnectError(error));
         return respond(context, undefined);
       } finally {
         // Stops the deadline's timer and lets go of the request's signal.
-        context.abort();
+        context.abort(ENDED);
       }
     };
 
@@ -119,9 +122,17 @@ function respond(
   return body === undefined ? common : { ...common, body };
 }
 
-/** A body of one chunk. */
-export async function* once(chunk: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield chunk;
+/** A body that is here as a whole: iterable as Connect wants it, and there without the promises of an iteration. */
+export class WholeBody implements AsyncIterable<Uint8Array> {
+  readonly bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    yield this.bytes;
+  }
 }
 
 function assertNoCompression(encoding: string | null): void {
@@ -130,22 +141,14 @@ function assertNoCompression(encoding: string | null): void {
   }
 }
 
-/** Takes the one message out of a request's body. @throws ConnectError with a constant text. */
-async function readMessage(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let total = 0;
-  for await (const chunk of body) {
-    total += chunk.length;
-    if (total > maxBytes + ENVELOPE_BYTES) {
-      throw new ConnectError("message is too large", Code.ResourceExhausted);
-    }
-    chunks.push(chunk);
+function wholeBody(body: AsyncIterable<Uint8Array>): Uint8Array {
+  if (!(body instanceof WholeBody)) {
+    throw new TypeError("a unary call is handled when its body is here as a whole");
   }
-  const [first] = chunks;
-  const bytes = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, total);
-  return openEnvelope(bytes, maxBytes);
+  return body.bytes;
 }
 
+/** Takes the one message out of a request's body. @throws ConnectError with a constant text. */
 function openEnvelope(bytes: Uint8Array, maxBytes: number): Uint8Array {
   if (bytes.length < ENVELOPE_BYTES) {
     throw new ConnectError("request has no complete message", Code.InvalidArgument);

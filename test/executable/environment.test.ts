@@ -69,6 +69,8 @@ describe("without any effect", () => {
     ["SSL_CERT_FILE", "/nowhere"],
     ["SSLKEYLOGFILE", "keys"],
     ["BUN_CONFIG_DNS_TIME_TO_LIVE_SECONDS", "5"],
+    ["BUN_JSC_miniVMHeapGrowthFactor", "2"],
+    ["BUN_GC_TIMER_INTERVAL", "30000"],
   ])("%s", (name, value) => {
     const { status, stdout, stderr } = start(["version"], { [name]: value });
     expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: plain.stdout, stderr: "" });
