@@ -4,8 +4,6 @@
  * @module Nothing ever waits for a timer: a call goes at once while fewer than `maxUnderWay` requests are under way, else
  * with the next request. What a batch looks like on the wire is the caller's business (Transit's `batch_input`).
  */
-import { abortable } from "../base/single-flight.ts";
-
 /** What became of one item of a batch: its own result, or its own error. */
 export type Outcome<Output> =
   | { readonly ok: true; readonly value: Output }
@@ -25,12 +23,14 @@ export interface CoalesceOptions<Input, Output> {
   readonly maxUnderWay: number;
 }
 
+/** Told once what became of its item. */
+type Caller<Output> = (outcome: Outcome<Output>) => void;
+
 interface Item<Input, Output> {
   readonly input: Input;
   readonly identity: string | undefined;
-  readonly outcome: PromiseWithResolvers<Output>;
-  /** Callers that still wait; at 0 nobody wants the result. */
-  waiting: number;
+  /** Those that still wait; when there are none nobody wants the result. */
+  readonly callers: Set<Caller<Output>>;
   flight: Flight | undefined;
 }
 
@@ -52,11 +52,10 @@ export function coalesce<Input, Output>(
     if (item.identity !== undefined && shared.get(item.identity) === item) {
       shared.delete(item.identity);
     }
-    if (outcome.ok) {
-      item.outcome.resolve(outcome.value);
-    } else {
-      item.outcome.reject(outcome.error);
+    for (const tell of item.callers) {
+      tell(outcome);
     }
+    item.callers.clear();
   };
 
   const sendSingly = async (item: Entry, signal: AbortSignal): Promise<void> => {
@@ -78,7 +77,9 @@ export function coalesce<Input, Output>(
       }
     } catch (error) {
       if (options.retrySingly(error)) {
-        await Promise.all(items.filter((item) => item.waiting > 0).map((item) => sendSingly(item, signal)));
+        await Promise.all(
+          items.filter((item) => item.callers.size > 0).map((item) => sendSingly(item, signal)),
+        );
       }
       for (const item of items) {
         settle(item, { ok: false, error });
@@ -126,9 +127,7 @@ export function coalesce<Input, Output>(
     if (same !== undefined) {
       return same;
     }
-    const item: Entry = { input, identity, outcome: Promise.withResolvers(), waiting: 0, flight: undefined };
-    // All its callers may be gone when it fails; its failure is then nobody's, not an unhandled rejection.
-    item.outcome.promise.catch(() => {});
+    const item: Entry = { input, identity, callers: new Set(), flight: undefined };
     if (identity !== undefined) {
       shared.set(identity, item);
     }
@@ -136,18 +135,27 @@ export function coalesce<Input, Output>(
     return item;
   };
 
-  return async (input, signal) => {
-    signal.throwIfAborted();
-    const item = enqueue(input);
-    item.waiting += 1;
-    pump();
-    try {
-      return await abortable(item.outcome.promise, signal);
-    } finally {
-      item.waiting -= 1;
-      if (item.waiting === 0 && signal.aborted) {
-        abandon(item, signal.reason);
-      }
-    }
-  };
+  return (input, signal) =>
+    new Promise((resolve, reject) => {
+      signal.throwIfAborted();
+      const item = enqueue(input);
+      const giveUp = (): void => {
+        item.callers.delete(tell);
+        reject(signal.reason);
+        if (item.callers.size === 0) {
+          abandon(item, signal.reason);
+        }
+      };
+      const tell: Caller<Output> = (outcome) => {
+        signal.removeEventListener("abort", giveUp);
+        if (outcome.ok) {
+          resolve(outcome.value);
+        } else {
+          reject(outcome.error);
+        }
+      };
+      item.callers.add(tell);
+      signal.addEventListener("abort", giveUp);
+      pump();
+    });
 }

@@ -67,6 +67,14 @@ export function keyCall<Input, Output>(
     return { value, requestId };
   };
 
+  const outcomeAlone = async (input: Input, signal: AbortSignal): Promise<Outcome<Answered<Output>>> => {
+    try {
+      return { ok: true, value: await single(input, signal) };
+    } catch (error) {
+      return { ok: false, error };
+    }
+  };
+
   const batch: KeyCall<Input, Output>["batch"] = async (inputs, signal) => {
     const body = { batch_input: inputs.map(use.encode) };
     const { data, requestId } = await post(body, signal, { isReply: isBatchReply });
@@ -75,26 +83,27 @@ export function keyCall<Input, Output>(
       throw malformedReply(operation, path);
     }
     const results = parsed.output.batch_results;
-    const answerOf = async (input: Input, batchIndex: number): Promise<Answered<Output>> => {
+    const outcomeOf = (input: Input, batchIndex: number): Outcome<Answered<Output>> | undefined => {
       const result = results[batchIndex];
       const text = result?.error ?? "";
-      if (text === "") {
+      if (text !== "") {
+        const code = answerCodeOf(400, [text]);
+        return code === "decrypt_failed"
+          ? { ok: false, error: asTransitError(answerError(code, { operation, path }), path, "update") }
+          : undefined;
+      }
+      try {
         const value = use.decode(result, input);
-        if (value === undefined) {
-          throw malformedReply(operation, path);
-        }
-        return { value, requestId, batchIndex };
+        return value === undefined
+          ? { ok: false, error: malformedReply(operation, path) }
+          : { ok: true, value: { value, requestId, batchIndex } };
+      } catch (error) {
+        return { ok: false, error };
       }
-      const code = answerCodeOf(400, [text]);
-      if (code === "decrypt_failed") {
-        throw asTransitError(answerError(code, { operation, path }), path, "update");
-      }
-      // It may be a standby that lags, or say more when asked alone.
-      return single(input, signal);
     };
-    const settled = await Promise.allSettled(inputs.map(answerOf));
-    return settled.map((each) =>
-      each.status === "fulfilled" ? { ok: true, value: each.value } : { ok: false, error: each.reason },
+    return Promise.all(
+      // Any other error of an item: it may be a standby that lags, or say more when asked alone.
+      inputs.map((input, index) => outcomeOf(input, index) ?? outcomeAlone(input, signal)),
     );
   };
 
