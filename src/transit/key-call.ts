@@ -103,7 +103,7 @@ export function keyCall<Input, Output>(
     };
     return Promise.all(
       // Any other error of an item: it may be a standby that lags, or say more when asked alone.
-      inputs.map((input, index) => outcomeOf(input, index) ?? outcomeAlone(input, signal)),
+      inputs.map(async (input, index) => outcomeOf(input, index) ?? outcomeAlone(input, signal)),
     );
   };
 
