@@ -6,8 +6,10 @@
 import { type ErrorClass, ProviderError } from "../base/error-class.ts";
 
 export type AuditCode =
-  /** The file cannot be opened or read. */
+  /** The file cannot be opened, or is none. */
   | "snapshot_unreadable"
+  /** The disk failed while the file was read. */
+  | "snapshot_read_failed"
   /** The file is no etcd database: neither a saved snapshot nor a copy of member/snap/db. */
   | "snapshot_not_etcd"
   /** The file ends before what its own header promises. */
@@ -39,11 +41,36 @@ export type AuditCode =
 
 export class AuditError extends ProviderError<AuditCode> {}
 
+/** What is in a file that was named failed its check; no class of the running provider means that. */
+const FAILED_CHECKS: ReadonlySet<string> = new Set<AuditCode>([
+  "snapshot_not_etcd",
+  "snapshot_truncated",
+  "snapshot_hash_mismatch",
+  "snapshot_damaged",
+  "snapshot_changed",
+  "evidence_invalid",
+  "node_report_invalid",
+]);
+
+/** Whether the content of a file was refused: a check that failed, and no failure of this program. */
+export function isRefusedFile(error: ProviderError): boolean {
+  return error instanceof AuditError && FAILED_CHECKS.has(error.code);
+}
+
 const CLASS_OF: Partial<Readonly<Record<AuditCode, ErrorClass>>> = {
+  snapshot_unreadable: "config_invalid",
   etcd_unreachable: "timeout",
+  etcd_compacted: "timeout",
+  etcd_denied: "auth_failed",
+  etcd_other_cluster: "config_invalid",
+  etcd_reply_invalid: "protocol_limit",
   etcd_object_too_large: "protocol_limit",
   too_many_groups: "protocol_limit",
 };
+
+/** The mend of whatever is wrong inside of a snapshot. */
+export const TAKE_AGAIN =
+  "nothing was counted; copy the file again and compare both with sha256sum, or take another one: etcdctl snapshot save FILE";
 
 export interface AuditFailure {
   readonly message: string;
@@ -60,6 +87,15 @@ export function auditError(code: AuditCode, failure: AuditFailure): AuditError {
 export function damagedSnapshot(problem: string): AuditError {
   return auditError("snapshot_damaged", {
     message: `the snapshot is damaged: ${problem}`,
-    advice: "take or copy the snapshot again",
+    advice: TAKE_AGAIN,
+  });
+}
+
+/** The same error, said of the file in which it was found: several snapshots may be read in one run. */
+export function inFile(path: string, { code, message, advice, cause }: AuditError): AuditError {
+  return auditError(code, {
+    message: `${path}: ${message}`,
+    ...(advice === undefined ? {} : { advice }),
+    cause,
   });
 }

@@ -5,7 +5,8 @@
  * come from is the caller's business.
  */
 import type { Clock } from "../base/clock.ts";
-import { openFile } from "./bolt/random-access-file.ts";
+import { type OpenFile, openFile } from "./bolt/random-access-file.ts";
+import { AuditError, inFile } from "./errors.ts";
 import type { EtcdEndpoint } from "./etcd/endpoint.ts";
 import { openSnapshot } from "./etcd/snapshot.ts";
 import type { OnProgress } from "./etcd/stored-entry.ts";
@@ -65,8 +66,9 @@ async function countSnapshot(
   counts: Tally,
   { clock, signal, onProgress }: AuditOptions,
 ): Promise<AuditSource> {
-  const file = openFile(path);
+  let file: OpenFile | undefined;
   try {
+    file = openFile(path);
     const readAt = new Date(clock.wallMs()).toISOString();
     const snapshot = await openSnapshot(file, { clock, signal, onProgress });
     await snapshot.read(Buffer.from(prefix), counts);
@@ -79,8 +81,10 @@ async function countSnapshot(
       revision: snapshot.revision,
       readAt,
     };
+  } catch (error) {
+    throw error instanceof AuditError ? inFile(path, error) : error;
   } finally {
-    file.close();
+    file?.close();
   }
 }
 

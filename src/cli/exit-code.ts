@@ -3,6 +3,7 @@
  *
  * @module The one table: names and numbers, and which class of error ends with which.
  */
+import { isRefusedFile } from "../audit/errors.ts";
 import { type ErrorClass, errorClassOf, ProviderError } from "../base/error-class.ts";
 import { isPinRefusal } from "../pkcs11/errors.ts";
 
@@ -44,8 +45,11 @@ const EXIT_OF_CLASS: Readonly<Record<ErrorClass, ExitName>> = {
 
 /** The exit of a command that ended with this error. */
 export function exitOfError(error: unknown): ExitName {
-  return error instanceof ProviderError && isPinRefusal(error)
-    ? "pinRefused"
+  if (error instanceof ProviderError && isPinRefusal(error)) {
+    return "pinRefused";
+  }
+  return error instanceof ProviderError && isRefusedFile(error)
+    ? "refused"
     : exitOfClass(errorClassOf(error));
 }
 

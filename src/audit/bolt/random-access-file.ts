@@ -5,7 +5,8 @@
  * snapshot is read in millions of small pieces, and a promise for each would cost more than the read.
  */
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
-import { auditError } from "../errors.ts";
+import { errnoOf } from "../../base/errno.ts";
+import { auditError, TAKE_AGAIN } from "../errors.ts";
 
 export interface RandomAccessFile {
   readonly sizeBytes: number;
@@ -26,7 +27,7 @@ export function openFile(path: string): OpenFile {
   if (!state.isFile()) {
     closeSync(descriptor);
     throw auditError("snapshot_unreadable", {
-      message: `${path} is not a regular file`,
+      message: "is not a regular file",
       advice: "name the file that `etcdctl snapshot save` wrote",
     });
   }
@@ -36,7 +37,7 @@ export function openFile(path: string): OpenFile {
     readAt: (target, position) => {
       let done = 0;
       while (done < target.length) {
-        const count = readOnce(path, descriptor, target, done, position + done);
+        const count = readOnce(descriptor, target, done, position + done);
         if (count === 0) {
           throw truncated(position + target.length, sizeBytes);
         }
@@ -47,7 +48,7 @@ export function openFile(path: string): OpenFile {
       const now = fstatSync(descriptor, { bigint: true });
       if (now.size !== state.size || now.mtimeNs !== state.mtimeNs) {
         throw auditError("snapshot_changed", {
-          message: `${path} was written to while it was read`,
+          message: "was written to while it was read",
           advice: "take the snapshot with `etcdctl snapshot save`, or copy the file first",
         });
       }
@@ -59,7 +60,7 @@ export function openFile(path: string): OpenFile {
 export function truncated(needed: number, sizeBytes: number): Error {
   return auditError("snapshot_truncated", {
     message: `the snapshot ends at byte ${sizeBytes}, but its own header needs ${needed}`,
-    advice: "take or copy the snapshot again",
+    advice: TAKE_AGAIN,
   });
 }
 
@@ -69,25 +70,19 @@ function openDescriptor(path: string): number {
     return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (cause) {
     throw auditError("snapshot_unreadable", {
-      message: `${path} cannot be opened`,
-      advice: `see that ${path} exists and that you may read it`,
+      message: `cannot be opened (${errnoOf(cause) ?? "unknown reason"})`,
+      advice: `see that it exists and that you may read it: ls -l ${path}`,
       cause,
     });
   }
 }
 
-function readOnce(
-  path: string,
-  descriptor: number,
-  target: Uint8Array,
-  at: number,
-  position: number,
-): number {
+function readOnce(descriptor: number, target: Uint8Array, at: number, position: number): number {
   try {
     return readSync(descriptor, target, at, target.length - at, position);
   } catch (cause) {
-    throw auditError("snapshot_unreadable", {
-      message: `${path} cannot be read at byte ${position}`,
+    throw auditError("snapshot_read_failed", {
+      message: `cannot be read at byte ${position} (${errnoOf(cause) ?? "unknown reason"})`,
       advice: "copy the file to another disk and try again",
       cause,
     });

@@ -11,7 +11,7 @@ import type { Clock } from "../../base/clock.ts";
 import { type BoltFile, openBolt } from "../bolt/meta-page.ts";
 import type { OpenFile } from "../bolt/random-access-file.ts";
 import { type Bucket, bucketOf, entriesDescending } from "../bolt/tree.ts";
-import { auditError, damagedSnapshot } from "../errors.ts";
+import { auditError, damagedSnapshot, TAKE_AGAIN } from "../errors.ts";
 import { type KeyDigestSet, keyDigestSet, MAX_KEYS_PER_SET } from "./key-digest-set.ts";
 import { decodeKeyValue } from "./key-value.ts";
 import { decodeRevisionKey } from "./revision-key.ts";
@@ -61,7 +61,7 @@ export async function openSnapshot(file: OpenFile, options: SnapshotOptions): Pr
     throw auditError("snapshot_truncated", {
       message:
         "the snapshot does not end at the end of a page: it was cut off or something was appended to it",
-      advice: "take or copy the snapshot again",
+      advice: TAKE_AGAIN,
     });
   }
   const sha256 = await hashDatabase(file, databaseBytes, options);
@@ -109,7 +109,7 @@ function checkAppendedHash(file: OpenFile, databaseBytes: number, sha256: string
   if (Buffer.from(appended).toString("hex") !== sha256) {
     throw auditError("snapshot_hash_mismatch", {
       message: "the snapshot is damaged: the digest that etcdctl appended is not that of the file",
-      advice: "take or copy the snapshot again; `etcdutl snapshot status` refuses this file too",
+      advice: `${TAKE_AGAIN}; \`etcdutl snapshot status\` refuses this file too`,
     });
   }
 }

@@ -75,6 +75,13 @@ async function command(...words: readonly string[]) {
   return { code, stdout: output.stdout(), stderr: output.stderr() };
 }
 
+/** With one byte changed. */
+function withByte(bytes: Buffer, at: number): Buffer {
+  const changed = Buffer.from(bytes);
+  changed[at] = (changed[at] ?? 0) ^ 1;
+  return changed;
+}
+
 describe("audit", () => {
   test("ties key_ids to the registry's versions", async () => {
     const { code, stdout } = await command(
@@ -165,19 +172,53 @@ describe("audit", () => {
     expect((await command(...words)).code).toBe(code);
   });
 
-  test("a damaged snapshot writes nothing", async () => {
-    const damaged = Buffer.from(readFileSync(path("etcd.db")));
-    damaged[damaged.length - 1] = (damaged[damaged.length - 1] ?? 0) ^ 1;
-    writeFileSync(path("damaged.db"), damaged);
-    const { code, stdout, stderr } = await command(
-      "audit",
-      "--snapshot",
-      path("damaged.db"),
-      "--evidence-out",
-      path("never.json"),
-    );
-    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-    expect(stderr).toContain("damaged");
-    expect(existsSync(path("never.json"))).toBe(false);
-  });
+  const bad: readonly (readonly [string, number, string, (whole: Buffer) => Uint8Array | undefined])[] = [
+    [
+      "one with a damaged header",
+      4,
+      "header page 0 is damaged",
+      (whole) => withByte(whole.subarray(0, -32), 72),
+    ],
+    ["one that was cut off", 4, "the snapshot ends at byte ", (whole) => whole.subarray(0, whole.length / 2)],
+    [
+      "one with something appended",
+      4,
+      "something was appended",
+      (whole) => Buffer.concat([whole, whole.subarray(0, 9)]),
+    ],
+    [
+      "one whose digest is wrong",
+      4,
+      "the digest that etcdctl appended",
+      (whole) => withByte(whole, whole.length - 1),
+    ],
+    ["what is no database", 4, "is not an etcd database", (whole) => Buffer.alloc(whole.length)],
+    ["an empty file", 4, "ends at byte 0", () => new Uint8Array(0)],
+    ["one that is not there", 3, "cannot be opened (ENOENT)", () => undefined],
+  ];
+  test.each(bad)(
+    "%s: refused by name, after a good one too, and nothing is written",
+    async (name, code, text, spoil) => {
+      const file = path(`${name}.db`);
+      const bytes = spoil(Buffer.from(readFileSync(path("etcd.db"))));
+      if (bytes !== undefined) {
+        writeFileSync(file, bytes);
+      }
+      const words = [
+        "audit",
+        "--snapshot",
+        path("etcd.db"),
+        "--snapshot",
+        file,
+        "--evidence-out",
+        path("never.json"),
+      ];
+      const answer = await command(...words);
+      expect(answer).toMatchObject({ code, stdout: "" });
+      expect(answer.stderr).toStartWith(`error: ${file}: `);
+      expect(answer.stderr).toContain(text);
+      expect(answer.stderr).toContain("\n  fix: ");
+      expect(existsSync(path("never.json"))).toBe(false);
+    },
+  );
 });
