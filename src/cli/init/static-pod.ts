@@ -55,6 +55,8 @@ export function staticPodManifest({ config, image, socketGid }: StaticPodRequest
           image,
           imagePullPolicy: "IfNotPresent",
           args: ["serve", "--config", CONFIG_PATH],
+          // Milliseconds between two looks for idle memory, as in the unit; each second by itself.
+          env: [{ name: "BUN_GC_TIMER_INTERVAL", value: "30000" }],
           securityContext: {
             allowPrivilegeEscalation: false,
             readOnlyRootFilesystem: true,
