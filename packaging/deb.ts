@@ -1,18 +1,21 @@
 /**
  * The Debian package.
  *
- * @module dpkg-deb does the work; the same stage and scripts give the same bytes.
+ * @module dpkg-deb does the work, but for compression; the same stage and scripts give the same bytes.
  */
 
 import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Architecture } from "./architecture.ts";
+import { compressMembers } from "./deb-members.ts";
 import { packageDescription, packageSummary } from "./description.ts";
 import type { ReleaseVersion } from "./release-version.ts";
 import { run } from "./run.ts";
 import type { StagedFile } from "./stage.ts";
 import { settle } from "./stage.ts";
+import type { XzPreset } from "./xz.ts";
+import { xz } from "./xz.ts";
 
 const scripts = join(import.meta.dir, "linux");
 
@@ -55,7 +58,7 @@ export function writeDeb(
   files: readonly StagedFile[],
   architecture: Architecture,
   release: ReleaseVersion,
-  xzLevel: number,
+  xzPreset: XzPreset,
   file: string,
 ): void {
   const control = join(stageFolder, "DEBIAN");
@@ -90,7 +93,11 @@ export function writeDeb(
     chmodSync(join(control, name), 0o755);
   }
   settle(stageFolder, release.epochSeconds);
-  run("dpkg-deb", ["--root-owner-group", "-Zxz", `-z${xzLevel}`, "--build", stageFolder, file], {
+  run("dpkg-deb", ["--root-owner-group", "-Znone", "--build", stageFolder, file], {
     env: { SOURCE_DATE_EPOCH: String(release.epochSeconds) },
   });
+  writeFileSync(
+    file,
+    compressMembers(readFileSync(file), (tar) => xz(tar, architecture, xzPreset)),
+  );
 }

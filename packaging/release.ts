@@ -89,7 +89,7 @@ function makeForArchitecture(shared: Shared, architecture: Architecture): void {
   const file = (kind: string, suffix: string): string =>
     join(out, `bao-kms-provider${kind}_${release.version}_linux_${architecture.name}${suffix}`);
   const gzipLevel = fast ? 1 : 9;
-  const xzLevel = fast ? 0 : 9;
+  const xzPreset = fast ? 0 : 9;
 
   log(`${architecture.name}: image`);
   const layout = join(work, "oci");
@@ -107,7 +107,7 @@ function makeForArchitecture(shared: Shared, architecture: Architecture): void {
     stage("package", "installed", deb, origins, release.epochSeconds),
     architecture,
     release,
-    xzLevel,
+    xzPreset,
     file("", ".deb"),
   );
   log(`${architecture.name}: rpm`);
@@ -117,7 +117,7 @@ function makeForArchitecture(shared: Shared, architecture: Architecture): void {
     stage("package", "installedByRpm", rpm, origins, release.epochSeconds),
     architecture,
     release,
-    xzLevel,
+    xzPreset,
     join(work, "rpmbuild"),
     file("", ".rpm"),
   );

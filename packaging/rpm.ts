@@ -1,15 +1,19 @@
 /**
  * The RPM package.
  *
- * @module rpmbuild does the work, told to leave the files as they are and to take no time or name from this machine.
+ * @module rpmbuild does the work, but for compression, told to leave the files as they are and to take no time or name from this
+ * machine.
  */
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Architecture } from "./architecture.ts";
 import { packageDescription, packageSummary } from "./description.ts";
 import type { ReleaseVersion } from "./release-version.ts";
+import { replacePayload } from "./rpm-payload.ts";
 import { run } from "./run.ts";
 import type { StagedFile } from "./stage.ts";
+import type { XzPreset } from "./xz.ts";
+import { unxz, xz } from "./xz.ts";
 
 function part(name: string): string {
   // A percent sign is a macro in a spec file.
@@ -37,7 +41,7 @@ function fileLine({ path, mode }: StagedFile): string {
   return `%attr(0${mode.toString(8)},root,root) ${mark}"${path}"`;
 }
 
-export function rpmSpec(files: readonly StagedFile[], release: ReleaseVersion, xzLevel: number): string {
+export function rpmSpec(files: readonly StagedFile[], release: ReleaseVersion): string {
   const native = files.some((each) => each.path.endsWith(".node"));
   const folders = [
     ...new Set(
@@ -48,6 +52,8 @@ export function rpmSpec(files: readonly StagedFile[], release: ReleaseVersion, x
     ),
   ].sort();
   return [
+    // Quick, because writeRpm compresses anew; it makes the package say that its payload is xz.
+    "%define _binary_payload w0.xzdio",
     "Name: bao-kms-provider",
     `Version: ${release.version.replace("-", "~")}`,
     "Release: 1",
@@ -65,9 +71,7 @@ export function rpmSpec(files: readonly StagedFile[], release: ReleaseVersion, x
     ...folders.map((folder) => `%dir %attr(0755,root,root) "${folder}"`),
     ...files.map(fileLine),
     "",
-  ]
-    .join("\n")
-    .replace(/^/, `%define _binary_payload w${xzLevel}.xzdio\n`);
+  ].join("\n");
 }
 
 const macros: readonly string[] = [
@@ -86,13 +90,13 @@ export function writeRpm(
   files: readonly StagedFile[],
   architecture: Architecture,
   release: ReleaseVersion,
-  xzLevel: number,
+  xzPreset: XzPreset,
   work: string,
   file: string,
 ): void {
   mkdirSync(work, { recursive: true });
   const spec = join(work, "bao-kms-provider.spec");
-  writeFileSync(spec, rpmSpec(files, release, xzLevel));
+  writeFileSync(spec, rpmSpec(files, release));
   run(
     "rpmbuild",
     [
@@ -111,5 +115,7 @@ export function writeRpm(
   if (name === undefined) {
     throw new Error(`rpmbuild left no package in ${made}`);
   }
-  copyFileSync(join(made, name), file);
+  const recompress = (payload: Uint8Array): Buffer => xz(unxz(payload), architecture, xzPreset);
+  writeFileSync(file, replacePayload(readFileSync(join(made, name)), recompress));
+  run("rpm", ["--checksig", "--nosignature", file], { env: { HOME: work } });
 }

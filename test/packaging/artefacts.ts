@@ -26,6 +26,7 @@ export interface TestRelease {
 export const releaseTools = {
   "dpkg-deb": "dpkg",
   rpmbuild: "rpm",
+  xz: "xz-utils",
   "apt-get": "apt",
   openssl: "openssl",
   npm: "npm",
