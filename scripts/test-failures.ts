@@ -7,7 +7,7 @@
 /** A line with which bun begins a file, ends a test, or reports what no test owns. */
 const RESULT = /^\((?:pass|skip|todo)\) /;
 const FAILED = /^\(fail\) /;
-const FILE = /^\S+\.test\.ts:$/;
+const FILE = /^(\S+\.test\.ts):$/;
 const UNOWNED = "# Unhandled error between tests";
 const TIMED_OUT = /^\s+\^ this test timed out/;
 
@@ -18,33 +18,41 @@ export interface FailureBounds {
   readonly lineLength: number;
 }
 
+export interface Failure {
+  /** Path of the test file, as bun prints it. */
+  readonly file: string;
+  /** Its reason, and its name last. */
+  readonly text: string;
+}
+
 /**
- * The failures in `output`, each with the file it is of and the lines before it (bun prints the reason above the name), in the
- * order of the output. An error between tests is one of them.
+ * The failures in `output`, each with the lines before its name (bun prints the reason above it), in the order of the output. An
+ * error between tests is one of them.
  */
 export function failuresIn(
   output: string,
   { linesEach, lineLength }: FailureBounds = { linesEach: 24, lineLength: 240 },
-): readonly string[] {
-  const failures: string[] = [];
+): readonly Failure[] {
+  const failures: Failure[] = [];
   let file = "";
   let since: string[] = [];
   const keep = (): void => {
     const lines = since.filter((line) => line.trim() !== "").slice(-linesEach);
-    failures.push([file, ...lines.map((line) => line.slice(0, lineLength))].join("\n"));
+    failures.push({ file, text: lines.map((line) => line.slice(0, lineLength)).join("\n") });
     since = [];
   };
   // The list that bun repeats at the end of a long run has the names alone.
   const body = output.split(/^\d+ tests? failed:$/m)[0] ?? "";
   for (const line of body.split("\n")) {
+    const last = failures.at(-1);
     if (FILE.test(line) || RESULT.test(line)) {
       if (since.includes(UNOWNED)) {
         keep();
       }
-      file = FILE.test(line) ? line : file;
+      file = FILE.exec(line)?.[1] ?? file;
       since = [];
-    } else if (TIMED_OUT.test(line) && failures.length > 0) {
-      failures.push(`${failures.pop()}\n${line}`);
+    } else if (TIMED_OUT.test(line) && last !== undefined) {
+      failures.splice(-1, 1, { file: last.file, text: `${last.text}\n${line}` });
     } else {
       since.push(line);
       if (FAILED.test(line)) {
