@@ -1,21 +1,36 @@
 /**
- * Kills the provider with SIGKILL at random moments, through starts, rotations and promotions: `bun scripts/faults-kill.ts`.
+ * Kills the provider with SIGKILL at random moments, through starts, rotations and promotions, and then the commands that retire and
+ * restore versions and rebuild the registry: `bun scripts/faults-kill.ts`.
  *
- * --kills N    how often (default 1000, about 20 minutes)
- * --out FILE   the result as JSON
+ * --kills N      how often the provider (default 1000, about 20 minutes)
+ * --commands N   how many commands (default 240, about 6 minutes)
+ * --out FILE     the result as JSON
  *
- * @module Arguments and the display; what is done and judged is test/faults/kill-storm.ts.
+ * @module Arguments and the display; what is done and judged is test/faults/kill-storm.ts and command-storm.ts.
  */
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { commandStorm } from "../test/faults/command-storm.ts";
 import { killStorm } from "../test/faults/kill-storm.ts";
 import { makeWorld } from "../test/faults/world.ts";
 import { findBinary } from "../test/real/harness/real-suite.ts";
 
 const SHOWN_EVERY = 50;
 const { values } = parseArgs({
-  options: { kills: { type: "string", default: "1000" }, out: { type: "string" } },
+  options: {
+    kills: { type: "string", default: "1000" },
+    commands: { type: "string", default: "240" },
+    out: { type: "string" },
+  },
 });
+
+const progress =
+  (all: string, what: string) =>
+  (done: number, problems: readonly string[]): void => {
+    if (done % SHOWN_EVERY === 0) {
+      console.log(`${done}/${all} ${what}, ${problems.length} problems`);
+    }
+  };
 
 async function main(): Promise<number> {
   const bao = findBinary("bao");
@@ -24,24 +39,29 @@ async function main(): Promise<number> {
   }
   const world = await makeWorld({ bao });
   try {
-    const result = await killStorm(world, {
+    const provider = await killStorm(world, {
       kills: Number(values.kills),
-      onKill: (kill, problems) => {
-        if (kill % SHOWN_EVERY === 0) {
-          console.log(`${kill}/${values.kills} kills, ${problems.length} problems`);
-        }
-      },
+      onKill: progress(values.kills, "kills"),
     });
-    if (values.out !== undefined) {
-      writeFileSync(values.out, `${JSON.stringify(result, undefined, 2)}\n`);
-    }
     console.log(
-      `${result.kills} kills, ${result.rotations} rotations, ${result.promotions} promotions seen, ${result.ciphertexts} ciphertexts, ${result.problems.length} problems`,
+      `${provider.kills} kills, ${provider.rotations} rotations, ${provider.promotions} promotions seen, ${provider.problems.length} problems`,
     );
-    for (const problem of result.problems.slice(0, 10)) {
+    const commands = await commandStorm(world, {
+      kills: Number(values.commands),
+      onKill: progress(values.commands, "commands"),
+    });
+    for (const [command, { killed, done }] of Object.entries(commands.commands)) {
+      console.log(`${command}: ${killed} killed, ${done} done before that`);
+    }
+    console.log(`${commands.ciphertexts} ciphertexts, ${commands.problems.length} problems with commands`);
+    if (values.out !== undefined) {
+      writeFileSync(values.out, `${JSON.stringify({ provider, commands }, undefined, 2)}\n`);
+    }
+    const problems = [...provider.problems, ...commands.problems];
+    for (const problem of problems.slice(0, 10)) {
       console.log(`  ${problem}`);
     }
-    return result.problems.length === 0 ? 0 : 1;
+    return problems.length === 0 ? 0 : 1;
   } finally {
     await world.dispose();
   }

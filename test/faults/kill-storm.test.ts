@@ -1,8 +1,10 @@
 /**
- * The provider killed with SIGKILL at random moments; `bun scripts/faults-kill.ts` does it a thousand times.
+ * The provider, and the commands that write its registry, killed with SIGKILL at random moments; `bun scripts/faults-kill.ts`
+ * does it a thousand times.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { describeReal } from "../real/harness/real-suite.ts";
+import { commandStorm } from "./command-storm.ts";
 import { killStorm } from "./kill-storm.ts";
 import { makeWorld, type World } from "./world.ts";
 
@@ -20,6 +22,15 @@ describeReal("kill storm", { needs: ["bao"], long: true }, (binary) => {
     "the registry is whole after each, the key_id never goes back, every ciphertext decrypts",
     async () => {
       const result = await killStorm(world, { kills: KILLS });
+      expect(result.problems).toEqual([]);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "the same of retirement, restoration and rebuilding; old versions change together or not at all",
+    async () => {
+      const result = await commandStorm(world, { kills: KILLS });
       expect(result.problems).toEqual([]);
     },
     TIMEOUT_MS,

@@ -1,0 +1,60 @@
+/**
+ * What must be true of the registry on disk whenever a process that wrote it has died.
+ *
+ * @module One look at a time, each held against the one before. Who dies, and when, is kill-storm.ts and command-storm.ts.
+ */
+import { readFileSync } from "node:fs";
+import { decodeRecord } from "../../src/registry/decode.ts";
+import type { VersionRecord } from "../../src/registry/record.ts";
+
+export interface RegistryJudge {
+  /** What is wrong with it: it must be whole, with one active version, and in nothing behind the last look. */
+  readonly look: () => readonly string[];
+  /** Of the last look. */
+  readonly versions: () => readonly VersionRecord[];
+  readonly hash: () => string;
+  /** How often the active version was another one than at the look before. */
+  readonly promotions: () => number;
+  /** A registry that is made again begins to count its generations anew. */
+  readonly expectRebuilt: () => void;
+}
+
+export function registryJudge(statePath: string): RegistryJudge {
+  let generation = 0;
+  let active = 0;
+  let promotions = 0;
+  let hash = "";
+  let versions: readonly VersionRecord[] = [];
+
+  return {
+    look: () => {
+      const decoded = decodeRecord(readFileSync(statePath));
+      if (decoded.kind === "refused") {
+        return [`the registry is refused: ${decoded.code}`];
+      }
+      const { record } = decoded;
+      const problems: string[] = [];
+      const actives = record.versions.filter(({ state }) => state === "active");
+      const now = actives[0]?.version ?? 0;
+      if (actives.length !== 1) {
+        problems.push(`${actives.length} versions are active`);
+      }
+      if (record.generation < generation || now < active) {
+        problems.push(
+          `generation ${generation} became ${record.generation}, version ${active} became ${now}`,
+        );
+      }
+      promotions += now > active && active > 0 ? 1 : 0;
+      ({ generation, versions } = record);
+      ({ hash } = decoded);
+      active = now;
+      return problems;
+    },
+    versions: () => versions,
+    hash: () => hash,
+    promotions: () => promotions,
+    expectRebuilt: () => {
+      generation = 0;
+    },
+  };
+}
