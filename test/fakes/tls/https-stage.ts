@@ -1,0 +1,136 @@
+/**
+ * Our HTTPS transport on one side, TLS servers that say whatever a test wants on the other.
+ *
+ * @module For the tests of src/transport/https.ts. All on 127.0.0.1; closing the stage ends its servers and transports.
+ */
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import type { Server } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createServer as createTlsServer, type TlsOptions } from "node:tls";
+import { openCaFile } from "../../../src/transport/ca-file.ts";
+import { TransportError } from "../../../src/transport/errors.ts";
+import { createHttpTransport, type HttpRequest, type HttpTransport } from "../../../src/transport/https.ts";
+import { manualClock } from "../manual-clock.ts";
+import { type Leaf, makeTestCa, type TestCa } from "./test-ca.ts";
+
+const NAMES = {
+  what: "OpenBao",
+  addressField: "openbao.address",
+  caField: "openbao.caCertFile",
+  serverNameField: "openbao.tlsServerName",
+};
+
+/** In every URL of a stage; no error may repeat it. */
+const SECRET_QUERY = "secret=1";
+
+export const OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+export interface HttpsStage {
+  readonly ca: TestCa;
+  /** The server's own, for `localhost`. */
+  readonly leaf: Leaf;
+  /** The CA bundle that transports trust. */
+  readonly caPath: string;
+  /** A transport that trusts `ca`; the bundle is written anew. */
+  readonly transportTo: (
+    options?: Partial<Parameters<typeof createHttpTransport>[0]>,
+  ) => Promise<HttpTransport>;
+  /** The URL of a server once it listens. */
+  readonly listen: (server: Server) => Promise<string>;
+  /** A TLS server that says `reply` to every request and then, unless told to stay, hangs up. */
+  readonly rawServer: (reply: string, options?: TlsOptions, stay?: boolean) => Promise<string>;
+  readonly close: () => void;
+}
+
+export async function openHttpsStage(): Promise<HttpsStage> {
+  const dir = mkdtempSync(join(tmpdir(), "transport-"));
+  const caPath = join(dir, "ca.pem");
+  const ca = await makeTestCa();
+  const leaf = await ca.server();
+  const open: { close: () => unknown }[] = [];
+  const listen: HttpsStage["listen"] = (server) => {
+    open.push(server);
+    server.on("tlsClientError", () => {});
+    return new Promise((resolve, reject) =>
+      server.listen(0, "127.0.0.1", () => {
+        const address = server.address();
+        if (address === null || typeof address === "string") {
+          reject(new Error("not a TCP server"));
+          return;
+        }
+        resolve(`https://127.0.0.1:${address.port}/v1/x?${SECRET_QUERY}`);
+      }),
+    );
+  };
+  return {
+    ca,
+    leaf,
+    caPath,
+    listen,
+    transportTo: async (options = {}) => {
+      writeFileSync(caPath, ca.certPem);
+      chmodSync(caPath, 0o644);
+      const trust = await openCaFile({
+        path: caPath,
+        field: NAMES.caField,
+        serviceUid: process.getuid?.() ?? 0,
+      });
+      const transport = createHttpTransport({
+        names: NAMES,
+        trust,
+        serverName: "localhost",
+        clock: manualClock(),
+        ...options,
+      });
+      open.push(transport);
+      return transport;
+    },
+    rawServer: (reply, options = {}, stay = false) =>
+      listen(
+        createTlsServer({ cert: leaf.chainPem, key: leaf.keyPem, ...options }, (socket) => {
+          socket.on("error", () => {});
+          socket.on("data", () => {
+            if (stay) {
+              socket.write(reply);
+            } else {
+              socket.end(reply);
+            }
+          });
+        }),
+      ),
+    close: () => {
+      for (const each of open) {
+        each.close();
+      }
+      rmSync(dir, { recursive: true });
+    },
+  };
+}
+
+/** One GET with small limits, unless `more` says otherwise. */
+export const ask = (transport: HttpTransport, url: string, more: Partial<HttpRequest> = {}) =>
+  transport.request({
+    method: "GET",
+    url,
+    headers: {},
+    signal: new AbortController().signal,
+    timeoutMs: 2000,
+    maxBytes: 1000,
+    ...more,
+  });
+
+/** The code with which a request failed, or `answered`. An error that repeats the query is a failure of the test. */
+export async function codeOf(answer: Promise<unknown>): Promise<string> {
+  const error: unknown = await answer.then(
+    () => "answered",
+    (thrown: unknown) => thrown,
+  );
+  if (!(error instanceof TransportError)) {
+    return String(error);
+  }
+  if (error.message.includes(SECRET_QUERY)) {
+    throw new Error("an error repeats the query of the URL");
+  }
+  return error.code;
+}
