@@ -39,6 +39,9 @@ import type { SessionLimits } from "../../src/server/grpc-sessions.ts";
 import { DEFAULT_SESSION_LIMITS, startKmsListener, unaryHandlers } from "../../src/server/kms-listener.ts";
 import type { SocketEvent } from "../../src/server/kms-socket.ts";
 
+/** 1024 bytes of ciphertext, less `vault:v2:`, are 253 groups of base64, less 28 bytes of nonce and tag. */
+export const LARGEST_PLAINTEXT_BYTES = 253 * 3 - 28;
+
 export const scope = {
   providerName: "conformance",
   clusterId: "cluster",

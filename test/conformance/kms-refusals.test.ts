@@ -1,0 +1,213 @@
+/** Calls that are refused, with which code and text, and replies that never leave. */
+import { describe, expect, test } from "bun:test";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { status as code, Metadata } from "@grpc/grpc-js";
+import { ProviderError } from "../../src/base/error-class.ts";
+import { DecryptRequestSchema } from "../../src/kms/gen/v2/api_pb.ts";
+import { failure, keyHandle, LARGEST_PLAINTEXT_BYTES, SERVICE } from "./harness.ts";
+import { servedEachTest } from "./served.ts";
+
+const seed = Buffer.alloc(32, 7);
+const active = keyHandle(2);
+
+describe("calls that are refused", () => {
+  const served = servedEachTest();
+
+  async function sealed() {
+    const { ciphertext, keyId, annotations } = await served.client.encrypt({ plaintext: seed });
+    served.harness.transit.calls = 0;
+    return { ciphertext, keyId, annotations };
+  }
+
+  test.each([
+    [
+      "no ciphertext",
+      { ciphertext: Buffer.alloc(0) },
+      code.INVALID_ARGUMENT,
+      "ciphertext must have 1 to 1024 bytes",
+    ],
+    [
+      "long ciphertext",
+      { ciphertext: Buffer.alloc(1025, 65) },
+      code.INVALID_ARGUMENT,
+      "ciphertext must have 1 to 1024 bytes",
+    ],
+    ["no key_id", { keyId: "" }, code.INVALID_ARGUMENT, "key_id must have 1 to 1024 bytes"],
+    ["long key_id", { keyId: "k".repeat(1025) }, code.INVALID_ARGUMENT, "key_id must have 1 to 1024 bytes"],
+    ["foreign key_id", { keyId: "projects/p/keys/k" }, code.INVALID_ARGUMENT, "key_id is malformed"],
+    ["unknown key_id", { keyId: keyHandle(9).keyId }, code.NOT_FOUND, "key_id is not known"],
+    [
+      "other version",
+      { keyId: keyHandle(1).keyId, annotations: keyHandle(1).annotations.encoded },
+      code.INVALID_ARGUMENT,
+      "ciphertext is of another key version than key_id",
+    ],
+    [
+      "annotations of another version",
+      { annotations: keyHandle(1).annotations.encoded },
+      code.INVALID_ARGUMENT,
+      "ciphertext does not belong to key_id and annotations",
+    ],
+    ["no annotations", { annotations: {} }, code.INVALID_ARGUMENT, "an annotation is missing"],
+    [
+      "large annotations",
+      { annotations: { "a.b": Buffer.alloc(32_766) } },
+      code.INVALID_ARGUMENT,
+      "annotations exceed 32768 bytes",
+    ],
+    [
+      "one annotation more",
+      { annotations: { ...active.annotations.encoded, "a.b": Buffer.from("x") } },
+      code.INVALID_ARGUMENT,
+      "annotations are not valid",
+    ],
+    [
+      "ciphertext with a line break",
+      { ciphertext: Buffer.from("vault:v2:AAAA\n") },
+      code.INVALID_ARGUMENT,
+      "ciphertext is not in canonical form",
+    ],
+    [
+      "ciphertext of v02",
+      { ciphertext: Buffer.from("vault:v02:AAAA") },
+      code.INVALID_ARGUMENT,
+      "ciphertext is not in canonical form",
+    ],
+    [
+      "ciphertext with other characters",
+      { ciphertext: Buffer.from("vault:v2:AAA\u0100", "utf8") },
+      code.INVALID_ARGUMENT,
+      "ciphertext is not in canonical form",
+    ],
+  ])("Decrypt with %s, before OpenBao is called", async (_name, change, expectedCode, text) => {
+    const request = { ...(await sealed()), ...change };
+    expect(await failure(served.client.decrypt(request))).toEqual([expectedCode, text]);
+    expect(served.harness.transit.calls).toBe(0);
+  });
+
+  test("Encrypt of a plaintext whose ciphertext could be too long", async () => {
+    const plaintext = Buffer.alloc(LARGEST_PLAINTEXT_BYTES + 1);
+    expect(await failure(served.client.encrypt({ plaintext }))).toEqual([
+      code.INVALID_ARGUMENT,
+      "plaintext is too large",
+    ]);
+    expect(served.harness.transit.calls).toBe(0);
+  });
+
+  test.each([
+    ["another version", "vault:v1:AAAA"],
+    ["no canonical form", "vault:v+2:AAAA"],
+    ["too much", `vault:v2:${Buffer.alloc(900).toString("base64")}`],
+  ])("an Encrypt reply of OpenBao with %s never leaves", async (_name, text) => {
+    served.harness.transit.override.encrypt = async () => text;
+    expect(await failure(served.client.encrypt({ plaintext: seed }))).toEqual([
+      code.INTERNAL,
+      "reply would be outside the limits of KMS v2",
+    ]);
+  });
+
+  test("a removed and a rejected version say so", async () => {
+    for (const [thrown, text] of [
+      ["version_removed", "key version was removed by retire-versions"],
+      ["version_rejected", "key version contradicts what was recorded"],
+    ] as const) {
+      served.harness.keys.override.keyForDecrypt = async () => {
+        throw new ProviderError({ code: thrown, errorClass: "key_id_unknown", message: "secret detail" });
+      };
+      expect(await failure(served.client.decrypt(await sealed()))).toEqual([code.FAILED_PRECONDITION, text]);
+    }
+  });
+
+  test("what throws unexpectedly is INTERNAL, counted, and the next call is served", async () => {
+    served.harness.transit.override.encrypt = async () => {
+      throw new Error("a secret in a message");
+    };
+    expect(await failure(served.client.encrypt({ plaintext: seed }))).toEqual([
+      code.INTERNAL,
+      "internal error",
+    ]);
+    expect(served.harness.records[0]?.failure).toMatchObject({ errorClass: "unknown", unexpected: true });
+    served.harness.keys.override.status = () => {
+      throw new TypeError("bug");
+    };
+    expect(await failure(served.client.status())).toEqual([code.INTERNAL, "internal error"]);
+    served.harness.keys.override = {};
+    expect(await served.client.status()).toMatchObject({ healthz: "ok" });
+  });
+
+  test("a method that does not exist", async () => {
+    expect(await failure(served.client.raw(`${SERVICE}Rotate`, Buffer.alloc(0)))).toEqual([
+      code.UNIMPLEMENTED,
+      "unknown method",
+    ]);
+    expect(await failure(served.client.raw("/other.Service/Status", Buffer.alloc(0)))).toEqual([
+      code.UNIMPLEMENTED,
+      "unknown method",
+    ]);
+  });
+
+  test("bytes that are not the message", async () => {
+    expect(await failure(served.client.raw(`${SERVICE}Decrypt`, Buffer.from([0xff, 0xff, 0xff])))).toEqual([
+      code.INVALID_ARGUMENT,
+      "message is not valid protobuf",
+    ]);
+  });
+
+  test("a message above 65,536 bytes", async () => {
+    for (const size of [65_537, 70_000, 1_000_000]) {
+      expect(await failure(served.client.raw(`${SERVICE}Encrypt`, Buffer.alloc(size)))).toEqual([
+        code.RESOURCE_EXHAUSTED,
+        "message is too large",
+      ]);
+    }
+    expect(await served.client.status()).toMatchObject({ healthz: "ok" });
+  });
+
+  test("an annotation named __proto__ is one annotation too many", async () => {
+    const request = toBinary(DecryptRequestSchema, create(DecryptRequestSchema, await sealed()));
+    const entry = Buffer.concat([
+      Buffer.from([0x0a, 9]),
+      Buffer.from("__proto__"),
+      Buffer.from([0x12, 1, 65]),
+    ]);
+    const message = Buffer.concat([request, Buffer.from([0x22, entry.length]), entry]);
+    expect(await failure(served.client.raw(`${SERVICE}Decrypt`, message))).toEqual([
+      code.INVALID_ARGUMENT,
+      "annotations are not valid",
+    ]);
+  });
+
+  test("metadata is bounded, and what is small is ignored", async () => {
+    const flood = new Metadata();
+    flood.set("x-flood", "x".repeat(60_000));
+    await expect(served.client.encrypt({ plaintext: seed }, {}, flood)).rejects.toThrow();
+    const some = new Metadata();
+    some.set("x-some", "x".repeat(1000));
+    await served.client.encrypt({ plaintext: seed }, {}, some);
+  });
+
+  test("a caller that cancels ends its call", async () => {
+    const began = Promise.withResolvers<AbortSignal>();
+    served.harness.transit.override.encrypt = (_input, signal) =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason));
+        began.resolve(signal);
+      });
+    const call = served.client.client.makeUnaryRequest(
+      `${SERVICE}Encrypt`,
+      (bytes: Buffer) => bytes,
+      (bytes: Buffer) => bytes,
+      Buffer.from([0x0a, 1, 65]),
+      () => {},
+    );
+    const signal = await began.promise;
+    const aborted = new Promise((resolve) => signal.addEventListener("abort", resolve));
+    call.cancel();
+    await aborted;
+    await Bun.sleep(5);
+    expect(served.harness.records[0]).toMatchObject({
+      status: "CANCELLED",
+      failure: { errorClass: "canceled" },
+    });
+  });
+});
