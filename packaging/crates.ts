@@ -3,13 +3,15 @@
  *
  * @module Asked only when the native parts are in the release.
  */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { licenseTexts } from "./license-texts.ts";
 import { run } from "./run.ts";
 
 export interface Crate {
   readonly name: string;
   readonly version: string;
   readonly license: string;
+  readonly texts: readonly string[];
 }
 
 interface CargoMetadata {
@@ -18,6 +20,7 @@ interface CargoMetadata {
     readonly version: string;
     readonly license: string | null;
     readonly source: string | null;
+    readonly manifest_path: string;
   }[];
 }
 
@@ -32,6 +35,11 @@ export function crates(root: string, rustTarget: string): readonly Crate[] {
   const metadata: CargoMetadata = JSON.parse(text);
   return metadata.packages
     .filter((each) => each.source !== null)
-    .map(({ name, version, license }) => ({ name, version, license: license ?? "see its source" }))
+    .map((each) => ({
+      name: each.name,
+      version: each.version,
+      license: each.license ?? "see its source",
+      texts: licenseTexts(dirname(each.manifest_path)),
+    }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }

@@ -9,6 +9,17 @@ import type { NpmPackage } from "./npm-packages.ts";
 
 const rule = "=".repeat(110);
 
+/** Every text once, below the names of all that carry it. */
+function textsOf(carriers: readonly (NpmPackage | Crate)[]): readonly string[] {
+  const carriersOf = new Map<string, string[]>();
+  for (const { name, version, texts } of carriers) {
+    for (const text of texts) {
+      carriersOf.set(text, [...(carriersOf.get(text) ?? []), `${name} ${version}`]);
+    }
+  }
+  return [...carriersOf].map(([text, names]) => `\n${rule}\n${names.join("\n")}\n${rule}\n\n${text}`);
+}
+
 export function thirdPartyLicenses(
   bunVersion: string,
   packages: readonly NpmPackage[],
@@ -30,13 +41,13 @@ export function thirdPartyLicenses(
       ? []
       : [
           "",
-          "Rust crates in tls.node (full texts: https://crates.io/crates/NAME/VERSION):",
+          "Rust crates in tls.node, and those that it is built with:",
           "",
           ...crates.map((each) => `  ${each.name} ${each.version}: ${each.license}`),
         ]),
-    ...packages.flatMap((each) =>
-      each.text === undefined ? [] : ["", rule, `${each.name} ${each.version}`, rule, "", each.text],
-    ),
+    "",
+    "Those without a text below carry none; the Apache License 2.0 is in LICENSE.",
+    ...textsOf([...packages, ...crates]),
     "",
   ].join("\n");
 }

@@ -1,45 +1,57 @@
 /**
  * The npm packages that the executable is made from, as the lock file has them.
  *
- * @module Reads package-lock.json; development tools are left out.
+ * @module Follows package-lock.json from the dependencies of package.json. What is there for development alone is left out, and so
+ * is a development tool that a dependency would accept as an optional peer.
  */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import manifest from "../package.json";
 import lock from "../package-lock.json";
+import { licenseTexts } from "./license-texts.ts";
 
 export interface NpmPackage {
   readonly name: string;
   readonly version: string;
   readonly license: string;
-  /** Text of its licence file, when it ships one. */
-  readonly text: string | undefined;
+  readonly texts: readonly string[];
 }
 
 interface LockedPackage {
   readonly version?: string;
   readonly license?: string;
-  readonly dev?: boolean;
+  readonly dependencies?: Readonly<Record<string, string>>;
+}
+
+const modules = "node_modules/";
+const locked: Readonly<Record<string, LockedPackage>> = lock.packages;
+
+/** Where the package at `path` finds `name`: below itself, else below the nearest package around it. */
+function resolved(path: string, name: string): string {
+  const inside = `${path === "" ? "" : `${path}/`}${modules}${name}`;
+  if (inside in locked) {
+    return inside;
+  }
+  if (path === "") {
+    throw new Error(`package-lock.json has no ${name}; run npm install`);
+  }
+  return resolved(path.slice(0, path.lastIndexOf(modules)).replace(/\/$/, ""), name);
 }
 
 export function productionPackages(root: string): readonly NpmPackage[] {
-  const locked: Readonly<Record<string, LockedPackage>> = lock.packages;
-  return Object.entries(locked)
-    .filter(([path, each]) => path !== "" && each.dev !== true)
-    .map(([path, each]) => ({
-      name: path.slice(path.lastIndexOf("node_modules/") + "node_modules/".length),
-      version: each.version ?? "",
-      license: each.license ?? "see its source",
-      text: licenseText(join(root, path)),
-    }));
+  const paths = new Set<string>([""]);
+  // A set's loop also visits what is added during it.
+  for (const path of paths) {
+    for (const name of Object.keys(locked[path]?.dependencies ?? {})) {
+      paths.add(resolved(path, name));
+    }
+  }
+  paths.delete("");
+  return [...paths].sort().map((path) => ({
+    name: path.slice(path.lastIndexOf(modules) + modules.length),
+    version: locked[path]?.version ?? "",
+    license: locked[path]?.license ?? "see its source",
+    texts: licenseTexts(join(root, path)),
+  }));
 }
 
 export const bunVersion = manifest.devDependencies.bun;
-
-function licenseText(folder: string): string | undefined {
-  if (!existsSync(folder)) {
-    return undefined;
-  }
-  const file = readdirSync(folder).find((name) => /^licen[cs]e(\.md|\.txt)?$/i.test(name));
-  return file === undefined ? undefined : readFileSync(join(folder, file), "utf8").trim();
-}

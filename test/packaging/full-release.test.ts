@@ -7,7 +7,7 @@ import { run } from "../../packaging/run.ts";
 import { releaseTools, root, version } from "./artefacts.ts";
 import { describeWithTools } from "./tool-suite.ts";
 
-setDefaultTimeout(1_200_000);
+setDefaultTimeout(2_400_000);
 
 const maxPackageBytes = 40_000_000;
 /** As `native/build` leaves the addons for both machines; packaging/README.md. */

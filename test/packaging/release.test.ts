@@ -14,6 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { contents } from "../../packaging/contents.ts";
+import { productionPackages } from "../../packaging/npm-packages.ts";
 import { findRelease } from "../../packaging/release-version.ts";
 import { run } from "../../packaging/run.ts";
 import { releaseTools, root, type TestRelease, testRelease, version } from "./artefacts.ts";
@@ -91,6 +92,13 @@ describeWithTools("release", { needs: { ...releaseTools, sha256sum: "coreutils" 
     expect(names).toEqual(expect.arrayContaining(["@connectrpc/connect", "valibot", "prom-client", "bun"]));
     expect(JSON.stringify(bom)).toContain("WebKit JavaScriptCore");
     expect(JSON.stringify(bom)).not.toContain("fast-check");
+    // npm's own idea of what is not for development agrees with the list of licences.
+    const npm = bom.components.filter(
+      (each: { purl?: string }) => each.purl?.startsWith("pkg:npm/") ?? false,
+    );
+    expect(npm.map((each: { name: string }) => each.name).sort()).toEqual(
+      productionPackages(root).map(({ name }) => name),
+    );
     expect(names.includes("rustls")).toBe(release.native);
   });
 
