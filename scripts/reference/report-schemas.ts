@@ -65,6 +65,9 @@ const probe = v.strictObject({
   caller: v.strictObject({ uid: whole, gid: whole, groups: v.array(whole) }),
   keyId: said(v.string(), "Empty when Status was not answered."),
   healthz: v.nullable(v.string()),
+  removedVersions: v.optional(
+    said(v.array(whole), "Which versions this node's registry has as removed; there with --config."),
+  ),
   tookMs: v.strictObject({
     status: v.nullable(milliseconds),
     encrypt: v.nullable(milliseconds),

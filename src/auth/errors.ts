@@ -77,7 +77,8 @@ export function loginError(thrown: unknown, mountPath: string): ProviderError {
       thrown,
       `login at ${mountPath}`,
       "auth_failed",
-      `check that the auth method is mounted at ${mountPath} and that its role lets this node in: bao auth list, bao list ${mountPath}/role`,
+      (thrown.code === "namespace_missing" ? thrown.advice : undefined) ??
+        `check that the auth method is mounted at ${mountPath} and that its role lets this node in: bao auth list, bao list ${mountPath}/role`,
     );
   }
   return thrown instanceof OpenBaoError

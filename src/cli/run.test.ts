@@ -57,6 +57,17 @@ describe("usage", () => {
     expect(stderr).toContain(nearest);
   });
 
+  test("every refusal says where to read on", async () => {
+    expect((await type("probe --timeout soon")).stderr).toEndWith("see: bao-kms-provider probe --help\n");
+    expect((await type("nonsense")).stderr).toEndWith("see: bao-kms-provider --help\n");
+  });
+
+  test("what people type by habit", async () => {
+    expect(await type("--version")).toEqual(await type("version"));
+    expect(await type("help")).toEqual(await type("--help"));
+    expect(await type("help config schema")).toEqual(await type("config schema --help"));
+  });
+
   test.each([
     "version extra",
     "version --output yaml",

@@ -30,11 +30,25 @@ export async function run(
       context.output.say(overviewText(commands).trimEnd());
       return EXIT_CODES.usage.code;
     }
-    await root.parseAsync([...args], { from: "user" });
+    await root.parseAsync([...asCommand(args)], { from: "user" });
   } catch (error) {
     exit = exitAfter(error, context);
   }
   return EXIT_CODES[exit].code;
+}
+
+/** What people type by habit, as the command that it stands for. */
+function asCommand([first, ...rest]: readonly string[]): readonly string[] {
+  switch (first) {
+    case undefined:
+      return [];
+    case "--version":
+      return ["version", ...rest];
+    case "help":
+      return [...rest, "--help"];
+    default:
+      return [first, ...rest];
+  }
 }
 
 /** Prints what was thrown, if that is not done yet, and says how to end. */
@@ -57,7 +71,7 @@ function parserOf(
   context: CommandContext,
   onExit: (exit: ExitName) => void,
 ): Parser {
-  const root = baseParser(new Parser(PROGRAM), context);
+  const root = baseParser(new Parser(PROGRAM), context, "");
   root.helpInformation = () => overviewText(commands);
   const parents = new Map<string, Parser>();
   for (const command of commands) {
@@ -67,6 +81,7 @@ function parserOf(
         ? root.command(first)
         : parentOf(first, root, parents, commands, context).command(second),
       context,
+      ` ${command.name}`,
     );
     parser.helpInformation = () => helpText(command);
     if (second === undefined) {
@@ -90,20 +105,21 @@ function parentOf(
   if (known !== undefined) {
     return known;
   }
-  const group = baseParser(root.command(word), context);
+  const group = baseParser(root.command(word), context, ` ${word}`);
   group.helpInformation = () => overviewText(commands.filter(({ name }) => name.startsWith(`${word} `)));
   parents.set(word, group);
   return group;
 }
 
 /** What every parser has in common: nothing is printed but through `output`, nothing ends the process. */
-function baseParser(parser: Parser, { output }: CommandContext): Parser {
+function baseParser(parser: Parser, { output }: CommandContext, name: string): Parser {
   return parser
     .exitOverride()
     .helpCommand(false)
     .helpOption("-h, --help")
     .allowExcessArguments(false)
     .showSuggestionAfterError(true)
+    .showHelpAfterError(`  see: ${PROGRAM}${name} --help`)
     .configureOutput({
       writeOut: (text) => output.result(text),
       writeErr: (text) => output.say(text.trimEnd()),

@@ -4,6 +4,7 @@
  * @module The one table from HTTP status and known texts to our codes. OpenBao's own text is compared and then dropped: it is
  * in no message. What a code means to an operator: errors.ts.
  */
+import * as v from "valibot";
 
 /** What OpenBao answered, when it was not the answer that was wanted. */
 export type AnswerCode =
@@ -83,6 +84,21 @@ const ANSWERS: readonly AnswerRule[] = [
   { status: 503, text: "not initialized", code: "not_initialized" },
   { status: 503, text: "standby", code: "standby" },
 ];
+
+const HEALTH = v.object({ initialized: v.boolean(), sealed: v.boolean(), standby: v.boolean() });
+
+/**
+ * The code of an answer of sys/health that is not a success: it says why in its fields, not in errors.
+ * @see https://openbao.org/api-docs/system/health/
+ */
+export function healthCodeOf(data: unknown): AnswerCode | undefined {
+  const health = v.safeParse(HEALTH, data);
+  if (!health.success) {
+    return undefined;
+  }
+  const { initialized, sealed, standby } = health.output;
+  return initialized ? (sealed ? "sealed" : standby ? "standby" : undefined) : "not_initialized";
+}
 
 /** The code of an answer that is not a success. `texts` are the entries of its `errors`. */
 export function answerCodeOf(status: number, texts: readonly string[]): AnswerCode {

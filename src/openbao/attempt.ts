@@ -9,7 +9,7 @@ import type { Operation } from "../base/operation.ts";
 import type { Secret } from "../base/secret.ts";
 import { TransportError } from "../transport/errors.ts";
 import type { HttpResponse, HttpTransport } from "../transport/https.ts";
-import { answerCodeOf } from "./answer-code.ts";
+import { answerCodeOf, healthCodeOf } from "./answer-code.ts";
 import type { Circuit } from "./circuit.ts";
 import { answerError, circuitOpenError, fromTransport, OpenBaoError } from "./errors.ts";
 import { decodeEnvelope, retryAfterMs } from "./reply.ts";
@@ -91,7 +91,8 @@ export function makeAttempt({ transport, clock, namespace }: AttemptOptions): At
     if (!isSuccess && call.isReply?.(envelope?.data) !== true) {
       // A proxy's error page is no envelope, but its status still says something.
       const pauseMs = retryAfterMs(headers.get("retry-after"), clock.wallMs());
-      throw answerError(answerCodeOf(status, envelope?.errors ?? []), call, {
+      const code = healthCodeOf(envelope?.data) ?? answerCodeOf(status, envelope?.errors ?? []);
+      throw answerError(code, call, {
         status,
         ...(pauseMs === undefined ? {} : { retryAfterMs: pauseMs }),
       });

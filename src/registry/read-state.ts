@@ -112,7 +112,7 @@ function checkIdentity(statePath: string, identity: IdentityHashes, record: Regi
   const names = changed.map((field) => CONFIG_FIELDS[field]).join(", ");
   throw new RegistryError({
     code: "registry_other_identity",
-    message: `state.path: ${statePath} belongs to another configuration: ${names} differ from when it was made`,
+    message: `state.path: ${statePath} belongs to another configuration: ${names} ${changed.length === 1 ? "differs" : "differ"} from when it was made`,
     advice: `put back what was configured in ${names}; if this is another key on purpose, name another file in state.path`,
   });
 }

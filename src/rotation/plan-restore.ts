@@ -3,6 +3,7 @@
  *
  * @module A pure decision: a version comes back when it was removed here and Transit still shows the same one.
  */
+import { versionList } from "../base/version-list.ts";
 import type { RegistryContent, VersionRecord } from "../registry/record.ts";
 import type { KeyMetadata } from "../transit/key-metadata.ts";
 import { planRestoration } from "./retire.ts";
@@ -24,7 +25,7 @@ export function planRestore(
       plan.reason,
       plan.reason === "version_unknown"
         ? `version ${plan.version} is not in the registry`
-        : `none of the versions ${wanted.join(", ")} is removed`,
+        : `there is nothing to restore: this registry does not have ${versionList(wanted)} as removed`,
       "name versions that `bao-kms-provider rotation-plan` shows as removed",
     );
     return { restore: [], blockers: [blocker] };

@@ -4,6 +4,7 @@
  * @module A pure decision over the registry, Transit's metadata, what the stored objects need and what the nodes show.
  */
 import { assertNever } from "../base/assert-never.ts";
+import { countOf } from "../base/count-of.ts";
 import { deriveKeyId } from "../identity/key-id.ts";
 import type { KeyScope } from "../identity/key-scope.ts";
 import { withRemoved } from "../registry/changes.ts";
@@ -233,7 +234,7 @@ function nodeBlockers({ content, scope, usages, nodes }: RetireInput): Blocker[]
       ? [
           overridable(
             "nodes_missing",
-            `${hosts.size} nodes are reported to show the active key_id, ${wanted} API servers are live`,
+            `reported with the active key_id: ${countOf(hosts.size, "node")}; live: at least ${countOf(wanted, "API server")}`,
             "run `bao-kms-provider probe --output json` on every control-plane node and name each file with --node-report",
           ),
         ]

@@ -213,4 +213,24 @@ describeReal("init on a real OpenBao", { needs: ["bao"], long: true }, (binary) 
     },
     TIMEOUT_MS,
   );
+
+  test(
+    "in a namespace: told when it is not there yet, then everything is set up inside of it",
+    async () => {
+      const target = join(directory, "in-namespace");
+      const fields = JSON.parse(values);
+      const inTeam = { ...fields, openbao: { ...fields.openbao, namespace: "team" } };
+      await make(target, JSON.stringify(inTeam), true);
+      const keys = { JWT_PUBLIC_KEYS: join(directory, "issuer.pem") };
+      const before = run("--yes", keys, target);
+      expect(before.status).toBe(1);
+      expect(before.stderr).toContain("in the namespace team");
+      await openbao.operator.must("POST", "sys/namespaces/team", {});
+      expect(run("--yes", keys, target)).toMatchObject({ status: 0, stderr: "" });
+      expect(run("--check", keys, target)).toMatchObject({ status: 0, stderr: "" });
+      const key = await openbao.operator.call("GET", "transit/keys/etcd", undefined, { namespace: "team" });
+      expect(key.status).toBe(200);
+    },
+    TIMEOUT_MS,
+  );
 });

@@ -142,10 +142,10 @@ describeReal(
           const earlier = new Date(Date.parse(report.checkedAt) - 6 * MINUTE_MS).toISOString();
           writeFileSync(join(work, name), JSON.stringify({ ...report, checkedAt: earlier }));
         }
-        expect(await good("rotation.md#retire-plan")).toContain("would remove: versions 1");
+        expect(await good("rotation.md#retire-plan")).toContain("would remove: version 1");
         const HASH = await hashOf("rotation.md#retire-plan", "stateHash");
-        expect(await good("rotation.md#retire-apply", { HASH })).toContain("removed: versions 1");
-        expect(await good("rotation.md#restore-plan")).toContain("would restore: versions 1");
+        expect(await good("rotation.md#retire-apply", { HASH })).toContain("removed: version 1");
+        expect(await good("rotation.md#restore-plan")).toContain("would restore: version 1");
       },
       3 * MINUTE_MS,
     );

@@ -25,6 +25,7 @@ const commandLines: readonly (readonly [ReportName, () => readonly string[]])[] 
   ["doctor", () => ["--config", node.configPath]],
   ["doctor", () => ["--config", node.at("missing.yaml")]],
   ["probe", () => ["--socket", provider.path]],
+  ["probe", () => ["--socket", provider.path, "--config", node.configPath]],
   ["probe", () => ["--socket", node.at("missing.sock")]],
   ["verify-key", () => ["--config", node.configPath]],
   ["rotation-plan", () => ["--config", node.configPath]],

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { makeNodeFiles, type NodeFiles } from "../../../test/fakes/node-files.ts";
-import { faults } from "../../../test/fakes/openbao/faults.ts";
 import { leastPrivilegePolicy } from "../../../test/fakes/openbao/provision.ts";
 import { CHECK_IDS } from "../../doctor/check-ids.ts";
 
@@ -130,8 +129,10 @@ describe("one thing spoilt", () => {
       "a sealed OpenBao",
       ["openbao.tls: sealed"],
       async () => {
-        const mend = node.openbao.inject(faults.sealed);
-        return async () => mend();
+        node.openbao.state.sealed = true;
+        return async () => {
+          node.openbao.state.sealed = false;
+        };
       },
     ],
     [

@@ -3,7 +3,9 @@
  *
  * @module Shows the way back for removed versions and, with --apply, takes it. The decision is rotation/plan-restore.ts.
  */
+
 import { systemClock } from "../../base/clock.ts";
+import { versionList } from "../../base/version-list.ts";
 import { openRegistry } from "../../compose/registry.ts";
 import { withRestored } from "../../registry/changes.ts";
 import { planRestore } from "../../rotation/plan-restore.ts";
@@ -45,8 +47,8 @@ export async function restoreVersions(flags: RestoreFlags, context: CommandConte
   } else {
     const lines = [
       applied
-        ? `${output.paint("green", "✓")} restored: versions ${numbers.join(", ")}; Decrypt takes them again`
-        : `would restore: versions ${numbers.length === 0 ? "none" : numbers.join(", ")}`,
+        ? `${output.paint("green", "✓")} restored: ${versionList(numbers)} (taken by Decrypt again)`
+        : `would restore: ${versionList(numbers)}`,
       ...blockerLines(blockers, output.paint),
       "",
       `state hash  ${stateHash}`,

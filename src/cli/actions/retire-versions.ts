@@ -3,10 +3,12 @@
  *
  * @module Gathers what the plan needs, shows it, and with --apply writes the registry. The decision is rotation/plan-retire.ts.
  */
+
 import { decodeNodeReport, MAX_NODE_REPORT_BYTES } from "../../audit/node-report.ts";
 import { usagesOf } from "../../audit/usage-of.ts";
 import { systemClock } from "../../base/clock.ts";
 import { readSafeFile } from "../../base/safe-file.ts";
+import { versionList } from "../../base/version-list.ts";
 import { openRegistry } from "../../compose/registry.ts";
 import { planRetire, type RetirePlan, withRetired } from "../../rotation/plan-retire.ts";
 import type { Blocker, NodeSighting } from "../../rotation/usage.ts";
@@ -126,8 +128,8 @@ function report(
     versions.length === 0
       ? "nothing to remove"
       : applied
-        ? `${output.paint("green", "✓")} removed: versions ${versions.join(", ")}; Decrypt refuses them from now on`
-        : `would remove: versions ${versions.join(", ")}`,
+        ? `${output.paint("green", "✓")} removed: ${versionList(versions)} (refused by Decrypt from now on)`
+        : `would remove: ${versionList(versions)}`,
     ...blockerLines(standing, output.paint),
     ...overridden.map(({ message }) => `${output.paint("yellow", "!")} overridden: ${message}`),
     "",

@@ -121,7 +121,7 @@ function reportText(report: RotationReport, { record }: StoredRecord, { paint }:
       : [
           `observed     version ${observation.version}: seen ${countOf(observation.count, "time")}, stable for ${formatDuration(observation.stableForMs)}`,
         ]),
-    `next         ${nextText(next)}`,
+    `next         ${report.latestVersion === undefined && next.kind === "none" ? "not known: OpenBao was not asked" : nextText(next)}`,
     ...report.findings.flatMap(({ message, advice }) => [
       `${paint("red", "problem")}      ${message}`,
       `  fix:       ${advice}`,

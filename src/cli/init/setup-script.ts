@@ -76,7 +76,11 @@ stop() { echo "error: $1" >&2; echo "  fix: $2" >&2; exit 1; }
 field() { bao read -field="$2" "$1" 2>/dev/null || true; }
 `;
 
-const CONNECTION = `bao token lookup >/dev/null 2>&1 || stop "OpenBao does not answer, or not to this token" \\
+const CONNECTION = `if ! bao token lookup >/dev/null 2>&1 && [ -n "\${BAO_NAMESPACE:-}" ]; then
+  stop "OpenBao does not answer, or not to this token in the namespace $BAO_NAMESPACE" \\
+    "set BAO_ADDR, BAO_CACERT and BAO_TOKEN; make the namespace when it is not there yet: bao namespace create"
+fi
+bao token lookup >/dev/null 2>&1 || stop "OpenBao does not answer, or not to this token" \\
   "set BAO_ADDR, BAO_CACERT and BAO_TOKEN, then try: bao token lookup"
 `;
 

@@ -27,7 +27,7 @@ export function findApiServer(proc = "/proc"): ApiServerProcess {
   if (pid === undefined || found.length > 1) {
     throw new ProviderError({
       code: pid === undefined ? "apiserver_absent" : "apiserver_ambiguous",
-      errorClass: "unknown",
+      errorClass: "config_invalid",
       message:
         pid === undefined
           ? "--as-apiserver: no process named kube-apiserver runs on this machine, or it is hidden from this user"
@@ -47,7 +47,7 @@ function identityOf(proc: string, pid: number): ApiServerProcess {
   if (!Number.isInteger(uid) || !Number.isInteger(gid)) {
     throw new ProviderError({
       code: "apiserver_absent",
-      errorClass: "unknown",
+      errorClass: "config_invalid",
       message: `--as-apiserver: the process ${pid} ended while it was being looked at`,
       advice: "try again",
     });

@@ -38,7 +38,7 @@ export async function probeAsApiServer(
   if (setpriv === undefined || process.geteuid?.() !== 0) {
     throw new ProviderError({
       code: "setpriv_unavailable",
-      errorClass: "unknown",
+      errorClass: "config_invalid",
       message:
         setpriv === undefined
           ? "--as-apiserver: setpriv is not installed"
