@@ -8,18 +8,7 @@ import type { CheckResult } from "./check.ts";
 import { runChecks } from "./check.ts";
 import type { CheckId, DoctorCheck } from "./check-ids.ts";
 import { configLoad, configValidate } from "./checks/configuration.ts";
-import {
-  approleLocal,
-  certLocal,
-  certPkcs11,
-  certSigner,
-  credentialChecks,
-  jwtLocal,
-  oauth2Acquire,
-  oauth2Local,
-  spiffeAcquire,
-  spiffeLocal,
-} from "./checks/credentials.ts";
+import { CREDENTIAL_CHECKS, credentialChecks } from "./checks/credentials.ts";
 import { keyIdDeterministic, registryState } from "./checks/key.ts";
 import { kmsStatusEncrypt } from "./checks/kms.ts";
 import { kubernetesEncryptionConfig } from "./checks/kubernetes.ts";
@@ -52,20 +41,7 @@ const REMOTE: readonly DoctorCheck[] = [
 ];
 
 /** Every check of every method, for the reference and troubleshooting pages. */
-export const ALL_CHECKS: readonly DoctorCheck[] = [
-  ...FIRST,
-  ...LOCAL,
-  jwtLocal,
-  oauth2Local,
-  oauth2Acquire,
-  spiffeLocal,
-  spiffeAcquire,
-  approleLocal,
-  certLocal,
-  certPkcs11,
-  certSigner,
-  ...REMOTE,
-];
+export const ALL_CHECKS: readonly DoctorCheck[] = [...FIRST, ...LOCAL, ...CREDENTIAL_CHECKS, ...REMOTE];
 
 export interface DoctorReport {
   readonly results: readonly CheckResult<CheckId>[];

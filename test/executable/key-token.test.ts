@@ -13,7 +13,7 @@ import { keyTokenService } from "../../src/pkcs11/key-token-service.ts";
 import { loginRecord } from "../../src/pkcs11/login-record.ts";
 import { configFile } from "../fakes/config-file.ts";
 import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
-import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
+import { type Provisioning, provision, provisionCertLogin } from "../fakes/openbao/provision.ts";
 import { ADDON_DIRECTORY, describeWithToken, SOFTHSM_MODULE } from "../fakes/pkcs11/requirements.ts";
 import { makeSoftToken, type SoftToken, TOKEN_LABEL, USER_PIN } from "../fakes/pkcs11/soft-token.ts";
 import { makeTestCa } from "../fakes/tls/test-ca.ts";
@@ -56,12 +56,7 @@ describeReal("the executable with a key token", { needs: ["bao"] }, (binary) => 
       const ca = await makeTestCa();
       bao = await startOpenBao(binary("bao"));
       names = await provision(bao.operator, makeJwtIssuer().publicKeyPem);
-      await bao.operator.must("POST", "sys/auth/cert", { type: "cert" });
-      await bao.operator.must("POST", "auth/cert/certs/kms", {
-        certificate: ca.certPem,
-        token_policies: [names.policyName],
-        token_ttl: "20m",
-      });
+      await provisionCertLogin(bao.operator, { caPem: ca.certPem, policyName: names.policyName });
       const notAfter = new Date(Date.now() + 72 * 3_600_000);
       const { chainPem } = await ca.certify(token.makeKey("client", "P-256"), { notAfter });
       leaf = new X509Certificate(chainPem);

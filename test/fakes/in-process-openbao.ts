@@ -9,7 +9,7 @@ import { type ManualClock, manualClock } from "./manual-clock.ts";
 import { fakeFetch } from "./openbao/fake-fetch.ts";
 import { type FakeOpenBao, makeFakeOpenBao } from "./openbao/fake-openbao.ts";
 import { identityClaims, makeJwtIssuer } from "./openbao/jwt-issuer.ts";
-import type { Operator } from "./openbao/operator.ts";
+import { type Operator, operatorWith } from "./openbao/operator.ts";
 import { type Provisioning, provision } from "./openbao/provision.ts";
 
 export interface InProcessOpenBao {
@@ -80,14 +80,5 @@ function operatorOf(fake: FakeOpenBao): Operator {
     });
     return { status: reply.status, body: reply.body ?? {}, headers: new Headers() };
   };
-  return {
-    call,
-    must: async (method, path, body, options) => {
-      const reply = await call(method, path, body, options);
-      if (reply.status >= 300) {
-        throw new Error(`${method} ${path} was answered ${reply.status} ${JSON.stringify(reply.body)}`);
-      }
-      return reply.body;
-    },
-  };
+  return operatorWith(call);
 }

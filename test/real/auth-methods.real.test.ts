@@ -17,7 +17,7 @@ import { configFile } from "../fakes/config-file.ts";
 import { startAuthorizationServer } from "../fakes/oauth2/authorization-server.ts";
 import { textAt } from "../fakes/openbao/json-at.ts";
 import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
-import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
+import { type Provisioning, provision, provisionCertLogin } from "../fakes/openbao/provision.ts";
 import { serveWorkloadApi } from "../fakes/spiffe/workload-api.ts";
 import { makeTestCa, type TestCa } from "../fakes/tls/test-ca.ts";
 import { type RealOpenBao, startOpenBao } from "./harness/openbao.ts";
@@ -144,13 +144,8 @@ describeReal("login methods on a real OpenBao", { needs: ["bao"] }, (binary) => 
     let ca: TestCa;
     beforeAll(async () => {
       ca = await makeTestCa({ commonName: "control plane CA" });
-      await bao.operator.must("POST", "sys/auth/cert", { type: "cert" });
-      await bao.operator.must("POST", "auth/cert/certs/kms", {
-        certificate: ca.certPem,
-        allowed_common_names: ["control-plane-1"],
-        token_policies: [names.policyName],
-        token_ttl: "20m",
-      });
+      const role = { allowed_common_names: ["control-plane-1"], token_ttl: "20m" };
+      await provisionCertLogin(bao.operator, { caPem: ca.certPem, policyName: names.policyName }, role);
     });
     const present = async (from: TestCa, commonName = "control-plane-1"): Promise<void> => {
       const leaf = await from.client({ commonName, notAfter: new Date(Date.now() + 72 * 3_600_000) });

@@ -7,7 +7,7 @@ import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
-import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
+import { type Provisioning, provision, provisionCertLogin } from "../fakes/openbao/provision.ts";
 import { ADDON_DIRECTORY, describeWithToken } from "../fakes/pkcs11/requirements.ts";
 import { makeSoftToken, type SoftToken, TOKEN_LABEL, USER_PIN } from "../fakes/pkcs11/soft-token.ts";
 import { makeTestCa, type TestCa } from "../fakes/tls/test-ca.ts";
@@ -39,14 +39,9 @@ describeReal("a provider with a key token", { needs: ["bao"], long: true }, (bin
       expect(spawnSync(process.execPath, build, { cwd: root }).status).toBe(0);
       bao = await startOpenBao(binary("bao"));
       names = await provision(bao.operator, makeJwtIssuer().publicKeyPem);
-      await bao.operator.must("POST", "sys/auth/cert", { type: "cert" });
       // Tokens that live for seconds make many logins.
-      await bao.operator.must("POST", "auth/cert/certs/kms", {
-        certificate: ca.certPem,
-        token_policies: [names.policyName],
-        token_ttl: "24s",
-        token_max_ttl: "24s",
-      });
+      const role = { token_ttl: "24s", token_max_ttl: "24s" };
+      await provisionCertLogin(bao.operator, { caPem: ca.certPem, policyName: names.policyName }, role);
       await renewCertificate(3);
     }, 120_000);
     afterAll(async () => {

@@ -1,20 +1,13 @@
 /**
  * What happens to the Transit key while the compiled executable uses it: good and bad.
  */
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { eventually } from "./harness/eventually.ts";
-import { makeFaultStage, TEST_TIMEOUT_MS } from "./harness/fault-stage.ts";
+import { describeFaults, TEST_TIMEOUT_MS } from "./harness/fault-stage.ts";
 import { codeOf } from "./harness/kms-client.ts";
 import { opens, untilKeyIdChanges, untilStatusCode } from "./harness/outage.ts";
-import { describeReal } from "./harness/real-suite.ts";
 
-describeReal("the Transit key changes", { needs: ["bao"], long: true }, (binary) => {
-  const stage = makeFaultStage();
-  beforeAll(() => stage.open(binary("bao")), TEST_TIMEOUT_MS);
-  afterAll(() => stage.close());
-  beforeEach(() => stage.startFresh(), TEST_TIMEOUT_MS);
-  afterEach(() => stage.provider.dispose());
-
+describeFaults("the Transit key changes", (stage) => {
   test(
     "rotated twice: the key_id changes once each, every version opens",
     async () => {

@@ -1,22 +1,15 @@
 /**
  * OpenBao away, sealed, stopped or saying no, caused for real, against the compiled executable.
  */
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { rmSync } from "node:fs";
 import { textAt } from "../fakes/openbao/json-at.ts";
 import { makeTestCa } from "../fakes/tls/test-ca.ts";
 import { eventually } from "./harness/eventually.ts";
-import { makeFaultStage, TEST_TIMEOUT_MS, YOUNG_TOKEN_MS } from "./harness/fault-stage.ts";
+import { describeFaults, TEST_TIMEOUT_MS, YOUNG_TOKEN_MS } from "./harness/fault-stage.ts";
 import { untilOk } from "./harness/outage.ts";
-import { describeReal } from "./harness/real-suite.ts";
 
-describeReal("OpenBao away or saying no", { needs: ["bao"], long: true }, (binary) => {
-  const stage = makeFaultStage();
-  beforeAll(() => stage.open(binary("bao")), TEST_TIMEOUT_MS);
-  afterAll(() => stage.close());
-  beforeEach(() => stage.startFresh(), TEST_TIMEOUT_MS);
-  afterEach(() => stage.provider.dispose());
-
+describeFaults("OpenBao away or saying no", (stage) => {
   test(
     "sealed and unsealed",
     async () => {

@@ -1,6 +1,7 @@
 /** Login with a certificate whose key stays in a PKCS#11 token, under the whole unit with its drop-in. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { generateKeyPairSync } from "node:crypto";
+import { provisionCertLogin } from "../fakes/openbao/provision.ts";
 import { makeTestCa } from "../fakes/tls/test-ca.ts";
 import { releaseTools, testRelease } from "../packaging/artefacts.ts";
 import { eventually } from "../real/harness/eventually.ts";
@@ -40,13 +41,8 @@ describeOnMachine(
       host = await providerMachine();
       const { machine, openbao } = host;
       const ca = await makeTestCa({ commonName: "control plane CA" });
-      await openbao.operator.must("POST", "sys/auth/cert", { type: "cert" });
-      await openbao.operator.must("POST", "auth/cert/certs/kms", {
-        certificate: ca.certPem,
-        allowed_common_names: ["control-plane-1"],
-        token_policies: ["kms-provider"],
-        token_ttl: "20m",
-      });
+      const role = { allowed_common_names: ["control-plane-1"], token_ttl: "20m" };
+      await provisionCertLogin(openbao.operator, { caPem: ca.certPem, policyName: "kms-provider" }, role);
       const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
       machine.put("/run/key.pem", privateKey.export({ type: "pkcs8", format: "pem" }));
       await machine.must(`

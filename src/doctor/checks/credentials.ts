@@ -15,7 +15,7 @@ import { accessProblem } from "../service-identity.ts";
 
 type Auth = ProviderConfig["auth"];
 
-export const jwtLocal: DoctorCheck = {
+const jwtLocal: DoctorCheck = {
   id: "jwt.local",
   proves:
     "The JWT is there, safe, readable for the service, and its claims are what the configuration expects.",
@@ -29,7 +29,7 @@ export const jwtLocal: DoctorCheck = {
   },
 };
 
-export const approleLocal: DoctorCheck = {
+const approleLocal: DoctorCheck = {
   id: "approle.local",
   proves: "Role id and secret id are there, safe, and readable for the service.",
   needs: ["config.validate"],
@@ -47,7 +47,7 @@ export const approleLocal: DoctorCheck = {
   },
 };
 
-export const oauth2Local: DoctorCheck = {
+const oauth2Local: DoctorCheck = {
   id: "oauth2.local",
   proves:
     "The client secret and the CA of the authorization server are there, safe, and readable for the service.",
@@ -63,7 +63,7 @@ export const oauth2Local: DoctorCheck = {
   },
 };
 
-export const oauth2Acquire: DoctorCheck = {
+const oauth2Acquire: DoctorCheck = {
   id: "oauth2.acquire",
   proves: "The authorization server gives an access token whose claims are what the configuration expects.",
   needs: ["oauth2.local"],
@@ -71,7 +71,7 @@ export const oauth2Acquire: DoctorCheck = {
   run: (context, signal) => credentialOutcome(context, [], signal),
 };
 
-export const spiffeLocal: DoctorCheck = {
+const spiffeLocal: DoctorCheck = {
   id: "spiffe.local",
   proves: "The socket of the SPIFFE Workload API is there, and the service may connect to it.",
   needs: ["config.validate"],
@@ -95,7 +95,7 @@ export const spiffeLocal: DoctorCheck = {
   },
 };
 
-export const spiffeAcquire: DoctorCheck = {
+const spiffeAcquire: DoctorCheck = {
   id: "spiffe.acquire",
   proves: "The SPIFFE agent gives a JWT-SVID of the configured identity, for the configured audience.",
   needs: ["spiffe.local"],
@@ -123,7 +123,7 @@ export const spiffeAcquire: DoctorCheck = {
   },
 };
 
-export const certLocal: DoctorCheck = {
+const certLocal: DoctorCheck = {
   id: "auth.cert.local",
   proves: "The client certificate and its key are there, safe, valid, and readable for the service.",
   needs: ["config.validate"],
@@ -140,7 +140,7 @@ export const certLocal: DoctorCheck = {
   },
 };
 
-export const certPkcs11: DoctorCheck = {
+const certPkcs11: DoctorCheck = {
   id: "auth.cert.pkcs11",
   proves:
     "The native addons and the vendor's module load in a helper process, and the token is there. No PIN is given to it.",
@@ -159,7 +159,7 @@ export const certPkcs11: DoctorCheck = {
   },
 };
 
-export const certSigner: DoctorCheck = {
+const certSigner: DoctorCheck = {
   id: "auth.cert.signer",
   proves:
     "The token takes the PIN, which is tried once at most, and its key makes a signature that the certificate's public key verifies.",
@@ -171,7 +171,8 @@ export const certSigner: DoctorCheck = {
   },
 };
 
-const LOCAL_CHECKS: readonly DoctorCheck[] = [
+/** Of every method, in their order. */
+export const CREDENTIAL_CHECKS: readonly DoctorCheck[] = [
   jwtLocal,
   oauth2Local,
   oauth2Acquire,
@@ -204,7 +205,7 @@ export function credentialChecks(auth: Auth | undefined): readonly DoctorCheck[]
         }
     }
   })();
-  return LOCAL_CHECKS.filter(({ id }) => wanted.includes(id));
+  return CREDENTIAL_CHECKS.filter(({ id }) => wanted.includes(id));
 }
 
 async function credentialOutcome(context: DoctorContext, files: readonly string[], signal: AbortSignal) {

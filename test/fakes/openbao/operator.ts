@@ -59,6 +59,11 @@ export function operator({ address, caPem }: OpenBaoAddress, rootToken: string):
     const parsed: JsonObject = text.trim() === "" ? {} : JSON.parse(text);
     return { status: response.status, body: parsed, headers: response.headers };
   };
+  return operatorWith(call);
+}
+
+/** Both ways to call, from the one that takes any status. */
+export function operatorWith(call: Operator["call"]): Operator {
   return {
     call,
     must: async (method, path, body, options) => {

@@ -4,6 +4,7 @@
  * @module Works alike on the stand-in and on a real OpenBao. Who signs the JWTs: jwt-issuer.ts.
  */
 import type { Operator } from "./operator.ts";
+import type { JsonObject } from "./reply.ts";
 
 export interface Provisioning {
   readonly namespace: string;
@@ -76,4 +77,18 @@ export async function provision(
     token_max_ttl: wanted.tokenMaxTtl,
   });
   return wanted;
+}
+
+/** A login with a certificate of this CA, under the name `kms` at auth/cert; `role` sets more of its fields. */
+export async function provisionCertLogin(
+  operator: Operator,
+  { caPem, policyName }: { readonly caPem: string; readonly policyName: string },
+  role: JsonObject = { token_ttl: "20m" },
+): Promise<void> {
+  await operator.must("POST", "sys/auth/cert", { type: "cert" });
+  await operator.must("POST", "auth/cert/certs/kms", {
+    certificate: caPem,
+    token_policies: [policyName],
+    ...role,
+  });
 }

@@ -1,39 +1,33 @@
 import { expect, test } from "bun:test";
 import { createPrivateKey, generateKeyPairSync, X509Certificate } from "node:crypto";
-import { makeTestCa, type TestKeyType } from "./test-ca.ts";
+import { type Leaf, makeTestCa, type TestKeyType } from "./test-ca.ts";
 
-const tlsFetch = async (port: number, ca: string): Promise<number> =>
-  (
-    await fetch(`https://127.0.0.1:${port}/`, {
-      tls: { ca, serverName: "localhost", rejectUnauthorized: true },
-    })
-  ).status;
-
-test.each<TestKeyType>(["ec-p256", "ec-p384", "rsa-2048"])(
-  "a server with an %s key is trusted",
-  async (keyType) => {
-    const ca = await makeTestCa();
-    const leaf = await ca.server({ keyType });
-    using server = Bun.serve({
-      port: 0,
-      hostname: "127.0.0.1",
-      tls: { cert: leaf.chainPem, key: leaf.keyPem },
-      fetch: () => new Response("ok"),
-    });
-    expect(await tlsFetch(server.port ?? 0, ca.certPem)).toBe(200);
-  },
-);
-
-test("a leaf of an intermediate brings its chain", async () => {
-  const ca = await makeTestCa();
-  const leaf = await (await ca.intermediate()).server();
+/** The status that a client which trusts `ca` alone gets from a server with this leaf. */
+async function statusFrom(leaf: Leaf, ca: string): Promise<number> {
   using server = Bun.serve({
     port: 0,
     hostname: "127.0.0.1",
     tls: { cert: leaf.chainPem, key: leaf.keyPem },
     fetch: () => new Response("ok"),
   });
-  expect(await tlsFetch(server.port ?? 0, ca.certPem)).toBe(200);
+  const { status } = await fetch(`https://127.0.0.1:${server.port ?? 0}/`, {
+    tls: { ca, serverName: "localhost", rejectUnauthorized: true },
+  });
+  return status;
+}
+
+test.each<TestKeyType>(["ec-p256", "ec-p384", "rsa-2048"])(
+  "a server with an %s key is trusted",
+  async (keyType) => {
+    const ca = await makeTestCa();
+    expect(await statusFrom(await ca.server({ keyType }), ca.certPem)).toBe(200);
+  },
+);
+
+test("a leaf of an intermediate brings its chain", async () => {
+  const ca = await makeTestCa();
+  const leaf = await (await ca.intermediate()).server();
+  expect(await statusFrom(leaf, ca.certPem)).toBe(200);
 });
 
 test("a client leaf has its key, usage and issuer", async () => {

@@ -4,7 +4,7 @@
  *
  * @module Set-up and the two expectations of every outage. What goes wrong: the suites.
  */
-import { expect } from "bun:test";
+import { afterAll, afterEach, beforeAll, beforeEach, expect } from "bun:test";
 import { randomBytes } from "node:crypto";
 import type { EncryptResponse } from "../../../src/kms/gen/v2/api_pb.ts";
 import { makeJwtIssuer } from "../../fakes/openbao/jwt-issuer.ts";
@@ -14,6 +14,7 @@ import { codeOf } from "./kms-client.ts";
 import { type RealOpenBao, startOpenBao } from "./openbao.ts";
 import { opens, untilNotOk, untilOk } from "./outage.ts";
 import { type Provider, type ProviderOptions, prepareProvider } from "./provider.ts";
+import { describeReal } from "./real-suite.ts";
 
 export const TEST_TIMEOUT_MS = 60_000;
 /** A younger token is not given up for a 403, because a standby may not know it yet. */
@@ -135,4 +136,16 @@ export function makeFaultStage(): FaultStage {
     },
   };
   return stage;
+}
+
+/** A suite whose every test finds a provider that serves, and its sample. */
+export function describeFaults(title: string, body: (stage: FaultStage) => void): void {
+  describeReal(title, { needs: ["bao"], long: true }, (binary) => {
+    const stage = makeFaultStage();
+    beforeAll(() => stage.open(binary("bao")), TEST_TIMEOUT_MS);
+    afterAll(() => stage.close());
+    beforeEach(() => stage.startFresh(), TEST_TIMEOUT_MS);
+    afterEach(() => stage.provider.dispose());
+    body(stage);
+  });
 }
