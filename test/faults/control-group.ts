@@ -10,6 +10,10 @@ export interface ControlGroup {
   /** Goes before a command that shall run in it; it keeps the pid. */
   readonly prefix: readonly string[];
   readonly add: (pid: number) => void;
+  /** Of a memory limit: leaves it no more than it uses at this moment. */
+  readonly squeeze: () => void;
+  /** Of a memory limit: how many processes the kernel has killed for it. */
+  readonly kills: () => number;
   /** The processes in it move back to where they came from; then it is removed. */
   readonly remove: (pid: number) => void;
 }
@@ -31,9 +35,10 @@ export function makeControlGroup(limit: Limit): ControlGroup {
   }
   mkdirSync(dir, { recursive: true });
   const set = (file: string, value: string): void => writeFileSync(join(dir, file), value);
+  const memoryMax = isUnified ? "memory.max" : "memory.limit_in_bytes";
   const home = homeGroup(top, isUnified ? "" : limit.kind);
   if (limit.kind === "memory") {
-    set(isUnified ? "memory.max" : "memory.limit_in_bytes", String(limit.bytes));
+    set(memoryMax, String(limit.bytes));
   } else {
     const quota = (PERIOD_US * limit.percent) / 100;
     set(isUnified ? "cpu.max" : "cpu.cfs_quota_us", isUnified ? `${quota} ${PERIOD_US}` : String(quota));
@@ -41,6 +46,14 @@ export function makeControlGroup(limit: Limit): ControlGroup {
   return {
     prefix: ["sh", "-c", `echo $$ >"$0"; exec "$@"`, join(dir, "cgroup.procs")],
     add: (pid) => set("cgroup.procs", String(pid)),
+    squeeze: () => {
+      const used = readFileSync(join(dir, isUnified ? "memory.current" : "memory.usage_in_bytes"), "utf8");
+      set(memoryMax, used.trim());
+    },
+    kills: () => {
+      const events = readFileSync(join(dir, isUnified ? "memory.events" : "memory.oom_control"), "utf8");
+      return Number(/^oom_kill (\d+)$/m.exec(events)?.[1] ?? 0);
+    },
     remove: (pid) => {
       if (pid > 0 && existsSync(`/proc/${pid}`)) {
         writeFileSync(join(home, "cgroup.procs"), String(pid));

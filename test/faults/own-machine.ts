@@ -15,6 +15,7 @@ export interface OwnMachine {
   readonly moveClock: (seconds: number) => void;
 }
 
+/** Addresses are remembered as briefly as under the unit. */
 const SCRIPT = `set -e
 mount -t tmpfs tmpfs "$1"
 mkdir "$1/upper" "$1/work"
@@ -22,6 +23,7 @@ mount -t overlay overlay -o "lowerdir=/etc,upperdir=$1/upper,workdir=$1/work" /e
 printf 'nameserver %s\\noptions timeout:1 attempts:2\\n' "$2" >/etc/resolv.conf
 printf '%s\\n' "$3" >/etc/ld.so.preload
 shift 3
+export BUN_CONFIG_DNS_TIME_TO_LIVE_SECONDS=5
 exec "$@"
 `;
 

@@ -56,7 +56,10 @@ export function staticPodManifest({ config, image, socketGid }: StaticPodRequest
           imagePullPolicy: "IfNotPresent",
           args: ["serve", "--config", CONFIG_PATH],
           // Milliseconds between two looks for idle memory, as in the unit; each second by itself.
-          env: [{ name: "BUN_GC_TIMER_INTERVAL", value: "30000" }],
+          env: [
+            { name: "BUN_GC_TIMER_INTERVAL", value: "30000" },
+            { name: "BUN_CONFIG_DNS_TIME_TO_LIVE_SECONDS", value: "5" },
+          ],
           securityContext: {
             allowPrivilegeEscalation: false,
             readOnlyRootFilesystem: true,

@@ -9,6 +9,7 @@ const GONE: Expectation = { status: "silent", encrypt: "any", decrypt: "any", re
 const ANY: Expectation = { status: "any", encrypt: "any", decrypt: "any" };
 const MINUTE_MS = 60_000;
 const TOO_LITTLE_BYTES = 24 << 20;
+const ENOUGH_BYTES = 512 << 20;
 const CPU_PERCENT = 10;
 
 const limitFiles = (pid: number, soft: string): void =>
@@ -88,7 +89,33 @@ export const providerProcess: readonly Fault[] = [
       await process.stop();
       const group = makeControlGroup({ kind: "memory", bytes: TOO_LITTLE_BYTES });
       process.spawn({ prefix: group.prefix });
-      await eventually("the kernel kills it", () => process.exited(), { timeoutMs: 20_000 });
+      await eventually("the kernel kills it", () => group.kills() > 0 && process.exited(), {
+        timeoutMs: 20_000,
+      });
+      return async () => {
+        group.remove(0);
+        await process.start();
+      };
+    },
+  },
+  {
+    id: "provider-out-of-memory-at-work",
+    title:
+      "At work when its MemoryMax is lowered to what it uses: killed by the kernel at the next page; then started again",
+    expect: GONE,
+    root: true,
+    cause: async ({ process }) => {
+      await process.stop();
+      const group = makeControlGroup({ kind: "memory", bytes: ENOUGH_BYTES });
+      await process.start({ prefix: group.prefix });
+      await eventually(
+        "the kernel kills it",
+        () => {
+          group.squeeze();
+          return group.kills() > 0 && process.exited();
+        },
+        { timeoutMs: 20_000, everyMs: 20 },
+      );
       return async () => {
         group.remove(0);
         await process.start();

@@ -1,7 +1,8 @@
 /** OpenBao's certificate, its CA, and its name. */
-
 import type { Leaf } from "../../fakes/tls/test-ca.ts";
 import { makeTestCa } from "../../fakes/tls/test-ca.ts";
+import { eventually } from "../../real/harness/eventually.ts";
+import { codeOf } from "../../real/harness/kms-client.ts";
 import type { Expectation, Fault } from "../fault.ts";
 import { openForgedAnswers } from "../forged-answers.ts";
 import { openWire } from "../wire.ts";
@@ -11,6 +12,8 @@ const FINE: Expectation = { status: "ok", encrypt: "works", decrypt: "works" };
 const ANY: Expectation = { status: "any", encrypt: "any", decrypt: "any" };
 const OUT: Expectation = { status: "reason", encrypt: "refused", decrypt: "refused" };
 const LONG_MS = 40_000;
+/** The old address is remembered for 5 s, and a circuit that opened meanwhile is tried again. */
+const FOLLOWED_MS = 20_000;
 
 /**
  * Somebody with another certificate answers in OpenBao's place: a server of its own, because the real one would resume the
@@ -127,17 +130,22 @@ export const trustAndNames: readonly Fault[] = [
   },
   {
     id: "dns-changed",
-    title: "OpenBao moved to another address under its name; then back",
+    title: "OpenBao moved to another address under its name, and is followed; then back",
     expect: ANY,
     root: true,
     ownMachine: true,
     lastsMs: LONG_MS,
     shortMs: 2000,
-    cause: async ({ nameServer, wire, openbao }) => {
+    cause: async ({ nameServer, wire, openbao, provider }) => {
       const port = Number(new URL(openbao.address).port);
       nameServer?.answer({ kind: "address", address: "127.0.0.2" });
       await wire.route({ kind: "refused" });
       const elsewhere = await openWire(port, "127.0.0.2", wire.port);
+      await eventually(
+        "it is followed",
+        async () => (await codeOf(provider.client.encrypt(new Uint8Array(32).fill(7)))) === "OK",
+        { timeoutMs: FOLLOWED_MS },
+      );
       return async () => {
         nameServer?.answer({ kind: "address", address: "127.0.0.1" });
         await elsewhere.close();
