@@ -10,6 +10,7 @@ import { systemClock } from "../../base/clock.ts";
 import { readSafeFile } from "../../base/safe-file.ts";
 import { versionList } from "../../base/version-list.ts";
 import { openRegistry } from "../../compose/registry.ts";
+import type { ProviderConfig } from "../../config/schema.ts";
 import { planRetire, type RetirePlan, withRetired } from "../../rotation/plan-retire.ts";
 import type { Blocker, NodeSighting } from "../../rotation/usage.ts";
 import { blockerLines } from "../blocker-lines.ts";
@@ -74,12 +75,13 @@ export async function retireVersions(flags: RetireFlags, context: CommandContext
     const next = withRetired(stored.record, plan, override, nowUnixMs);
     stateHash = (await store.commit(stored, next, context.signal)).stored.hash;
   }
-  report(
-    { plan, standing, applied, stateHash, key: `${config.transit.mountPath}/keys/${config.transit.keyName}` },
-    flags,
-    context.output,
-  );
+  report({ plan, standing, applied, stateHash, writeKey: writeKeyCommand(config) }, flags, context.output);
   return standing.length === 0 ? "good" : "refused";
+}
+
+function writeKeyCommand({ openbao, transit }: ProviderConfig): string {
+  const namespace = openbao.namespace === "" ? "" : `-namespace=${openbao.namespace} `;
+  return `bao write ${namespace}${transit.mountPath}/keys/${transit.keyName}/config`;
 }
 
 function overrideText(reason: string, blockers: readonly Blocker[]): string {
@@ -103,12 +105,12 @@ interface Outcome {
   readonly standing: readonly Blocker[];
   readonly applied: boolean;
   readonly stateHash: string;
-  /** The key's path in OpenBao. */
-  readonly key: string;
+  /** How the key's configuration is written, without the setting. */
+  readonly writeKey: string;
 }
 
 function report(
-  { plan, standing, applied, stateHash, key }: Outcome,
+  { plan, standing, applied, stateHash, writeKey }: Outcome,
   flags: RetireFlags,
   output: Output,
 ): void {
@@ -116,7 +118,7 @@ function report(
   const raise =
     plan.raiseMinDecryptionTo === undefined
       ? undefined
-      : `bao write ${key}/config min_decryption_version=${plan.raiseMinDecryptionTo}`;
+      : `${writeKey} min_decryption_version=${plan.raiseMinDecryptionTo}`;
   if (flags.output === "json") {
     output.result(
       jsonText({ remove: versions, applied, stateHash, blockers: plan.blockers, raiseMinDecryption: raise }),

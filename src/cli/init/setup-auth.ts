@@ -16,8 +16,8 @@ type AppRoleConfig = Extract<Auth, { readonly method: "approle" }>["approle"];
 
 /** A token is renewed up to this age and then replaced by a new login. */
 const TOKEN_MAX_TTL = "24h";
-/** A secret id ends by itself, so that one that was lost does not stay good for ever. */
-const SECRET_ID_TTL = "2160h";
+/** A secret id ends by itself, so that one that was lost does not stay good for ever. More than 32 days OpenBao cuts by default. */
+const SECRET_ID_TTL = "768h";
 
 /** What every role gives its tokens. */
 interface TokenTerms {
@@ -173,13 +173,16 @@ else
   change "give the role the id of the configuration" bao write "auth/$AUTH/role/$ROLE/role-id" role_id=${quoted(approle.roleId.value)} || true
 fi
 `
-      : `echo "role id, for ${approle.roleId.file}: bao read -field=role_id auth/$AUTH/role/$ROLE/role-id"
+      : `echo "role id, for ${approle.roleId.file}: bao read $WHERE-field=role_id auth/$AUTH/role/$ROLE/role-id"
 `;
   return `# --- AppRole login
 ${mountStep(approle.mountPath, "approle", "AppRole", "auth.approle.mountPath")}
 # The provider never sends the role's name, so it has that of the policy.
 ROLE=$POLICY
-${roleStep("role", role, { bind_secret_id: "true", secret_id_num_uses: "0", ...heldToken(terms) })}${roleId}echo "secret id, wrapped for bao-kms-provider unwrap-secret-id on the node: bao write -wrap-ttl=10m -f auth/$AUTH/role/$ROLE/secret-id"
+# For what is typed after this script, which does not know its namespace.
+WHERE=\${BAO_NAMESPACE:+"-namespace=$BAO_NAMESPACE "}
+${roleStep("role", role, { bind_secret_id: "true", secret_id_num_uses: "0", ...heldToken(terms) })}${roleId}echo "secret id, wrapped: bao write $WHERE-wrap-ttl=10m -f -field=wrapping_token auth/$AUTH/role/$ROLE/secret-id > wrapping-token"
+echo "then on the node, as root: bao-kms-provider unwrap-secret-id --config CONFIG --role $ROLE < wrapping-token"
 `;
 }
 

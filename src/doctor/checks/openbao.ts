@@ -29,7 +29,7 @@ export const openbaoTls: DoctorCheck = {
     context.learn("clockSkewMs", wallMs === undefined ? undefined : wallMs + 500 - middleMs);
     const blocked = accessProblem(openbao.caCertFile, "read", service);
     return {
-      detail: openbao.addresses.join(", "),
+      detail: `${openbao.addresses.join(", ")}${openbao.namespace === "" ? "" : `; \`bao\` commands below are meant with BAO_NAMESPACE=${openbao.namespace}`}`,
       findings: [
         ...(blocked === undefined
           ? []
