@@ -47,14 +47,21 @@ function written({ header, name, data }: Member): Buffer {
 }
 
 /** `deb` as `dpkg-deb -Znone` makes it, with `compress` applied to control.tar and data.tar; throws on anything else. */
-export function compressMembers(deb: Uint8Array, compress: (tar: Uint8Array) => Uint8Array): Buffer {
+export async function compressMembers(
+  deb: Uint8Array,
+  compress: (tar: Uint8Array) => Promise<Uint8Array>,
+): Promise<Buffer> {
   const members = membersOf(deb);
   const names = members.map(({ name }) => name).join(" ");
   if (names !== "debian-binary control.tar data.tar") {
     throw new Error(`not an uncompressed Debian package: its members are ${names}`);
   }
-  const compressed = members.map(({ header, name, data }) =>
-    name.endsWith(".tar") ? { header, name: `${name}.xz`, data: compress(data) } : { header, name, data },
+  const compressed = await Promise.all(
+    members.map(async ({ header, name, data }) =>
+      name.endsWith(".tar")
+        ? { header, name: `${name}.xz`, data: await compress(data) }
+        : { header, name, data },
+    ),
   );
   return Buffer.concat([Buffer.from(magic), ...compressed.map(written)]);
 }

@@ -53,14 +53,14 @@ export function debScripts(): Readonly<Record<"postinst" | "prerm" | "postrm", s
 }
 
 /** Adds DEBIAN/ to the staged tree and writes the package to `file`. */
-export function writeDeb(
+export async function writeDeb(
   stageFolder: string,
   files: readonly StagedFile[],
   architecture: Architecture,
   release: ReleaseVersion,
   xzPreset: XzPreset,
   file: string,
-): void {
+): Promise<void> {
   const control = join(stageFolder, "DEBIAN");
   mkdirSync(control, { mode: 0o755 });
   const bytes = files.reduce((sum, each) => sum + statSync(join(stageFolder, each.path)).size, 0);
@@ -96,8 +96,5 @@ export function writeDeb(
   run("dpkg-deb", ["--root-owner-group", "-Znone", "--build", stageFolder, file], {
     env: { SOURCE_DATE_EPOCH: String(release.epochSeconds) },
   });
-  writeFileSync(
-    file,
-    compressMembers(readFileSync(file), (tar) => xz(tar, architecture, xzPreset)),
-  );
+  writeFileSync(file, await compressMembers(readFileSync(file), (tar) => xz(tar, architecture, xzPreset)));
 }

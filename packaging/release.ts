@@ -62,7 +62,7 @@ function commitOf(): string {
   return process.env["BUILD_COMMIT"] ?? run("git", ["rev-parse", "HEAD"], { cwd: root }).trim();
 }
 
-function makeForArchitecture(shared: Shared, architecture: Architecture): void {
+async function makeForArchitecture(shared: Shared, architecture: Architecture): Promise<void> {
   const { options, release, commit, localExecutable } = shared;
   const { out, fast, log } = options;
   const work = join(shared.work, architecture.name);
@@ -100,28 +100,6 @@ function makeForArchitecture(shared: Shared, architecture: Architecture): void {
   writeFileSync(file("_image", ".oci.tar"), tarOf(layout, release.epochSeconds));
   pinImage(root, digest, generated);
 
-  log(`${architecture.name}: deb`);
-  const deb = join(work, "deb");
-  writeDeb(
-    deb,
-    stage("package", "installed", deb, origins, release.epochSeconds),
-    architecture,
-    release,
-    xzPreset,
-    file("", ".deb"),
-  );
-  log(`${architecture.name}: rpm`);
-  const rpm = join(work, "rpm");
-  writeRpm(
-    rpm,
-    stage("package", "installedByRpm", rpm, origins, release.epochSeconds),
-    architecture,
-    release,
-    xzPreset,
-    join(work, "rpmbuild"),
-    file("", ".rpm"),
-  );
-
   log(`${architecture.name}: tarball and bundles`);
   for (const [artefact, kind] of [
     ["tarball", ""],
@@ -133,6 +111,29 @@ function makeForArchitecture(shared: Shared, architecture: Architecture): void {
     const name = `bao-kms-provider${kind}_${release.version}_linux_${architecture.name}`;
     writeTarball(folder, name, release.epochSeconds, gzipLevel, file(kind, ".tar.gz"));
   }
+
+  log(`${architecture.name}: deb and rpm`);
+  const deb = join(work, "deb");
+  const rpm = join(work, "rpm");
+  await Promise.all([
+    writeDeb(
+      deb,
+      stage("package", "installed", deb, origins, release.epochSeconds),
+      architecture,
+      release,
+      xzPreset,
+      file("", ".deb"),
+    ),
+    writeRpm(
+      rpm,
+      stage("package", "installedByRpm", rpm, origins, release.epochSeconds),
+      architecture,
+      release,
+      xzPreset,
+      join(work, "rpmbuild"),
+      file("", ".rpm"),
+    ),
+  ]);
 }
 
 function sha256(path: string): string {
@@ -173,7 +174,7 @@ function writeEvidence({ options, release, commit, work }: Shared): void {
 }
 
 /** Makes the release in `out`, which must be empty or absent. */
-export function makeRelease(options: ReleaseOptions): ReleaseVersion {
+export async function makeRelease(options: ReleaseOptions): Promise<ReleaseVersion> {
   const release = releaseVersion(root);
   mkdirSync(options.out, { recursive: true });
   if (readdirSync(options.out).length > 0) {
@@ -186,7 +187,7 @@ export function makeRelease(options: ReleaseOptions): ReleaseVersion {
     buildExecutable(root, commit, undefined, localExecutable);
     const shared = { options, release, commit, localExecutable, work };
     for (const name of options.architectures) {
-      makeForArchitecture(shared, architectures[name]);
+      await makeForArchitecture(shared, architectures[name]);
     }
     writeEvidence(shared);
   } finally {
@@ -206,7 +207,7 @@ Makes deb, rpm, tarball, bundles, image, bill of materials, checksums and proven
 Needs: Debian 12 or newer with dpkg, rpm, openssl, apt, xz-utils; git; npm.
 `;
 
-export function main(args: readonly string[]): void {
+export async function main(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -228,7 +229,7 @@ export function main(args: readonly string[]): void {
   if (unknown.length > 0) {
     throw new Error(`--arch knows ${known.join(" and ")}, not ${unknown.join(", ")}`);
   }
-  makeRelease({
+  await makeRelease({
     out: resolve(values.out),
     architectures: chosen.filter((name): name is ArchitectureName => name in architectures),
     keyFile: values.key === undefined ? undefined : resolve(values.key),
@@ -240,10 +241,8 @@ export function main(args: readonly string[]): void {
 }
 
 if (import.meta.main) {
-  try {
-    main(process.argv.slice(2));
-  } catch (error) {
+  main(process.argv.slice(2)).catch((error: unknown) => {
     console.error(`release: ${error instanceof Error ? error.message : String(error)}`);
     process.exitCode = 1;
-  }
+  });
 }

@@ -54,14 +54,17 @@ function digest(algorithm: "md5" | "sha1" | "sha256", ...parts: readonly Uint8Ar
 }
 
 /** `rpm` with `recompress` applied to its payload, and every size and digest that covers it made to agree. */
-export function replacePayload(rpm: Uint8Array, recompress: (payload: Uint8Array) => Uint8Array): Buffer {
+export async function replacePayload(
+  rpm: Uint8Array,
+  recompress: (payload: Uint8Array) => Promise<Uint8Array>,
+): Promise<Buffer> {
   const before = Buffer.from(rpm);
   const signatures = sectionAt(before, leadBytes);
   const header = sectionAt(before, Math.ceil(signatures.end / 8) * 8);
   if (before.readUInt32BE(header.valueOf(main.payloadDigestAlgorithm)) !== sha256Algorithm) {
     throw new Error("the RPM package's payload digest is not SHA-256");
   }
-  const payload = recompress(before.subarray(header.end));
+  const payload = await recompress(before.subarray(header.end));
   const after = Buffer.from(before.subarray(0, header.end));
   after.write(digest("sha256", payload).toString("hex"), header.valueOf(main.payloadDigest), "latin1");
   const headerBytes = after.subarray(header.start);

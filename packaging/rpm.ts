@@ -85,7 +85,7 @@ const macros: readonly string[] = [
   "__spec_install_pre %{nil}",
 ];
 
-export function writeRpm(
+export async function writeRpm(
   stageFolder: string,
   files: readonly StagedFile[],
   architecture: Architecture,
@@ -93,7 +93,7 @@ export function writeRpm(
   xzPreset: XzPreset,
   work: string,
   file: string,
-): void {
+): Promise<void> {
   mkdirSync(work, { recursive: true });
   const spec = join(work, "bao-kms-provider.spec");
   writeFileSync(spec, rpmSpec(files, release));
@@ -115,7 +115,8 @@ export function writeRpm(
   if (name === undefined) {
     throw new Error(`rpmbuild left no package in ${made}`);
   }
-  const recompress = (payload: Uint8Array): Buffer => xz(unxz(payload), architecture, xzPreset);
-  writeFileSync(file, replacePayload(readFileSync(join(made, name)), recompress));
+  const recompress = async (payload: Uint8Array): Promise<Buffer> =>
+    xz(await unxz(payload), architecture, xzPreset);
+  writeFileSync(file, await replacePayload(readFileSync(join(made, name)), recompress));
   run("rpm", ["--checksig", "--nosignature", file], { env: { HOME: work } });
 }

@@ -5,16 +5,16 @@
  * dpkg-deb and rpmbuild themselves do.
  */
 import type { Architecture } from "./architecture.ts";
-import { runBytes } from "./run.ts";
+import { filterBytes } from "./run.ts";
 
 /** 0 is quick and weak, 9 is for publishing: minutes, and 65 MiB of memory for who unpacks. */
 export type XzPreset = 0 | 9;
 
-export function xz(bytes: Uint8Array, architecture: Architecture, preset: XzPreset): Buffer {
+export function xz(bytes: Uint8Array, architecture: Architecture, preset: XzPreset): Promise<Buffer> {
   const args = ["--threads=1", "--check=crc32", ...architecture.xzFilters, `--lzma2=preset=${preset}`];
-  return runBytes("xz", [...args, "--stdout"], { input: bytes });
+  return filterBytes("xz", [...args, "--stdout"], bytes);
 }
 
-export function unxz(bytes: Uint8Array): Buffer {
-  return runBytes("xz", ["--decompress", "--stdout"], { input: bytes });
+export function unxz(bytes: Uint8Array): Promise<Buffer> {
+  return filterBytes("xz", ["--decompress", "--stdout"], bytes);
 }

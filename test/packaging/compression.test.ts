@@ -28,7 +28,7 @@ describeWithTools("compression", { needs }, () => {
     deb: at(`${name}.deb`),
     rpm: at(`${name}.rpm`),
   });
-  beforeAll(() => {
+  beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "kms-compression-"));
     for (const architecture of [architectures.amd64, architectures.arm64]) {
       const { name } = architecture;
@@ -36,8 +36,8 @@ describeWithTools("compression", { needs }, () => {
         mkdirSync(at(`${name}-${kind}/usr/bin`), { recursive: true });
         writeFileSync(at(`${name}-${kind}/usr/bin/machine-code`), calls, { mode: 0o755 });
       }
-      writeDeb(at(`${name}-deb`), files, architecture, release, 0, made(name).deb);
-      writeRpm(at(`${name}-rpm`), files, architecture, release, 0, at(`${name}-work`), made(name).rpm);
+      await writeDeb(at(`${name}-deb`), files, architecture, release, 0, made(name).deb);
+      await writeRpm(at(`${name}-rpm`), files, architecture, release, 0, at(`${name}-work`), made(name).rpm);
     }
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -77,8 +77,8 @@ describeWithTools("compression", { needs }, () => {
     ["nothing", 0],
     ["a lead alone", 96],
     ["a package cut off in its header", 5000],
-  ])("replacing the payload of %s is refused", (_, length) => {
+  ])("replacing the payload of %s is refused", async (_, length) => {
     const bytes = readFileSync(made("amd64").rpm).subarray(0, length);
-    expect(() => replacePayload(bytes, (payload) => payload)).toThrow();
+    await expect(replacePayload(bytes, async (payload) => payload)).rejects.toThrow();
   });
 });
