@@ -5,11 +5,8 @@
  * on, in rounds that alternate with the direct call, so that ratios hold when the machine's speed drifts. Exits with 1 when
  * a target is missed on a machine that was quiet enough to tell.
  */
-import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
-import * as v from "valibot";
 import { textAt } from "../../test/fakes/openbao/json-at.ts";
 import { makeJwtIssuer } from "../../test/fakes/openbao/jwt-issuer.ts";
 import { provision } from "../../test/fakes/openbao/provision.ts";
@@ -17,8 +14,9 @@ import { startOpenBao } from "../../test/real/harness/openbao.ts";
 import { type Provider, prepareProvider } from "../../test/real/harness/provider.ts";
 import { chart } from "./chart.ts";
 import { type Figure, figure, figureLine, spread } from "./figure.ts";
-import type { DirectTarget, LoadJob } from "./load.ts";
+import type { DirectTarget } from "./load.ts";
 import { cpuSeconds, residentMib } from "./process-figures.ts";
+import { compare, cpuOf, http2Alone, type LoadResult, load } from "./rounds.ts";
 import { unitEnvironment } from "./unit-environment.ts";
 
 const { values: flags } = parseArgs({
@@ -33,58 +31,6 @@ const SCALE = flags.quick ? 0.25 : 1;
 const IDLE_SECONDS = flags.quick ? 10 : 60;
 /** Rounds of the direct call that differ by more than this say more about the machine than about us. */
 const QUIET_SPREAD = 0.35;
-
-const loadResult = v.object({
-  callsPerSecond: v.number(),
-  p50Ms: v.number(),
-  p99Ms: v.number(),
-  failed: v.number(),
-});
-type LoadResult = v.InferOutput<typeof loadResult>;
-
-/** Runs one job in a process of its own. */
-async function load(job: LoadJob): Promise<LoadResult> {
-  const child = spawn(process.execPath, [join(import.meta.dir, "load.ts")], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  child.stdin.end(JSON.stringify(job));
-  let output = "";
-  for await (const chunk of child.stdout.setEncoding("utf8")) {
-    output += String(chunk);
-  }
-  const result = v.parse(loadResult, JSON.parse(output));
-  if (result.failed > 0) {
-    throw new Error(
-      `${result.failed} of ${job.calls} calls failed: ${JSON.stringify({ ...job, target: "" })}`,
-    );
-  }
-  return result;
-}
-
-interface Compared {
-  readonly ours: readonly LoadResult[];
-  readonly direct: readonly LoadResult[];
-  /** CPU of the provider's process, microseconds a call. */
-  readonly cpuMicros: readonly number[];
-}
-
-/** Alternates our rounds with direct ones. */
-async function compare(
-  provider: Provider,
-  target: DirectTarget,
-  job: Omit<LoadJob, "target">,
-): Promise<Compared> {
-  const ours: LoadResult[] = [];
-  const direct: LoadResult[] = [];
-  const cpuMicros: number[] = [];
-  for (let round = 0; round < ROUNDS; round += 1) {
-    direct.push(await load({ ...job, target }));
-    const before = cpuSeconds(provider.pid());
-    ours.push(await load({ ...job, target: { socketPath: provider.socketPath } }));
-    cpuMicros.push(((cpuSeconds(provider.pid()) - before) * 1e6) / job.calls);
-  }
-  return { ours, direct, cpuMicros };
-}
 
 const ratios = (a: readonly number[], b: readonly number[]): number[] =>
   a.map((value, index) => value / (b[index] ?? Number.NaN));
@@ -147,12 +93,17 @@ async function measure(provider: Provider, target: DirectTarget, jit: boolean): 
       [8, 4000],
       [64, 8000],
     ] as const) {
-      const { ours, direct, cpuMicros } = await compare(provider, target, {
-        method,
-        callers,
-        calls: calls(count),
-        distinct: 200,
-      });
+      const { ours, direct } = await compare(
+        provider,
+        target,
+        {
+          method,
+          callers,
+          calls: calls(count),
+          distinct: 200,
+        },
+        ROUNDS,
+      );
       const p50 = (results: readonly LoadResult[]): number[] => results.map((each) => each.p50Ms);
       const rate = (results: readonly LoadResult[]): number[] => results.map((each) => each.callsPerSecond);
       const name = `${label}: ${method} at ${callers}`;
@@ -175,16 +126,30 @@ async function measure(provider: Provider, target: DirectTarget, jit: boolean): 
           isJudged ? wantedRate : undefined,
         ),
       );
-      show(figure(`${name}: CPU a call`, "us", cpuMicros, isJudged ? want({ atMost: 128 }) : undefined));
+      show(figure(`${name}: CPU a call`, "us", cpuOf(ours), isJudged ? want({ atMost: 128 }) : undefined));
+      if (isJudged) {
+        show(
+          figure(
+            `${name}: CPU a call of HTTP/2 alone`,
+            "us",
+            cpuOf(await http2Alone(provider, jit, calls(count), ROUNDS)),
+          ),
+        );
+      }
     }
   }
 
-  const storm = await compare(provider, target, {
-    method: "Decrypt",
-    callers: 64,
-    calls: calls(20_000),
-    distinct: 200,
-  });
+  const storm = await compare(
+    provider,
+    target,
+    {
+      method: "Decrypt",
+      callers: 64,
+      calls: calls(20_000),
+      distinct: 200,
+    },
+    ROUNDS,
+  );
   show(
     figure(
       `${label}: storm of 200 ciphertexts, throughput / direct`,

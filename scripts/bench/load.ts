@@ -12,6 +12,7 @@ import {
   EncryptResponseSchema,
   StatusRequestSchema,
 } from "../../src/kms/gen/v2/api_pb.ts";
+import { cpuSeconds } from "./process-figures.ts";
 import { openUnaryCaller } from "./unary-caller.ts";
 
 const directTarget = v.object({
@@ -29,6 +30,8 @@ const loadJob = v.object({
   calls: v.number(),
   /** How many different ciphertexts a Decrypt job goes through, in turn. */
   distinct: v.number(),
+  /** The process whose CPU is read while the calls are made, after preparation and warm-up. */
+  watchedPid: v.optional(v.number()),
 });
 const encryptReply = v.object({ data: v.object({ ciphertext: v.optional(v.string()) }) });
 
@@ -42,6 +45,8 @@ export interface LoadResult {
   readonly p99Ms: number;
   readonly maxMs: number;
   readonly failed: number;
+  /** CPU of the watched process, microseconds a call; 0 when none is watched. */
+  readonly cpuMicros: number;
 }
 
 const PLAINTEXT = Buffer.alloc(32, 7);
@@ -123,6 +128,8 @@ async function run(job: LoadJob): Promise<LoadResult> {
   await inParallel(job.callers, warmUp, once);
   const latencies = new Float64Array(job.calls);
   let failed = 0;
+  const cpu = (): number => (job.watchedPid === undefined ? 0 : cpuSeconds(job.watchedPid));
+  const cpuBefore = cpu();
   const started = performance.now();
   await inParallel(job.callers, job.calls, async (index) => {
     const before = performance.now();
@@ -134,6 +141,7 @@ async function run(job: LoadJob): Promise<LoadResult> {
     latencies[index] = performance.now() - before;
   });
   const seconds = (performance.now() - started) / 1000;
+  const cpuMicros = ((cpu() - cpuBefore) * 1e6) / job.calls;
   close();
   latencies.sort();
   const at = (quantile: number): number =>
@@ -145,6 +153,7 @@ async function run(job: LoadJob): Promise<LoadResult> {
     p99Ms: at(0.99),
     maxMs: at(1),
     failed,
+    cpuMicros,
   };
 }
 
