@@ -145,7 +145,7 @@ function writeEvidence({ options, release, commit, work }: Shared): void {
   const withCrates = options.native === undefined ? [] : crates(root, architectures.amd64.rustTarget);
   writeFileSync(
     join(out, `bao-kms-provider_${release.version}_sbom.cdx.json`),
-    sbom({ root, release, bunVersion, crates: withCrates }),
+    sbom({ root, release, bunVersion, packages: productionPackages(root), crates: withCrates }),
   );
   copyFileSync(join(root, "scripts", "verify-release"), join(out, "bao-kms-provider_verify-release"));
   const files = readdirSync(out)

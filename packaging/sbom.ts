@@ -1,11 +1,12 @@
 /**
- * The bill of materials: CycloneDX 1.5, npm's own list of the locked packages plus Bun, what it links, and the crates.
+ * The bill of materials: CycloneDX 1.5, npm's own words on the packages in the executable, plus Bun, what it links, and the crates.
  *
  * @module `npm sbom` does the listing; what would differ from run to run is replaced by what follows from the release.
  */
 import { createHash } from "node:crypto";
 import { bunComponents } from "./bun-components.ts";
 import type { Crate } from "./crates.ts";
+import type { NpmPackage } from "./npm-packages.ts";
 import type { ReleaseVersion } from "./release-version.ts";
 import { run } from "./run.ts";
 
@@ -33,6 +34,7 @@ export interface SbomInputs {
   readonly root: string;
   readonly release: ReleaseVersion;
   readonly bunVersion: string;
+  readonly packages: readonly NpmPackage[];
   readonly crates: readonly Crate[];
 }
 
@@ -81,16 +83,25 @@ function uuidOf(text: string): string {
   ].join("-");
 }
 
-export function sbom({ root, release, bunVersion, crates }: SbomInputs): string {
+export function sbom({ root, release, bunVersion, packages, crates }: SbomInputs): string {
+  // Not --omit=dev: npm 11 then also omits what a development tool shares with us, such as @bufbuild/protobuf.
   const listed: NpmBom = JSON.parse(
-    run("npm", ["sbom", "--sbom-format=cyclonedx", "--package-lock-only", "--omit=dev"], { cwd: root }),
+    run("npm", ["sbom", "--sbom-format=cyclonedx", "--package-lock-only"], { cwd: root }),
   );
   const self = listed.metadata.component["bom-ref"];
+  const ours = new Set([self, ...packages.map(({ name, version }) => `${name}@${version}`)]);
   const bun = bunComponent(bunVersion);
-  const components = [...listed.components, bun, ...crates.map(crateComponent)];
-  const dependencies = listed.dependencies.map((each) =>
-    each.ref === self ? { ...each, dependsOn: [...each.dependsOn, bun["bom-ref"]] } : each,
-  );
+  const npm = listed.components.filter((each) => ours.has(each["bom-ref"]));
+  if (npm.length !== packages.length) {
+    throw new Error(`npm sbom lists ${npm.length} of the ${packages.length} npm packages in the executable`);
+  }
+  const components = [...npm, bun, ...crates.map(crateComponent)];
+  const dependencies = listed.dependencies
+    .filter(({ ref }) => ours.has(ref))
+    .map(({ ref, dependsOn }) => ({
+      ref,
+      dependsOn: [...dependsOn.filter((each) => ours.has(each)), ...(ref === self ? [bun["bom-ref"]] : [])],
+    }));
   return `${JSON.stringify(
     {
       $schema: listed.$schema,

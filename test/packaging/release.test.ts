@@ -84,7 +84,7 @@ describeWithTools("release", { needs: { ...releaseTools, sha256sum: "coreutils" 
     expect(rpm.filter(([, , owner]) => owner !== "root")).toEqual([]);
   });
 
-  test("the bill of materials lists every npm package of the lock file, and Bun with what it links", () => {
+  test("the bill of materials lists every npm package in the executable, and Bun with what it links", () => {
     const bom = JSON.parse(
       readFileSync(join(release.folder, `bao-kms-provider_${version}_sbom.cdx.json`), "utf8"),
     );
@@ -92,7 +92,6 @@ describeWithTools("release", { needs: { ...releaseTools, sha256sum: "coreutils" 
     expect(names).toEqual(expect.arrayContaining(["@connectrpc/connect", "valibot", "prom-client", "bun"]));
     expect(JSON.stringify(bom)).toContain("WebKit JavaScriptCore");
     expect(JSON.stringify(bom)).not.toContain("fast-check");
-    // npm's own idea of what is not for development agrees with the list of licences.
     const npm = bom.components.filter(
       (each: { purl?: string }) => each.purl?.startsWith("pkg:npm/") ?? false,
     );
