@@ -124,7 +124,8 @@ describeReal("a provider with a key token", { needs: ["bao"], long: true }, (bin
       over.abort();
       await Promise.all(load);
       expect(calls).toBeGreaterThan(100);
-      expect(token.logins() - before).toBeGreaterThan(2);
+      // One with the new certificate and PIN, which may be seen together, and one after the module was hung.
+      expect(token.logins() - before).toBeGreaterThanOrEqual(2);
       expect(provider.output()).not.toContain("token_renew_self");
       await provider.stop();
     }, 150_000);
