@@ -23,7 +23,15 @@ const ALONGSIDE = new Set(["cluster"]);
  * Suites of real processes that share a machine with each other, where a test may run out of time for no fault of what it tests.
  * A file of theirs that failed is run once more by itself; what failed the first time is told all the same.
  */
-const ASKED_AGAIN = new Set(["executable", "conformance", "systemd", "faults", "real", "cluster"]);
+const ASKED_AGAIN = new Set([
+  "contract",
+  "executable",
+  "conformance",
+  "systemd",
+  "faults",
+  "real",
+  "cluster",
+]);
 
 /** Of one test, for slow machines; those that take longer say so themselves. */
 const TIMEOUT = "--timeout=60000";
