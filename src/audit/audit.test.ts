@@ -211,7 +211,7 @@ describe("reports", () => {
     ]) {
       expect(text).toContain(part);
     }
-    expect(text).toContain("1 other resources with 1 objects are stored in plaintext only");
+    expect(text).toContain("in plaintext only: 1 other resource with 1 object");
     expect(text).toContain("not looked at:");
   });
 

@@ -3,6 +3,7 @@
  *
  * @module Aligned text with a bar for each group. Colour is the caller's: it gives the function that paints, or none.
  */
+import { countOf } from "../base/count-of.ts";
 import type { Evidence, SourceAudit } from "./evidence.ts";
 import { type GroupTone, grouped, groupLabel, reportedResources, sourceLabel } from "./group-label.ts";
 
@@ -54,6 +55,9 @@ function auditLines(audit: SourceAudit, paint: Paint): string[] {
   return [
     sourceLabel(audit),
     `${grouped(audit.objects)} objects under ${audit.prefix}`,
+    ...(audit.objects === 0
+      ? ["nothing was found: is this kube-apiserver's --etcd-prefix, and its etcd?"]
+      : []),
     "",
     ...(rows.length > 0 ? [line("RESOURCE", "STORED UNDER", "KEY", "OBJECTS")] : []),
     ...rows.map(
@@ -62,7 +66,7 @@ function auditLines(audit: SourceAudit, paint: Paint): string[] {
     ),
     ...(plaintextOnly.length > 0
       ? [
-          `${plaintextOnly.length} other resources with ${grouped(hidden)} objects are stored in plaintext only`,
+          `in plaintext only: ${countOf(plaintextOnly.length, "other resource")} with ${grouped(hidden)} ${hidden === 1 ? "object" : "objects"}`,
         ]
       : []),
   ];

@@ -3,10 +3,29 @@
  *
  * @module Never replaces what is there, never follows a link that waits in its place.
  */
-import { open } from "node:fs/promises";
+import { lstat, open } from "node:fs/promises";
+import { errnoOf } from "../base/errno.ts";
 import { ProviderError } from "../base/error-class.ts";
 
 export class WriteFileError extends ProviderError<"file_exists" | "file_not_written"> {}
+
+/** Says before long work that a file is in the way of its result. Throws WriteFileError. */
+export async function refuseExisting(path: string, field: string): Promise<void> {
+  const present = await lstat(path).catch(() => undefined);
+  if (present !== undefined) {
+    throw fileExists(path, field);
+  }
+}
+
+function fileExists(path: string, field: string, cause?: unknown): WriteFileError {
+  return new WriteFileError({
+    code: "file_exists",
+    errorClass: "config_invalid",
+    message: `${field}: ${path} exists already`,
+    advice: "name a file that does not exist",
+    cause,
+  });
+}
 
 /** Writes and syncs `text`. `field` is the flag that named the path. Throws WriteFileError. */
 export async function writeNewFile(path: string, text: string, field: string): Promise<void> {
@@ -19,14 +38,14 @@ export async function writeNewFile(path: string, text: string, field: string): P
       await file.close();
     }
   } catch (cause) {
-    const exists = cause instanceof Error && "code" in cause && cause.code === "EEXIST";
+    if (errnoOf(cause) === "EEXIST") {
+      throw fileExists(path, field, cause);
+    }
     throw new WriteFileError({
-      code: exists ? "file_exists" : "file_not_written",
+      code: "file_not_written",
       errorClass: "unknown",
-      message: exists ? `${field}: ${path} exists already` : `${field}: ${path} cannot be written`,
-      advice: exists
-        ? "name a file that does not exist"
-        : `see that its directory exists, is yours and has space`,
+      message: `${field}: ${path} cannot be written (${errnoOf(cause) ?? "unknown reason"})`,
+      advice: "see that its directory exists, is yours and has space",
       cause,
     });
   }

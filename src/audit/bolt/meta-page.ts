@@ -65,7 +65,7 @@ function readMeta(file: RandomAccessFile, databaseBytes: number, position: numbe
   const meta = new DataView(bytes.buffer, PAGE_HEADER_BYTES);
   if (pageId === 0 && meta.getUint32(0, true) !== MAGIC) {
     throw auditError("snapshot_not_etcd", {
-      message: "the file is not an etcd database",
+      message: "not an etcd database",
       advice: "name a file that `etcdctl snapshot save` wrote, or a copy of member/snap/db",
     });
   }

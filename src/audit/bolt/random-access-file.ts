@@ -27,7 +27,7 @@ export function openFile(path: string): OpenFile {
   if (!state.isFile()) {
     closeSync(descriptor);
     throw auditError("snapshot_unreadable", {
-      message: "is not a regular file",
+      message: "not a regular file",
       advice: "name the file that `etcdctl snapshot save` wrote",
     });
   }

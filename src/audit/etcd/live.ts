@@ -6,11 +6,14 @@
  * key with another member; when the revision is compacted meanwhile, what was read is void and the read starts again.
  */
 import type { Clock } from "../../base/clock.ts";
+import { countOf } from "../../base/count-of.ts";
+import type { TransportError } from "../../transport/errors.ts";
 import { AuditError, auditError } from "../errors.ts";
 import type { KeyValue, RangeResponse } from "../gen/etcd/rpc_pb.ts";
 import { type CallFailure, callFailure } from "./call-failure.ts";
 import type { EtcdEndpoint, RangeCall } from "./endpoint.ts";
 import type { EntrySink, OnProgress } from "./stored-entry.ts";
+import { wayFailure } from "./way-failure.ts";
 
 /** The first page is small, because nothing is known yet about the size of the objects. */
 const FIRST_LIMIT = 16;
@@ -140,7 +143,7 @@ function memberRing({ endpoints, clock, signal }: LiveOptions): MemberRing {
           return { page, clusterId: cluster.toString(16) };
         } catch (error) {
           signal.throwIfAborted();
-          const failure = outcome(error, endpoint.url, attempt);
+          const failure = outcome(error, endpoint.url, { attempt, members: endpoints.length, signal });
           if (failure !== "try_again") {
             return failure;
           }
@@ -156,7 +159,15 @@ function memberRing({ endpoints, clock, signal }: LiveOptions): MemberRing {
 }
 
 /** What is left to the caller; everything that ends the audit is thrown. */
-function outcome(error: unknown, url: string, attempt: number): Exclude<CallFailure, "denied" | "invalid"> {
+function outcome(
+  error: unknown,
+  url: string,
+  {
+    attempt,
+    members,
+    signal,
+  }: { readonly attempt: number; readonly members: number; readonly signal: AbortSignal },
+): Exclude<CallFailure, "denied" | "invalid"> {
   if (error instanceof AuditError) {
     throw error;
   }
@@ -176,15 +187,27 @@ function outcome(error: unknown, url: string, attempt: number): Exclude<CallFail
       cause: error,
     });
   }
-  if (failure === "try_again" && attempt >= MAX_ATTEMPTS) {
+  if (failure !== "try_again") {
+    return failure;
+  }
+  const way = wayFailure(error, url, signal);
+  // Each member has been asked once, and what stands in the way will not go away.
+  if (attempt >= MAX_ATTEMPTS || (way.isLasting && attempt >= members)) {
     throw auditError("etcd_unreachable", {
-      message: `no etcd endpoint answered in ${MAX_ATTEMPTS} attempts; the last was ${url}`,
-      advice:
-        "check --etcd-endpoints, --etcd-ca, --etcd-cert and the network; an etcd without quorum answers no reads",
+      message: `no etcd endpoint answered, in ${countOf(attempt, "attempt")}; last: ${way.error.message}`,
+      advice: `${adviceOf(way.error)}; an etcd without quorum answers no reads`,
       cause: error,
     });
   }
   return failure;
+}
+
+function adviceOf({ code, advice }: TransportError): string {
+  return code === "tls_client_refused"
+    ? "check --etcd-cert and --etcd-key: they must be a client certificate that this etcd accepts"
+    : code === "timeout" || advice === undefined
+      ? "check --etcd-endpoints, --etcd-ca, --etcd-cert and the network"
+      : advice;
 }
 
 function otherCluster(url: string): Error {

@@ -19,7 +19,7 @@ import type { ExitName } from "../exit-code.ts";
 import { jsonText, type Output } from "../output.ts";
 import { type RecordedVersions, recordedVersions } from "../recorded-versions.ts";
 import { UsageError } from "../usage-error.ts";
-import { writeNewFile } from "../write-new-file.ts";
+import { refuseExisting, writeNewFile } from "../write-new-file.ts";
 
 export interface AuditFlags extends SourceFlags, ConfigurationFlags {
   readonly list: "none" | "stale" | "all";
@@ -35,6 +35,12 @@ const COLOURS = { ours: "green", other: "dim", plain: "yellow", bad: "red" } as 
 
 export async function audit(flags: AuditFlags, context: CommandContext): Promise<ExitName> {
   const { output } = context;
+  for (const field of ["evidence-out", "html"] as const) {
+    const path = flags[field];
+    if (path !== undefined) {
+      await refuseExisting(path, `--${field}`);
+    }
+  }
   const recorded =
     flags.config === undefined
       ? undefined
