@@ -5,7 +5,7 @@
  * a module log what it is given (PKCS11SPY) are not in it.
  */
 
-export const MODULE_VARIABLES: readonly string[] = [
+const MODULE_VARIABLES: readonly string[] = [
   // SoftHSM, Kryoptic, OpenSC, tpm2-pkcs11
   "SOFTHSM2_CONF",
   "KRYOPTIC_CONF",

@@ -35,7 +35,7 @@ export const INSTALLED_ADDONS: NativeAddonPlace = {
   extraOwners: typeof NATIVE_ADDON_OWNER === "number" ? [NATIVE_ADDON_OWNER] : [],
 };
 
-export const ADDON_FILES = ["tls.node", "pkcs11.node"] as const;
+const ADDON_FILES = ["tls.node", "pkcs11.node"] as const;
 
 /** What is wrong with the installation of the addons; `undefined` when they may be loaded. Loads nothing. */
 export function addonProblem(

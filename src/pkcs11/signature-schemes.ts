@@ -22,7 +22,7 @@ export interface SignatureScheme {
 }
 
 /** Best first. PKCS#1 v1.5 serves TLS 1.2 only: TLS 1.3 takes it for certificates, not for handshakes. */
-export const SIGNATURE_SCHEMES: readonly SignatureScheme[] = [
+const SIGNATURE_SCHEMES: readonly SignatureScheme[] = [
   { id: 0x0403, family: "ec", hash: "sha256", mechanism: MECHANISM.ecdsa, curve: "prime256v1" },
   { id: 0x0503, family: "ec", hash: "sha384", mechanism: MECHANISM.ecdsa, curve: "secp384r1" },
   { id: 0x0804, family: "rsa", hash: "sha256", mechanism: MECHANISM.rsaPkcsPss },

@@ -2,7 +2,7 @@
  * Between one HTTP/2 stream and one of Connect's handlers.
  *
  * @module Reads the request whole and bounded, calls the handler, writes headers, message and trailers. What does not live
- * here: sessions and their limits (session-guard.ts), gRPC's messages (unary-grpc.ts).
+ * here: sessions and their limits (grpc-sessions.ts), gRPC's messages (unary-grpc.ts).
  */
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { constants } from "node:http2";

@@ -142,7 +142,7 @@ const MEANINGS: Readonly<Record<TransportCode, Meaning>> = {
   request_failed: { errorClass: "openbao_unavailable", problem: () => "could not be asked" },
 };
 
-/** As thrown by Bun 1.4.5 as `error.code`; transport.test.ts provokes those that a server can provoke. */
+/** As thrown by Bun 1.4.5 as `error.code`; https.test.ts and tls-trust.test.ts provoke those that a server can provoke. */
 const BUN_CODES: Readonly<Record<string, TransportCode>> = {
   ENOTFOUND: "dns_failed",
   EAI_AGAIN: "dns_failed",

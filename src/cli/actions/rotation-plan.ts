@@ -83,7 +83,7 @@ export function rotationPlan(flags: RotationPlanFlags, context: CommandContext):
   });
 }
 
-export function policyOf({ rotation, status, transit }: ProviderConfig): RotationPolicy {
+function policyOf({ rotation, status, transit }: ProviderConfig): RotationPolicy {
   return {
     requireStableObservationCount: rotation.requireStableObservationCount,
     activationDelayMs: rotation.activationDelay,

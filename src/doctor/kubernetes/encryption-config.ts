@@ -1,7 +1,7 @@
 /**
  * kube-apiserver's EncryptionConfiguration, read as kube-apiserver reads it.
  *
- * @module Hostile bytes to a typed value. What is wrong with one for this provider is said by encryption-findings.ts. Keys of
+ * @module Hostile bytes to a typed value. What is wrong with one for this provider is said by checks/kubernetes.ts. Keys of
  * aescbc, aesgcm and secretbox stand in these files in the open: they are kept in a Secret and never looked at.
  * @see https://kubernetes.io/docs/reference/config-api/apiserver-config.v1/
  */
