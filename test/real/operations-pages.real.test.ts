@@ -6,10 +6,12 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { deriveKeyId } from "../../src/identity/key-id.ts";
 import { blocksIn } from "../packaging/doc-blocks.ts";
+import { adminKubeconfig } from "./harness/admin-kubeconfig.ts";
 import { type Cluster, startCluster } from "./harness/cluster.ts";
+import { type CommandResult, runCommand } from "./harness/command.ts";
 import { builtExecutable } from "./harness/executable.ts";
+import { goRegistry } from "./harness/go-registry.ts";
 import { untilKeyIdChanges } from "./harness/outage.ts";
 import { describeReal } from "./harness/real-suite.ts";
 
@@ -25,12 +27,6 @@ function block(id: string): string {
   return found.text;
 }
 
-interface Result {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 describeReal(
   "operations pages",
   { needs: ["bao", "etcd", "etcdctl", "kube-apiserver"], long: true },
@@ -38,16 +34,17 @@ describeReal(
     let cluster: Cluster;
     let work = "";
 
-    const shell = async (text: string, variables: Readonly<Record<string, string>> = {}): Promise<Result> => {
+    const shell = async (
+      text: string,
+      variables: Readonly<Record<string, string>> = {},
+    ): Promise<CommandResult> => {
       const { mount, keyName } = cluster.names;
       const script = text
         .replaceAll("transit/keys/etcd", `${mount}/keys/${keyName}`)
         .replaceAll("/run/openbao-kms/kms.sock", cluster.provider.socketPath)
         .replaceAll("/var/lib/openbao-kms/state", dirname(cluster.provider.statePath));
-      const child = Bun.spawn(["bash", "-e", "-c", script], {
+      return runCommand(["bash", "-e", "-c", script], {
         cwd: work,
-        stdout: "pipe",
-        stderr: "pipe",
         env: {
           PATH: `${join(work, "bin")}:${dirname(builtExecutable())}:${dirname(binary("bao"))}:${process.env["PATH"] ?? ""}`,
           HOME: work,
@@ -60,12 +57,6 @@ describeReal(
           ...variables,
         },
       });
-      const [stdout, stderr, code] = await Promise.all([
-        new Response(child.stdout).text(),
-        new Response(child.stderr).text(),
-        child.exited,
-      ]);
-      return { code, stdout, stderr };
     };
     const good = async (id: string, variables: Readonly<Record<string, string>> = {}): Promise<string> => {
       const { code, stdout, stderr } = await shell(block(id), variables);
@@ -98,23 +89,7 @@ describeReal(
       writeFileSync(join(work, "bin", "systemctl"), "#!/bin/sh\nexit 0\n");
       chmodSync(join(work, "bin", "systemctl"), 0o755);
       writeFileSync(join(work, "bao-ca.crt"), cluster.openbao.caPem);
-      const base64 = (text: string): string => Buffer.from(text).toString("base64");
-      const { address, caPem, admin } = cluster.api;
-      const kubeconfig = {
-        "current-context": "c",
-        contexts: [{ name: "c", context: { cluster: "c", user: "u" } }],
-        clusters: [{ name: "c", cluster: { server: address, "certificate-authority-data": base64(caPem) } }],
-        users: [
-          {
-            name: "u",
-            user: {
-              "client-certificate-data": base64(admin.certPem),
-              "client-key-data": base64(admin.keyPem),
-            },
-          },
-        ],
-      };
-      writeFileSync(join(work, "admin.conf"), JSON.stringify(kubeconfig), { mode: 0o600 });
+      writeFileSync(join(work, "admin.conf"), adminKubeconfig(cluster.api), { mode: 0o600 });
       for (let n = 0; n < 20; n++) {
         await cluster.write("secrets", `s-${n}`, `text ${n}`);
       }
@@ -177,34 +152,10 @@ describeReal(
       async () => {
         await cluster.provider.stop();
         const state = cluster.provider.statePath;
-        const { body } = JSON.parse(readFileSync(state, "utf8"));
-        const scope = {
-          providerName: "openbao",
-          clusterId: "test-cluster",
-          openbaoInstanceId: "openbao-test",
-          transitMountId: "transit-test",
-        };
-        const snapshots = body.versions.map(
-          (each: { version: number; createdAtUnix: number; state: string }) =>
-            Object.assign(
-              { ...scope },
-              {
-                transitKeyLineageId: "lineage-test",
-                transitVersion: each.version,
-                transitVersionCreatedAtUnix: each.createdAtUnix,
-                kubernetesKeyId: deriveKeyId(
-                  { ...scope, openbaoNamespace: "", keyLineageId: "lineage-test" },
-                  each,
-                ),
-                state: each.state,
-                aadMode: "aad.required",
-              },
-            ),
-        );
-        const go = { schemaVersion: "keyregistry.openbao-kms/v1alpha1", activeKeyId: "x", snapshots };
+        const go = goRegistry(state);
         renameSync(state, `${state}.ours`);
         renameSync(`${state}.checkpoint`, `${state}.checkpoint.ours`);
-        writeFileSync(state, JSON.stringify(go), { mode: 0o600 });
+        writeFileSync(state, go, { mode: 0o600 });
         writeFileSync(`${state}.checkpoint`, "{}", { mode: 0o600 });
         await good("switching-from-go.md#go-aside");
         expect(await good("switching-from-go.md#from-go")).toContain("version 2  active");

@@ -1,0 +1,23 @@
+/**
+ * The kubeconfig of a cluster's administrator, as kubeadm writes it.
+ *
+ * @module The text of the file.
+ */
+import type { KubeApiServer } from "./kube-apiserver.ts";
+
+export function adminKubeconfig({ address, caPem, admin }: KubeApiServer): string {
+  const base64 = (text: string): string => Buffer.from(text).toString("base64");
+  const cluster = { server: address, "certificate-authority-data": base64(caPem) };
+  const user = {
+    "client-certificate-data": base64(admin.certPem),
+    "client-key-data": base64(admin.keyPem),
+  };
+  return JSON.stringify({
+    apiVersion: "v1",
+    kind: "Config",
+    "current-context": "c",
+    contexts: [{ name: "c", context: { cluster: "c", user: "u" } }],
+    clusters: [{ name: "c", cluster }],
+    users: [{ name: "u", user }],
+  });
+}
