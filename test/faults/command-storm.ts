@@ -6,6 +6,7 @@
  */
 import { existsSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
+import * as v from "valibot";
 import { eventually } from "../real/harness/eventually.ts";
 import { type RegistryJudge, registryJudge } from "./registry-judge.ts";
 import type { World } from "./world.ts";
@@ -29,6 +30,7 @@ type Command = (typeof COMMANDS)[number];
 /** `writing`: as soon as the state directory changes, which a command does for two milliseconds at its end. */
 type Instant = "any" | "writing";
 
+const rotated = v.object({ data: v.object({ latest_version: v.number() }) });
 const ROTATED_EVERY = 12;
 /** About as long as a command takes. */
 const LONGEST_COMMAND_MS = 300;
@@ -88,7 +90,7 @@ export async function commandStorm(
   for (let kill = 1; kill <= kills; kill += 1) {
     const command = COMMANDS[kill % COMMANDS.length] ?? "retire-versions";
     if (kill % ROTATED_EVERY === 1) {
-      await rotateAndWait(world);
+      await rotateAndWait(world, judge);
     }
     const keyId = world.load.keyId();
     const runsBeside = command !== "rebuild-registry" && Math.random() < 0.5;
@@ -115,11 +117,10 @@ export async function commandStorm(
 }
 
 function retirement(judge: RegistryJudge): readonly string[] {
-  const active = judge.versions().find(({ state }) => state === "active")?.version ?? 0;
   const plan = [
     "retire-versions",
     "--before-version",
-    String(active),
+    String(activeOf(judge)),
     "--override-reason",
     "a storm of kills",
   ];
@@ -140,6 +141,10 @@ async function rebuilding(world: World): Promise<readonly string[]> {
 
 function applying(plan: readonly string[], hash: string): readonly string[] {
   return [...plan, "--apply", "--expected-state-hash", hash];
+}
+
+function activeOf(judge: RegistryJudge): number {
+  return judge.versions().find(({ state }) => state === "active")?.version ?? 0;
 }
 
 function removedOf(judge: RegistryJudge): readonly number[] {
@@ -187,7 +192,7 @@ async function carryOut(world: World, args: readonly string[]): Promise<string> 
     child.exited,
   ]);
   if (code !== 0) {
-    throw new Error(`${args.join(" ")} ended with ${code}: ${complaint}`);
+    throw new Error(`${args.join(" ")} ended with ${code}: ${complaint}${output}`);
   }
   return output;
 }
@@ -201,12 +206,17 @@ function start({ provider }: World, args: readonly string[]) {
   });
 }
 
-async function rotateAndWait(world: World): Promise<void> {
-  const before = world.load.keyId();
-  await world.post(`${world.keyPath}/rotate`);
-  await eventually("the new version is promoted", () => world.load.keyId() !== before, {
-    timeoutMs: ADOPTED_TIMEOUT_MS,
-  });
+/** Until the newest version is the active one, whatever was on its way before. */
+async function rotateAndWait(world: World, judge: RegistryJudge): Promise<void> {
+  const { data } = v.parse(rotated, await world.post(`${world.keyPath}/rotate`));
+  await eventually(
+    "the new version is promoted",
+    () => {
+      judge.look();
+      return activeOf(judge) === data.latest_version;
+    },
+    { timeoutMs: ADOPTED_TIMEOUT_MS },
+  );
 }
 
 /** A provider that runs takes up at its next probe what a command wrote; after that every old ciphertext decrypts. */
