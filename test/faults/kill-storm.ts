@@ -52,7 +52,10 @@ export async function killStorm(world: World, { kills, onKill }: StormOptions): 
     problems.push(...world.load.take().wrong);
     onKill?.(kill, problems);
   }
-  await world.process.start();
+  // After a verified kill it runs already; a second one would leave the first without anyone who ends it.
+  if (world.process.exited()) {
+    await world.process.start();
+  }
   problems.push(...(await world.load.verify()), ...world.load.take().wrong);
   return { kills, rotations, promotions: judge.promotions(), ciphertexts: world.load.count(), problems };
 }
