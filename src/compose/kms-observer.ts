@@ -28,7 +28,10 @@ const METHOD: Readonly<Record<ServiceMethod, KmsMethod>> = {
   Decrypt: "decrypt",
 };
 
-const NO_LABELS = {} as const;
+/** gRPC's own spelling, such as `INVALID_ARGUMENT`, as the metric's label has it. */
+const METRIC_STATUS: ReadonlyMap<string, GrpcStatus> = new Map(
+  GRPC_STATUSES.map((label) => [label === "canceled" ? "CANCELLED" : label.toUpperCase(), label]),
+);
 
 export function kmsObserver({
   metrics,
@@ -54,22 +57,24 @@ export function kmsObserver({
     ended: (call) => {
       const method = METHOD[call.method];
       const { failure } = call;
-      metrics.grpcRequests.increment({ method, status: metricStatus(call.status) });
+      metrics.grpcRequests.increment({ method, status: METRIC_STATUS.get(call.status) ?? "unknown" });
       if (failure?.rejection?.check === "concurrency") {
         metrics.grpcConcurrencyRejections.increment({ method });
       } else {
         metrics.grpcInFlight.add({ method }, -1);
         metrics.grpcDuration.observe({ method }, call.durationMs / 1000);
       }
-      const fields: LogFields = {
+      const ownFields: LogFields = {
         operation: method,
         status: call.status,
         durationMs: call.durationMs,
         keyIdHash: keyIdHash(call.keyId),
         transitKeyVersion: call.transitKeyVersion,
-        ...(logRequestIds ? { openbaoRequestId: call.openbaoRequestId, batchIndex: call.batchIndex } : {}),
-        ...(correlation === undefined ? NO_LABELS : correlation.fieldsFor(call.uid)),
+        openbaoRequestId: logRequestIds ? call.openbaoRequestId : undefined,
+        batchIndex: logRequestIds ? call.batchIndex : undefined,
       };
+      const fields =
+        correlation === undefined ? ownFields : { ...ownFields, ...correlation.fieldsFor(call.uid) };
       if (failure === undefined) {
         failures.succeeded("kms.request", fields);
         return;
@@ -104,10 +109,4 @@ function countRejection(metrics: Metrics, { failure }: CallRecord): void {
     case undefined:
       return;
   }
-}
-
-/** gRPC's own spelling, such as `INVALID_ARGUMENT`, as the metric's label has it. */
-function metricStatus(status: string): GrpcStatus {
-  const label = status === "CANCELLED" ? "canceled" : status.toLowerCase();
-  return GRPC_STATUSES.find((known) => known === label) ?? "unknown";
 }

@@ -51,7 +51,9 @@ export function failureLog(logger: Logger, monotonicMs: () => number): FailureLo
       }
     },
     succeeded: (event, fields) => {
-      const classes = operations.get(`${event} ${fields.operation ?? ""}`);
+      // Nothing has failed yet in most processes, and calls that succeed are many.
+      const classes =
+        operations.size === 0 ? undefined : operations.get(`${event} ${fields.operation ?? ""}`);
       let repeated = 0;
       let isTold = false;
       for (const [errorClass, series] of classes ?? []) {
@@ -64,7 +66,7 @@ export function failureLog(logger: Logger, monotonicMs: () => number): FailureLo
       if (isTold) {
         logger.info(event, { status: "recovered", ...fields, repeated });
       } else {
-        logger.debug(event, { status: "ok", ...fields });
+        logger.debug(event, fields.status === undefined ? { status: "ok", ...fields } : fields);
       }
     },
   };

@@ -65,6 +65,35 @@ describe("recorders", () => {
     ]);
   });
 
+  test("each series counts for itself, whatever the order of its labels, and goes on after a scrape", async () => {
+    const { metrics, page } = createMetrics();
+    metrics.grpcRequests.increment({ method: "decrypt", status: "ok" });
+    metrics.grpcRequests.increment({ status: "ok", method: "decrypt" });
+    metrics.grpcRequests.increment({ method: "decrypt", status: "unavailable" });
+    const shown = async () =>
+      (await lines(page)).filter((line) => line.startsWith("openbao_kms_grpc_requests"));
+    expect(await shown()).toEqual([
+      'openbao_kms_grpc_requests_total{method="decrypt",status="ok"} 2',
+      'openbao_kms_grpc_requests_total{method="decrypt",status="unavailable"} 1',
+    ]);
+    metrics.grpcRequests.increment({ method: "decrypt", status: "ok" });
+    expect(await shown()).toContain('openbao_kms_grpc_requests_total{method="decrypt",status="ok"} 3');
+  });
+
+  test("a histogram puts each duration into its buckets, by series", async () => {
+    const { metrics, page } = createMetrics();
+    metrics.grpcDuration.observe({ method: "decrypt" }, 0.002);
+    metrics.grpcDuration.observe({ method: "decrypt" }, 0.2);
+    metrics.grpcDuration.observe({ method: "status" }, 20);
+    const shown = await lines(page);
+    const decrypt = (rest: string): string => `openbao_kms_grpc_duration_seconds${rest}`;
+    expect(shown).toContain(decrypt('_bucket{le="0.001",method="decrypt"} 0'));
+    expect(shown).toContain(decrypt('_bucket{le="0.0025",method="decrypt"} 1'));
+    expect(shown).toContain(decrypt('_count{method="decrypt"} 2'));
+    expect(shown).toContain(decrypt('_bucket{le="10",method="status"} 0'));
+    expect(shown).toContain(decrypt('_bucket{le="+Inf",method="status"} 1'));
+  });
+
   test("in flight goes up and down", async () => {
     const { metrics, page } = createMetrics();
     metrics.grpcInFlight.add({ method: "decrypt" }, 1);

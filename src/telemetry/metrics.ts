@@ -54,68 +54,70 @@ export function createMetrics(): { readonly metrics: Metrics; readonly page: Met
   const registry = new Registry();
   registerProcessMetrics(registry);
   const metrics: Metrics = {
-    grpcRequests: counterOf("grpcRequests", registry),
-    grpcDuration: histogramOf("grpcDuration", registry),
-    grpcInFlight: gaugeOf("grpcInFlight", registry),
-    grpcConcurrencyRejections: counterOf("grpcConcurrencyRejections", registry),
-    openbaoRequests: counterOf("openbaoRequests", registry),
-    openbaoDuration: histogramOf("openbaoDuration", registry),
-    authLogin: counterOf("authLogin", registry),
-    authRenewal: counterOf("authRenewal", registry),
-    authMethodInfo: gaugeOf("authMethodInfo", registry),
-    certificateSourceInfo: gaugeOf("certificateSourceInfo", registry),
-    tokenTtl: gaugeOf("tokenTtl", registry),
-    certificateTtl: gaugeOf("certificateTtl", registry),
-    credentialTtl: gaugeOf("credentialTtl", registry),
-    secretIdUses: gaugeOf("secretIdUses", registry),
-    statusKeyIdHash: gaugeOf("statusKeyIdHash", registry),
-    keyVersion: gaugeOf("keyVersion", registry),
-    statusCacheAge: gaugeOf("statusCacheAge", registry),
-    transitMetadataObservation: counterOf("transitMetadataObservation", registry),
-    rotationState: gaugeOf("rotationState", registry),
-    aadValidationErrors: counterOf("aadValidationErrors", registry),
-    decryptKeyIdErrors: counterOf("decryptKeyIdErrors", registry),
-    circuitBreakerState: gaugeOf("circuitBreakerState", registry),
-    panicRecoveries: counterOf("panicRecoveries", registry),
-    socketRestarts: counterOf("socketRestarts", registry),
-    buildInfo: gaugeOf("buildInfo", registry),
+    grpcRequests: counterOf(METRICS.grpcRequests, registry),
+    grpcDuration: histogramOf(METRICS.grpcDuration, registry),
+    grpcInFlight: gaugeOf(METRICS.grpcInFlight, registry),
+    grpcConcurrencyRejections: counterOf(METRICS.grpcConcurrencyRejections, registry),
+    openbaoRequests: counterOf(METRICS.openbaoRequests, registry),
+    openbaoDuration: histogramOf(METRICS.openbaoDuration, registry),
+    authLogin: counterOf(METRICS.authLogin, registry),
+    authRenewal: counterOf(METRICS.authRenewal, registry),
+    authMethodInfo: gaugeOf(METRICS.authMethodInfo, registry),
+    certificateSourceInfo: gaugeOf(METRICS.certificateSourceInfo, registry),
+    tokenTtl: gaugeOf(METRICS.tokenTtl, registry),
+    certificateTtl: gaugeOf(METRICS.certificateTtl, registry),
+    credentialTtl: gaugeOf(METRICS.credentialTtl, registry),
+    secretIdUses: gaugeOf(METRICS.secretIdUses, registry),
+    statusKeyIdHash: gaugeOf(METRICS.statusKeyIdHash, registry),
+    keyVersion: gaugeOf(METRICS.keyVersion, registry),
+    statusCacheAge: gaugeOf(METRICS.statusCacheAge, registry),
+    transitMetadataObservation: counterOf(METRICS.transitMetadataObservation, registry),
+    rotationState: gaugeOf(METRICS.rotationState, registry),
+    aadValidationErrors: counterOf(METRICS.aadValidationErrors, registry),
+    decryptKeyIdErrors: counterOf(METRICS.decryptKeyIdErrors, registry),
+    circuitBreakerState: gaugeOf(METRICS.circuitBreakerState, registry),
+    panicRecoveries: counterOf(METRICS.panicRecoveries, registry),
+    socketRestarts: counterOf(METRICS.socketRestarts, registry),
+    buildInfo: gaugeOf(METRICS.buildInfo, registry),
   };
   return { metrics, page: { contentType: registry.contentType, render: () => registry.metrics() } };
 }
 
 /** Labels as prom-client takes them. */
-type PlainLabels = Record<string, string>;
+type PlainLabels = Readonly<Record<string, string>>;
 
 function configuration({ name, help, labels }: MetricRow, registry: Registry) {
   return { name: METRIC_PREFIX + name, help, labelNames: Object.keys(labels), registers: [registry] };
 }
 
-function counterOf<Key extends MetricKey>(key: Key, registry: Registry): CounterRecorder<LabelsOf<Key>> {
-  const row: MetricRow = METRICS[key];
-  const counter = new Counter(configuration(row, registry));
+function counterOf<Labels extends PlainLabels>(row: MetricRow, registry: Registry): CounterRecorder<Labels> {
+  const counter: Counter = new Counter({ ...configuration(row, registry), collect: () => sums.settle() });
+  const sums = pendingSums(row, (labels, sum) => counter.inc(labels, sum));
   const series = combinations(row);
   if (series.length <= MAX_ZEROED_SERIES) {
     for (const labels of series) {
       counter.inc(labels, 0);
     }
   }
-  return { increment: (labels) => counter.inc(plain(labels)) };
+  return { increment: (labels) => sums.add(labels, 1) };
 }
 
-function histogramOf<Key extends MetricKey>(key: Key, registry: Registry): HistogramRecorder<LabelsOf<Key>> {
-  const histogram = new Histogram({
-    ...configuration(METRICS[key], registry),
-    buckets: [...DURATION_BUCKETS],
-  });
-  return { observe: (labels, seconds) => histogram.observe(plain(labels), seconds) };
+function histogramOf<Labels extends PlainLabels>(
+  row: MetricRow,
+  registry: Registry,
+): HistogramRecorder<Labels> {
+  const histogram = new Histogram({ ...configuration(row, registry), buckets: [...DURATION_BUCKETS] });
+  const seriesOf = remembered(row, (labels) => histogram.labels(labels));
+  return { observe: (labels, seconds) => seriesOf(labels).observe(seconds) };
 }
 
-function gaugeOf<Key extends MetricKey>(key: Key, registry: Registry): GaugeRecorder<LabelsOf<Key>> {
-  const closed = combinations(METRICS[key]);
+function gaugeOf<Labels extends PlainLabels>(row: MetricRow, registry: Registry): GaugeRecorder<Labels> {
+  const closed = combinations(row);
   let read: (() => number | undefined) | undefined;
   const gauge: Gauge = new Gauge({
-    ...configuration(METRICS[key], registry),
+    ...configuration(row, registry),
     collect: () => {
+      sums.settle();
       if (read === undefined) {
         return;
       }
@@ -127,19 +129,20 @@ function gaugeOf<Key extends MetricKey>(key: Key, registry: Registry): GaugeReco
       }
     },
   });
-  if (Object.keys(METRICS[key].labels).length === 0) {
+  const sums = pendingSums(row, (labels, sum) => gauge.inc(labels, sum));
+  if (Object.keys(row.labels).length === 0) {
     // prom-client shows a gauge without labels as 0 from the start; a TTL of 0 would be a false alarm.
     gauge.remove({});
   }
   return {
-    set: (labels, value) => gauge.set(plain(labels), value),
-    add: (labels, delta) => gauge.inc(plain(labels), delta),
+    set: (labels, value) => gauge.set(labels, value),
+    add: (labels, delta) => sums.add(labels, delta),
     show: (labels) => {
       gauge.reset();
       for (const other of closed) {
         gauge.set(other, 0);
       }
-      gauge.set(plain(labels), 1);
+      gauge.set(labels, 1);
     },
     readAtScrape: (next) => {
       read = next;
@@ -147,8 +150,52 @@ function gaugeOf<Key extends MetricKey>(key: Key, registry: Registry): GaugeReco
   };
 }
 
-function plain(labels: object): PlainLabels {
-  return Object.fromEntries(Object.entries(labels).map(([name, value]) => [name, String(value)]));
+/** What belongs to each series of a metric, made at its first use: prom-client checks and hashes labels at every call. */
+function remembered<Of>(
+  { labels: named }: MetricRow,
+  make: (labels: PlainLabels) => Of,
+): (labels: PlainLabels) => Of {
+  const names = Object.keys(named);
+  const known = new Map<string, Of>();
+  return (labels) => {
+    let key = "";
+    for (const name of names) {
+      key += `${labels[name]}\n`;
+    }
+    let found = known.get(key);
+    if (found === undefined) {
+      found = make({ ...labels });
+      known.set(key, found);
+    }
+    return found;
+  };
+}
+
+interface PendingSums {
+  add(labels: PlainLabels, amount: number): void;
+  /** Gives prom-client what was added since the last scrape. */
+  settle(): void;
+}
+
+/** Additions cost a number while nobody looks, and reach prom-client when the page is rendered. */
+function pendingSums(row: MetricRow, settle: (labels: PlainLabels, sum: number) => void): PendingSums {
+  const pending: { readonly labels: PlainLabels; sum: number }[] = [];
+  const seriesOf = remembered(row, (labels) => {
+    const series = { labels, sum: 0 };
+    pending.push(series);
+    return series;
+  });
+  return {
+    add: (labels, amount) => {
+      seriesOf(labels).sum += amount;
+    },
+    settle: () => {
+      for (const series of pending) {
+        settle(series.labels, series.sum);
+        series.sum = 0;
+      }
+    },
+  };
 }
 
 /** Every combination of label values; none when a label's values are not known beforehand. */
