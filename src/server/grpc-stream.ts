@@ -6,9 +6,8 @@
  */
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { constants } from "node:http2";
-import { Code, ConnectError } from "@connectrpc/connect";
-import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/connect/protocol";
-import { WholeBody } from "./unary-grpc.ts";
+import type { UniversalHandler } from "@connectrpc/connect/protocol";
+import { UnaryRequest, WholeBody } from "./unary-request.ts";
 
 export interface StreamOptions {
   /** Handlers by path, such as `/v2.KeyManagementService/Status`. */
@@ -49,27 +48,27 @@ export function serveStream(
   options: StreamOptions,
   ended: () => void,
 ): StreamCall {
-  const gone = new AbortController();
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   let bodyComplete = false;
+  let request: UnaryRequest | undefined;
   let answered = false;
 
-  const refuse = (answer: OutgoingHttpHeaders): void => {
+  const refuse = (refusal: OutgoingHttpHeaders): void => {
     if (!answered) {
       answered = true;
-      respondOnly(stream, answer);
+      respondOnly(stream, refusal);
       // The peer may still be sending what nobody reads.
       stream.close(constants.NGHTTP2_NO_ERROR);
     }
   };
 
   // A reset by the peer surfaces as an error too; the call is over either way, and "close" follows.
-  stream.on("error", () => {});
-  stream.once("close", () => {
+  stream.on("error", ignore);
+  stream.on("close", () => {
     if (!answered) {
       answered = true;
-      gone.abort(new ConnectError("caller is gone", Code.Canceled));
+      request?.callerIsGone();
     }
     ended();
   });
@@ -90,27 +89,22 @@ export function serveStream(
     }
     chunks.push(chunk);
   });
-  stream.once("end", () => {
+  const onEnd = async (): Promise<void> => {
     bodyComplete = true;
     if (answered) {
       return;
     }
     const [first] = chunks;
-    const body = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, bytes);
-    handler({
-      httpVersion: "2.0",
-      url: `http://localhost${handler.requestPath}`,
+    request = new UnaryRequest({
+      path: handler.requestPath,
       method: headers[":method"] ?? "",
       header: protocolHeaders(headers),
-      body: new WholeBody(body),
-      signal: gone.signal,
-    })
-      .then((response) => respond(stream, response))
-      .catch(() => respondOnly(stream, HANDLER_FAILED))
-      .finally(() => {
-        answered = true;
-      });
-  });
+      bytes: chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, bytes),
+    });
+    await answer(stream, handler, request);
+    answered = true;
+  };
+  stream.on("end", () => void onEnd());
 
   return {
     giveUp: () => refuse(BODY_TOO_SLOW),
@@ -119,6 +113,8 @@ export function serveStream(
     },
   };
 }
+
+function ignore(): void {}
 
 function protocolHeaders(headers: IncomingHttpHeaders): Headers {
   const picked = new Headers();
@@ -131,30 +127,39 @@ function protocolHeaders(headers: IncomingHttpHeaders): Headers {
   return picked;
 }
 
-async function respond(stream: ServerHttp2Stream, response: UniversalServerResponse): Promise<void> {
-  const headers: OutgoingHttpHeaders = { ":status": response.status };
-  response.header?.forEach((value, name) => {
-    headers[name] = value;
-  });
-  const body = response.body instanceof WholeBody ? response.body.bytes : await readAll(response.body);
-  const trailers: OutgoingHttpHeaders = {};
-  response.trailer?.forEach((value, name) => {
-    trailers[name] = value;
-  });
-  if (body === undefined) {
-    respondOnly(stream, { ...headers, ...trailers });
-    return;
-  }
-  if (stream.destroyed || stream.closed) {
-    return;
-  }
-  stream.respond(headers, { waitForTrailers: true });
-  stream.once("wantTrailers", () => {
-    if (!stream.destroyed && !stream.closed) {
-      stream.sendTrailers(trailers);
+/** Lets the handler answer. Never rejects. */
+async function answer(
+  stream: ServerHttp2Stream,
+  handler: UniversalHandler,
+  request: UnaryRequest,
+): Promise<void> {
+  try {
+    const { status, header, body, trailer } = await handler(request);
+    const bytes = body === undefined || body instanceof WholeBody ? body?.bytes : await readAll(body);
+    const headers = outgoing(header, { ":status": status });
+    if (bytes === undefined) {
+      respondOnly(stream, outgoing(trailer, headers));
+    } else if (!stream.destroyed && !stream.closed) {
+      const trailers = outgoing(trailer, {});
+      stream.respond(headers, { waitForTrailers: true });
+      stream.on("wantTrailers", () => {
+        if (!stream.destroyed && !stream.closed) {
+          stream.sendTrailers(trailers);
+        }
+      });
+      stream.end(bytes);
     }
+  } catch {
+    respondOnly(stream, HANDLER_FAILED);
+  }
+}
+
+/** Adds headers to those that are there already. */
+function outgoing(from: Headers | undefined, to: OutgoingHttpHeaders): OutgoingHttpHeaders {
+  from?.forEach((value, name) => {
+    to[name] = value;
   });
-  stream.end(body);
+  return to;
 }
 
 /** HEADERS that end the stream: an HTTP error, or gRPC's Trailers-Only. */
@@ -165,10 +170,7 @@ function respondOnly(stream: ServerHttp2Stream, headers: OutgoingHttpHeaders): v
 }
 
 /** The body of a handler that answers in pieces, such as Connect's own. */
-async function readAll(body: AsyncIterable<Uint8Array> | undefined): Promise<Uint8Array | undefined> {
-  if (body === undefined) {
-    return undefined;
-  }
+async function readAll(body: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of body) {
     chunks.push(chunk);

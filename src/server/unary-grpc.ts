@@ -3,18 +3,17 @@
  *
  * @module Connect's own gRPC handler serves streams too and moves each message through a chain of async generators, which
  * costs 0.16 ms a call where the JIT is off. This one plugs into the same place (Connect's `ProtocolHandlerFactory`), takes
- * one message and gives one, and leaves to Connect what it is for: codecs, deadlines, interceptors, handler context, errors.
- * What does not live here: HTTP/2 (grpc-stream.ts) and what the methods mean.
+ * one message and gives one, and leaves to Connect what it is for: codecs, invocation with interceptors, errors. What does
+ * not live here: HTTP/2 (grpc-stream.ts), the request and its deadline (unary-request.ts), what the methods mean.
  */
 import {
   Code,
   ConnectError,
-  createHandlerContext,
+  createContextValues,
   type HandlerContext,
   type MethodImplSpec,
 } from "@connectrpc/connect";
 import {
-  assertByteStreamRequest,
   contentTypeMatcher,
   createMethodSerializationLookup,
   createMethodUrl,
@@ -33,6 +32,7 @@ import {
   parseTimeout,
   setTrailerStatus,
 } from "@connectrpc/connect/protocol-grpc";
+import { UnaryRequest, WholeBody } from "./unary-request.ts";
 
 export interface UnaryGrpcOptions {
   /** Longest message in either direction, in bytes. */
@@ -44,13 +44,11 @@ export interface UnaryGrpcOptions {
 /** Flags and length in front of each message (gRPC over HTTP/2, "Length-Prefixed-Message"). */
 export const ENVELOPE_BYTES = 5;
 
-/** Why the signal of a call that has ended is aborted; made once, since an error made for each call is costly. */
-const ENDED = new ConnectError("the call has ended", Code.Canceled);
-
 const PROTOCOL = "grpc";
 /** Protobuf only: gRPC's JSON is optional, and no KMS client speaks it. */
 const CONTENT_TYPE = /^application\/grpc(?:\+proto)?$/i;
-const RESPONSE_CONTENT_TYPE = "application/grpc+proto";
+const RESPONSE_HEADER = { [headerContentType]: "application/grpc+proto" };
+const RESPONSE_TRAILER = { [headerGrpcStatus]: grpcStatusOk };
 
 /** Makes handlers of unary methods; a service with a streaming method is a mistake of the program and throws. */
 export function unaryGrpc(options: UnaryGrpcOptions): ProtocolHandlerFactory {
@@ -64,7 +62,9 @@ export function unaryGrpc(options: UnaryGrpcOptions): ProtocolHandlerFactory {
     const output = codec.getO(true);
 
     const handle = async (request: UniversalServerRequest): Promise<UniversalServerResponse> => {
-      assertByteStreamRequest(request);
+      if (!(request instanceof UnaryRequest)) {
+        throw new TypeError("a unary call is handled when its request is here as a whole");
+      }
       if (request.method !== "POST") {
         return { status: 405 };
       }
@@ -72,33 +72,33 @@ export function unaryGrpc(options: UnaryGrpcOptions): ProtocolHandlerFactory {
         return { status: 415 };
       }
       const timeout = parseTimeout(request.header.get(headerTimeout), Number.MAX_SAFE_INTEGER);
-      const context = createHandlerContext({
+      const timeoutMs = Math.min(timeout.timeoutMs ?? options.maxTimeoutMs, options.maxTimeoutMs);
+      using deadline = request.startDeadline(timeoutMs);
+      const context: HandlerContext = {
         service: spec.method.parent,
         method: spec.method,
         protocolName: PROTOCOL,
         requestMethod: request.method,
         url: request.url,
-        timeoutMs: Math.min(timeout.timeoutMs ?? options.maxTimeoutMs, options.maxTimeoutMs),
-        requestSignal: request.signal,
+        signal: request.signal,
+        timeoutMs: deadline.remainingMs,
         requestHeader: request.header,
-        responseHeader: { [headerContentType]: RESPONSE_CONTENT_TYPE },
-        responseTrailer: { [headerGrpcStatus]: grpcStatusOk },
-      });
+        responseHeader: new Headers(RESPONSE_HEADER),
+        responseTrailer: new Headers(RESPONSE_TRAILER),
+        values: createContextValues(),
+      };
       try {
         if (timeout.error !== undefined) {
           throw new ConnectError("grpc-timeout is malformed", Code.InvalidArgument);
         }
         assertNoCompression(request.header.get(headerEncoding));
-        const message = openEnvelope(wholeBody(request.body), options.maxMessageBytes);
+        const message = openEnvelope(request.body.bytes, options.maxMessageBytes);
         const reply = await invokeUnaryImplementation(spec, context, parse(input, message), []);
         const body = encodeEnvelope(0, output.serialize(reply));
         return respond(context, new WholeBody(body));
       } catch (error) {
         setTrailerStatus(context.responseTrailer, asConnectError(error));
         return respond(context, undefined);
-      } finally {
-        // Stops the deadline's timer and lets go of the request's signal.
-        context.abort(ENDED);
       }
     };
 
@@ -122,30 +122,10 @@ function respond(
   return body === undefined ? common : { ...common, body };
 }
 
-/** A body that is here as a whole: iterable as Connect wants it, and there without the promises of an iteration. */
-export class WholeBody implements AsyncIterable<Uint8Array> {
-  readonly bytes: Uint8Array;
-
-  constructor(bytes: Uint8Array) {
-    this.bytes = bytes;
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
-    yield this.bytes;
-  }
-}
-
 function assertNoCompression(encoding: string | null): void {
   if (encoding !== null && encoding !== "identity") {
     throw new ConnectError("compression is not supported", Code.Unimplemented);
   }
-}
-
-function wholeBody(body: AsyncIterable<Uint8Array>): Uint8Array {
-  if (!(body instanceof WholeBody)) {
-    throw new TypeError("a unary call is handled when its body is here as a whole");
-  }
-  return body.bytes;
 }
 
 /** Takes the one message out of a request's body. @throws ConnectError with a constant text. */

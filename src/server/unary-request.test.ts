@@ -1,0 +1,48 @@
+import { describe, expect, test } from "bun:test";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { UnaryRequest } from "./unary-request.ts";
+
+const request = (): UnaryRequest =>
+  new UnaryRequest({ path: "/s/M", method: "POST", header: new Headers(), bytes: new Uint8Array(5) });
+
+function codeOf({ signal }: UnaryRequest): Code | undefined {
+  const reason: unknown = signal.reason;
+  return reason instanceof ConnectError ? reason.code : undefined;
+}
+
+describe("the one signal of a call", () => {
+  test("aborts when time is up", async () => {
+    const call = request();
+    using deadline = call.startDeadline(10);
+    expect(deadline.remainingMs()).toBeGreaterThan(0);
+    expect(call.signal.aborted).toBe(false);
+    await Bun.sleep(30);
+    expect(codeOf(call)).toBe(Code.DeadlineExceeded);
+    expect(deadline.remainingMs()).toBeLessThanOrEqual(0);
+  });
+
+  test("is aborted at once by a deadline without time", () => {
+    const call = request();
+    using _deadline = call.startDeadline(0);
+    expect(codeOf(call)).toBe(Code.DeadlineExceeded);
+  });
+
+  test("keeps the first reason", () => {
+    const call = request();
+    using _deadline = call.startDeadline(1000);
+    call.callerIsGone();
+    expect(codeOf(call)).toBe(Code.Canceled);
+  });
+
+  test("stays quiet once the deadline was disposed of", async () => {
+    const call = request();
+    call.startDeadline(5)[Symbol.dispose]();
+    await Bun.sleep(20);
+    expect(call.signal.aborted).toBe(false);
+  });
+});
+
+test("its body can be read as Connect reads it", async () => {
+  const chunks = await Array.fromAsync(request().body);
+  expect(chunks).toEqual([new Uint8Array(5)]);
+});
