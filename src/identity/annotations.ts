@@ -47,15 +47,19 @@ export function annotationCodec(
   keyId: string,
   pluginVersion: string,
 ): AnnotationCodec {
-  const bound = new Map(
-    Object.entries(boundAnnotations(scope, keyVersion, keyId)).map(([key, text]) => [key, Buffer.from(text)]),
-  );
-  const encoded = Object.fromEntries([...bound, [PLUGIN_VERSION_KEY, Buffer.from(pluginVersion)]]);
+  const bound = Object.entries(boundAnnotations(scope, keyVersion, keyId)).map(([key, text]) => ({
+    key,
+    expected: Buffer.from(text),
+  }));
+  const encoded = Object.fromEntries([
+    ...bound.map(({ key, expected }) => [key, expected] as const),
+    [PLUGIN_VERSION_KEY, Buffer.from(pluginVersion)],
+  ]);
 
   return {
     encoded,
     check: (received) => {
-      for (const [key, expected] of bound) {
+      for (const { key, expected } of bound) {
         const value = Object.hasOwn(received, key) ? received[key] : undefined;
         if (value === undefined) {
           return "missing";
@@ -73,7 +77,7 @@ export function annotationCodec(
       if (!PLUGIN_VERSION_SHAPE.test(Buffer.from(pluginVersionBytes).toString("latin1"))) {
         return "malformed";
       }
-      return Object.keys(received).length === bound.size + 1 ? undefined : "unexpected";
+      return Object.keys(received).length === bound.length + 1 ? undefined : "unexpected";
     },
   };
 }

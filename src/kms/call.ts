@@ -31,42 +31,53 @@ export type CallRunner = <Output>(
   body: (notes: CallNotes) => Output | Promise<Output>,
 ) => Promise<Output>;
 
+interface RunningCall {
+  readonly method: KmsMethod;
+  readonly uid: string;
+  readonly startMs: number;
+  readonly notes: CallNotes;
+}
+
 /** Runs calls so that each, however it ends, is counted once and leaves with a constant text. */
 export function callRunner({ admission, clock, observer }: CallRunnerOptions): CallRunner {
-  return async (method, uid, context, body) => {
-    const startMs = clock.monotonicMs();
-    const notes: CallNotes = { keyId: undefined, key: undefined, answer: undefined };
-    const record = (status: string, failure: CallFailure | undefined): void =>
-      observer.ended({
-        method,
-        status,
-        durationMs: clock.monotonicMs() - startMs,
-        uid,
-        keyId: notes.key?.keyId ?? notes.keyId,
-        transitKeyVersion: notes.key?.version,
-        openbaoRequestId: notes.answer?.requestId,
-        batchIndex: notes.answer?.batchIndex,
-        failure,
-      });
-    const fail = (failure: CallFailure): ConnectError => {
-      const reply = replyFor(failure.errorClass, failure.code);
-      record(statusName(reply.code), failure);
-      return toConnectError(reply);
-    };
+  const record = (
+    { method, uid, startMs, notes }: RunningCall,
+    status: string,
+    failure: CallFailure | undefined,
+  ): void =>
+    observer.ended({
+      method,
+      status,
+      durationMs: clock.monotonicMs() - startMs,
+      uid,
+      keyId: notes.key?.keyId ?? notes.keyId,
+      transitKeyVersion: notes.key?.version,
+      openbaoRequestId: notes.answer?.requestId,
+      batchIndex: notes.answer?.batchIndex,
+      failure,
+    });
+  const fail = (call: RunningCall, failure: CallFailure): ConnectError => {
+    const reply = replyFor(failure.errorClass, failure.code);
+    record(call, statusName(reply.code), failure);
+    return toConnectError(reply);
+  };
 
+  return async (method, uid, { signal }, body) => {
+    const notes: CallNotes = { keyId: undefined, key: undefined, answer: undefined };
+    const call = { method, uid, startMs: clock.monotonicMs(), notes };
     try {
       admission.enter(method);
     } catch (error) {
-      throw fail(refusal(error));
+      throw fail(call, refusal(error));
     }
     observer.started(method);
     try {
-      context.signal.throwIfAborted();
+      signal.throwIfAborted();
       const output = await body(notes);
-      record("OK", undefined);
+      record(call, "OK", undefined);
       return output;
     } catch (error) {
-      throw fail(context.signal.aborted ? aborted(error, context.signal) : refusal(error));
+      throw fail(call, signal.aborted ? aborted(error, signal) : refusal(error));
     } finally {
       admission.leave(method);
     }

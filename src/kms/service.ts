@@ -21,7 +21,7 @@ import {
   checkEncryptResponse,
   replyOutOfBounds,
 } from "./limits.ts";
-import type { CallObserver, KeyHandle, KeyState, KeyStatus, Transit } from "./ports.ts";
+import type { Answered, CallObserver, KeyHandle, KeyState, KeyStatus, Transit } from "./ports.ts";
 
 export interface KmsServiceOptions {
   readonly keys: KeyState;
@@ -109,11 +109,13 @@ export function kmsService(options: KmsServiceOptions): ServiceImpl<typeof KeyMa
         call.key = key;
         checkAnnotations(request, key);
         const ciphertext = checkCiphertext(request, key);
-        const { associatedData } = key;
-        const input = { ciphertext, associatedData };
-        const answer = await transit.decrypt(input, context.signal).catch((error: unknown) => {
+        const input = { ciphertext, associatedData: key.associatedData };
+        let answer: Answered<Uint8Array>;
+        try {
+          answer = await transit.decrypt(input, context.signal);
+        } catch (error) {
           throw withoutBlame(error, keys.status());
-        });
+        }
         call.answer = answer;
         const plaintext = answer.value;
         if (plaintext.length > MAX_CIPHERTEXT_BYTES) {
