@@ -30,7 +30,8 @@ test("coalesced calls end as the same calls would have ended alone", async () =>
       fc.integer({ min: 1, max: 8 }),
       fc.integer({ min: 1, max: 3 }),
       fc.boolean(),
-      async (arrivals, wholeFailures, maxItems, maxUnderWay, shares) => {
+      fc.boolean(),
+      async (arrivals, wholeFailures, maxItems, maxUnderWay, shares, endsTurns) => {
         let batches = 0;
         let underWay = 0;
         let mostUnderWay = 0;
@@ -54,6 +55,7 @@ test("coalesced calls end as the same calls would have ended alone", async () =>
           retrySingly: (error) => error instanceof RangeError,
           maxItems,
           maxUnderWay,
+          atEndOfTurn: endsTurns ? setImmediate : (send) => send(),
           ...(shares ? { identity: String } : {}),
         });
         const signal = new AbortController().signal;

@@ -24,6 +24,7 @@ function manual(change: Partial<CoalesceOptions<string, string>> = {}) {
     retrySingly: () => false,
     maxItems: 3,
     maxUnderWay: 1,
+    atEndOfTurn: (sendNow) => sendNow(),
     ...change,
   });
   return { requests, call };
@@ -51,6 +52,36 @@ describe("coalesce", () => {
     expect(requests[2]?.inputs).toEqual(["e"]);
     answerAll(requests[2]);
     expect(await results).toEqual(["A", "B", "C", "D", "E"]);
+  });
+
+  test("calls of one turn go together at its end, a lone one alone", async () => {
+    const { requests, call } = manual({ atEndOfTurn: setImmediate });
+    const results = Promise.all(["a", "b", "c", "d"].map((input) => call(input, never)));
+    expect(requests).toEqual([]);
+    await turn();
+    expect(requests.map((request) => request.inputs)).toEqual([["a", "b", "c"]]);
+    answerAll(requests[0]);
+    await turn();
+    expect(requests[1]?.inputs).toEqual(["d"]);
+    answerAll(requests[1]);
+    expect(await results).toEqual(["A", "B", "C", "D"]);
+  });
+
+  test("the end of a turn is asked for once, and nothing is sent when all have given up by then", async () => {
+    const ends: (() => void)[] = [];
+    const { requests, call } = manual({ atEndOfTurn: (sendNow) => ends.push(sendNow) });
+    const stop = new AbortController();
+    const given = Promise.allSettled(["a", "b"].map((input) => call(input, stop.signal)));
+    expect(ends.length).toBe(1);
+    stop.abort(new Error("gave up"));
+    ends[0]?.();
+    expect((await given).map((each) => each.status)).toEqual(["rejected", "rejected"]);
+    expect(requests).toEqual([]);
+    const later = call("c", never);
+    expect(ends.length).toBe(2);
+    ends[1]?.();
+    answerAll(requests[0]);
+    expect(await later).toBe("C");
   });
 
   test("one bad item harms only itself", async () => {

@@ -1,8 +1,9 @@
 /**
  * Calls that arrive while others are under way go out together as one request.
  *
- * @module Nothing ever waits for a timer: a call goes at once while fewer than `maxUnderWay` requests are under way, else
- * with the next request. What a batch looks like on the wire is the caller's business (Transit's `batch_input`).
+ * @module Nothing ever waits for a timer: a call goes at the end of the turn in which it arrived, with whatever else arrived
+ * in it, while fewer than `maxUnderWay` requests are under way, else with the next request. What a batch looks like on the
+ * wire is the caller's business (Transit's `batch_input`).
  */
 /** What became of one item of a batch: its own result, or its own error. */
 export type Outcome<Output> =
@@ -21,6 +22,8 @@ export interface CoalesceOptions<Input, Output> {
   readonly maxItems: number;
   /** Requests under way at the same time, 1 or more. */
   readonly maxUnderWay: number;
+  /** Calls back when what has arrived already has been looked at, without waiting for more: setImmediate. */
+  readonly atEndOfTurn: (send: () => void) => void;
 }
 
 /** Told once what became of its item. */
@@ -47,6 +50,7 @@ export function coalesce<Input, Output>(
   const shared = new Map<string, Entry>();
   let queue: Entry[] = [];
   let underWay = 0;
+  let isDue = false;
 
   const settle = (item: Entry, outcome: Outcome<Output>): void => {
     if (item.identity !== undefined && shared.get(item.identity) === item) {
@@ -87,7 +91,8 @@ export function coalesce<Input, Output>(
     }
   };
 
-  const pump = (): void => {
+  const send = (): void => {
+    isDue = false;
     while (underWay < options.maxUnderWay && queue.length > 0) {
       const items = queue.slice(0, options.maxItems);
       queue = queue.slice(options.maxItems);
@@ -103,8 +108,17 @@ export function coalesce<Input, Output>(
           : sendTogether(items, flight.stop.signal);
       void sent.finally(() => {
         underWay -= 1;
-        pump();
+        // Those that waited for this have waited long enough.
+        send();
       });
+    }
+  };
+
+  /** Once for all that arrives in this turn. */
+  const sendSoon = (): void => {
+    if (!isDue) {
+      isDue = true;
+      options.atEndOfTurn(send);
     }
   };
 
@@ -156,6 +170,6 @@ export function coalesce<Input, Output>(
       };
       item.callers.add(tell);
       signal.addEventListener("abort", giveUp);
-      pump();
+      sendSoon();
     });
 }

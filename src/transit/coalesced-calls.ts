@@ -40,6 +40,7 @@ export function coalescedCalls({ encrypt, decrypt }: KeyCalls): CoalescedCalls {
     retrySingly: (error: unknown) => error instanceof TransitError && SPOILT_BY_AN_ITEM.has(error.code),
     maxItems: MAX_ITEMS,
     maxUnderWay: MAX_UNDER_WAY,
+    atEndOfTurn: setImmediate,
   } satisfies Partial<CoalesceOptions<never, never>>;
   return {
     encrypt: coalesce({ ...common, ...encrypt }),
