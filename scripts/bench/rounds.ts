@@ -6,6 +6,7 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { toBinary } from "@bufbuild/protobuf";
 import * as v from "valibot";
@@ -67,14 +68,15 @@ export async function compare(
 
 export const cpuOf = (results: readonly LoadResult[]): number[] => results.map((each) => each.cpuMicros);
 
-/** Decrypts at 64 callers against a server that only decodes and answers; see http2-alone.ts. */
+/** Rounds of a job against a server that only decodes and answers; see http2-alone.ts. */
 export async function http2Alone(
   provider: Provider,
   jit: boolean,
-  calls: number,
+  job: Omit<LoadJob, "target" | "watchedPid">,
   rounds: number,
 ): Promise<readonly LoadResult[]> {
   const socketPath = join(provider.dir, "alone.sock");
+  rmSync(socketPath, { force: true });
   const server = spawn(process.execPath, [join(import.meta.dir, "http2-alone.ts"), socketPath], {
     env: { ...unitEnvironment(jit ? "on" : "off") },
     stdio: ["pipe", "pipe", "inherit"],
@@ -83,19 +85,14 @@ export async function http2Alone(
     const reply = await provider.client.encrypt(new Uint8Array(32));
     server.stdin.end(toBinary(EncryptResponseSchema, reply));
     await once(server.stdout, "data");
+    const watched = server.pid === undefined ? {} : { watchedPid: server.pid };
     const results: LoadResult[] = [];
     for (let round = 0; round < rounds; round += 1) {
-      const job = { method: "Decrypt", callers: 64, calls, distinct: 200 } as const;
-      results.push(
-        await load({
-          ...job,
-          target: { socketPath },
-          ...(server.pid === undefined ? {} : { watchedPid: server.pid }),
-        }),
-      );
+      results.push(await load({ ...job, ...watched, target: { socketPath } }));
     }
     return results;
   } finally {
     server.kill();
+    await once(server, "exit");
   }
 }

@@ -95,10 +95,10 @@ export function unaryGrpc(options: UnaryGrpcOptions): ProtocolHandlerFactory {
         const message = openEnvelope(request.body.bytes, options.maxMessageBytes);
         const reply = await invokeUnaryImplementation(spec, context, parse(input, message), []);
         const body = encodeEnvelope(0, output.serialize(reply));
-        return respond(context, new WholeBody(body));
+        return { ...answered(context), body: new WholeBody(body) };
       } catch (error) {
         setTrailerStatus(context.responseTrailer, asConnectError(error));
-        return respond(context, undefined);
+        return answered(context);
       }
     };
 
@@ -114,12 +114,8 @@ export function unaryGrpc(options: UnaryGrpcOptions): ProtocolHandlerFactory {
   return Object.assign(factory, { protocolName: PROTOCOL });
 }
 
-function respond(
-  context: HandlerContext,
-  body: AsyncIterable<Uint8Array> | undefined,
-): UniversalServerResponse {
-  const common = { status: 200, header: context.responseHeader, trailer: context.responseTrailer };
-  return body === undefined ? common : { ...common, body };
+function answered({ responseHeader, responseTrailer }: HandlerContext): UniversalServerResponse {
+  return { status: 200, header: responseHeader, trailer: responseTrailer };
 }
 
 function assertNoCompression(encoding: string | null): void {

@@ -33,7 +33,7 @@ interface Item<Input, Output> {
   readonly input: Input;
   readonly identity: string | undefined;
   /** Those that still wait; when there are none nobody wants the result. */
-  readonly callers: Set<Caller<Output>>;
+  callers: readonly Caller<Output>[];
   flight: Flight | undefined;
 }
 
@@ -56,10 +56,11 @@ export function coalesce<Input, Output>(
     if (item.identity !== undefined && shared.get(item.identity) === item) {
       shared.delete(item.identity);
     }
-    for (const tell of item.callers) {
+    const { callers } = item;
+    item.callers = [];
+    for (const tell of callers) {
       tell(outcome);
     }
-    item.callers.clear();
   };
 
   const sendSingly = async (item: Entry, signal: AbortSignal): Promise<void> => {
@@ -82,7 +83,7 @@ export function coalesce<Input, Output>(
     } catch (error) {
       if (options.retrySingly(error)) {
         await Promise.all(
-          items.filter((item) => item.callers.size > 0).map((item) => sendSingly(item, signal)),
+          items.filter((item) => item.callers.length > 0).map((item) => sendSingly(item, signal)),
         );
       }
       for (const item of items) {
@@ -141,7 +142,7 @@ export function coalesce<Input, Output>(
     if (same !== undefined) {
       return same;
     }
-    const item: Entry = { input, identity, callers: new Set(), flight: undefined };
+    const item: Entry = { input, identity, callers: [], flight: undefined };
     if (identity !== undefined) {
       shared.set(identity, item);
     }
@@ -154,9 +155,9 @@ export function coalesce<Input, Output>(
       signal.throwIfAborted();
       const item = enqueue(input);
       const giveUp = (): void => {
-        item.callers.delete(tell);
+        item.callers = item.callers.filter((each) => each !== tell);
         reject(signal.reason);
-        if (item.callers.size === 0) {
+        if (item.callers.length === 0) {
           abandon(item, signal.reason);
         }
       };
@@ -168,7 +169,7 @@ export function coalesce<Input, Output>(
           reject(outcome.error);
         }
       };
-      item.callers.add(tell);
+      item.callers = [...item.callers, tell];
       signal.addEventListener("abort", giveUp);
       sendSoon();
     });
