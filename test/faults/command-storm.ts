@@ -206,14 +206,20 @@ function start({ provider }: World, args: readonly string[]) {
   });
 }
 
-/** Until the newest version is the active one, whatever was on its way before. */
-async function rotateAndWait(world: World, judge: RegistryJudge): Promise<void> {
-  const { data } = v.parse(rotated, await world.post(`${world.keyPath}/rotate`));
+/** Until the newest version is the active one, whatever was on its way before: on disk, then in what is answered and seen. */
+async function rotateAndWait({ post, keyPath, load, provider }: World, judge: RegistryJudge): Promise<void> {
+  const { data } = v.parse(rotated, await post(`${keyPath}/rotate`));
+  const newest = String(data.latest_version);
   await eventually(
     "the new version is promoted",
-    () => {
+    async () => {
       judge.look();
-      return activeOf(judge) === data.latest_version;
+      if (String(activeOf(judge)) !== newest) {
+        return false;
+      }
+      const { annotations, keyId } = await provider.client.encrypt(new Uint8Array(32));
+      const version = Buffer.from(annotations["transit-key-version.kms.openbao.org"] ?? []).toString();
+      return version === newest && load.keyId() === keyId;
     },
     { timeoutMs: ADOPTED_TIMEOUT_MS },
   );
