@@ -84,6 +84,29 @@ describe("coalesce", () => {
     expect(await later).toBe("C");
   });
 
+  test("the end of a turn is not asked for while no more may be under way, nor twice when a request ends before it", async () => {
+    const ends: (() => void)[] = [];
+    const { requests, call } = manual({ maxUnderWay: 2, atEndOfTurn: (sendNow) => ends.push(sendNow) });
+    const results = [call("a", never)];
+    ends[0]?.();
+    results.push(call("b", never));
+    answerAll(requests[0]);
+    await turn();
+    expect(requests.map((request) => request.inputs)).toEqual([["a"], ["b"]]);
+    results.push(call("c", never));
+    expect(ends.length).toBe(2);
+    ends[1]?.();
+    expect(requests[2]?.inputs).toEqual(["c"]);
+    results.push(call("d", never));
+    expect(ends.length).toBe(2);
+    answerAll(requests[1]);
+    await turn();
+    expect(requests[3]?.inputs).toEqual(["d"]);
+    answerAll(requests[2]);
+    answerAll(requests[3]);
+    expect(await Promise.all(results)).toEqual(["A", "B", "C", "D"]);
+  });
+
   test("one bad item harms only itself", async () => {
     const { requests, call } = manual();
     const results = Promise.allSettled(["a", "b", "c"].map((input) => call(input, never)));

@@ -93,7 +93,6 @@ export function coalesce<Input, Output>(
   };
 
   const send = (): void => {
-    isDue = false;
     while (underWay < options.maxUnderWay && queue.length > 0) {
       const items = queue.slice(0, options.maxItems);
       queue = queue.slice(options.maxItems);
@@ -115,11 +114,14 @@ export function coalesce<Input, Output>(
     }
   };
 
-  /** Once for all that arrives in this turn. */
+  /** Once for all that arrives in this turn; what is queued while no more may be under way goes when one of those has ended. */
   const sendSoon = (): void => {
-    if (!isDue) {
+    if (!isDue && underWay < options.maxUnderWay) {
       isDue = true;
-      options.atEndOfTurn(send);
+      options.atEndOfTurn(() => {
+        isDue = false;
+        send();
+      });
     }
   };
 
