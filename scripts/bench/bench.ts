@@ -57,7 +57,7 @@ async function started(provider: Provider): Promise<Start> {
   return { statusMs, encryptMs: performance.now() - began };
 }
 
-/** All figures with the JIT as given. `unit` says whether the targets for the hardened unit apply. */
+/** All figures with the JIT as given; the targets of the hardened unit apply with it off. */
 async function measure(provider: Provider, target: DirectTarget, jit: boolean): Promise<readonly Figure[]> {
   const label = jit ? "JIT on" : "JIT off";
   const figures: Figure[] = [];

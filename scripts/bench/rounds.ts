@@ -81,6 +81,7 @@ export async function http2Alone(
     env: { ...unitEnvironment(jit ? "on" : "off") },
     stdio: ["pipe", "pipe", "inherit"],
   });
+  const exited = once(server, "exit");
   try {
     const reply = await provider.client.encrypt(new Uint8Array(32));
     server.stdin.end(toBinary(EncryptResponseSchema, reply));
@@ -93,6 +94,6 @@ export async function http2Alone(
     return results;
   } finally {
     server.kill();
-    await once(server, "exit");
+    await exited;
   }
 }

@@ -1,7 +1,7 @@
 /**
  * A signal that aborts when its parent does or when time is up, whichever comes first.
  *
- * @module What lives here: the one way in which a wait gets its deadline, and how to tell afterwards why it ended. A
+ * @module What lives here: how a wait inside another gets a deadline of its own, and how to tell afterwards why it ended. A
  * deadline is one timer and one listener; both are gone as soon as it is disposed.
  */
 import { ProviderError } from "./error-class.ts";
