@@ -28,10 +28,11 @@ test("coalesced calls end as the same calls would have ended alone", async () =>
       fc.array(fc.tuple(fc.nat({ max: 40 }), fc.nat({ max: 3 })), { minLength: 1, maxLength: 60 }),
       fc.array(fc.boolean(), { minLength: 1, maxLength: 20 }),
       fc.integer({ min: 1, max: 8 }),
+      fc.integer({ min: 1, max: 10 }),
       fc.integer({ min: 1, max: 3 }),
       fc.boolean(),
       fc.boolean(),
-      async (arrivals, wholeFailures, maxItems, maxUnderWay, shares, endsTurns) => {
+      async (arrivals, wholeFailures, maxItems, enoughItems, maxUnderWay, shares, endsTurns) => {
         let batches = 0;
         let underWay = 0;
         let mostUnderWay = 0;
@@ -54,6 +55,7 @@ test("coalesced calls end as the same calls would have ended alone", async () =>
           },
           retrySingly: (error) => error instanceof RangeError,
           maxItems,
+          enoughItems,
           maxUnderWay,
           atEndOfTurn: endsTurns ? setImmediate : (send) => send(),
           ...(shares ? { identity: String } : {}),

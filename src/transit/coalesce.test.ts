@@ -23,6 +23,7 @@ function manual(change: Partial<CoalesceOptions<string, string>> = {}) {
     batch: send,
     retrySingly: () => false,
     maxItems: 3,
+    enoughItems: Number.POSITIVE_INFINITY,
     maxUnderWay: 1,
     atEndOfTurn: (sendNow) => sendNow(),
     ...change,
@@ -65,6 +66,36 @@ describe("coalesce", () => {
     expect(requests[1]?.inputs).toEqual(["d"]);
     answerAll(requests[1]);
     expect(await results).toEqual(["A", "B", "C", "D"]);
+  });
+
+  test("enough calls go before the turn ends, the rest of the turn at its end", async () => {
+    const ends: (() => void)[] = [];
+    const { requests, call } = manual({
+      enoughItems: 2,
+      maxUnderWay: 2,
+      atEndOfTurn: (sendNow) => ends.push(sendNow),
+    });
+    const results = Promise.all(["a", "b", "c"].map((input) => call(input, never)));
+    expect(requests.map((request) => request.inputs)).toEqual([["a", "b"]]);
+    expect(ends.length).toBe(1);
+    ends[0]?.();
+    expect(requests[1]?.inputs).toEqual(["c"]);
+    answerAll(requests[0]);
+    answerAll(requests[1]);
+    expect(await results).toEqual(["A", "B", "C"]);
+  });
+
+  test("enough calls wait all the same while no more may be under way, and then go as many as fit", async () => {
+    const { requests, call } = manual({ enoughItems: 2 });
+    const results = Promise.all(["a", "b", "c", "d", "e"].map((input) => call(input, never)));
+    expect(requests.map((request) => request.inputs)).toEqual([["a"]]);
+    answerAll(requests[0]);
+    await turn();
+    expect(requests[1]?.inputs).toEqual(["b", "c", "d"]);
+    answerAll(requests[1]);
+    await turn();
+    answerAll(requests[2]);
+    expect(await results).toEqual(["A", "B", "C", "D", "E"]);
   });
 
   test("the end of a turn is asked for once, and nothing is sent when all have given up by then", async () => {

@@ -2,8 +2,8 @@
  * Calls that arrive while others are under way go out together as one request.
  *
  * @module Nothing ever waits for a timer: a call goes at the end of the turn in which it arrived, with whatever else arrived
- * in it, while fewer than `maxUnderWay` requests are under way, else with the next request. What a batch looks like on the
- * wire is the caller's business (Transit's `batch_input`).
+ * in it, or as soon as `enoughItems` have, while fewer than `maxUnderWay` requests are under way, else with the next request.
+ * What a batch looks like on the wire is the caller's business (Transit's `batch_input`).
  */
 /** What became of one item of a batch: its own result, or its own error. */
 export type Outcome<Output> =
@@ -20,6 +20,8 @@ export interface CoalesceOptions<Input, Output> {
   readonly identity?: (input: Input) => string;
   /** Items in one request, 1 or more. */
   readonly maxItems: number;
+  /** With so many items a request does not wait for the end of the turn, so that the far side works while more arrive. */
+  readonly enoughItems: number;
   /** Requests under way at the same time, 1 or more. */
   readonly maxUnderWay: number;
   /** Calls back when what has arrived already has been looked at, without waiting for more: setImmediate. */
@@ -33,7 +35,7 @@ interface Item<Input, Output> {
   readonly input: Input;
   readonly identity: string | undefined;
   /** Those that still wait; when there are none nobody wants the result. */
-  callers: readonly Caller<Output>[];
+  callers: Caller<Output>[];
   flight: Flight | undefined;
 }
 
@@ -116,7 +118,9 @@ export function coalesce<Input, Output>(
 
   /** Once for all that arrives in this turn; what is queued while no more may be under way goes when one of those has ended. */
   const sendSoon = (): void => {
-    if (!isDue && underWay < options.maxUnderWay) {
+    if (queue.length >= options.enoughItems) {
+      send();
+    } else if (!isDue && underWay < options.maxUnderWay) {
       isDue = true;
       options.atEndOfTurn(() => {
         isDue = false;
@@ -171,7 +175,7 @@ export function coalesce<Input, Output>(
           reject(outcome.error);
         }
       };
-      item.callers = [...item.callers, tell];
+      item.callers.push(tell);
       signal.addEventListener("abort", giveUp);
       sendSoon();
     });

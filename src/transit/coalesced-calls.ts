@@ -13,6 +13,8 @@ import type { DecryptInput, EncryptInput } from "./key-use.ts";
 
 /** An answer has room for more of the longest results; more items only make each caller wait longer. */
 const MAX_ITEMS = 64;
+/** Enough to be worth a request: while OpenBao works on them, those that arrived with them are still being read. */
+const ENOUGH_ITEMS = 16;
 /** While OpenBao works on one request, the next one is on its way. */
 const MAX_UNDER_WAY = 2;
 
@@ -39,6 +41,7 @@ export function coalescedCalls({ encrypt, decrypt }: KeyCalls): CoalescedCalls {
   const common = {
     retrySingly: (error: unknown) => error instanceof TransitError && SPOILT_BY_AN_ITEM.has(error.code),
     maxItems: MAX_ITEMS,
+    enoughItems: ENOUGH_ITEMS,
     maxUnderWay: MAX_UNDER_WAY,
     atEndOfTurn: setImmediate,
   } satisfies Partial<CoalesceOptions<never, never>>;
