@@ -12,6 +12,7 @@ import type { Socket } from "node:net";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import type { Clock } from "../base/clock.ts";
 import { type StreamCall, serveStream } from "./grpc-stream.ts";
+import { SharedTrailers } from "./shared-trailers.ts";
 import { ENVELOPE_BYTES } from "./unary-grpc.ts";
 
 export interface SessionLimits {
@@ -71,6 +72,7 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
   const stream = {
     handlers: new Map(options.handlers.map((handler) => [handler.requestPath, handler])),
     maxBodyBytes: options.maxMessageBytes + ENVELOPE_BYTES,
+    trailers: new SharedTrailers(),
   };
   let draining = false;
   let whenEmpty: (() => void) | undefined;

@@ -7,6 +7,7 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { constants } from "node:http2";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
+import type { SharedTrailers } from "./shared-trailers.ts";
 import { UnaryRequest, WholeBody } from "./unary-request.ts";
 
 export interface StreamOptions {
@@ -14,6 +15,7 @@ export interface StreamOptions {
   readonly handlers: ReadonlyMap<string, UniversalHandler>;
   /** Longest request body in bytes, its envelope included. */
   readonly maxBodyBytes: number;
+  readonly trailers: SharedTrailers;
 }
 
 /** A request under way. */
@@ -101,7 +103,7 @@ export function serveStream(
       header: protocolHeaders(headers),
       bytes: chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, bytes),
     });
-    await answer(stream, handler, request);
+    await answer(stream, handler, request, options.trailers);
     answered = true;
   };
   stream.on("end", () => void onEnd());
@@ -132,6 +134,7 @@ async function answer(
   stream: ServerHttp2Stream,
   handler: UniversalHandler,
   request: UnaryRequest,
+  shared: SharedTrailers,
 ): Promise<void> {
   try {
     const { status, header, body, trailer } = await handler(request);
@@ -141,12 +144,14 @@ async function answer(
       respondOnly(stream, outgoing(trailer, headers));
     } else if (!stream.destroyed && !stream.closed) {
       const trailers = outgoing(trailer, {});
-      stream.respond(headers, { waitForTrailers: true });
-      stream.on("wantTrailers", () => {
+      const sendTrailers = (): void => {
         if (!stream.destroyed && !stream.closed) {
           stream.sendTrailers(trailers);
         }
-      });
+      };
+      stream.respond(headers, { waitForTrailers: true });
+      stream.on("wantTrailers", () => shared.due(sendTrailers));
+      shared.answered();
       stream.end(bytes);
     }
   } catch {
