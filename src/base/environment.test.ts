@@ -45,6 +45,7 @@ test("everything else is left alone", () => {
     BAO_KMS_PROVIDER_CONFIG: "/x",
     BUN_JSC_useJIT: "0",
     BUN_JSC_miniVMHeapGrowthFactor: "2",
+    BUN_JSC_useConcurrentGC: "0",
     BUN_GC_TIMER_INTERVAL: "30000",
     BUN_CONFIG_DNS_TIME_TO_LIVE_SECONDS: "5",
   };

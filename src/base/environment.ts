@@ -31,6 +31,11 @@ const RULES: readonly VariableRule[] = [
       "says how far the heap grows between garbage collections while the JIT is off, 1.2 times by itself",
   },
   {
+    matches: /^BUN_JSC_useConcurrentGC$/,
+    treatment: "keep",
+    effect: "says whether garbage is collected beside calls, which slows them, or between two of them",
+  },
+  {
     matches: /^BUN_GC_TIMER_INTERVAL$/,
     treatment: "keep",
     effect:

@@ -73,7 +73,7 @@ export function unaryGrpc(options: UnaryGrpcOptions): ProtocolHandlerFactory {
       }
       const timeout = parseTimeout(request.header.get(headerTimeout), Number.MAX_SAFE_INTEGER);
       const timeoutMs = Math.min(timeout.timeoutMs ?? options.maxTimeoutMs, options.maxTimeoutMs);
-      using deadline = request.startDeadline(timeoutMs);
+      const remainingMs = request.startDeadline(timeoutMs);
       const context: HandlerContext = {
         service: spec.method.parent,
         method: spec.method,
@@ -81,7 +81,7 @@ export function unaryGrpc(options: UnaryGrpcOptions): ProtocolHandlerFactory {
         requestMethod: request.method,
         url: request.url,
         signal: request.signal,
-        timeoutMs: deadline.remainingMs,
+        timeoutMs: remainingMs,
         requestHeader: request.header,
         responseHeader: new Headers(RESPONSE_HEADER),
         responseTrailer: new Headers(RESPONSE_TRAILER),
@@ -94,11 +94,13 @@ export function unaryGrpc(options: UnaryGrpcOptions): ProtocolHandlerFactory {
         assertNoCompression(request.header.get(headerEncoding));
         const message = openEnvelope(request.body.bytes, options.maxMessageBytes);
         const reply = await invokeUnaryImplementation(spec, context, parse(input, message), []);
-        const body = encodeEnvelope(0, output.serialize(reply));
-        return { ...answered(context), body: new WholeBody(body) };
+        const body = new WholeBody(encodeEnvelope(0, output.serialize(reply)));
+        return { status: 200, header: context.responseHeader, body, trailer: context.responseTrailer };
       } catch (error) {
         setTrailerStatus(context.responseTrailer, asConnectError(error));
-        return answered(context);
+        return { status: 200, header: context.responseHeader, trailer: context.responseTrailer };
+      } finally {
+        request.stopDeadline();
       }
     };
 
@@ -112,10 +114,6 @@ export function unaryGrpc(options: UnaryGrpcOptions): ProtocolHandlerFactory {
     });
   };
   return Object.assign(factory, { protocolName: PROTOCOL });
-}
-
-function answered({ responseHeader, responseTrailer }: HandlerContext): UniversalServerResponse {
-  return { status: 200, header: responseHeader, trailer: responseTrailer };
 }
 
 function assertNoCompression(encoding: string | null): void {

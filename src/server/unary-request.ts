@@ -28,11 +28,6 @@ export interface UnaryRequestInit {
   readonly bytes: Uint8Array;
 }
 
-/** The time that a call still has; disposing of it ends the wait. */
-export interface CallDeadline extends Disposable {
-  readonly remainingMs: () => number;
-}
-
 export class UnaryRequest implements UniversalServerRequest {
   readonly httpVersion = "2.0";
   readonly url: string;
@@ -40,6 +35,7 @@ export class UnaryRequest implements UniversalServerRequest {
   readonly header: Headers;
   readonly body: WholeBody;
   readonly #ended = new AbortController();
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor({ path, method, header, bytes }: UnaryRequestInit) {
     this.url = `http://localhost${path}`;
@@ -57,15 +53,21 @@ export class UnaryRequest implements UniversalServerRequest {
     this.#ended.abort(new ConnectError("caller is gone", Code.Canceled));
   }
 
-  /** Ends the call in `timeoutMs` milliseconds, at once when there are none. */
-  startDeadline(timeoutMs: number): CallDeadline {
+  /** Ends the call in `timeoutMs` milliseconds, at once when there are none. Returns what is left of them. */
+  startDeadline(timeoutMs: number): () => number {
     const endMs = Date.now() + timeoutMs;
     const expire = (): void =>
       this.#ended.abort(new ConnectError("the operation timed out", Code.DeadlineExceeded));
     if (timeoutMs <= 0) {
       expire();
+    } else {
+      this.#timer = setTimeout(expire, timeoutMs);
     }
-    const timer = setTimeout(expire, timeoutMs);
-    return { remainingMs: () => endMs - Date.now(), [Symbol.dispose]: () => clearTimeout(timer) };
+    return () => endMs - Date.now();
+  }
+
+  /** The call has ended by itself. */
+  stopDeadline(): void {
+    clearTimeout(this.#timer);
   }
 }

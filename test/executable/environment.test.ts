@@ -70,6 +70,7 @@ describe("without any effect", () => {
     ["SSLKEYLOGFILE", "keys"],
     ["BUN_CONFIG_DNS_TIME_TO_LIVE_SECONDS", "5"],
     ["BUN_JSC_miniVMHeapGrowthFactor", "2"],
+    ["BUN_JSC_useConcurrentGC", "0"],
     ["BUN_GC_TIMER_INTERVAL", "30000"],
   ])("%s", (name, value) => {
     const { status, stdout, stderr } = start(["version"], { [name]: value });
