@@ -12,17 +12,8 @@ import { toBinary } from "@bufbuild/protobuf";
 import * as v from "valibot";
 import { EncryptResponseSchema } from "../../src/kms/gen/v2/api_pb.ts";
 import type { Provider } from "../../test/real/harness/provider.ts";
-import type { DirectTarget, LoadJob } from "./load.ts";
+import { type DirectTarget, type LoadJob, type LoadResult, loadResult } from "./load.ts";
 import { unitEnvironment } from "./unit-environment.ts";
-
-const loadResult = v.object({
-  callsPerSecond: v.number(),
-  p50Ms: v.number(),
-  p99Ms: v.number(),
-  failed: v.number(),
-  cpuMicros: v.number(),
-});
-export type LoadResult = v.InferOutput<typeof loadResult>;
 
 /** Runs one job in a process of its own. */
 export async function load(job: LoadJob): Promise<LoadResult> {
@@ -43,57 +34,52 @@ export async function load(job: LoadJob): Promise<LoadResult> {
   return result;
 }
 
-export interface Compared {
-  readonly ours: readonly LoadResult[];
-  readonly direct: readonly LoadResult[];
-}
-
-/** Alternates our rounds with direct ones. */
-export async function compare(
-  provider: Provider,
-  target: DirectTarget,
-  job: Omit<LoadJob, "target">,
+/** Rounds of both in turns, so that what changes on the machine changes for both. */
+export async function inTurns(
   rounds: number,
-): Promise<Compared> {
-  const ours: LoadResult[] = [];
-  const direct: LoadResult[] = [];
+  one: () => Promise<LoadResult>,
+  other: () => Promise<LoadResult>,
+): Promise<readonly [readonly LoadResult[], readonly LoadResult[]]> {
+  const results: [LoadResult[], LoadResult[]] = [[], []];
   for (let round = 0; round < rounds; round += 1) {
-    direct.push(await load({ ...job, target }));
-    ours.push(
-      await load({ ...job, target: { socketPath: provider.socketPath }, watchedPid: provider.pid() }),
-    );
+    results[0].push(await one());
+    results[1].push(await other());
   }
-  return { ours, direct };
+  return results;
 }
 
-export const cpuOf = (results: readonly LoadResult[]): number[] => results.map((each) => each.cpuMicros);
+/** A job without whom it is put to. */
+export type Work = Omit<LoadJob, "target" | "watchedPid">;
 
-/** Rounds of a job against a server that only decodes and answers; see http2-alone.ts. */
-export async function http2Alone(
-  provider: Provider,
-  jit: boolean,
-  job: Omit<LoadJob, "target" | "watchedPid">,
-  rounds: number,
-): Promise<readonly LoadResult[]> {
+export const loadProvider = (provider: Provider, work: Work): Promise<LoadResult> =>
+  load({ ...work, target: { socketPath: provider.socketPath }, watchedPid: provider.pid() });
+
+export const loadDirect = (target: DirectTarget, work: Work): Promise<LoadResult> =>
+  load({ ...work, target });
+
+export interface Http2Alone {
+  readonly load: (work: Work) => Promise<LoadResult>;
+  readonly stop: () => Promise<void>;
+}
+
+/** Starts a server that only decodes and answers; see http2-alone.ts. */
+export async function startHttp2Alone(provider: Provider, jit: boolean): Promise<Http2Alone> {
   const socketPath = join(provider.dir, "alone.sock");
-  rmSync(socketPath, { force: true });
   const server = spawn(process.execPath, [join(import.meta.dir, "http2-alone.ts"), socketPath], {
     env: { ...unitEnvironment(jit ? "on" : "off") },
     stdio: ["pipe", "pipe", "inherit"],
   });
   const exited = once(server, "exit");
-  try {
-    const reply = await provider.client.encrypt(new Uint8Array(32));
-    server.stdin.end(toBinary(EncryptResponseSchema, reply));
-    await once(server.stdout, "data");
-    const watched = server.pid === undefined ? {} : { watchedPid: server.pid };
-    const results: LoadResult[] = [];
-    for (let round = 0; round < rounds; round += 1) {
-      results.push(await load({ ...job, ...watched, target: { socketPath } }));
-    }
-    return results;
-  } finally {
-    server.kill();
-    await exited;
-  }
+  const reply = await provider.client.encrypt(new Uint8Array(32));
+  server.stdin.end(toBinary(EncryptResponseSchema, reply));
+  await once(server.stdout, "data");
+  const watched = server.pid === undefined ? {} : { watchedPid: server.pid };
+  return {
+    load: (work) => load({ ...work, ...watched, target: { socketPath } }),
+    stop: async () => {
+      server.kill();
+      await exited;
+      rmSync(socketPath, { force: true });
+    },
+  };
 }

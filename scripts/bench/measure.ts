@@ -1,0 +1,215 @@
+/**
+ * All figures of the provider with the JIT on or off.
+ *
+ * @module What is measured, in which order, and what each figure is held to: the targets are those of the hardened unit, where
+ * the JIT is off, and one with the JIT on. What does not live here: how a round is made (rounds.ts), what becomes of the
+ * figures (bench.ts).
+ */
+import { eventually } from "../../test/real/harness/eventually.ts";
+import type { Provider } from "../../test/real/harness/provider.ts";
+import { type Figure, figure } from "./figure.ts";
+import type { DirectTarget, LoadResult } from "./load.ts";
+import { cpuSeconds, residentMib } from "./process-figures.ts";
+import { type Http2Alone, inTurns, loadDirect, loadProvider, startHttp2Alone, type Work } from "./rounds.ts";
+
+export interface Subject {
+  /** Not started yet. */
+  readonly provider: Provider;
+  readonly direct: DirectTarget;
+  readonly jit: boolean;
+  readonly rounds: number;
+  /** Part of the calls of a full run. */
+  readonly scale: number;
+}
+
+type Figures = AsyncGenerator<Figure, void, undefined>;
+type Target = Exclude<Figure["target"], undefined>;
+/** Names a figure after the JIT, and holds it to its target where that applies. */
+type Show = (
+  name: string,
+  unit: string,
+  values: readonly number[],
+  jitOff?: Target,
+  jitOn?: Target,
+) => Figure;
+
+const DISTINCT_CIPHERTEXTS = 200;
+/** Callers, and calls of a full run. */
+const CALLS = [
+  [1, 1500],
+  [8, 4000],
+  [64, 8000],
+] as const;
+const IDLE_SECONDS = 60;
+/** What start or load left behind is collected by then. */
+const REST_SECONDS = 10;
+const FIRST_ENCRYPT_MS = 10_000;
+
+/** Starts the provider, measures, and leaves it stopped. */
+export async function* measure(subject: Subject): Figures {
+  const { provider, jit } = subject;
+  const show: Show = (name, unit, values, jitOff, jitOn) =>
+    figure(`${jit ? "JIT on" : "JIT off"}: ${name}`, unit, values, jit ? jitOn : jitOff);
+  yield* starts(subject, show);
+  yield* idle(subject, show);
+  const alone = await startHttp2Alone(provider, jit);
+  try {
+    yield* statusCalls(subject, alone, show);
+    yield* floorOfDecrypt(subject, alone, show);
+  } finally {
+    await alone.stop();
+  }
+  yield* transitCalls(subject, show);
+  yield* memoryAfterLoad(subject, show);
+  yield* storm(subject, show);
+  await provider.stop();
+}
+
+interface Start {
+  readonly statusMs: number;
+  readonly encryptMs: number;
+}
+
+/** Milliseconds from exec to the first Status that is `ok`, and to the first Encrypt that is answered. */
+async function start(provider: Provider): Promise<Start> {
+  const began = performance.now();
+  const statusMs = await provider.start();
+  const encrypted = async (): Promise<true> => {
+    await provider.client.encrypt(new Uint8Array(32));
+    return true;
+  };
+  await eventually("an Encrypt is answered", encrypted, { timeoutMs: FIRST_ENCRYPT_MS, everyMs: 5 });
+  return { statusMs, encryptMs: performance.now() - began };
+}
+
+async function* starts({ provider, rounds }: Subject, show: Show): Figures {
+  const fresh = await start(provider);
+  yield show("exec to first good Status, no state", "ms", [fresh.statusMs]);
+  yield show("exec to first Encrypt, no state", "ms", [fresh.encryptMs]);
+  const all: Start[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    await provider.stop();
+    all.push(await start(provider));
+  }
+  yield show(
+    "exec to first good Status",
+    "ms",
+    all.map(({ statusMs }) => statusMs),
+    { atMost: 150 },
+  );
+  yield show(
+    "exec to first Encrypt",
+    "ms",
+    all.map(({ encryptMs }) => encryptMs),
+  );
+  yield show("resident memory after start", "MiB", [residentMib(provider.pid())], { atMost: 64 });
+}
+
+async function* idle({ provider }: Subject, show: Show): Figures {
+  await Bun.sleep(REST_SECONDS * 1000);
+  const before = cpuSeconds(provider.pid());
+  await Bun.sleep(IDLE_SECONDS * 1000);
+  // In hundredths of a percent, the kernel's own step being larger.
+  const used = Math.round(((cpuSeconds(provider.pid()) - before) / IDLE_SECONDS) * 1e4) / 100;
+  yield show("idle CPU of a core", "%", [used], { atMost: 0.2 });
+}
+
+async function* statusCalls({ provider, rounds, scale }: Subject, alone: Http2Alone, show: Show): Figures {
+  const work: Work = { method: "Status", callers: 1, calls: Math.ceil(4000 * scale), distinct: 1 };
+  const [ours, floor] = await inTurns(
+    rounds,
+    () => loadProvider(provider, work),
+    () => alone.load(work),
+  );
+  yield show("Status p50", "ms", p50(ours));
+  yield show("Status p99", "ms", p99(ours), { atMost: 1 });
+  yield show("Status p99 of HTTP/2 alone", "ms", p99(floor));
+}
+
+async function* transitCalls({ provider, direct, rounds, scale }: Subject, show: Show): Figures {
+  for (const method of ["Encrypt", "Decrypt"] as const) {
+    for (const [callers, calls] of CALLS) {
+      const work: Work = { method, callers, calls: Math.ceil(calls * scale), distinct: DISTINCT_CIPHERTEXTS };
+      const [theirs, ours] = await inTurns(
+        rounds,
+        () => loadDirect(direct, work),
+        () => loadProvider(provider, work),
+      );
+      const name = `${method} at ${callers}`;
+      const isJudged = (at: number): boolean => method === "Decrypt" && callers === at;
+      yield show(`${name}: direct call p50`, "ms", p50(theirs));
+      yield show(
+        `${name}: p50 / direct`,
+        "x",
+        ratios(p50(ours), p50(theirs)),
+        isJudged(1) ? { atMost: 2.5 } : undefined,
+      );
+      yield show(
+        `${name}: throughput / direct`,
+        "x",
+        ratios(rate(ours), rate(theirs)),
+        isJudged(64) ? { atLeast: 0.9 } : undefined,
+        isJudged(64) ? { atLeast: 1.2 } : undefined,
+      );
+      yield show(`${name}: CPU a call`, "us", cpu(ours), isJudged(64) ? { atMost: 128 } : undefined);
+    }
+  }
+}
+
+/** The floor under a Decrypt's CPU: what HTTP/2 and Protobuf take when nothing stands behind them. */
+async function* floorOfDecrypt({ provider, rounds, scale }: Subject, alone: Http2Alone, show: Show): Figures {
+  const work: Work = {
+    method: "Decrypt",
+    callers: 64,
+    calls: Math.ceil(8000 * scale),
+    distinct: DISTINCT_CIPHERTEXTS,
+  };
+  const [ours, floor] = await inTurns(
+    rounds,
+    () => loadProvider(provider, work),
+    () => alone.load(work),
+  );
+  yield show("Decrypt at 64: CPU a call of HTTP/2 alone", "us", cpu(floor));
+  yield show("Decrypt at 64: CPU a call / HTTP/2 alone", "x", ratios(cpu(ours), cpu(floor)));
+}
+
+async function* memoryAfterLoad({ provider }: Subject, show: Show): Figures {
+  yield show("resident memory after the load", "MiB", [residentMib(provider.pid())], { atMost: 96 });
+  await Bun.sleep(REST_SECONDS * 1000);
+  yield show("resident memory at rest after it", "MiB", [residentMib(provider.pid())], { atMost: 64 });
+}
+
+/** All API servers start at once and decrypt what they have, through a provider that has just started too. */
+async function* storm({ provider, direct, rounds, scale }: Subject, show: Show): Figures {
+  const work: Work = {
+    method: "Decrypt",
+    callers: 64,
+    calls: Math.ceil(20_000 * scale),
+    distinct: DISTINCT_CIPHERTEXTS,
+  };
+  const [theirs, ours] = await inTurns(
+    rounds,
+    () => loadDirect(direct, work),
+    async () => {
+      await provider.stop();
+      await start(provider);
+      return await loadProvider(provider, work);
+    },
+  );
+  yield show(
+    `storm of ${DISTINCT_CIPHERTEXTS} ciphertexts, throughput / direct`,
+    "x",
+    ratios(rate(ours), rate(theirs)),
+    { atLeast: 1.5 },
+  );
+}
+
+const p50 = (results: readonly LoadResult[]): number[] => results.map((each) => each.p50Ms);
+const p99 = (results: readonly LoadResult[]): number[] => results.map((each) => each.p99Ms);
+const rate = (results: readonly LoadResult[]): number[] => results.map((each) => each.callsPerSecond);
+const cpu = (results: readonly LoadResult[]): number[] => results.map((each) => each.cpuMicros);
+
+/** Round by round. */
+function ratios(a: readonly number[], b: readonly number[]): number[] {
+  return a.map((value, index) => value / (b[index] ?? Number.NaN));
+}
