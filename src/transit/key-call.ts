@@ -9,6 +9,7 @@ import * as v from "valibot";
 import { answerCodeOf } from "../openbao/answer-code.ts";
 import type { OpenBaoCall, OpenBaoReply } from "../openbao/attempt.ts";
 import { answerError, type OpenBaoCode } from "../openbao/errors.ts";
+import { isObject } from "../openbao/reply.ts";
 import type { Outcome } from "./coalesce.ts";
 import { asTransitError, malformedReply } from "./errors.ts";
 import type { KeyUse } from "./key-use.ts";
@@ -45,7 +46,8 @@ const USE_LAG: ReadonlySet<OpenBaoCode> = new Set([
   "mount_missing",
 ]);
 
-const batchData = v.object({ batch_results: v.array(v.looseObject({ error: v.optional(v.string()) })) });
+/** What an item is when it is a result is the use's business, and decoded there. */
+const batchData = v.object({ batch_results: v.array(v.unknown()) });
 /** One bad item makes the whole reply 400, while it still holds each item's own result or error. */
 const isBatchReply = (data: unknown): boolean => v.is(batchData, data);
 
@@ -85,7 +87,10 @@ export function keyCall<Input, Output>(
     const results = parsed.output.batch_results;
     const outcomeOf = (input: Input, batchIndex: number): Outcome<Answered<Output>> | undefined => {
       const result = results[batchIndex];
-      const text = result?.error ?? "";
+      const text = errorOf(result);
+      if (text === undefined) {
+        return { ok: false, error: malformedReply(operation, path) };
+      }
       if (text !== "") {
         const code = answerCodeOf(400, [text]);
         return code === "decrypt_failed"
@@ -108,4 +113,13 @@ export function keyCall<Input, Output>(
   };
 
   return { single, batch };
+}
+
+/** What went wrong with an item, empty when nothing did; `undefined` when it is not an item at all. */
+function errorOf(result: unknown): string | undefined {
+  if (!isObject(result)) {
+    return undefined;
+  }
+  const { error = "" } = result;
+  return typeof error === "string" ? error : undefined;
 }

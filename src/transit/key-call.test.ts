@@ -1,0 +1,54 @@
+import { describe, expect, test } from "bun:test";
+import { keyCall } from "./key-call.ts";
+import { decryption } from "./key-use.ts";
+
+const CIPHERTEXT = `vault:v1:${Buffer.alloc(60, 3).toString("base64")}`;
+const PLAINTEXT = Buffer.alloc(32, 7).toString("base64");
+const input = { ciphertext: CIPHERTEXT, associatedData: "" };
+const never = new AbortController().signal;
+
+/** A batch of as many Decrypts as there are items, answered with those items; a Decrypt asked alone is answered with a plaintext. */
+async function decrypted(items: readonly unknown[]): Promise<readonly string[]> {
+  const { batch } = keyCall(decryption, {
+    mountPath: "transit",
+    keyName: "key",
+    ask: ({ body = "" }) =>
+      Promise.resolve({
+        status: 200,
+        data: body.includes("batch_input") ? { batch_results: items } : { plaintext: PLAINTEXT },
+        auth: undefined,
+        requestId: "id",
+        date: null,
+      }),
+  });
+  const outcomes = await batch(
+    items.map(() => input),
+    never,
+  );
+  return outcomes.map((outcome) => {
+    if (outcome.ok) {
+      return outcome.value.batchIndex === undefined ? "asked alone" : `item ${outcome.value.batchIndex}`;
+    }
+    return outcome.error instanceof Error && "code" in outcome.error ? String(outcome.error.code) : "?";
+  });
+}
+
+describe("each item of a batch", () => {
+  const good = { plaintext: PLAINTEXT };
+
+  test.each<[string, unknown, string]>([
+    ["a result", good, "item 1"],
+    ["a result with an empty error", { ...good, error: "" }, "item 1"],
+    ["refused", { error: "cipher: message authentication failed" }, "decrypt_failed"],
+    ["another error", { error: "something else" }, "asked alone"],
+    ["an error that is not a text", { ...good, error: 5 }, "reply_malformed"],
+    ["an error that is null", { ...good, error: null }, "reply_malformed"],
+    ["nothing", {}, "reply_malformed"],
+    ["a plaintext that is not base64", { plaintext: "?" }, "reply_malformed"],
+    ["a text", "plaintext", "reply_malformed"],
+    ["a list", [good], "reply_malformed"],
+    ["null", null, "reply_malformed"],
+  ])("%s harms nobody else", async (_name, item, expected) => {
+    expect(await decrypted([good, item, good])).toEqual(["item 0", expected, "item 2"]);
+  });
+});
