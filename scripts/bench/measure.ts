@@ -115,7 +115,7 @@ async function* idle({ provider }: Subject, show: Show): Figures {
 }
 
 async function* statusCalls({ provider, rounds, scale }: Subject, alone: Http2Alone, show: Show): Figures {
-  const work: Work = { method: "Status", callers: 1, calls: Math.ceil(4000 * scale), distinct: 1 };
+  const work = workOf("Status", 1, 4000 * scale);
   const [ours, floor] = await inTurns(
     rounds,
     () => loadProvider(provider, work),
@@ -129,7 +129,7 @@ async function* statusCalls({ provider, rounds, scale }: Subject, alone: Http2Al
 async function* transitCalls({ provider, direct, rounds, scale }: Subject, show: Show): Figures {
   for (const method of ["Encrypt", "Decrypt"] as const) {
     for (const [callers, calls] of CALLS) {
-      const work: Work = { method, callers, calls: Math.ceil(calls * scale), distinct: DISTINCT_CIPHERTEXTS };
+      const work = workOf(method, callers, calls * scale);
       const [theirs, ours] = await inTurns(
         rounds,
         () => loadDirect(direct, work),
@@ -158,12 +158,7 @@ async function* transitCalls({ provider, direct, rounds, scale }: Subject, show:
 
 /** The floor under a Decrypt's CPU: what HTTP/2 and Protobuf take when nothing stands behind them. */
 async function* floorOfDecrypt({ provider, rounds, scale }: Subject, alone: Http2Alone, show: Show): Figures {
-  const work: Work = {
-    method: "Decrypt",
-    callers: 64,
-    calls: Math.ceil(8000 * scale),
-    distinct: DISTINCT_CIPHERTEXTS,
-  };
+  const work = workOf("Decrypt", 64, 8000 * scale);
   const [ours, floor] = await inTurns(
     rounds,
     () => loadProvider(provider, work),
@@ -181,12 +176,7 @@ async function* memoryAfterLoad({ provider }: Subject, show: Show): Figures {
 
 /** All API servers start at once and decrypt what they have, through a provider that has just started too. */
 async function* storm({ provider, direct, rounds, scale }: Subject, show: Show): Figures {
-  const work: Work = {
-    method: "Decrypt",
-    callers: 64,
-    calls: Math.ceil(20_000 * scale),
-    distinct: DISTINCT_CIPHERTEXTS,
-  };
+  const work = workOf("Decrypt", 64, 20_000 * scale);
   const [theirs, ours] = await inTurns(
     rounds,
     () => loadDirect(direct, work),
@@ -202,6 +192,10 @@ async function* storm({ provider, direct, rounds, scale }: Subject, show: Show):
     ratios(rate(ours), rate(theirs)),
     { atLeast: 1.5 },
   );
+}
+
+function workOf(method: Work["method"], callers: number, calls: number): Work {
+  return { method, callers, calls: Math.ceil(calls), distinct: DISTINCT_CIPHERTEXTS };
 }
 
 const p50 = (results: readonly LoadResult[]): number[] => results.map((each) => each.p50Ms);

@@ -6,7 +6,6 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { toBinary } from "@bufbuild/protobuf";
 import * as v from "valibot";
@@ -65,12 +64,12 @@ export interface Http2Alone {
 /** Starts a server that only decodes and answers; see http2-alone.ts. */
 export async function startHttp2Alone(provider: Provider, jit: boolean): Promise<Http2Alone> {
   const socketPath = join(provider.dir, "alone.sock");
+  const reply = await provider.client.encrypt(new Uint8Array(32));
   const server = spawn(process.execPath, [join(import.meta.dir, "http2-alone.ts"), socketPath], {
     env: { ...unitEnvironment(jit ? "on" : "off") },
     stdio: ["pipe", "pipe", "inherit"],
   });
   const exited = once(server, "exit");
-  const reply = await provider.client.encrypt(new Uint8Array(32));
   server.stdin.end(toBinary(EncryptResponseSchema, reply));
   await once(server.stdout, "data");
   const watched = server.pid === undefined ? {} : { watchedPid: server.pid };
@@ -79,7 +78,6 @@ export async function startHttp2Alone(provider: Provider, jit: boolean): Promise
     stop: async () => {
       server.kill();
       await exited;
-      rmSync(socketPath, { force: true });
     },
   };
 }

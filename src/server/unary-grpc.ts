@@ -87,6 +87,11 @@ export function unaryGrpc(options: UnaryGrpcOptions): ProtocolHandlerFactory {
         responseTrailer: new Headers(RESPONSE_TRAILER),
         values: createContextValues(),
       };
+      const answered: UniversalServerResponse = {
+        status: 200,
+        header: context.responseHeader,
+        trailer: context.responseTrailer,
+      };
       try {
         if (timeout.error !== undefined) {
           throw new ConnectError("grpc-timeout is malformed", Code.InvalidArgument);
@@ -94,14 +99,13 @@ export function unaryGrpc(options: UnaryGrpcOptions): ProtocolHandlerFactory {
         assertNoCompression(request.header.get(headerEncoding));
         const message = openEnvelope(request.body.bytes, options.maxMessageBytes);
         const reply = await invokeUnaryImplementation(spec, context, parse(input, message), []);
-        const body = new WholeBody(encodeEnvelope(0, output.serialize(reply)));
-        return { status: 200, header: context.responseHeader, body, trailer: context.responseTrailer };
+        answered.body = new WholeBody(encodeEnvelope(0, output.serialize(reply)));
       } catch (error) {
         setTrailerStatus(context.responseTrailer, asConnectError(error));
-        return { status: 200, header: context.responseHeader, trailer: context.responseTrailer };
       } finally {
         request.stopDeadline();
       }
+      return answered;
     };
 
     return Object.assign(handle, {

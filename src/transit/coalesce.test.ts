@@ -41,8 +41,14 @@ function answerAll(request: Request | undefined): void {
 }
 
 describe("coalesce", () => {
-  test("the first call goes alone and at once, those that follow go together, bounded", async () => {
-    const { requests, call } = manual();
+  test.each([
+    [
+      "the first call goes alone and at once, those that follow go together, bounded",
+      Number.POSITIVE_INFINITY,
+    ],
+    ["enough calls wait all the same while no more may be under way, and then go as many as fit", 2],
+  ])("%s", async (_name, enoughItems) => {
+    const { requests, call } = manual({ enoughItems });
     const results = Promise.all(["a", "b", "c", "d", "e"].map((input) => call(input, never)));
     expect(requests.map((request) => request.inputs)).toEqual([["a"]]);
     answerAll(requests[0]);
@@ -83,19 +89,6 @@ describe("coalesce", () => {
     answerAll(requests[0]);
     answerAll(requests[1]);
     expect(await results).toEqual(["A", "B", "C"]);
-  });
-
-  test("enough calls wait all the same while no more may be under way, and then go as many as fit", async () => {
-    const { requests, call } = manual({ enoughItems: 2 });
-    const results = Promise.all(["a", "b", "c", "d", "e"].map((input) => call(input, never)));
-    expect(requests.map((request) => request.inputs)).toEqual([["a"]]);
-    answerAll(requests[0]);
-    await turn();
-    expect(requests[1]?.inputs).toEqual(["b", "c", "d"]);
-    answerAll(requests[1]);
-    await turn();
-    answerAll(requests[2]);
-    expect(await results).toEqual(["A", "B", "C", "D", "E"]);
   });
 
   test("the end of a turn is asked for once, and nothing is sent when all have given up by then", async () => {

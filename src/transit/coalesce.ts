@@ -116,7 +116,7 @@ export function coalesce<Input, Output>(
     }
   };
 
-  /** Once for all that arrives in this turn; what is queued while no more may be under way goes when one of those has ended. */
+  /** At once when enough wait, else once for all that arrives in this turn; what is queued while no more may be under way goes when one of those has ended. */
   const sendSoon = (): void => {
     if (queue.length >= options.enoughItems) {
       send();
