@@ -33,9 +33,9 @@ export function createLogger({ level, format, sink, wallMs }: LoggerOptions): Ad
   const toLine = format === "json" ? jsonLine : textLine;
 
   const log =
-    (own: LogLevel) =>
+    (own: LogLevel, rank = LOG_LEVELS.indexOf(own)) =>
     (event: LogEvent, fields: LogFields = {}): void => {
-      if (LOG_LEVELS.indexOf(own) < lowest) {
+      if (rank < lowest) {
         return;
       }
       const dropped = sink.takeDropped();
