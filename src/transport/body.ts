@@ -6,18 +6,20 @@
 
 /** The whole body, or `undefined` as soon as it is known to exceed `maxBytes`; the rest is then not read. */
 export async function readBody(response: Response, maxBytes: number): Promise<Uint8Array | undefined> {
-  const { body, headers } = response;
-  if (body === null) {
-    return new Uint8Array(0);
-  }
+  const { headers } = response;
   const announced = headers.get("content-length");
   if (announced !== null && Number(announced) > maxBytes) {
-    await body.cancel();
+    await response.body?.cancel();
     return undefined;
   }
   // RFC 9112 section 6.3: a body with a length and no transfer coding is never longer than that length.
   if (announced !== null && !headers.has("transfer-encoding")) {
     return response.bytes();
+  }
+  // Asked for only here: it makes a stream.
+  const { body } = response;
+  if (body === null) {
+    return new Uint8Array(0);
   }
   const reader = body.getReader();
   const chunks: Uint8Array[] = [];
