@@ -7,6 +7,7 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { constants } from "node:http2";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
+import { receiveBody } from "./request-body.ts";
 import type { SharedTrailers } from "./shared-trailers.ts";
 import { UnaryRequest, WholeBody } from "./unary-request.ts";
 
@@ -82,16 +83,7 @@ export function serveStream(
     return { giveUp: () => {}, bodyComplete: true };
   }
 
-  stream.on("data", (chunk: Uint8Array) => {
-    bytes += chunk.length;
-    if (bytes > options.maxBodyBytes) {
-      chunks.length = 0;
-      refuse(BODY_TOO_LARGE);
-      return;
-    }
-    chunks.push(chunk);
-  });
-  const onEnd = async (): Promise<void> => {
+  const onComplete = async (): Promise<void> => {
     bodyComplete = true;
     if (answered) {
       return;
@@ -106,7 +98,18 @@ export function serveStream(
     await answer(stream, handler, request, options.trailers);
     answered = true;
   };
-  stream.on("end", () => void onEnd());
+  receiveBody(stream, {
+    piece: (chunk) => {
+      bytes += chunk.length;
+      if (bytes > options.maxBodyBytes) {
+        chunks.length = 0;
+        refuse(BODY_TOO_LARGE);
+        return;
+      }
+      chunks.push(chunk);
+    },
+    complete: () => void onComplete(),
+  });
 
   return {
     giveUp: () => refuse(BODY_TOO_SLOW),
