@@ -1,11 +1,12 @@
 /**
- * The provider beside direct Transit calls: `bun scripts/bench/bench.ts [--quick] [--json FILE] [--chart FILE]`.
+ * The provider beside direct Transit calls: `bun scripts/bench/bench.ts [--quick] [--json FILE] [--chart FILE]
+ * [--native-plugin FILE]`.
  *
  * @module Runs the compiled executable against a real OpenBao over TLS, with the JIT off (as under MemoryDenyWriteExecute) and
  * on, in rounds that alternate with the direct call, so that ratios hold when the machine's speed drifts. Exits with 1 when
  * a target is missed on a machine that was quiet enough to tell.
  */
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { textAt } from "../../test/fakes/openbao/json-at.ts";
 import { makeJwtIssuer } from "../../test/fakes/openbao/jwt-issuer.ts";
@@ -23,6 +24,7 @@ const { values: flags } = parseArgs({
     quick: { type: "boolean", default: false },
     json: { type: "string" },
     chart: { type: "string" },
+    "native-plugin": { type: "string" },
   },
 });
 const ROUNDS = flags.quick ? 3 : 7;
@@ -34,6 +36,14 @@ async function main(): Promise<void> {
   const binary = process.env["BAO_BIN"] ?? Bun.which("bao");
   if (binary === null) {
     console.error("bench: no OpenBao found; put bao on PATH or set BAO_BIN");
+    process.exitCode = 2;
+    return;
+  }
+  const nativePlugin = flags["native-plugin"];
+  if (nativePlugin !== undefined && !existsSync(nativePlugin)) {
+    console.error(
+      `bench: --native-plugin ${nativePlugin} is not there; it is the executable of vault-kubernetes-kms`,
+    );
     process.exitCode = 2;
     return;
   }
@@ -65,7 +75,15 @@ async function main(): Promise<void> {
         env: unitEnvironment(jit ? "on" : "off"),
       });
       try {
-        for await (const each of measure({ provider, direct, jit, rounds: ROUNDS, scale: SCALE })) {
+        for await (const each of measure({
+          provider,
+          direct,
+          jit,
+          rounds: ROUNDS,
+          scale: SCALE,
+          // What is compared is the provider as it runs under its unit.
+          ...(jit || nativePlugin === undefined ? {} : { nativePlugin }),
+        })) {
           figures.push(each);
           console.log(figureLine(each));
         }

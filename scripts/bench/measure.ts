@@ -10,7 +10,15 @@ import type { Provider } from "../../test/real/harness/provider.ts";
 import { type Figure, figure } from "./figure.ts";
 import type { DirectTarget, LoadResult } from "./load.ts";
 import { cpuSeconds, residentMib } from "./process-figures.ts";
-import { type Http2Alone, inTurns, loadDirect, loadProvider, startHttp2Alone, type Work } from "./rounds.ts";
+import {
+  inTurns,
+  loadDirect,
+  loadProvider,
+  type OtherServer,
+  startHttp2Alone,
+  startVaultKubernetesKms,
+  type Work,
+} from "./rounds.ts";
 
 export interface Subject {
   /** Not started yet. */
@@ -20,6 +28,8 @@ export interface Subject {
   readonly rounds: number;
   /** Part of the calls of a full run. */
   readonly scale: number;
+  /** The executable of vault-kubernetes-kms, to measure beside ours. */
+  readonly nativePlugin?: string;
 }
 
 type Figures = AsyncGenerator<Figure, void, undefined>;
@@ -62,6 +72,14 @@ export async function* measure(subject: Subject): Figures {
   yield* transitCalls(subject, show);
   yield* memoryAfterLoad(subject, show);
   yield* storm(subject, show);
+  if (subject.nativePlugin !== undefined) {
+    const native = await startVaultKubernetesKms(subject.nativePlugin, provider, subject.direct);
+    try {
+      yield* besideNativePlugin(subject, native, show);
+    } finally {
+      await native.stop();
+    }
+  }
   await provider.stop();
 }
 
@@ -114,7 +132,7 @@ async function* idle({ provider }: Subject, show: Show): Figures {
   yield show("idle CPU of a core", "%", [used], { atMost: 0.2 });
 }
 
-async function* statusCalls({ provider, rounds, scale }: Subject, alone: Http2Alone, show: Show): Figures {
+async function* statusCalls({ provider, rounds, scale }: Subject, alone: OtherServer, show: Show): Figures {
   const work = workOf("Status", 1, 4000 * scale);
   const [ours, floor] = await inTurns(
     rounds,
@@ -157,7 +175,11 @@ async function* transitCalls({ provider, direct, rounds, scale }: Subject, show:
 }
 
 /** The floor under a Decrypt's CPU: what HTTP/2 and Protobuf take when nothing stands behind them. */
-async function* floorOfDecrypt({ provider, rounds, scale }: Subject, alone: Http2Alone, show: Show): Figures {
+async function* floorOfDecrypt(
+  { provider, rounds, scale }: Subject,
+  alone: OtherServer,
+  show: Show,
+): Figures {
   const work = workOf("Decrypt", 64, 8000 * scale);
   const [ours, floor] = await inTurns(
     rounds,
@@ -192,6 +214,32 @@ async function* storm({ provider, direct, rounds, scale }: Subject, show: Show):
     ratios(rate(ours), rate(theirs)),
     { atLeast: 1.5 },
   );
+}
+
+async function* besideNativePlugin(
+  { provider, rounds, scale }: Subject,
+  native: OtherServer,
+  show: Show,
+): Figures {
+  const besides = [
+    // It asks its Vault for each Status, so this takes it as long as 4000 take us.
+    workOf("Status", 1, 400 * scale),
+    ...CALLS.map(([callers, calls]) => workOf("Decrypt", callers, calls * scale)),
+  ];
+  for (const work of besides) {
+    const [theirs, ours] = await inTurns(
+      rounds,
+      () => native.load(work),
+      () => loadProvider(provider, work),
+    );
+    const name = `${work.method} at ${work.callers}`;
+    yield show(`${name}: p50 of the native plugin`, "ms", p50(theirs));
+    yield show(`${name}: p50 / native plugin`, "x", ratios(p50(ours), p50(theirs)));
+    yield show(`${name}: throughput / native plugin`, "x", ratios(rate(ours), rate(theirs)));
+    yield show(`${name}: CPU a call of the native plugin`, "us", cpu(theirs));
+    yield show(`${name}: CPU a call / native plugin`, "x", ratios(cpu(ours), cpu(theirs)));
+  }
+  yield show("resident memory of the native plugin", "MiB", [residentMib(native.pid)]);
 }
 
 function workOf(method: Work["method"], callers: number, calls: number): Work {

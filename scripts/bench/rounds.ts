@@ -1,18 +1,23 @@
 /**
  * Rounds of load, each from a process of its own.
  *
- * @module Starts the load generator (load.ts), against the provider, against Transit and against HTTP/2 alone. What is made of the
- * results: bench.ts.
+ * @module Starts the load generator (load.ts), against the provider, Transit, HTTP/2 alone and a native plugin. What is made of
+ * the results: bench.ts.
  */
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { toBinary } from "@bufbuild/protobuf";
 import * as v from "valibot";
 import { EncryptResponseSchema } from "../../src/kms/gen/v2/api_pb.ts";
+import { eventually } from "../../test/real/harness/eventually.ts";
+import { freePorts } from "../../test/real/harness/free-port.ts";
 import type { Provider } from "../../test/real/harness/provider.ts";
 import { type DirectTarget, type LoadJob, type LoadResult, loadResult } from "./load.ts";
 import { unitEnvironment } from "./unit-environment.ts";
+
+const START_TIMEOUT_MS = 10_000;
 
 /** Runs one job in a process of its own. */
 export async function load(job: LoadJob): Promise<LoadResult> {
@@ -56,28 +61,71 @@ export const loadProvider = (provider: Provider, work: Work): Promise<LoadResult
 export const loadDirect = (target: DirectTarget, work: Work): Promise<LoadResult> =>
   load({ ...work, target });
 
-export interface Http2Alone {
+/** Another KMS server, for comparison. */
+export interface OtherServer {
   readonly load: (work: Work) => Promise<LoadResult>;
+  readonly pid: number;
   readonly stop: () => Promise<void>;
 }
 
+function otherServer(server: ChildProcess, socketPath: string): OtherServer {
+  const { pid = 0 } = server;
+  const exited = once(server, "exit");
+  return {
+    load: (work) => load({ ...work, watchedPid: pid, target: { socketPath } }),
+    pid,
+    stop: async () => {
+      server.kill();
+      await exited;
+    },
+  };
+}
+
 /** Starts a server that only decodes and answers; see http2-alone.ts. */
-export async function startHttp2Alone(provider: Provider, jit: boolean): Promise<Http2Alone> {
+export async function startHttp2Alone(provider: Provider, jit: boolean): Promise<OtherServer> {
   const socketPath = join(provider.dir, "alone.sock");
   const reply = await provider.client.encrypt(new Uint8Array(32));
   const server = spawn(process.execPath, [join(import.meta.dir, "http2-alone.ts"), socketPath], {
     env: { ...unitEnvironment(jit ? "on" : "off") },
     stdio: ["pipe", "pipe", "inherit"],
   });
-  const exited = once(server, "exit");
   server.stdin.end(toBinary(EncryptResponseSchema, reply));
   await once(server.stdout, "data");
-  const watched = server.pid === undefined ? {} : { watchedPid: server.pid };
-  return {
-    load: (work) => load({ ...work, ...watched, target: { socketPath } }),
-    stop: async () => {
-      server.kill();
-      await exited;
-    },
+  return otherServer(server, socketPath);
+}
+
+/**
+ * Starts a native plugin on the same key: vault-kubernetes-kms, in Go, which logs in with a token and takes it from its environment.
+ * @see https://github.com/FalcoSuessgott/vault-kubernetes-kms
+ */
+export async function startVaultKubernetesKms(
+  executable: string,
+  provider: Provider,
+  { url, mountPath, keyName, token, caPem }: DirectTarget,
+): Promise<OtherServer> {
+  const file = (name: string): string => join(provider.dir, name);
+  const socketPath = file("vault-kubernetes-kms.sock");
+  writeFileSync(file("vault-kubernetes-kms.pem"), caPem);
+  const [healthPort] = await freePorts(1);
+  const flags = {
+    socket: `unix://${socketPath}`,
+    "vault-address": url,
+    "vault-ca-cert": file("vault-kubernetes-kms.pem"),
+    "auth-method": "token",
+    "transit-mount": mountPath,
+    "transit-key": keyName,
+    "health-port": healthPort,
   };
+  const server = spawn(
+    executable,
+    Object.entries(flags).map(([flag, value]) => `-${flag}=${value}`),
+    { env: { VAULT_KMS_TOKEN: token }, stdio: "ignore" },
+  );
+  const other = otherServer(server, socketPath);
+  const listens = (): boolean => existsSync(socketPath);
+  await eventually("vault-kubernetes-kms listens", listens, {
+    timeoutMs: START_TIMEOUT_MS,
+    giveUp: () => (server.exitCode === null ? undefined : `it has exited with ${server.exitCode}`),
+  });
+  return other;
 }
