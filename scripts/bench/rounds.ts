@@ -123,9 +123,14 @@ export async function startVaultKubernetesKms(
   );
   const other = otherServer(server, socketPath);
   const listens = (): boolean => existsSync(socketPath);
-  await eventually("vault-kubernetes-kms listens", listens, {
-    timeoutMs: START_TIMEOUT_MS,
-    giveUp: () => (server.exitCode === null ? undefined : `it has exited with ${server.exitCode}`),
-  });
+  try {
+    await eventually("vault-kubernetes-kms listens", listens, {
+      timeoutMs: START_TIMEOUT_MS,
+      giveUp: () => (server.exitCode === null ? undefined : `it has exited with ${server.exitCode}`),
+    });
+  } catch (error) {
+    server.kill();
+    throw error;
+  }
   return other;
 }

@@ -33,9 +33,9 @@ export function createLogger({ level, format, sink, wallMs }: LoggerOptions): Ad
   const toLine = format === "json" ? jsonLine : textLine;
 
   const log =
-    (own: LogLevel, rank = LOG_LEVELS.indexOf(own)) =>
+    (own: LogLevel) =>
     (event: LogEvent, fields: LogFields = {}): void => {
-      if (rank < lowest) {
+      if (LOG_LEVELS.indexOf(own) < lowest) {
         return;
       }
       const dropped = sink.takeDropped();

@@ -2,8 +2,7 @@
  * The recorders that layers are given, and the page that Prometheus scrapes.
  *
  * @module Each metric of the table has a recorder whose labels are typed, and numbers that prom-client renders when the page is
- * scraped. Prom-client's own recorders check and hash labels at every use, which was a twelfth of a lone Decrypt's CPU where
- * the JIT is off. Knows no metric by name.
+ * scraped, whose own recorders check and hash labels at every use. Knows no metric by name.
  */
 import { Gauge, Registry } from "prom-client";
 import {
@@ -200,19 +199,19 @@ function gaugeOf<Labels extends PlainLabels>(row: MetricRow, registry: Registry)
 
 /** The series of one metric, each made at its first use. */
 class SeriesOf<Series> {
-  readonly #names: readonly string[];
+  readonly #firstName: string;
+  readonly #otherNames: readonly string[];
   readonly #make: (labels: PlainLabels) => Series;
   readonly #known = new Map<string, Series>();
 
   constructor({ labels }: MetricRow, make: (labels: PlainLabels) => Series) {
-    this.#names = Object.keys(labels);
+    [this.#firstName = "", ...this.#otherNames] = Object.keys(labels);
     this.#make = make;
   }
 
   at(labels: PlainLabels): Series {
-    const [first = "", ...others] = this.#names;
-    let key = labels[first] ?? "";
-    for (const name of others) {
+    let key = labels[this.#firstName] ?? "";
+    for (const name of this.#otherNames) {
       key += `\n${labels[name]}`;
     }
     let found = this.#known.get(key);
