@@ -15,8 +15,8 @@ import { startOpenBao } from "../../test/real/harness/openbao.ts";
 import { prepareProvider } from "../../test/real/harness/provider.ts";
 import { chart } from "./chart.ts";
 import { type Figure, figureLine, spread } from "./figure.ts";
-import type { DirectTarget } from "./load.ts";
 import { measure } from "./measure.ts";
+import type { DirectTarget } from "./transit-post.ts";
 import { unitEnvironment } from "./unit-environment.ts";
 
 const { values: flags } = parseArgs({

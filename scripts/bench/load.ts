@@ -13,16 +13,9 @@ import {
   StatusRequestSchema,
 } from "../../src/kms/gen/v2/api_pb.ts";
 import { cpuSeconds } from "./process-figures.ts";
+import { type DirectTarget, directTarget, transitPost } from "./transit-post.ts";
 import { openUnaryCaller } from "./unary-caller.ts";
 
-const directTarget = v.object({
-  url: v.string(),
-  mountPath: v.string(),
-  keyName: v.string(),
-  token: v.string(),
-  caPem: v.string(),
-  serverName: v.string(),
-});
 const loadJob = v.object({
   target: v.union([v.object({ socketPath: v.string() }), directTarget]),
   method: v.picklist(["Status", "Encrypt", "Decrypt"]),
@@ -36,7 +29,6 @@ const loadJob = v.object({
 const encryptReply = v.object({ data: v.object({ ciphertext: v.optional(v.string()) }) });
 
 export type LoadJob = v.InferOutput<typeof loadJob>;
-export type DirectTarget = v.InferOutput<typeof directTarget>;
 
 export const loadResult = v.object({
   callsPerSecond: v.number(),
@@ -90,22 +82,7 @@ async function throughProvider(job: LoadJob, socketPath: string): ReturnType<typ
 }
 
 async function direct(job: LoadJob, target: DirectTarget): ReturnType<typeof prepare> {
-  const post = async (verb: string, body: string): Promise<unknown> => {
-    const reply = await fetch(`${target.url}/v1/${target.mountPath}/${verb}/${target.keyName}`, {
-      method: "POST",
-      body,
-      headers: {
-        "X-Vault-Token": target.token,
-        "X-Vault-Request": "true",
-        "Content-Type": "application/json",
-      },
-      tls: { ca: target.caPem, serverName: target.serverName, rejectUnauthorized: true },
-    });
-    if (!reply.ok) {
-      throw new Error(`direct ${verb} answered ${reply.status}`);
-    }
-    return await reply.json();
-  };
+  const post = transitPost(target);
   const encryptBody = JSON.stringify({
     plaintext: PLAINTEXT.toString("base64"),
     associated_data: ASSOCIATED_DATA,

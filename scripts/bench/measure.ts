@@ -8,17 +8,18 @@
 import { eventually } from "../../test/real/harness/eventually.ts";
 import type { Provider } from "../../test/real/harness/provider.ts";
 import { type Figure, figure } from "./figure.ts";
-import type { DirectTarget, LoadResult } from "./load.ts";
+import type { LoadResult } from "./load.ts";
 import { cpuSeconds, residentMib } from "./process-figures.ts";
 import {
   inTurns,
   loadDirect,
   loadProvider,
   type OtherServer,
-  startHttp2Alone,
+  startPartsAlone,
   startVaultKubernetesKms,
   type Work,
 } from "./rounds.ts";
+import type { DirectTarget } from "./transit-post.ts";
 
 export interface Subject {
   /** Not started yet. */
@@ -57,17 +58,17 @@ const FIRST_ENCRYPT_MS = 10_000;
 
 /** Starts the provider, measures, and leaves it stopped. */
 export async function* measure(subject: Subject): Figures {
-  const { provider, jit } = subject;
+  const { provider, direct, jit } = subject;
   const show: Show = (name, unit, values, jitOff, jitOn) =>
     figure(`${jit ? "JIT on" : "JIT off"}: ${name}`, unit, values, jit ? jitOn : jitOff);
   yield* starts(subject, show);
   yield* idle(subject, show);
-  const alone = await startHttp2Alone(provider, jit);
+  const parts = await startPartsAlone(provider, direct, jit);
   try {
-    yield* statusCalls(subject, alone, show);
-    yield* floorOfDecrypt(subject, alone, show);
+    yield* statusCalls(subject, parts, show);
+    yield* floorOfDecrypt(subject, parts, show);
   } finally {
-    await alone.stop();
+    await parts.stop();
   }
   yield* transitCalls(subject, show);
   yield* memoryAfterLoad(subject, show);
@@ -132,16 +133,16 @@ async function* idle({ provider }: Subject, show: Show): Figures {
   yield show("idle CPU of a core", "%", [used], { atMost: 0.2 });
 }
 
-async function* statusCalls({ provider, rounds, scale }: Subject, alone: OtherServer, show: Show): Figures {
+async function* statusCalls({ provider, rounds, scale }: Subject, parts: OtherServer, show: Show): Figures {
   const work = workOf("Status", 1, 4000 * scale);
   const [ours, floor] = await inTurns(
     rounds,
     () => loadProvider(provider, work),
-    () => alone.load(work),
+    () => parts.load(work),
   );
   yield show("Status p50", "ms", p50(ours));
   yield show("Status p99", "ms", p99(ours), { atMost: 1 });
-  yield show("Status p99 of HTTP/2 alone", "ms", p99(floor));
+  yield show("Status p99 of the parts alone", "ms", p99(floor));
 }
 
 async function* transitCalls({ provider, direct, rounds, scale }: Subject, show: Show): Figures {
@@ -174,20 +175,20 @@ async function* transitCalls({ provider, direct, rounds, scale }: Subject, show:
   }
 }
 
-/** The floor under a Decrypt's CPU: what HTTP/2 and Protobuf take when nothing stands behind them. */
-async function* floorOfDecrypt(
-  { provider, rounds, scale }: Subject,
-  alone: OtherServer,
-  show: Show,
-): Figures {
-  const work = workOf("Decrypt", 64, 8000 * scale);
-  const [ours, floor] = await inTurns(
-    rounds,
-    () => loadProvider(provider, work),
-    () => alone.load(work),
-  );
-  yield show("Decrypt at 64: CPU a call of HTTP/2 alone", "us", cpu(floor));
-  yield show("Decrypt at 64: CPU a call / HTTP/2 alone", "x", ratios(cpu(ours), cpu(floor)));
+/** What no figure of the provider can be better than; see parts-alone.ts. */
+async function* floorOfDecrypt({ direct, rounds, scale }: Subject, parts: OtherServer, show: Show): Figures {
+  for (const [callers, calls] of CALLS) {
+    const work = workOf("Decrypt", callers, calls * scale);
+    const [theirs, floor] = await inTurns(
+      rounds,
+      () => loadDirect(direct, work),
+      () => parts.load(work),
+    );
+    const name = `Decrypt at ${callers}, the parts alone`;
+    yield show(`${name}: p50 / direct`, "x", ratios(p50(floor), p50(theirs)));
+    yield show(`${name}: throughput / direct`, "x", ratios(rate(floor), rate(theirs)));
+    yield show(`${name}: CPU a call`, "us", cpu(floor));
+  }
 }
 
 async function* memoryAfterLoad({ provider }: Subject, show: Show): Figures {

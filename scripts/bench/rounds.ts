@@ -1,7 +1,7 @@
 /**
  * Rounds of load, each from a process of its own.
  *
- * @module Starts the load generator (load.ts), against the provider, Transit, HTTP/2 alone and a native plugin. What is made of
+ * @module Starts the load generator (load.ts), against the provider, Transit, the parts alone and a native plugin. What is made of
  * the results: bench.ts.
  */
 import { type ChildProcess, spawn } from "node:child_process";
@@ -14,7 +14,9 @@ import { EncryptResponseSchema } from "../../src/kms/gen/v2/api_pb.ts";
 import { eventually } from "../../test/real/harness/eventually.ts";
 import { freePorts } from "../../test/real/harness/free-port.ts";
 import type { Provider } from "../../test/real/harness/provider.ts";
-import { type DirectTarget, type LoadJob, type LoadResult, loadResult } from "./load.ts";
+import { type LoadJob, type LoadResult, loadResult } from "./load.ts";
+import type { PartsJob } from "./parts-alone.ts";
+import type { DirectTarget } from "./transit-post.ts";
 import { unitEnvironment } from "./unit-environment.ts";
 
 const START_TIMEOUT_MS = 10_000;
@@ -81,17 +83,27 @@ function otherServer(server: ChildProcess, socketPath: string): OtherServer {
   };
 }
 
-/** Starts a server that only decodes and answers; see http2-alone.ts. */
-export async function startHttp2Alone(provider: Provider, jit: boolean): Promise<OtherServer> {
-  const socketPath = join(provider.dir, "alone.sock");
-  const reply = await provider.client.encrypt(new Uint8Array(32));
-  const server = spawn(process.execPath, [join(import.meta.dir, "http2-alone.ts"), socketPath], {
+/** Starts a server of the same parts and nothing else; see parts-alone.ts. */
+export async function startPartsAlone(
+  provider: Provider,
+  direct: DirectTarget,
+  jit: boolean,
+): Promise<OtherServer> {
+  const socketPath = join(provider.dir, "parts-alone.sock");
+  const reply = toBinary(EncryptResponseSchema, await provider.client.encrypt(new Uint8Array(32)));
+  const job: PartsJob = { direct, encryptReply: Buffer.from(reply).toString("base64") };
+  const server = spawn(process.execPath, [join(import.meta.dir, "parts-alone.ts"), socketPath], {
     env: { ...unitEnvironment(jit ? "on" : "off") },
     stdio: ["pipe", "pipe", "inherit"],
   });
-  server.stdin.end(toBinary(EncryptResponseSchema, reply));
-  await once(server.stdout, "data");
-  return otherServer(server, socketPath);
+  server.stdin.end(JSON.stringify(job));
+  const other = otherServer(server, socketPath);
+  const died = once(server, "exit").then(([code]) => {
+    throw new Error(`parts-alone.ts has exited with ${code}`);
+  });
+  await Promise.race([once(server.stdout, "data"), died]);
+  died.catch(() => {});
+  return other;
 }
 
 /**

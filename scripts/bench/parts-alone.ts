@@ -1,0 +1,96 @@
+/**
+ * The parts that a KMS provider in Bun is made of, with nothing else: `parts-alone.ts SOCKET`, its job as JSON on stdin.
+ *
+ * @module A server of its own process on `node:http2`. A Status is answered with a constant, a Decrypt is decoded with
+ * Protobuf-ES and goes to Transit with `fetch`, many in one request as the provider sends them. No Connect, no deadlines, no
+ * checks, no logs, no metrics, no retries: the floor below which no figure of the provider can come while it is made of these.
+ */
+import { createServer, type ServerHttp2Stream } from "node:http2";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import * as v from "valibot";
+import {
+  DecryptRequestSchema,
+  DecryptResponseSchema,
+  EncryptRequestSchema,
+  EncryptResponseSchema,
+  StatusResponseSchema,
+} from "../../src/kms/gen/v2/api_pb.ts";
+import { receiveBody } from "../../src/server/request-body.ts";
+import { SharedTrailers } from "../../src/server/shared-trailers.ts";
+import { coalesce } from "../../src/transit/coalesce.ts";
+import { directTarget, transitPost } from "./transit-post.ts";
+
+/** `encryptReply`: an answer of the provider, base64; those of this server are as long. */
+const partsJob = v.object({ direct: directTarget, encryptReply: v.string() });
+export type PartsJob = v.InferInput<typeof partsJob>;
+
+const ENVELOPE_BYTES = 5;
+/** As long as the provider's. */
+const ASSOCIATED_DATA = Buffer.alloc(32, 7).toString("base64");
+const sealed = v.object({ data: v.object({ ciphertext: v.string() }) });
+const opened = v.object({ data: v.object({ batch_results: v.array(v.object({ plaintext: v.string() })) }) });
+
+const { direct, encryptReply } = v.parse(partsJob, await Bun.stdin.json());
+const encrypted = fromBinary(EncryptResponseSchema, Buffer.from(encryptReply, "base64"));
+const status = toBinary(
+  StatusResponseSchema,
+  create(StatusResponseSchema, { version: "v2", healthz: "ok", keyId: encrypted.keyId }),
+);
+const post = transitPost(direct);
+const never = new AbortController().signal;
+
+async function encrypt(message: Uint8Array): Promise<Uint8Array> {
+  const { plaintext } = fromBinary(EncryptRequestSchema, message);
+  const body = { plaintext: Buffer.from(plaintext).toString("base64"), associated_data: ASSOCIATED_DATA };
+  const { data } = v.parse(sealed, await post("encrypt", JSON.stringify(body)));
+  return toBinary(EncryptResponseSchema, { ...encrypted, ciphertext: Buffer.from(data.ciphertext) });
+}
+
+async function open(ciphertexts: readonly string[]): Promise<Uint8Array[]> {
+  const items = ciphertexts.map((ciphertext) => ({ ciphertext, associated_data: ASSOCIATED_DATA }));
+  const { data } = v.parse(opened, await post("decrypt", JSON.stringify({ batch_input: items })));
+  return data.batch_results.map(({ plaintext }) => Buffer.from(plaintext, "base64"));
+}
+
+const openCoalesced = coalesce<string, Uint8Array>({
+  single: async (ciphertext) => (await open([ciphertext]))[0] ?? new Uint8Array(),
+  batch: async (ciphertexts) => (await open(ciphertexts)).map((value) => ({ ok: true, value })),
+  retrySingly: () => false,
+  identity: (ciphertext) => ciphertext,
+  maxItems: 64,
+  enoughItems: 16,
+  maxUnderWay: 2,
+  atEndOfTurn: setImmediate,
+});
+
+async function decrypt(message: Uint8Array): Promise<Uint8Array> {
+  const { ciphertext } = fromBinary(DecryptRequestSchema, message);
+  const plaintext = await openCoalesced(Buffer.from(ciphertext).toString("latin1"), never);
+  return toBinary(DecryptResponseSchema, create(DecryptResponseSchema, { plaintext }));
+}
+
+const METHODS = new Map<string, (message: Uint8Array) => Uint8Array | Promise<Uint8Array>>([
+  ["/v2.KeyManagementService/Status", () => status],
+  ["/v2.KeyManagementService/Encrypt", encrypt],
+  ["/v2.KeyManagementService/Decrypt", decrypt],
+]);
+
+const server = createServer();
+const trailers = new SharedTrailers();
+server.on("stream", (stream: ServerHttp2Stream, headers) => {
+  const chunks: Uint8Array[] = [];
+  stream.on("error", () => {});
+  const answer = async (): Promise<void> => {
+    const method = METHODS.get(headers[":path"] ?? "");
+    const message = (await method?.(Buffer.concat(chunks).subarray(ENVELOPE_BYTES))) ?? new Uint8Array();
+    const frame = Buffer.alloc(ENVELOPE_BYTES + message.length);
+    frame.writeUInt32BE(message.length, 1);
+    frame.set(message, ENVELOPE_BYTES);
+    stream.respond({ ":status": 200, "content-type": "application/grpc+proto" }, { waitForTrailers: true });
+    stream.on("wantTrailers", () => trailers.due(() => stream.sendTrailers({ "grpc-status": "0" })));
+    trailers.answered();
+    stream.end(frame);
+  };
+  receiveBody(stream, { piece: (bytes) => chunks.push(bytes), complete: () => void answer() });
+});
+server.listen(process.argv[2], () => console.log("ready"));
