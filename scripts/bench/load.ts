@@ -13,7 +13,14 @@ import {
   StatusRequestSchema,
 } from "../../src/kms/gen/v2/api_pb.ts";
 import { cpuSeconds } from "./process-figures.ts";
-import { type DirectTarget, directTarget, transitPost } from "./transit-post.ts";
+import {
+  ASSOCIATED_DATA,
+  type DirectTarget,
+  directTarget,
+  encryptAnswer,
+  encryptBody,
+  transitPost,
+} from "./transit-post.ts";
 import { openUnaryCaller } from "./unary-caller.ts";
 
 const loadJob = v.object({
@@ -26,8 +33,6 @@ const loadJob = v.object({
   /** The process whose CPU is read while the calls are made, after preparation and warm-up. */
   watchedPid: v.optional(v.number()),
 });
-const encryptReply = v.object({ data: v.object({ ciphertext: v.optional(v.string()) }) });
-
 export type LoadJob = v.InferOutput<typeof loadJob>;
 
 export const loadResult = v.object({
@@ -41,7 +46,6 @@ export const loadResult = v.object({
 export type LoadResult = v.InferOutput<typeof loadResult>;
 
 const PLAINTEXT = Buffer.alloc(32, 7);
-const ASSOCIATED_DATA = Buffer.from("benchmark").toString("base64");
 
 /** Returns the function that makes the n-th call of the job. */
 async function prepare(
@@ -83,16 +87,13 @@ async function throughProvider(job: LoadJob, socketPath: string): ReturnType<typ
 
 async function direct(job: LoadJob, target: DirectTarget): ReturnType<typeof prepare> {
   const post = transitPost(target);
-  const encryptBody = JSON.stringify({
-    plaintext: PLAINTEXT.toString("base64"),
-    associated_data: ASSOCIATED_DATA,
-  });
+  const encrypt = encryptBody(PLAINTEXT);
   if (job.method !== "Decrypt") {
-    return { once: () => post("encrypt", encryptBody), close: () => {} };
+    return { once: () => post("encrypt", encrypt), close: () => {} };
   }
   const bodies: string[] = [];
   for (let index = 0; index < job.distinct; index += 1) {
-    const { data } = v.parse(encryptReply, await post("encrypt", encryptBody));
+    const { data } = v.parse(encryptAnswer, await post("encrypt", encrypt));
     bodies.push(JSON.stringify({ ciphertext: data.ciphertext, associated_data: ASSOCIATED_DATA }));
   }
   return { once: (index) => post("decrypt", bodies[index % bodies.length] ?? ""), close: () => {} };

@@ -157,19 +157,11 @@ async function* transitCalls({ provider, direct, rounds, scale }: Subject, show:
       const name = `${method} at ${callers}`;
       const isJudged = (at: number): boolean => method === "Decrypt" && callers === at;
       yield show(`${name}: direct call p50`, "ms", p50(theirs));
-      yield show(
-        `${name}: p50 / direct`,
-        "x",
-        ratios(p50(ours), p50(theirs)),
-        isJudged(1) ? { atMost: 2.5 } : undefined,
-      );
-      yield show(
-        `${name}: throughput / direct`,
-        "x",
-        ratios(rate(ours), rate(theirs)),
-        isJudged(64) ? { atLeast: 0.9 } : undefined,
-        isJudged(64) ? { atLeast: 1.2 } : undefined,
-      );
+      yield* beside("direct", name, ours, theirs, show, {
+        p50: isJudged(1) ? { atMost: 2.5 } : undefined,
+        rate: isJudged(64) ? { atLeast: 0.9 } : undefined,
+        rateJitOn: isJudged(64) ? { atLeast: 1.2 } : undefined,
+      });
       yield show(`${name}: CPU a call`, "us", cpu(ours), isJudged(64) ? { atMost: 128 } : undefined);
     }
   }
@@ -185,8 +177,7 @@ async function* floorOfDecrypt({ direct, rounds, scale }: Subject, parts: OtherS
       () => parts.load(work),
     );
     const name = `Decrypt at ${callers}, the parts alone`;
-    yield show(`${name}: p50 / direct`, "x", ratios(p50(floor), p50(theirs)));
-    yield show(`${name}: throughput / direct`, "x", ratios(rate(floor), rate(theirs)));
+    yield* beside("direct", name, floor, theirs, show);
     yield show(`${name}: CPU a call`, "us", cpu(floor));
   }
 }
@@ -235,12 +226,31 @@ async function* besideNativePlugin(
     );
     const name = `${work.method} at ${work.callers}`;
     yield show(`${name}: p50 of the native plugin`, "ms", p50(theirs));
-    yield show(`${name}: p50 / native plugin`, "x", ratios(p50(ours), p50(theirs)));
-    yield show(`${name}: throughput / native plugin`, "x", ratios(rate(ours), rate(theirs)));
+    yield* beside("native plugin", name, ours, theirs, show);
     yield show(`${name}: CPU a call of the native plugin`, "us", cpu(theirs));
     yield show(`${name}: CPU a call / native plugin`, "x", ratios(cpu(ours), cpu(theirs)));
   }
   yield show("resident memory of the native plugin", "MiB", [residentMib(native.pid)]);
+}
+
+interface BesideTargets {
+  readonly p50?: Target | undefined;
+  readonly rate?: Target | undefined;
+  readonly rateJitOn?: Target | undefined;
+}
+
+/** Both ratios of rounds that were made in turns. */
+function* beside(
+  other: "direct" | "native plugin",
+  name: string,
+  ours: readonly LoadResult[],
+  theirs: readonly LoadResult[],
+  show: Show,
+  targets: BesideTargets = {},
+): Generator<Figure, void, undefined> {
+  yield show(`${name}: p50 / ${other}`, "x", ratios(p50(ours), p50(theirs)), targets.p50);
+  const rates = ratios(rate(ours), rate(theirs));
+  yield show(`${name}: throughput / ${other}`, "x", rates, targets.rate, targets.rateJitOn);
 }
 
 function workOf(method: Work["method"], callers: number, calls: number): Work {

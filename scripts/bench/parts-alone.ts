@@ -18,16 +18,14 @@ import {
 import { receiveBody } from "../../src/server/request-body.ts";
 import { SharedTrailers } from "../../src/server/shared-trailers.ts";
 import { coalesce } from "../../src/transit/coalesce.ts";
-import { directTarget, transitPost } from "./transit-post.ts";
+import { GROUPING } from "../../src/transit/coalesced-calls.ts";
+import { ASSOCIATED_DATA, directTarget, encryptAnswer, encryptBody, transitPost } from "./transit-post.ts";
 
 /** `encryptReply`: an answer of the provider, base64; those of this server are as long. */
 const partsJob = v.object({ direct: directTarget, encryptReply: v.string() });
 export type PartsJob = v.InferInput<typeof partsJob>;
 
 const ENVELOPE_BYTES = 5;
-/** As long as the provider's. */
-const ASSOCIATED_DATA = Buffer.alloc(32, 7).toString("base64");
-const sealed = v.object({ data: v.object({ ciphertext: v.string() }) });
 const opened = v.object({ data: v.object({ batch_results: v.array(v.object({ plaintext: v.string() })) }) });
 
 const { direct, encryptReply } = v.parse(partsJob, await Bun.stdin.json());
@@ -41,8 +39,7 @@ const never = new AbortController().signal;
 
 async function encrypt(message: Uint8Array): Promise<Uint8Array> {
   const { plaintext } = fromBinary(EncryptRequestSchema, message);
-  const body = { plaintext: Buffer.from(plaintext).toString("base64"), associated_data: ASSOCIATED_DATA };
-  const { data } = v.parse(sealed, await post("encrypt", JSON.stringify(body)));
+  const { data } = v.parse(encryptAnswer, await post("encrypt", encryptBody(plaintext)));
   return toBinary(EncryptResponseSchema, { ...encrypted, ciphertext: Buffer.from(data.ciphertext) });
 }
 
@@ -53,14 +50,11 @@ async function open(ciphertexts: readonly string[]): Promise<Uint8Array[]> {
 }
 
 const openCoalesced = coalesce<string, Uint8Array>({
+  ...GROUPING,
   single: async (ciphertext) => (await open([ciphertext]))[0] ?? new Uint8Array(),
   batch: async (ciphertexts) => (await open(ciphertexts)).map((value) => ({ ok: true, value })),
   retrySingly: () => false,
   identity: (ciphertext) => ciphertext,
-  maxItems: 64,
-  enoughItems: 16,
-  maxUnderWay: 2,
-  atEndOfTurn: setImmediate,
 });
 
 async function decrypt(message: Uint8Array): Promise<Uint8Array> {
@@ -93,4 +87,4 @@ server.on("stream", (stream: ServerHttp2Stream, headers) => {
   };
   receiveBody(stream, { piece: (bytes) => chunks.push(bytes), complete: () => void answer() });
 });
-server.listen(process.argv[2], () => console.log("ready"));
+server.listen(process.argv[2]);

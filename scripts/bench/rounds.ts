@@ -70,9 +70,20 @@ export interface OtherServer {
   readonly stop: () => Promise<void>;
 }
 
-function otherServer(server: ChildProcess, socketPath: string): OtherServer {
+/** @returns the server as soon as it listens; one that does not is ended. */
+async function listening(server: ChildProcess, name: string, socketPath: string): Promise<OtherServer> {
   const { pid = 0 } = server;
   const exited = once(server, "exit");
+  const listens = (): boolean => existsSync(socketPath);
+  try {
+    await eventually(`${name} listens`, listens, {
+      timeoutMs: START_TIMEOUT_MS,
+      giveUp: () => (server.exitCode === null ? undefined : `it has exited with ${server.exitCode}`),
+    });
+  } catch (error) {
+    server.kill();
+    throw error;
+  }
   return {
     load: (work) => load({ ...work, watchedPid: pid, target: { socketPath } }),
     pid,
@@ -94,16 +105,10 @@ export async function startPartsAlone(
   const job: PartsJob = { direct, encryptReply: Buffer.from(reply).toString("base64") };
   const server = spawn(process.execPath, [join(import.meta.dir, "parts-alone.ts"), socketPath], {
     env: { ...unitEnvironment(jit ? "on" : "off") },
-    stdio: ["pipe", "pipe", "inherit"],
+    stdio: ["pipe", "ignore", "inherit"],
   });
   server.stdin.end(JSON.stringify(job));
-  const other = otherServer(server, socketPath);
-  const died = once(server, "exit").then(([code]) => {
-    throw new Error(`parts-alone.ts has exited with ${code}`);
-  });
-  await Promise.race([once(server.stdout, "data"), died]);
-  died.catch(() => {});
-  return other;
+  return listening(server, "parts-alone.ts", socketPath);
 }
 
 /**
@@ -133,16 +138,5 @@ export async function startVaultKubernetesKms(
     Object.entries(flags).map(([flag, value]) => `-${flag}=${value}`),
     { env: { VAULT_KMS_TOKEN: token }, stdio: "ignore" },
   );
-  const other = otherServer(server, socketPath);
-  const listens = (): boolean => existsSync(socketPath);
-  try {
-    await eventually("vault-kubernetes-kms listens", listens, {
-      timeoutMs: START_TIMEOUT_MS,
-      giveUp: () => (server.exitCode === null ? undefined : `it has exited with ${server.exitCode}`),
-    });
-  } catch (error) {
-    server.kill();
-    throw error;
-  }
-  return other;
+  return listening(server, "vault-kubernetes-kms", socketPath);
 }

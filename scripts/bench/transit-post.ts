@@ -1,9 +1,10 @@
 /**
  * Transit called directly, as the bench compares with it.
  *
- * @module One function over a connection pool of its own; nothing is checked but the status.
+ * @module One function over a connection pool of its own, where nothing is checked but the status, and what goes into a call.
  */
 import * as v from "valibot";
+import { transitAssociatedData } from "../../src/identity/associated-data.ts";
 
 export const directTarget = v.object({
   url: v.string(),
@@ -14,6 +15,30 @@ export const directTarget = v.object({
   serverName: v.string(),
 });
 export type DirectTarget = v.InferOutput<typeof directTarget>;
+
+/** As the provider's: OpenBao and TLS work on each of its bytes. */
+export const ASSOCIATED_DATA = transitAssociatedData(
+  {
+    providerName: "bench",
+    clusterId: "bench",
+    openbaoInstanceId: "bench",
+    openbaoNamespace: "",
+    transitMountId: "bench",
+    keyLineageId: "bench",
+  },
+  { version: 1, createdAtUnix: 0 },
+  "bench",
+);
+
+/** What an Encrypt asks for. */
+export function encryptBody(plaintext: Uint8Array): string {
+  return JSON.stringify({
+    plaintext: Buffer.from(plaintext).toString("base64"),
+    associated_data: ASSOCIATED_DATA,
+  });
+}
+
+export const encryptAnswer = v.object({ data: v.object({ ciphertext: v.string() }) });
 
 export type TransitPost = (verb: "encrypt" | "decrypt", body: string) => Promise<unknown>;
 

@@ -11,12 +11,16 @@ import { type TransitCode, TransitError } from "./errors.ts";
 import type { Answered } from "./key-call.ts";
 import type { DecryptInput, EncryptInput } from "./key-use.ts";
 
-/** An answer has room for more of the longest results; more items only make each caller wait longer. */
-const MAX_ITEMS = 64;
-/** Enough to be worth a request: while OpenBao works on them, those that arrived with them are still being read. */
-const ENOUGH_ITEMS = 16;
-/** While OpenBao works on one request, the next one is on its way. */
-const MAX_UNDER_WAY = 2;
+/** Which calls go together. */
+export const GROUPING = {
+  /** An answer has room for more of the longest results; more items only make each caller wait longer. */
+  maxItems: 64,
+  /** Enough to be worth a request: while OpenBao works on them, those that arrived with them are still being read. */
+  enoughItems: 16,
+  /** While OpenBao works on one request, the next one is on its way. */
+  maxUnderWay: 2,
+  atEndOfTurn: setImmediate,
+} satisfies Partial<CoalesceOptions<never, never>>;
 
 /** Failures of a request that one of its items may have caused for all. */
 const SPOILT_BY_AN_ITEM: ReadonlySet<TransitCode> = new Set<TransitCode>([
@@ -39,12 +43,9 @@ export interface CoalescedCalls {
 
 export function coalescedCalls({ encrypt, decrypt }: KeyCalls): CoalescedCalls {
   const common = {
+    ...GROUPING,
     retrySingly: (error: unknown) => error instanceof TransitError && SPOILT_BY_AN_ITEM.has(error.code),
-    maxItems: MAX_ITEMS,
-    enoughItems: ENOUGH_ITEMS,
-    maxUnderWay: MAX_UNDER_WAY,
-    atEndOfTurn: setImmediate,
-  } satisfies Partial<CoalesceOptions<never, never>>;
+  };
   return {
     encrypt: coalesce({ ...common, ...encrypt }),
     decrypt: coalesce({
