@@ -6,10 +6,10 @@
 import { parseArgs } from "node:util";
 import { makeJwtIssuer } from "../test/fakes/openbao/jwt-issuer.ts";
 import { provision } from "../test/fakes/openbao/provision.ts";
-import { startAnyOpenBao } from "../test/real/harness/any-openbao.ts";
-import { builtExecutable } from "../test/real/harness/executable.ts";
-import { prepareProvider } from "../test/real/harness/provider.ts";
-import { findBinary } from "../test/real/harness/real-suite.ts";
+import { startAnyOpenBao } from "../test/harness/any-openbao.ts";
+import { builtExecutable } from "../test/harness/executable.ts";
+import { prepareProvider } from "../test/harness/provider.ts";
+import { findBinary } from "../test/harness/real-suite.ts";
 import { clusterStory } from "./demo/cluster-story.ts";
 import { kmsStory } from "./demo/kms-story.ts";
 import { makeNarrator } from "./demo/narrator.ts";

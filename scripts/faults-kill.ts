@@ -13,7 +13,7 @@ import { parseArgs } from "node:util";
 import { commandStorm } from "../test/faults/command-storm.ts";
 import { killStorm } from "../test/faults/kill-storm.ts";
 import { makeWorld } from "../test/faults/world.ts";
-import { findBinary } from "../test/real/harness/real-suite.ts";
+import { findBinary } from "../test/harness/real-suite.ts";
 
 const SHOWN_EVERY = 50;
 const { values } = parseArgs({

@@ -22,7 +22,7 @@ import { readReport, renderReliabilityPage } from "../test/faults/reliability-pa
 import { runFault } from "../test/faults/run-fault.ts";
 import { FAULTS, inRunOrder } from "../test/faults/table.ts";
 import { makeWorld, type World } from "../test/faults/world.ts";
-import { findBinary, type RealBinary } from "../test/real/harness/real-suite.ts";
+import { findBinary, type RealBinary } from "../test/harness/real-suite.ts";
 
 const root = dirname(import.meta.dir);
 const { values } = parseArgs({

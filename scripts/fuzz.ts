@@ -24,22 +24,22 @@ const TARGETS: readonly {
   readonly files: readonly string[];
   readonly share: number;
 }[] = [
-  { what: "OpenBao's replies", files: ["src/openbao/reply.property.test.ts"], share: 13 },
-  { what: "key metadata", files: ["src/transit/key-metadata.property.test.ts"], share: 8 },
-  { what: "ciphertexts", files: ["src/transit/ciphertext.property.test.ts"], share: 13 },
-  { what: "JWTs", files: ["src/auth/jwt-claims.property.test.ts"], share: 13 },
+  { what: "OpenBao's replies", files: ["src/openbao/client/reply.property.test.ts"], share: 13 },
+  { what: "key metadata", files: ["src/openbao/transit/key-metadata.property.test.ts"], share: 8 },
+  { what: "ciphertexts", files: ["src/openbao/transit/ciphertext.property.test.ts"], share: 13 },
+  { what: "JWTs", files: ["src/openbao/auth/jwt-claims.property.test.ts"], share: 13 },
   { what: "configuration", files: ["src/config/decode-config.property.test.ts"], share: 5 },
-  { what: "registry and checkpoint", files: ["src/registry/decode.property.test.ts"], share: 10 },
-  { what: "snapshot pages", files: ["src/audit/etcd/snapshot.property.test.ts"], share: 3 },
-  { what: "stored values", files: ["src/audit/stored/stored-value.property.test.ts"], share: 13 },
+  { what: "registry and checkpoint", files: ["src/key/registry/decode.property.test.ts"], share: 10 },
+  { what: "snapshot pages", files: ["src/etcd/reader/snapshot.property.test.ts"], share: 3 },
+  { what: "stored values", files: ["src/etcd/stored/stored-value.property.test.ts"], share: 13 },
   {
     what: "HTTP requests to health and metrics",
-    files: ["src/server/http-request.property.test.ts"],
+    files: ["src/server/admin/http-request.property.test.ts"],
     share: 13,
   },
   {
     what: "EncryptionConfiguration",
-    files: ["src/doctor/kubernetes/encryption-config.property.test.ts"],
+    files: ["src/kubernetes/encryption-config.property.test.ts"],
     share: 5,
   },
   {

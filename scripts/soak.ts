@@ -19,9 +19,9 @@ import {
 } from "../src/kms/gen/v2/api_pb.ts";
 import { makeJwtIssuer } from "../test/fakes/openbao/jwt-issuer.ts";
 import { provision } from "../test/fakes/openbao/provision.ts";
-import { startAnyOpenBao } from "../test/real/harness/any-openbao.ts";
-import { prepareProvider } from "../test/real/harness/provider.ts";
-import { findBinary } from "../test/real/harness/real-suite.ts";
+import { startAnyOpenBao } from "../test/harness/any-openbao.ts";
+import { prepareProvider } from "../test/harness/provider.ts";
+import { findBinary } from "../test/harness/real-suite.ts";
 import { residentMib } from "./bench/process-figures.ts";
 import { openUnaryCaller, type UnaryCaller } from "./bench/unary-caller.ts";
 import { unitEnvironment } from "./bench/unit-environment.ts";

@@ -9,7 +9,7 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { Glob } from "bun";
-import { builtExecutable } from "../test/real/harness/executable.ts";
+import { builtExecutable } from "../test/harness/executable.ts";
 import { type Failure, failuresIn } from "./test-failures.ts";
 
 const root = dirname(import.meta.dir);

@@ -31,9 +31,13 @@ async function startHelper(): Promise<number> {
 }
 
 async function start(signal: AbortSignal): Promise<number> {
-  const [{ run }, { createOutput }] = await Promise.all([import("./cli/run.ts"), import("./cli/output.ts")]);
+  const [{ run }, { createOutput }, { COMMANDS }] = await Promise.all([
+    import("./cli/run.ts"),
+    import("./cli/output.ts"),
+    import("./commands/table.ts"),
+  ]);
   const output = createOutput(process.stdout, process.stderr, process.env);
-  const code = await run(process.argv.slice(2), { output, environment: process.env, signal });
+  const code = await run(process.argv.slice(2), { output, environment: process.env, signal }, COMMANDS);
   await output.flush();
   return code;
 }

@@ -5,8 +5,8 @@
  * the JIT is off, and one with the JIT on. What does not live here: how a round is made (rounds.ts), what becomes of the
  * figures (bench.ts).
  */
-import { eventually } from "../../test/real/harness/eventually.ts";
-import type { Provider } from "../../test/real/harness/provider.ts";
+import { eventually } from "../../test/harness/eventually.ts";
+import type { Provider } from "../../test/harness/provider.ts";
 import { type Figure, figure } from "./figure.ts";
 import type { LoadResult } from "./load.ts";
 import { cpuSeconds, residentMib } from "./process-figures.ts";

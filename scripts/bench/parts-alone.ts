@@ -15,10 +15,10 @@ import {
   EncryptResponseSchema,
   StatusResponseSchema,
 } from "../../src/kms/gen/v2/api_pb.ts";
-import { receiveBody } from "../../src/server/request-body.ts";
-import { SharedTrailers } from "../../src/server/shared-trailers.ts";
-import { coalesce } from "../../src/transit/coalesce.ts";
-import { GROUPING } from "../../src/transit/coalesced-calls.ts";
+import { coalesce } from "../../src/openbao/transit/coalesce.ts";
+import { GROUPING } from "../../src/openbao/transit/coalesced-calls.ts";
+import { receiveBody } from "../../src/server/grpc/request-body.ts";
+import { SharedTrailers } from "../../src/server/grpc/shared-trailers.ts";
 import { ASSOCIATED_DATA, directTarget, encryptAnswer, encryptBody, transitPost } from "./transit-post.ts";
 
 /** `encryptReply`: an answer of the provider, base64; those of this server are as long. */

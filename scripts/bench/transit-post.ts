@@ -4,7 +4,7 @@
  * @module One function over a connection pool of its own, where nothing is checked but the status, and what goes into a call.
  */
 import * as v from "valibot";
-import { transitAssociatedData } from "../../src/identity/associated-data.ts";
+import { transitAssociatedData } from "../../src/key/identity/associated-data.ts";
 
 export const directTarget = v.object({
   url: v.string(),

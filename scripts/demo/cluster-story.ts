@@ -4,10 +4,10 @@
  * @module Needs both binaries. Which key a stored object is under is read from its bytes, without decrypting anything.
  */
 import { randomBytes } from "node:crypto";
-import { classifyStoredValue } from "../../src/audit/stored/stored-value.ts";
-import { type RealEtcd, startEtcd } from "../../test/real/harness/etcd.ts";
-import { eventually } from "../../test/real/harness/eventually.ts";
-import { type KubeApiServer, startKubeApiServer } from "../../test/real/harness/kube-apiserver.ts";
+import { classifyStoredValue } from "../../src/etcd/stored/stored-value.ts";
+import { type RealEtcd, startEtcd } from "../../test/harness/etcd.ts";
+import { eventually } from "../../test/harness/eventually.ts";
+import { type KubeApiServer, startKubeApiServer } from "../../test/harness/kube-apiserver.ts";
 import { rotate, type Stage, shortKeyId, startProvider } from "./stage.ts";
 
 const SECRETS = "/api/v1/namespaces/default/secrets";

@@ -6,7 +6,7 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import type { EncryptResponse } from "../../src/kms/gen/v2/api_pb.ts";
-import { codeOf } from "../../test/real/harness/kms-client.ts";
+import { codeOf } from "../../test/harness/kms-client.ts";
 import { rotate, type Stage, startProvider, statusBecomes } from "./stage.ts";
 
 /** What kube-apiserver encrypts: the seed that it derives its data keys from. */

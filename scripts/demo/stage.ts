@@ -4,9 +4,9 @@
  * @module The parts that are running, and the steps that more than one story needs.
  */
 import type { Provisioning } from "../../test/fakes/openbao/provision.ts";
-import type { AnyOpenBao } from "../../test/real/harness/any-openbao.ts";
-import { eventually } from "../../test/real/harness/eventually.ts";
-import type { Provider } from "../../test/real/harness/provider.ts";
+import type { AnyOpenBao } from "../../test/harness/any-openbao.ts";
+import { eventually } from "../../test/harness/eventually.ts";
+import type { Provider } from "../../test/harness/provider.ts";
 import type { Narrator } from "./narrator.ts";
 
 export interface Stage {

@@ -4,11 +4,11 @@
  * @module Made from the command table.
  */
 import type { Command } from "../../src/cli/command.ts";
-import { COMMANDS } from "../../src/cli/command-table.ts";
 import { EXIT_CODES } from "../../src/cli/exit-code.ts";
 import { optionText, usageLine } from "../../src/cli/help.ts";
 import { optionUsage } from "../../src/cli/option.ts";
 import { PROGRAM } from "../../src/cli/program.ts";
+import { COMMANDS } from "../../src/commands/table.ts";
 import { code, GENERATED, table } from "./markdown.ts";
 
 export function commandsPage(): string {

@@ -6,13 +6,13 @@
  */
 import { toJsonSchema } from "@valibot/to-json-schema";
 import * as v from "valibot";
-import { EVIDENCE } from "../../src/audit/evidence.ts";
 import { ERROR_CLASSES } from "../../src/base/error-class.ts";
-import { PROBE_IDS } from "../../src/cli/probe/checks.ts";
-import { VERIFY_IDS } from "../../src/cli/verify-key-checks.ts";
-import { CHECK_IDS } from "../../src/doctor/check-ids.ts";
-import { MIGRATION_STATES } from "../../src/migrate/storage-version-migration.ts";
-import { VERSION_STATES } from "../../src/registry/record.ts";
+import { CHECK_IDS } from "../../src/commands/doctor/check-ids.ts";
+import { PROBE_IDS } from "../../src/commands/probe/checks.ts";
+import { VERIFY_IDS } from "../../src/commands/verify-key/checks.ts";
+import { EVIDENCE } from "../../src/etcd/evidence.ts";
+import { VERSION_STATES } from "../../src/key/registry/record.ts";
+import { MIGRATION_STATES } from "../../src/kubernetes/storage-version-migration.ts";
 
 const whole = v.pipe(v.number(), v.integer(), v.minValue(0));
 const milliseconds = v.pipe(v.number(), v.minValue(0));

@@ -4,9 +4,9 @@
  * @module Made from the tables of error classes and of checks; the compiler and a test see to it that none is missing.
  */
 import type { ErrorClass } from "../../src/base/error-class.ts";
-import { PROBE_CHECKS } from "../../src/cli/probe/checks.ts";
-import { VERIFY_CHECKS } from "../../src/cli/verify-key-checks.ts";
-import { ALL_CHECKS } from "../../src/doctor/doctor.ts";
+import { ALL_CHECKS } from "../../src/commands/doctor/doctor.ts";
+import { PROBE_CHECKS } from "../../src/commands/probe/checks.ts";
+import { VERIFY_CHECKS } from "../../src/commands/verify-key/checks.ts";
 import { code, GENERATED } from "./markdown.ts";
 
 interface ClassHelp {

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { type AuditCode, auditError } from "../audit/errors.ts";
+import { type AuditCode, auditError } from "../etcd/errors.ts";
 import { EXIT_CODES, exitOfError } from "./exit-code.ts";
 
 const codes: readonly (readonly [AuditCode, number])[] = [

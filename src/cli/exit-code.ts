@@ -3,8 +3,9 @@
  *
  * @module The one table: names and numbers, and which class of error ends with which.
  */
-import { isRefusedFile } from "../audit/errors.ts";
+
 import { type ErrorClass, errorClassOf, ProviderError } from "../base/error-class.ts";
+import { isRefusedFile } from "../etcd/errors.ts";
 import { isPinRefusal } from "../pkcs11/errors.ts";
 
 export const EXIT_CODES = {

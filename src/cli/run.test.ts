@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { configFile } from "../../test/fakes/config-file.ts";
 import { recordedOutput } from "../../test/fakes/recorded-output.ts";
 import { ProviderError } from "../base/error-class.ts";
+import { COMMANDS } from "../commands/table.ts";
 import { defineCommand } from "./command.ts";
-import { COMMANDS } from "./command-table.ts";
 import { run } from "./run.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "cli-"));
@@ -19,7 +19,7 @@ async function type(line: string, options: { commands?: typeof COMMANDS; signal?
   const code = await run(
     line.split(" ").filter((word) => word !== ""),
     { output, environment: {}, signal: options.signal ?? new AbortController().signal },
-    options.commands,
+    options.commands ?? COMMANDS,
   );
   return { code, stdout: output.stdout(), stderr: output.stderr() };
 }

@@ -7,7 +7,6 @@
 import { CommanderError, Command as Parser } from "commander";
 import { nearestName } from "../base/nearest-name.ts";
 import type { Command, CommandContext } from "./command.ts";
-import { COMMANDS } from "./command-table.ts";
 import { describeError } from "./describe-error.ts";
 import { EXIT_CODES, type ExitName, exitOfError } from "./exit-code.ts";
 import { helpText, overviewText } from "./help.ts";
@@ -19,7 +18,7 @@ import { UsageError } from "./usage-error.ts";
 export async function run(
   args: readonly string[],
   context: CommandContext,
-  commands: readonly Command[] = COMMANDS,
+  commands: readonly Command[],
 ): Promise<number> {
   let exit: ExitName = "good";
   const root = parserOf(commands, context, (next) => {

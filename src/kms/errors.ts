@@ -6,7 +6,7 @@
  */
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type ErrorClass, ProviderError } from "../base/error-class.ts";
-import type { AnnotationProblem } from "../identity/annotations.ts";
+import type { AnnotationProblem } from "../key/identity/annotations.ts";
 
 export type KmsCode =
   | "concurrency_limit"

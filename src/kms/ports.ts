@@ -5,7 +5,7 @@
  * telemetry/ counts and logs; compose/ puts them together.
  */
 import type { ErrorClass } from "../base/error-class.ts";
-import type { AnnotationCodec } from "../identity/annotations.ts";
+import type { AnnotationCodec } from "../key/identity/annotations.ts";
 
 /** What Status may say, from memory. */
 export type KeyStatus =

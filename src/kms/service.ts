@@ -7,9 +7,9 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { Clock } from "../base/clock.ts";
 import { type ErrorClass, errorClassOf } from "../base/error-class.ts";
-import type { AnnotationCodec } from "../identity/annotations.ts";
-import { isWellFormedKeyId } from "../identity/key-id.ts";
-import { ciphertextVersion, MAX_CIPHERTEXT_BYTES } from "../transit/ciphertext.ts";
+import type { AnnotationCodec } from "../key/identity/annotations.ts";
+import { isWellFormedKeyId } from "../key/identity/key-id.ts";
+import { ciphertextVersion, MAX_CIPHERTEXT_BYTES } from "../openbao/transit/ciphertext.ts";
 import { admission, type ConcurrencyCaps } from "./admission.ts";
 import { callRunner } from "./call.ts";
 import { AnnotationError, KmsError } from "./errors.ts";

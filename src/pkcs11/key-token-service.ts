@@ -3,7 +3,7 @@
  *
  * @module Puts together the PIN file, the record of PIN tries and the helper process, and turns what a helper reports into
  * errors. One login is under way at a time on this machine. What does not live here: what the request asks (auth/), and
- * whether a certificate is good (auth/client-certificate.ts).
+ * whether a certificate is good (openbao/auth/client-certificate.ts).
  */
 import { assertNever } from "../base/assert-never.ts";
 import type { Clock } from "../base/clock.ts";

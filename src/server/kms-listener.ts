@@ -7,9 +7,9 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { createServiceImplSpec, type ServiceImpl } from "@connectrpc/connect";
 import { createUniversalServiceHandlers, type UniversalHandler } from "@connectrpc/connect/protocol";
-import { type GrpcSessions, grpcSessions, type SessionLimits } from "./grpc-sessions.ts";
-import { type KmsSocket, type KmsSocketOptions, openKmsSocket } from "./kms-socket.ts";
-import { type UnaryGrpcOptions, unaryGrpc } from "./unary-grpc.ts";
+import { type GrpcSessions, grpcSessions, type SessionLimits } from "./grpc/grpc-sessions.ts";
+import { type UnaryGrpcOptions, unaryGrpc } from "./grpc/unary-grpc.ts";
+import { type KmsSocket, type KmsSocketOptions, openKmsSocket } from "./socket/kms-socket.ts";
 
 export interface KmsListenerOptions extends Omit<KmsSocketOptions, "accept"> {
   readonly handlers: readonly UniversalHandler[];

@@ -9,10 +9,10 @@ import {
   recognisable,
   STORED_PREFIX,
   startCluster,
-} from "../real/harness/cluster.ts";
-import { eventually } from "../real/harness/eventually.ts";
-import { untilKeyIdChanges } from "../real/harness/outage.ts";
-import { describeReal } from "../real/harness/real-suite.ts";
+} from "../harness/cluster.ts";
+import { eventually } from "../harness/eventually.ts";
+import { untilKeyIdChanges } from "../harness/outage.ts";
+import { describeReal } from "../harness/real-suite.ts";
 
 const SECRETS = 300;
 const CONFIG_MAPS = 50;

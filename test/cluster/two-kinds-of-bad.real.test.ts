@@ -3,10 +3,10 @@
  * writes. Both take kube-apiserver's own three minutes, side by side.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { type Cluster, recognisable, startCluster } from "../real/harness/cluster.ts";
-import { eventually } from "../real/harness/eventually.ts";
-import { untilOk, untilStatusCode } from "../real/harness/outage.ts";
-import { describeReal } from "../real/harness/real-suite.ts";
+import { type Cluster, recognisable, startCluster } from "../harness/cluster.ts";
+import { eventually } from "../harness/eventually.ts";
+import { untilOk, untilStatusCode } from "../harness/outage.ts";
+import { describeReal } from "../harness/real-suite.ts";
 
 const START_TIMEOUT_MS = 120_000;
 const MINUTE_MS = 60_000;

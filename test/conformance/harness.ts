@@ -19,9 +19,10 @@ import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { type CallOptions, Client, credentials, Metadata } from "@grpc/grpc-js";
 import { type Clock, systemClock } from "../../src/base/clock.ts";
 import { ProviderError } from "../../src/base/error-class.ts";
-import { annotationCodec } from "../../src/identity/annotations.ts";
-import { transitAssociatedData } from "../../src/identity/associated-data.ts";
-import { deriveKeyId } from "../../src/identity/key-id.ts";
+import { annotationCodec } from "../../src/key/identity/annotations.ts";
+import { transitAssociatedData } from "../../src/key/identity/associated-data.ts";
+import { deriveKeyId } from "../../src/key/identity/key-id.ts";
+import { trySqliteLock } from "../../src/key/registry/writer-lock.ts";
 import {
   DecryptRequestSchema,
   DecryptResponseSchema,
@@ -34,10 +35,9 @@ import {
 import { MAX_MESSAGE_BYTES } from "../../src/kms/limits.ts";
 import type { CallRecord, KeyHandle, KeyState, KmsMethod, Transit } from "../../src/kms/ports.ts";
 import { type KmsServiceOptions, kmsService } from "../../src/kms/service.ts";
-import { trySqliteLock } from "../../src/registry/writer-lock.ts";
-import type { SessionLimits } from "../../src/server/grpc-sessions.ts";
+import type { SessionLimits } from "../../src/server/grpc/grpc-sessions.ts";
 import { DEFAULT_SESSION_LIMITS, startKmsListener, unaryHandlers } from "../../src/server/kms-listener.ts";
-import type { SocketEvent } from "../../src/server/kms-socket.ts";
+import type { SocketEvent } from "../../src/server/socket/kms-socket.ts";
 
 /** 1024 bytes of ciphertext, less `vault:v2:`, are 253 groups of base64, less 28 bytes of nonce and tag. */
 export const LARGEST_PLAINTEXT_BYTES = 253 * 3 - 28;

@@ -2,9 +2,9 @@ import { describe } from "bun:test";
 import { makeFakeOpenBao } from "../fakes/openbao/fake-openbao.ts";
 import { serveFakeOpenBao } from "../fakes/openbao/fake-server.ts";
 import { operator } from "../fakes/openbao/operator.ts";
-import { startOpenBao } from "../real/harness/openbao.ts";
-import { startRaftCluster } from "../real/harness/openbao-raft.ts";
-import { describeReal } from "../real/harness/real-suite.ts";
+import { startOpenBao } from "../harness/openbao.ts";
+import { startRaftCluster } from "../harness/openbao-raft.ts";
+import { describeReal } from "../harness/real-suite.ts";
 import { openBaoContract } from "./openbao-contract.ts";
 import { standbyContract } from "./standby-contract.ts";
 

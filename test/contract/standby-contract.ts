@@ -9,7 +9,7 @@ import { objectAt, textAt } from "../fakes/openbao/json-at.ts";
 import { identityClaims, makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import type { Operator } from "../fakes/openbao/operator.ts";
 import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
-import { eventually } from "../real/harness/eventually.ts";
+import { eventually } from "../harness/eventually.ts";
 import { base64 } from "./contract-context.ts";
 
 export interface ClusterUnderTest {

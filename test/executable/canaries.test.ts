@@ -8,9 +8,9 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { makeFakeOpenBao } from "../fakes/openbao/fake-openbao.ts";
 import { faults } from "../fakes/openbao/faults.ts";
-import { builtExecutable } from "../real/harness/executable.ts";
-import { untilNotOk, untilOk } from "../real/harness/outage.ts";
-import type { Provider } from "../real/harness/provider.ts";
+import { builtExecutable } from "../harness/executable.ts";
+import { untilNotOk, untilOk } from "../harness/outage.ts";
+import type { Provider } from "../harness/provider.ts";
 import { type ProviderOnStandIn, startOnStandIn } from "./provider-on-stand-in.ts";
 
 /** A log line that an attacker would like to write. */

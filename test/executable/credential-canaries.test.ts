@@ -13,9 +13,9 @@ import { textAt } from "../fakes/openbao/json-at.ts";
 import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import { type Operator, operator } from "../fakes/openbao/operator.ts";
 import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
-import { eventually } from "../real/harness/eventually.ts";
-import { builtExecutable } from "../real/harness/executable.ts";
-import { type Provider, prepareProvider } from "../real/harness/provider.ts";
+import { eventually } from "../harness/eventually.ts";
+import { builtExecutable } from "../harness/executable.ts";
+import { type Provider, prepareProvider } from "../harness/provider.ts";
 
 const openbao = makeFakeOpenBao();
 const issuer = makeJwtIssuer();

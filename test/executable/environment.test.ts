@@ -10,7 +10,7 @@ import * as v from "valibot";
 import { REPORT_SCHEMAS } from "../../scripts/reference/report-schemas.ts";
 import { makeNodeFiles, type NodeFiles } from "../fakes/node-files.ts";
 import { makeTestCa } from "../fakes/tls/test-ca.ts";
-import { builtExecutable } from "../real/harness/executable.ts";
+import { builtExecutable } from "../harness/executable.ts";
 
 const executable = builtExecutable();
 const directory = mkdtempSync(join(tmpdir(), "environment-"));

@@ -17,8 +17,8 @@ import { type Provisioning, provision, provisionCertLogin } from "../fakes/openb
 import { ADDON_DIRECTORY, describeWithToken, SOFTHSM_MODULE } from "../fakes/pkcs11/requirements.ts";
 import { makeSoftToken, type SoftToken, TOKEN_LABEL, USER_PIN } from "../fakes/pkcs11/soft-token.ts";
 import { makeTestCa } from "../fakes/tls/test-ca.ts";
-import { type RealOpenBao, startOpenBao } from "../real/harness/openbao.ts";
-import { describeReal } from "../real/harness/real-suite.ts";
+import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
+import { describeReal } from "../harness/real-suite.ts";
 
 const root = join(import.meta.dir, "..", "..");
 

@@ -8,8 +8,8 @@ import { type FakeServer, serveFakeOpenBao } from "../fakes/openbao/fake-server.
 import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import { operator } from "../fakes/openbao/operator.ts";
 import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
-import { opens, untilKeyIdChanges, untilOk } from "../real/harness/outage.ts";
-import { type Provider, prepareProvider } from "../real/harness/provider.ts";
+import { opens, untilKeyIdChanges, untilOk } from "../harness/outage.ts";
+import { type Provider, prepareProvider } from "../harness/provider.ts";
 
 const SETUP_TIMEOUT_MS = 60_000;
 /** Many times the probe interval of the test configuration. */

@@ -7,10 +7,10 @@ import { randomBytes } from "node:crypto";
 import type { EncryptResponse } from "../../src/kms/gen/v2/api_pb.ts";
 import { makeFakeOpenBao } from "../fakes/openbao/fake-openbao.ts";
 import { type Fault, faults } from "../fakes/openbao/faults.ts";
-import { eventually } from "../real/harness/eventually.ts";
-import { codeOf } from "../real/harness/kms-client.ts";
-import { opens, untilNotOk, untilOk } from "../real/harness/outage.ts";
-import type { Provider } from "../real/harness/provider.ts";
+import { eventually } from "../harness/eventually.ts";
+import { codeOf } from "../harness/kms-client.ts";
+import { opens, untilNotOk, untilOk } from "../harness/outage.ts";
+import type { Provider } from "../harness/provider.ts";
 import { type ProviderOnStandIn, startOnStandIn } from "./provider-on-stand-in.ts";
 
 const SETUP_TIMEOUT_MS = 60_000;

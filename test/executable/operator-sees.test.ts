@@ -8,13 +8,8 @@ import { serveFakeOpenBao } from "../fakes/openbao/fake-server.ts";
 import { identityClaims, makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import { operator } from "../fakes/openbao/operator.ts";
 import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
-import { eventually } from "../real/harness/eventually.ts";
-import {
-  type LogLine,
-  type Provider,
-  type ProviderOptions,
-  prepareProvider,
-} from "../real/harness/provider.ts";
+import { eventually } from "../harness/eventually.ts";
+import { type LogLine, type Provider, type ProviderOptions, prepareProvider } from "../harness/provider.ts";
 
 const PATIENCE = { timeoutMs: 8000 };
 const openbao = makeFakeOpenBao();

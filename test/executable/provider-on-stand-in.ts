@@ -8,7 +8,7 @@ import { serveFakeOpenBao } from "../fakes/openbao/fake-server.ts";
 import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import { operator } from "../fakes/openbao/operator.ts";
 import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
-import { type Provider, type ProviderOptions, prepareProvider } from "../real/harness/provider.ts";
+import { type Provider, type ProviderOptions, prepareProvider } from "../harness/provider.ts";
 
 export interface ProviderOnStandIn {
   readonly openbao: FakeOpenBao;

@@ -4,10 +4,11 @@
  * @module Versions with material of their own, the settings that hide or forbid, and answers that lag or fail. Faithful
  * HTTP is test/fakes/openbao; this is for tests that take thousands of steps.
  */
-import type { AnswerCode } from "../../src/openbao/answer-code.ts";
-import { answerError } from "../../src/openbao/errors.ts";
-import type { KeyReader, MarkerCalls, ReadBackCall } from "../../src/rotation/ports.ts";
-import type { KeyMetadata } from "../../src/transit/key-metadata.ts";
+
+import type { KeyReader, MarkerCalls, ReadBackCall } from "../../src/key/rotation/ports.ts";
+import type { AnswerCode } from "../../src/openbao/client/answer-code.ts";
+import { answerError } from "../../src/openbao/client/errors.ts";
+import type { KeyMetadata } from "../../src/openbao/transit/key-metadata.ts";
 import { testMetadata } from "./key-scope.ts";
 
 interface FakeVersion {

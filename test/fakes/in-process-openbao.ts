@@ -3,8 +3,9 @@
  *
  * @module For tests of the layers above the transport: transit/, auth/. TLS and connections are tested in transport/.
  */
-import { type CallReport, createOpenBao, type OpenBao } from "../../src/openbao/client.ts";
-import { createHttpTransport, type FetchSession } from "../../src/transport/https.ts";
+
+import { createHttpTransport, type FetchSession } from "../../src/http/https.ts";
+import { type CallReport, createOpenBao, type OpenBao } from "../../src/openbao/client/client.ts";
 import { type ManualClock, manualClock } from "./manual-clock.ts";
 import { fakeFetch } from "./openbao/fake-fetch.ts";
 import { type FakeOpenBao, makeFakeOpenBao } from "./openbao/fake-openbao.ts";

@@ -5,7 +5,7 @@
  * beside the daemon, an OpenBao that fails, lags or is set wrongly.
  */
 import fc from "fast-check";
-import { withRemoved } from "../../src/registry/changes.ts";
+import { withRemoved } from "../../src/key/registry/changes.ts";
 import { type Fault, SURVIVALS, type Survival } from "./crash-disk.ts";
 import type { FakeKeyState } from "./fake-key.ts";
 import {

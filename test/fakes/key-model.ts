@@ -5,10 +5,10 @@
  */
 import { expect } from "bun:test";
 import { ProviderError } from "../../src/base/error-class.ts";
-import { withRestored } from "../../src/registry/changes.ts";
-import { decodeRecord } from "../../src/registry/decode.ts";
-import type { RegistryContent } from "../../src/registry/record.ts";
-import type { KeyHandle } from "../../src/rotation/key-handles.ts";
+import { withRestored } from "../../src/key/registry/changes.ts";
+import { decodeRecord } from "../../src/key/registry/decode.ts";
+import type { RegistryContent } from "../../src/key/registry/record.ts";
+import type { KeyHandle } from "../../src/key/rotation/key-handles.ts";
 import type { FakeKey, FakeKeyState } from "./fake-key.ts";
 import { type KeyNode, NODE_STATE_PATH, testPolicy } from "./key-node.ts";
 

@@ -4,8 +4,8 @@
  * @module Short questions and steps over test/fakes/key-node.ts, shared by the tests of the key state.
  */
 import { ProviderError } from "../../src/base/error-class.ts";
-import { decodeRecord } from "../../src/registry/decode.ts";
-import type { RegistryRecord } from "../../src/registry/record.ts";
+import { decodeRecord } from "../../src/key/registry/decode.ts";
+import type { RegistryRecord } from "../../src/key/registry/record.ts";
 import { type FakeKey, fakeKey } from "./fake-key.ts";
 import { type KeyNode, keyNode, NODE_STATE_PATH, testPolicy } from "./key-node.ts";
 

@@ -3,11 +3,11 @@
  *
  * @module Wires createKeyState to the stand-ins, and starts it again as a new process would.
  */
-import { identityHashes } from "../../src/identity/fingerprint.ts";
-import { openRegistryStore, type RegistryStore } from "../../src/registry/file-store.ts";
-import type { RegistryContent } from "../../src/registry/record.ts";
-import type { KeyEvent } from "../../src/rotation/key-events.ts";
-import { createKeyState, type KeyState, type ProbePolicy } from "../../src/rotation/key-state.ts";
+import { identityHashes } from "../../src/key/identity/fingerprint.ts";
+import { openRegistryStore, type RegistryStore } from "../../src/key/registry/file-store.ts";
+import type { RegistryContent } from "../../src/key/registry/record.ts";
+import type { KeyEvent } from "../../src/key/rotation/key-events.ts";
+import { createKeyState, type KeyState, type ProbePolicy } from "../../src/key/rotation/key-state.ts";
 import { type CrashDisk, crashDisk } from "./crash-disk.ts";
 import type { FakeKey } from "./fake-key.ts";
 import { type ManualClock, manualClock } from "./manual-clock.ts";

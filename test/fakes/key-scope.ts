@@ -3,9 +3,9 @@
  *
  * @module Values only.
  */
-import { deriveKeyId } from "../../src/identity/key-id.ts";
-import type { KeyVersion } from "../../src/identity/key-scope.ts";
-import type { KeyMetadata } from "../../src/transit/key-metadata.ts";
+import { deriveKeyId } from "../../src/key/identity/key-id.ts";
+import type { KeyVersion } from "../../src/key/identity/key-scope.ts";
+import type { KeyMetadata } from "../../src/openbao/transit/key-metadata.ts";
 
 export const TEST_IDENTITY = {
   providerName: "bao",

@@ -7,6 +7,7 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run } from "../../src/cli/run.ts";
+import { COMMANDS } from "../../src/commands/table.ts";
 import { configFile } from "./config-file.ts";
 import { type FakeOpenBao, makeFakeOpenBao } from "./openbao/fake-openbao.ts";
 import { serveFakeOpenBao } from "./openbao/fake-server.ts";
@@ -103,7 +104,7 @@ export async function makeNodeFiles(): Promise<NodeFiles> {
     type: async (...words) => {
       const output = recordedOutput();
       const context = { output, environment: {}, signal: new AbortController().signal };
-      return { code: await run(words, context), stdout: output.stdout(), stderr: output.stderr() };
+      return { code: await run(words, context, COMMANDS), stdout: output.stdout(), stderr: output.stderr() };
     },
     dispose: async () => {
       await server.stop();

@@ -3,9 +3,9 @@
  *
  * @module Values only; nothing here decides anything.
  */
-import { type ConfigIdentity, fingerprint, identityHashes } from "../../src/identity/fingerprint.ts";
-import { firstContent, withPromoted, withSeen } from "../../src/registry/changes.ts";
-import type { RegistryContent } from "../../src/registry/record.ts";
+import { type ConfigIdentity, fingerprint, identityHashes } from "../../src/key/identity/fingerprint.ts";
+import { firstContent, withPromoted, withSeen } from "../../src/key/registry/changes.ts";
+import type { RegistryContent } from "../../src/key/registry/record.ts";
 
 export const testIdentity: ConfigIdentity = {
   providerName: "openbao",

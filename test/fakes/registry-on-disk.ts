@@ -7,16 +7,16 @@ import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../src/base/clock.ts";
-import { identityHashes } from "../../src/identity/fingerprint.ts";
-import { isRegistryError, type RegistryCode } from "../../src/registry/errors.ts";
+import { identityHashes } from "../../src/key/identity/fingerprint.ts";
+import { isRegistryError, type RegistryCode } from "../../src/key/registry/errors.ts";
 import {
   openRegistryStore,
   type RegistryStore,
   type RegistryStoreOptions,
-} from "../../src/registry/file-store.ts";
-import type { StoredRecord } from "../../src/registry/read-state.ts";
-import { systemStateFiles } from "../../src/registry/state-files.ts";
-import { trySqliteLock } from "../../src/registry/writer-lock.ts";
+} from "../../src/key/registry/file-store.ts";
+import type { StoredRecord } from "../../src/key/registry/read-state.ts";
+import { systemStateFiles } from "../../src/key/registry/state-files.ts";
+import { trySqliteLock } from "../../src/key/registry/writer-lock.ts";
 import { rotated, testFirstContent, testIdentity } from "./registry-fixture.ts";
 
 const never = new AbortController().signal;

@@ -3,11 +3,12 @@
  *
  * @module For the tests of src/openbao; what OpenBao itself answers is in fakes/openbao.
  */
-import type { OpenBaoCall } from "../../src/openbao/attempt.ts";
-import { type CallReport, createOpenBao } from "../../src/openbao/client.ts";
-import { OpenBaoError } from "../../src/openbao/errors.ts";
-import { type TransportCode, transportError } from "../../src/transport/errors.ts";
-import type { HttpRequest, HttpTransport } from "../../src/transport/https.ts";
+
+import { type TransportCode, transportError } from "../../src/http/errors.ts";
+import type { HttpRequest, HttpTransport } from "../../src/http/https.ts";
+import type { OpenBaoCall } from "../../src/openbao/client/attempt.ts";
+import { type CallReport, createOpenBao } from "../../src/openbao/client/client.ts";
+import { OpenBaoError } from "../../src/openbao/client/errors.ts";
 import { manualClock } from "./manual-clock.ts";
 
 const NAMES = {

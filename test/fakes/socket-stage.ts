@@ -1,21 +1,21 @@
 /**
  * A private socket directory, and the KMS socket in it as a test wants it: opened, refused, stale, spoken to.
  *
- * @module For the tests of src/server/kms-socket.ts. What is accepted is echoed. Closing the stage closes the sockets and
+ * @module For the tests of src/server/socket/kms-socket.ts. What is accepted is echoed. Closing the stage closes the sockets and
  * removes the directory.
  */
 import { linkSync, rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { systemClock } from "../../src/base/clock.ts";
-import { trySqliteLock } from "../../src/registry/writer-lock.ts";
+import { trySqliteLock } from "../../src/key/registry/writer-lock.ts";
 import { ServerError } from "../../src/server/errors.ts";
 import {
   type KmsSocket,
   type KmsSocketOptions,
   openKmsSocket,
   type SocketEvent,
-} from "../../src/server/kms-socket.ts";
+} from "../../src/server/socket/kms-socket.ts";
 import { ownIdentity, socketDirectory } from "../conformance/harness.ts";
 
 export interface Echo {

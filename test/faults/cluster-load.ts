@@ -3,9 +3,9 @@
  *
  * @module etcd and kube-apiserver over the provider's socket. Objects are Secrets of the default namespace.
  */
-import { recognisable } from "../real/harness/cluster.ts";
-import { type RealEtcd, startEtcd } from "../real/harness/etcd.ts";
-import { type KubeApiServer, startKubeApiServer } from "../real/harness/kube-apiserver.ts";
+import { recognisable } from "../harness/cluster.ts";
+import { type RealEtcd, startEtcd } from "../harness/etcd.ts";
+import { type KubeApiServer, startKubeApiServer } from "../harness/kube-apiserver.ts";
 import type { FaultResult } from "./fault.ts";
 
 export type ClusterSeen = NonNullable<FaultResult["cluster"]>;

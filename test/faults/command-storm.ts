@@ -7,7 +7,7 @@
 import { existsSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import * as v from "valibot";
-import { eventually } from "../real/harness/eventually.ts";
+import { eventually } from "../harness/eventually.ts";
 import { type RegistryJudge, registryJudge } from "./registry-judge.ts";
 import type { World } from "./world.ts";
 

@@ -3,7 +3,7 @@
  * takes to see it. The long version, with kube-apiserver, is `bun scripts/faults.ts --cluster`.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { describeReal } from "../real/harness/real-suite.ts";
+import { describeReal } from "../harness/real-suite.ts";
 import { runFault } from "./run-fault.ts";
 import { FAULTS, inRunOrder } from "./table.ts";
 import { makeWorld, type World } from "./world.ts";

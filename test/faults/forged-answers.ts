@@ -10,7 +10,7 @@ import type { Socket } from "node:net";
 import { type Fault, wireReply } from "../fakes/openbao/faults.ts";
 import type { JsonObject } from "../fakes/openbao/reply.ts";
 import type { Leaf } from "../fakes/tls/test-ca.ts";
-import type { RealOpenBao } from "../real/harness/openbao.ts";
+import type { RealOpenBao } from "../harness/openbao.ts";
 
 export interface ForgedAnswers {
   readonly port: number;

@@ -3,7 +3,7 @@
  * does it a thousand times.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { describeReal } from "../real/harness/real-suite.ts";
+import { describeReal } from "../harness/real-suite.ts";
 import { commandStorm } from "./command-storm.ts";
 import { killStorm } from "./kill-storm.ts";
 import { makeWorld, type World } from "./world.ts";

@@ -3,7 +3,7 @@
  * the time; after each the registry on disk is judged.
  *
  * @module Acts on a world; who starts it says how often. What a kill between two file operations leaves is held exhaustively
- * by src/registry/file-store.kill.test.ts; this is the same of the whole provider.
+ * by src/key/registry/file-store.kill.test.ts; this is the same of the whole provider.
  */
 import { registryJudge } from "./registry-judge.ts";
 import type { World } from "./world.ts";

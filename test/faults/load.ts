@@ -6,7 +6,7 @@
  */
 import { randomBytes } from "node:crypto";
 import type { EncryptResponse } from "../../src/kms/gen/v2/api_pb.ts";
-import { codeOf, type KmsClient } from "../real/harness/kms-client.ts";
+import { codeOf, type KmsClient } from "../harness/kms-client.ts";
 
 export interface Seen {
   readonly status: Readonly<Record<string, number>>;

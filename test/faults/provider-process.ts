@@ -2,12 +2,12 @@
  * The provider's process under a hand that does worse to it than systemd would.
  *
  * @module Starts it plainly, behind a prefix, or on a machine of its own; which directories and configuration it has is
- * test/real/harness/provider.ts.
+ * test/harness/provider.ts.
  */
 import { existsSync } from "node:fs";
-import { type Child, startChild } from "../real/harness/child.ts";
-import { eventually } from "../real/harness/eventually.ts";
-import type { LogLine, Provider } from "../real/harness/provider.ts";
+import { type Child, startChild } from "../harness/child.ts";
+import { eventually } from "../harness/eventually.ts";
+import type { LogLine, Provider } from "../harness/provider.ts";
 
 export interface Launch {
   readonly prefix?: readonly string[];

@@ -4,8 +4,8 @@
  * @module One look at a time, each held against the one before. Who dies, and when, is kill-storm.ts and command-storm.ts.
  */
 import { readFileSync } from "node:fs";
-import { decodeRecord } from "../../src/registry/decode.ts";
-import type { VersionRecord } from "../../src/registry/record.ts";
+import { decodeRecord } from "../../src/key/registry/decode.ts";
+import type { VersionRecord } from "../../src/key/registry/record.ts";
 
 export interface RegistryJudge {
   /** What is wrong with it: it must be whole, with one active version, and in nothing behind the last look. */

@@ -3,8 +3,8 @@
  *
  * @module The same for every row; what is particular is in rows/.
  */
-import { eventually } from "../real/harness/eventually.ts";
-import { codeOf } from "../real/harness/kms-client.ts";
+import { eventually } from "../harness/eventually.ts";
+import { codeOf } from "../harness/kms-client.ts";
 import type { Expectation, Fault, FaultResult, Group } from "./fault.ts";
 import type { World } from "./world.ts";
 

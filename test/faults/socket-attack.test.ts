@@ -20,11 +20,11 @@ import { serveFakeOpenBao } from "../fakes/openbao/fake-server.ts";
 import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import { operator } from "../fakes/openbao/operator.ts";
 import { provision } from "../fakes/openbao/provision.ts";
-import { eventually } from "../real/harness/eventually.ts";
-import { type Provider, prepareProvider } from "../real/harness/provider.ts";
+import { eventually } from "../harness/eventually.ts";
+import { type Provider, prepareProvider } from "../harness/provider.ts";
 
 const STRANGER = 24_301;
-/** That of test/real/harness/provider.ts for root. */
+/** That of test/harness/provider.ts for root. */
 const SOCKET_GID = 24_242;
 const STARTS = 4;
 const SWAPPED_STARTS = 10;

@@ -5,7 +5,7 @@
  * runs only then.
  */
 import { describe, test } from "bun:test";
-import { requireReal } from "../real/harness/real-suite.ts";
+import { requireReal } from "../harness/real-suite.ts";
 
 export interface ToolSuiteOptions {
   /** Commands that must be on PATH, with the Debian package that has each. */

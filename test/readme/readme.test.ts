@@ -17,13 +17,13 @@ import {
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { identityClaims, makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
-import { startChild } from "../real/harness/child.ts";
-import { eventually } from "../real/harness/eventually.ts";
-import { freePorts } from "../real/harness/free-port.ts";
-import { openKmsClient } from "../real/harness/kms-client.ts";
-import { type RealOpenBao, startOpenBao } from "../real/harness/openbao.ts";
-import { makeSocketDirectory } from "../real/harness/provider.ts";
-import { describeReal } from "../real/harness/real-suite.ts";
+import { startChild } from "../harness/child.ts";
+import { eventually } from "../harness/eventually.ts";
+import { freePorts } from "../harness/free-port.ts";
+import { openKmsClient } from "../harness/kms-client.ts";
+import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
+import { makeSocketDirectory } from "../harness/provider.ts";
+import { describeReal } from "../harness/real-suite.ts";
 import { forRealBlock, readmeBlocks, root } from "./commands.ts";
 
 const DEMO_TIMEOUT_MS = 120_000;

@@ -5,19 +5,19 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { openFile } from "../../src/audit/bolt/random-access-file.ts";
-import { type EtcdEndpoint, etcdEndpoint } from "../../src/audit/etcd/endpoint.ts";
-import { readLive } from "../../src/audit/etcd/live.ts";
-import { openSnapshot } from "../../src/audit/etcd/snapshot.ts";
-import type { EntrySink } from "../../src/audit/etcd/stored-entry.ts";
-import type { SourceAudit } from "../../src/audit/evidence.ts";
-import { type AuditTarget, runAudit } from "../../src/audit/run-audit.ts";
 import { systemClock } from "../../src/base/clock.ts";
+import { openFile } from "../../src/etcd/bolt/random-access-file.ts";
+import type { SourceAudit } from "../../src/etcd/evidence.ts";
+import { type EtcdEndpoint, etcdEndpoint } from "../../src/etcd/reader/endpoint.ts";
+import { readLive } from "../../src/etcd/reader/live.ts";
+import { openSnapshot } from "../../src/etcd/reader/snapshot.ts";
+import type { EntrySink } from "../../src/etcd/reader/stored-entry.ts";
+import { type AuditTarget, runAudit } from "../../src/etcd/run-audit.ts";
 import { ourStoredValue } from "../fakes/etcd/envelope-bytes.ts";
 import { withDigest } from "../fakes/etcd/snapshot-bytes.ts";
 import { TEST_IDENTITY } from "../fakes/key-scope.ts";
-import { type EtcdCluster, startEtcdCluster } from "./harness/etcd-cluster.ts";
-import { describeReal } from "./harness/real-suite.ts";
+import { type EtcdCluster, startEtcdCluster } from "../harness/etcd-cluster.ts";
+import { describeReal } from "../harness/real-suite.ts";
 
 const scope = TEST_IDENTITY;
 const values = [1, 2, 3].map((version) =>

@@ -6,8 +6,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ourStoredValue } from "../fakes/etcd/envelope-bytes.ts";
 import { TEST_IDENTITY } from "../fakes/key-scope.ts";
-import { type EtcdCluster, startEtcdCluster } from "./harness/etcd-cluster.ts";
-import { describeReal } from "./harness/real-suite.ts";
+import { type EtcdCluster, startEtcdCluster } from "../harness/etcd-cluster.ts";
+import { describeReal } from "../harness/real-suite.ts";
 
 const main = join(import.meta.dir, "..", "..", "src", "main.ts");
 const scope = TEST_IDENTITY;

@@ -7,12 +7,12 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { unwrapSecretId } from "../../src/auth/unwrap-secret-id.ts";
 import { systemClock } from "../../src/base/clock.ts";
 import { ProviderError } from "../../src/base/error-class.ts";
 import { Secret } from "../../src/base/secret.ts";
-import { openTransitAccess } from "../../src/compose/transit-access.ts";
 import { decodeConfig } from "../../src/config/decode-config.ts";
+import { unwrapSecretId } from "../../src/openbao/auth/unwrap-secret-id.ts";
+import { openTransitAccess } from "../../src/provider/transit-access.ts";
 import { configFile } from "../fakes/config-file.ts";
 import { startAuthorizationServer } from "../fakes/oauth2/authorization-server.ts";
 import { textAt } from "../fakes/openbao/json-at.ts";
@@ -20,8 +20,8 @@ import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import { type Provisioning, provision, provisionCertLogin } from "../fakes/openbao/provision.ts";
 import { serveWorkloadApi } from "../fakes/spiffe/workload-api.ts";
 import { makeTestCa, type TestCa } from "../fakes/tls/test-ca.ts";
-import { type RealOpenBao, startOpenBao } from "./harness/openbao.ts";
-import { describeReal } from "./harness/real-suite.ts";
+import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
+import { describeReal } from "../harness/real-suite.ts";
 
 const signal = (): AbortSignal => AbortSignal.timeout(10_000);
 const codeOf = (answer: Promise<unknown>): Promise<string> =>

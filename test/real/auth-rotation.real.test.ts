@@ -12,10 +12,10 @@ import { identityClaims, makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
 import { serveWorkloadApi } from "../fakes/spiffe/workload-api.ts";
 import { makeTestCa, type TestCa } from "../fakes/tls/test-ca.ts";
-import { eventually } from "./harness/eventually.ts";
-import { type RealOpenBao, startOpenBao } from "./harness/openbao.ts";
-import { type Provider, prepareProvider } from "./harness/provider.ts";
-import { describeReal } from "./harness/real-suite.ts";
+import { eventually } from "../harness/eventually.ts";
+import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
+import { type Provider, prepareProvider } from "../harness/provider.ts";
+import { describeReal } from "../harness/real-suite.ts";
 
 /** Neither renewal nor a longer life: each ends with a new login. */
 const TOKEN = { token_ttl: "8s", token_max_ttl: "8s" } as const;

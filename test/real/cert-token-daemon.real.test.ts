@@ -11,11 +11,11 @@ import { type Provisioning, provision, provisionCertLogin } from "../fakes/openb
 import { ADDON_DIRECTORY, describeWithToken } from "../fakes/pkcs11/requirements.ts";
 import { makeSoftToken, type SoftToken, TOKEN_LABEL, USER_PIN } from "../fakes/pkcs11/soft-token.ts";
 import { makeTestCa, type TestCa } from "../fakes/tls/test-ca.ts";
-import { eventually } from "./harness/eventually.ts";
-import { type RealOpenBao, startOpenBao } from "./harness/openbao.ts";
-import { untilOk } from "./harness/outage.ts";
-import { type Provider, prepareProvider } from "./harness/provider.ts";
-import { describeReal } from "./harness/real-suite.ts";
+import { eventually } from "../harness/eventually.ts";
+import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
+import { untilOk } from "../harness/outage.ts";
+import { type Provider, prepareProvider } from "../harness/provider.ts";
+import { describeReal } from "../harness/real-suite.ts";
 
 const root = join(import.meta.dir, "..", "..");
 const DAYS_MS = 24 * 3_600_000;

@@ -9,17 +9,17 @@ import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 
 import { join } from "node:path";
 import { systemClock } from "../../src/base/clock.ts";
 import { ProviderError } from "../../src/base/error-class.ts";
-import { openTransitAccess, type TransitAccess } from "../../src/compose/transit-access.ts";
 import { decodeConfig } from "../../src/config/decode-config.ts";
+import { openTransitAccess, type TransitAccess } from "../../src/provider/transit-access.ts";
 import { configFile } from "../fakes/config-file.ts";
 import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
 import { ADDON_DIRECTORY, describeWithToken } from "../fakes/pkcs11/requirements.ts";
 import { makeSoftToken, type SoftToken, TOKEN_LABEL, USER_PIN } from "../fakes/pkcs11/soft-token.ts";
 import { type LeafOptions, makeTestCa, type TestCa } from "../fakes/tls/test-ca.ts";
+import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
+import { describeReal } from "../harness/real-suite.ts";
 import { blocksIn } from "../packaging/doc-blocks.ts";
-import { type RealOpenBao, startOpenBao } from "./harness/openbao.ts";
-import { describeReal } from "./harness/real-suite.ts";
 
 const PAGE = join(import.meta.dir, "..", "..", "docs", "configure", "auth-cert.md");
 const HELPER = join(import.meta.dir, "..", "fakes", "pkcs11", "helper-entry.ts");

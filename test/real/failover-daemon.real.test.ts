@@ -5,10 +5,10 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
-import { type LossyProxy, startLossyProxy } from "./harness/lossy-proxy.ts";
-import { type RaftCluster, startRaftCluster } from "./harness/openbao-raft.ts";
-import { type Provider, prepareProvider } from "./harness/provider.ts";
-import { describeReal } from "./harness/real-suite.ts";
+import { type LossyProxy, startLossyProxy } from "../harness/lossy-proxy.ts";
+import { type RaftCluster, startRaftCluster } from "../harness/openbao-raft.ts";
+import { type Provider, prepareProvider } from "../harness/provider.ts";
+import { describeReal } from "../harness/real-suite.ts";
 
 const OUTAGE_MS = 5000;
 const CALM_MS = 1500;

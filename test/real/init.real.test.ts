@@ -7,12 +7,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
-import { planInstallation } from "../../src/cli/init/installation.ts";
-import { writeFiles } from "../../src/cli/init/write-files.ts";
+import { planInstallation } from "../../src/commands/init/installation.ts";
+import { writeFiles } from "../../src/commands/init/write-files.ts";
 import { configFile } from "../fakes/config-file.ts";
 import { identityClaims, makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
-import { type RealOpenBao, startOpenBao } from "./harness/openbao.ts";
-import { describeReal } from "./harness/real-suite.ts";
+import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
+import { describeReal } from "../harness/real-suite.ts";
 
 /** The script starts the bao command some thirty times. */
 const TIMEOUT_MS = 60_000;

@@ -2,10 +2,10 @@
  * What happens to the Transit key while the compiled executable uses it: good and bad.
  */
 import { expect, test } from "bun:test";
-import { eventually } from "./harness/eventually.ts";
-import { describeFaults, TEST_TIMEOUT_MS } from "./harness/fault-stage.ts";
-import { codeOf } from "./harness/kms-client.ts";
-import { opens, untilKeyIdChanges, untilStatusCode } from "./harness/outage.ts";
+import { eventually } from "../harness/eventually.ts";
+import { describeFaults, TEST_TIMEOUT_MS } from "../harness/fault-stage.ts";
+import { codeOf } from "../harness/kms-client.ts";
+import { opens, untilKeyIdChanges, untilStatusCode } from "../harness/outage.ts";
 
 describeFaults("the Transit key changes", (stage) => {
   test(

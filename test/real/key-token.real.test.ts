@@ -22,8 +22,8 @@ import {
   USER_PIN,
 } from "../fakes/pkcs11/soft-token.ts";
 import { makeTestCa, type TestCa } from "../fakes/tls/test-ca.ts";
-import { startOpensslServer } from "./harness/openssl-server.ts";
-import { requireReal } from "./harness/real-suite.ts";
+import { startOpensslServer } from "../harness/openssl-server.ts";
+import { requireReal } from "../harness/real-suite.ts";
 
 const HELPER = join(import.meta.dir, "..", "fakes", "pkcs11", "helper-entry.ts");
 

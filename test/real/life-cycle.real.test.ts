@@ -4,10 +4,10 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { existsSync, rmSync } from "node:fs";
-import { eventually } from "./harness/eventually.ts";
-import { makeFaultStage, TEST_TIMEOUT_MS } from "./harness/fault-stage.ts";
-import { untilNotOk, untilOk } from "./harness/outage.ts";
-import { describeReal } from "./harness/real-suite.ts";
+import { eventually } from "../harness/eventually.ts";
+import { makeFaultStage, TEST_TIMEOUT_MS } from "../harness/fault-stage.ts";
+import { untilNotOk, untilOk } from "../harness/outage.ts";
+import { describeReal } from "../harness/real-suite.ts";
 
 describeReal("life cycle", { needs: ["bao"], long: true }, (binary) => {
   const stage = makeFaultStage();

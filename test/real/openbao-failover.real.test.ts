@@ -9,13 +9,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../src/base/clock.ts";
 import { ProviderError } from "../../src/base/error-class.ts";
-import { openTransitAccess, type TransitAccess } from "../../src/compose/transit-access.ts";
 import { decodeConfig } from "../../src/config/decode-config.ts";
+import { openTransitAccess, type TransitAccess } from "../../src/provider/transit-access.ts";
 import { configFile } from "../fakes/config-file.ts";
 import { identityClaims, makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
-import { type RaftCluster, type RaftNode, startRaftCluster } from "./harness/openbao-raft.ts";
-import { describeReal } from "./harness/real-suite.ts";
+import { type RaftCluster, type RaftNode, startRaftCluster } from "../harness/openbao-raft.ts";
+import { describeReal } from "../harness/real-suite.ts";
 
 const AAD = btoa("associated");
 const CALL_MS = 3000;

@@ -5,9 +5,9 @@ import { expect, test } from "bun:test";
 import { rmSync } from "node:fs";
 import { textAt } from "../fakes/openbao/json-at.ts";
 import { makeTestCa } from "../fakes/tls/test-ca.ts";
-import { eventually } from "./harness/eventually.ts";
-import { describeFaults, TEST_TIMEOUT_MS, YOUNG_TOKEN_MS } from "./harness/fault-stage.ts";
-import { untilOk } from "./harness/outage.ts";
+import { eventually } from "../harness/eventually.ts";
+import { describeFaults, TEST_TIMEOUT_MS, YOUNG_TOKEN_MS } from "../harness/fault-stage.ts";
+import { untilOk } from "../harness/outage.ts";
 
 describeFaults("OpenBao away or saying no", (stage) => {
   test(

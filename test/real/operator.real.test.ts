@@ -17,19 +17,19 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
-import { policyRows } from "../../src/cli/openbao-policy.ts";
-import { forbiddenCapabilities } from "../../src/doctor/capabilities.ts";
+import { forbiddenCapabilities } from "../../src/commands/doctor/capabilities.ts";
+import { policyRows } from "../../src/commands/openbao-policy.ts";
 import { configFile } from "../fakes/config-file.ts";
 import { identityClaims, makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
-import { type Child, startChild } from "./harness/child.ts";
-import { startEtcd } from "./harness/etcd.ts";
-import { eventually } from "./harness/eventually.ts";
-import { builtExecutable } from "./harness/executable.ts";
-import { freePorts } from "./harness/free-port.ts";
-import { openKmsClient } from "./harness/kms-client.ts";
-import { startKubeApiServer } from "./harness/kube-apiserver.ts";
-import { type RealOpenBao, startOpenBao } from "./harness/openbao.ts";
-import { describeReal } from "./harness/real-suite.ts";
+import { type Child, startChild } from "../harness/child.ts";
+import { startEtcd } from "../harness/etcd.ts";
+import { eventually } from "../harness/eventually.ts";
+import { builtExecutable } from "../harness/executable.ts";
+import { freePorts } from "../harness/free-port.ts";
+import { openKmsClient } from "../harness/kms-client.ts";
+import { startKubeApiServer } from "../harness/kube-apiserver.ts";
+import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
+import { describeReal } from "../harness/real-suite.ts";
 
 const IDENTITY = { audience: "openbao", subject: "control-plane-1" };
 

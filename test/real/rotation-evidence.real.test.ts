@@ -8,12 +8,12 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import { REPORT_SCHEMAS } from "../../scripts/reference/report-schemas.ts";
-import { deriveKeyId } from "../../src/identity/key-id.ts";
-import { type Cluster, inParallel, startCluster } from "./harness/cluster.ts";
-import { eventually } from "./harness/eventually.ts";
-import { builtExecutable } from "./harness/executable.ts";
-import { untilKeyIdChanges } from "./harness/outage.ts";
-import { describeReal } from "./harness/real-suite.ts";
+import { deriveKeyId } from "../../src/key/identity/key-id.ts";
+import { type Cluster, inParallel, startCluster } from "../harness/cluster.ts";
+import { eventually } from "../harness/eventually.ts";
+import { builtExecutable } from "../harness/executable.ts";
+import { untilKeyIdChanges } from "../harness/outage.ts";
+import { describeReal } from "../harness/real-suite.ts";
 
 const MINUTE_MS = 60_000;
 const WIDTH = 8;

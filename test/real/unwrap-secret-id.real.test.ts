@@ -10,10 +10,10 @@ import { join } from "node:path";
 import { textAt } from "../fakes/openbao/json-at.ts";
 import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import { provision } from "../fakes/openbao/provision.ts";
-import { eventually } from "./harness/eventually.ts";
-import { type RealOpenBao, startOpenBao } from "./harness/openbao.ts";
-import { type Provider, prepareProvider } from "./harness/provider.ts";
-import { describeReal } from "./harness/real-suite.ts";
+import { eventually } from "../harness/eventually.ts";
+import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
+import { type Provider, prepareProvider } from "../harness/provider.ts";
+import { describeReal } from "../harness/real-suite.ts";
 
 const TIMEOUT_MS = 60_000;
 const isRoot = process.getuid?.() === 0;

@@ -3,8 +3,8 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
+import { CHECK_IDS } from "../../src/commands/doctor/check-ids.ts";
 import { decodeConfig } from "../../src/config/decode-config.ts";
-import { CHECK_IDS } from "../../src/doctor/check-ids.ts";
 import { configFile } from "../fakes/config-file.ts";
 import { blocksIn } from "../packaging/doc-blocks.ts";
 
@@ -33,9 +33,9 @@ test("its codes and checks are those of the code", () => {
   const sources = [
     "src/pkcs11/errors.ts",
     "src/pkcs11/failure.ts",
-    "src/auth/errors.ts",
-    "src/transport/errors.ts",
-    "src/openbao/answer-code.ts",
+    "src/openbao/auth/errors.ts",
+    "src/http/errors.ts",
+    "src/openbao/client/answer-code.ts",
   ]
     .map((file) => readFileSync(join(root, file), "utf8"))
     .join("");

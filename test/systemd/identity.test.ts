@@ -1,8 +1,8 @@
 /** The permission table and the access matrix, row by row, with real users on a real system. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { eventually } from "../harness/eventually.ts";
 import { releaseTools } from "../packaging/artefacts.ts";
 import { docBlock } from "../packaging/doc-blocks.ts";
-import { eventually } from "../real/harness/eventually.ts";
 import {
   defaultNames,
   directoryTable,

@@ -3,8 +3,8 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { generateKeyPairSync } from "node:crypto";
 import { provisionCertLogin } from "../fakes/openbao/provision.ts";
 import { makeTestCa } from "../fakes/tls/test-ca.ts";
+import { eventually } from "../harness/eventually.ts";
 import { releaseTools, testRelease } from "../packaging/artefacts.ts";
-import { eventually } from "../real/harness/eventually.ts";
 import { type ProviderMachine, paths, providerMachine, unit } from "./provider-machine.ts";
 import { describeOnMachine, machineTimeoutMs } from "./systemd-suite.ts";
 

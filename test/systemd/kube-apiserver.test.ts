@@ -3,12 +3,12 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
+import { type RealEtcd, startEtcd } from "../harness/etcd.ts";
+import { eventually } from "../harness/eventually.ts";
+import { type KubeApiServer, startKubeApiServer } from "../harness/kube-apiserver.ts";
+import { findBinary } from "../harness/real-suite.ts";
 import { releaseTools, root } from "../packaging/artefacts.ts";
 import { docBlock } from "../packaging/doc-blocks.ts";
-import { type RealEtcd, startEtcd } from "../real/harness/etcd.ts";
-import { eventually } from "../real/harness/eventually.ts";
-import { type KubeApiServer, startKubeApiServer } from "../real/harness/kube-apiserver.ts";
-import { findBinary } from "../real/harness/real-suite.ts";
 import { type ProviderMachine, paths, providerMachine, unit } from "./provider-machine.ts";
 import { describeOnMachine, machineTimeoutMs } from "./systemd-suite.ts";
 

@@ -1,6 +1,6 @@
 /** Failures under the unit, caused for real: each is logged with its cause and its mend, and holds no JWT. */
 import { expect, test } from "bun:test";
-import { eventually } from "../real/harness/eventually.ts";
+import { eventually } from "../harness/eventually.ts";
 import { paths, unit } from "./provider-machine.ts";
 import { describeUnit } from "./unit-machine.ts";
 

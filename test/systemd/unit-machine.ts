@@ -5,8 +5,8 @@
  * like to find it.
  */
 import { afterAll, beforeAll, setDefaultTimeout } from "bun:test";
+import { eventually } from "../harness/eventually.ts";
 import { releaseTools } from "../packaging/artefacts.ts";
-import { eventually } from "../real/harness/eventually.ts";
 import type { Machine } from "./machine.ts";
 import { type ProviderMachine, providerMachine, unit } from "./provider-machine.ts";
 import { describeOnMachine, machineTimeoutMs } from "./systemd-suite.ts";

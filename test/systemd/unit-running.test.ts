@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run } from "../../packaging/run.ts";
 import { unitEnvironment } from "../../scripts/bench/unit-environment.ts";
+import { eventually } from "../harness/eventually.ts";
 import { root, version } from "../packaging/artefacts.ts";
 import { docBlock } from "../packaging/doc-blocks.ts";
-import { eventually } from "../real/harness/eventually.ts";
 import { paths, unit } from "./provider-machine.ts";
 import { describeUnit, examples } from "./unit-machine.ts";
 

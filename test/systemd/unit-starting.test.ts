@@ -1,7 +1,7 @@
 /** When the unit is started: by a path unit, beside the directory helper, at boot, before kubelet. */
 import { expect, test } from "bun:test";
+import { eventually } from "../harness/eventually.ts";
 import { docBlock } from "../packaging/doc-blocks.ts";
-import { eventually } from "../real/harness/eventually.ts";
 import { paths, unit } from "./provider-machine.ts";
 import { describeUnit, dropIns, examples } from "./unit-machine.ts";
 

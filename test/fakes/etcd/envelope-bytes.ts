@@ -4,9 +4,9 @@
  * @module Builds the marker and the protobuf envelope field by field, so that a test can also build wrong ones.
  */
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import { annotationCodec } from "../../../src/identity/annotations.ts";
-import { deriveKeyId } from "../../../src/identity/key-id.ts";
-import type { KeyScope, KeyVersion } from "../../../src/identity/key-scope.ts";
+import { annotationCodec } from "../../../src/key/identity/annotations.ts";
+import { deriveKeyId } from "../../../src/key/identity/key-id.ts";
+import type { KeyScope, KeyVersion } from "../../../src/key/identity/key-scope.ts";
 
 export interface EnvelopeParts {
   readonly encryptedData?: Uint8Array;

@@ -9,7 +9,7 @@ import { createServer } from "node:http2";
 import type { Socket } from "node:net";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { SpiffeWorkloadAPI } from "../../../src/auth/gen/spiffe/workload_pb.ts";
+import { SpiffeWorkloadAPI } from "../../../src/openbao/auth/gen/spiffe/workload_pb.ts";
 import { type JwtIssuer, makeJwtIssuer } from "../openbao/jwt-issuer.ts";
 
 export interface WorkloadApi {

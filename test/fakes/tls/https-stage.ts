@@ -1,16 +1,16 @@
 /**
  * Our HTTPS transport on one side, TLS servers that say whatever a test wants on the other.
  *
- * @module For the tests of src/transport/https.ts. All on 127.0.0.1; closing the stage ends its servers and transports.
+ * @module For the tests of src/http/https.ts. All on 127.0.0.1; closing the stage ends its servers and transports.
  */
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import type { Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createServer as createTlsServer, type TlsOptions } from "node:tls";
-import { openCaFile } from "../../../src/transport/ca-file.ts";
-import { TransportError } from "../../../src/transport/errors.ts";
-import { createHttpTransport, type HttpRequest, type HttpTransport } from "../../../src/transport/https.ts";
+import { openCaFile } from "../../../src/http/ca-file.ts";
+import { TransportError } from "../../../src/http/errors.ts";
+import { createHttpTransport, type HttpRequest, type HttpTransport } from "../../../src/http/https.ts";
 import { manualClock } from "../manual-clock.ts";
 import { type Leaf, makeTestCa, type TestCa } from "./test-ca.ts";
 

@@ -3,7 +3,7 @@
  *
  * The wall clock of the provider alone is moved (own-machine.ts); OpenBao's stays right.
  */
-import { eventually } from "../../real/harness/eventually.ts";
+import { eventually } from "../../harness/eventually.ts";
 import type { Expectation, Fault } from "../fault.ts";
 import type { World } from "../world.ts";
 

@@ -1,6 +1,6 @@
 /** The provider's own process. */
 import { readdirSync } from "node:fs";
-import { eventually } from "../../real/harness/eventually.ts";
+import { eventually } from "../../harness/eventually.ts";
 import { makeControlGroup } from "../control-group.ts";
 import type { Expectation, Fault } from "../fault.ts";
 import { run, type World } from "../world.ts";

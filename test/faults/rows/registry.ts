@@ -13,7 +13,7 @@ import {
   writeSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { eventually } from "../../real/harness/eventually.ts";
+import { eventually } from "../../harness/eventually.ts";
 import type { Expectation, Fault } from "../fault.ts";
 import { run, type World } from "../world.ts";
 

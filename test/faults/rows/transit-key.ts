@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { textAt } from "../../fakes/openbao/json-at.ts";
-import { eventually } from "../../real/harness/eventually.ts";
+import { eventually } from "../../harness/eventually.ts";
 import type { Expectation, Fault } from "../fault.ts";
 import type { World } from "../world.ts";
 

@@ -1,8 +1,8 @@
 /** OpenBao's certificate, its CA, and its name. */
 import type { Leaf } from "../../fakes/tls/test-ca.ts";
 import { makeTestCa } from "../../fakes/tls/test-ca.ts";
-import { eventually } from "../../real/harness/eventually.ts";
-import { codeOf } from "../../real/harness/kms-client.ts";
+import { eventually } from "../../harness/eventually.ts";
+import { codeOf } from "../../harness/kms-client.ts";
 import type { Expectation, Fault } from "../fault.ts";
 import { openForgedAnswers } from "../forged-answers.ts";
 import { openWire } from "../wire.ts";

@@ -1,0 +1,157 @@
+/**
+ * Where stored objects are read: the options that several commands share, and what they come to.
+ *
+ * @module Turns flags into targets for audit/. Files are opened once and checked; nothing is contacted here.
+ */
+
+import { readSafeFile } from "../base/safe-file.ts";
+import { UsageError } from "../cli/usage-error.ts";
+import type { EtcdTls } from "../etcd/reader/endpoint.ts";
+import type { AuditTarget } from "../etcd/run-audit.ts";
+
+export const liveSourceOptions = {
+  "etcd-endpoints": {
+    kind: "text",
+    placeholder: "URL,…",
+    description:
+      "Members of one running etcd, separated by commas: https://host:2379; read only, at one revision",
+  },
+  "etcd-ca": {
+    kind: "text",
+    placeholder: "FILE",
+    description: "CA bundle that the etcd members' certificates are verified with",
+  },
+  "etcd-cert": { kind: "text", placeholder: "FILE", description: "Client certificate for etcd" },
+  "etcd-key": { kind: "text", placeholder: "FILE", description: "Private key of --etcd-cert" },
+  "etcd-prefix": {
+    kind: "text",
+    placeholder: "PREFIX",
+    default: "/registry",
+    description: "kube-apiserver's --etcd-prefix",
+  },
+  "etcd-rate": {
+    kind: "count",
+    placeholder: "N",
+    default: 10_000,
+    min: 1,
+    max: 1_000_000,
+    description: "The most objects to read from a running etcd in a second",
+  },
+} as const;
+
+export const sourceOptions = {
+  ...liveSourceOptions,
+  snapshot: {
+    kind: "list",
+    placeholder: "FILE",
+    description:
+      "A file that `etcdctl snapshot save` wrote, or a copy of member/snap/db (for reports only); may be repeated",
+  },
+} as const;
+
+export interface LiveSourceFlags {
+  readonly "etcd-endpoints": string | undefined;
+  readonly "etcd-ca": string | undefined;
+  readonly "etcd-cert": string | undefined;
+  readonly "etcd-key": string | undefined;
+  readonly "etcd-prefix": string;
+  readonly "etcd-rate": number;
+}
+
+export interface SourceFlags extends LiveSourceFlags {
+  readonly snapshot: readonly string[];
+}
+
+const LOOPBACK = /^(?:127\.\d+\.\d+\.\d+|\[::1\]|localhost)$/;
+const MAX_PEM_BYTES = 1024 * 1024;
+const CALL_TIMEOUT_MS = 20_000;
+const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
+
+export interface OpenTargets {
+  readonly targets: readonly AuditTarget[];
+  readonly close: () => void;
+}
+
+/** The running etcd first, then the snapshots. Throws UsageError, or SafeFileError for a file that is not safe to use. */
+export async function openTargets(flags: SourceFlags): Promise<OpenTargets> {
+  const live = flags["etcd-endpoints"] === undefined ? undefined : await liveTarget(flags);
+  return {
+    targets: [
+      ...(live === undefined ? [] : [live]),
+      ...flags.snapshot.map((file) => ({ kind: "snapshot", file }) as const),
+    ],
+    close: () => {
+      for (const endpoint of live?.endpoints ?? []) {
+        endpoint.close();
+      }
+    },
+  };
+}
+
+async function liveTarget(flags: SourceFlags): Promise<Extract<AuditTarget, { kind: "etcd" }>> {
+  const urls = (flags["etcd-endpoints"] ?? "").split(",").map(checkedEndpoint);
+  const tls = await etcdTls(flags);
+  if (tls === undefined && urls.some((url) => url.startsWith("https:"))) {
+    throw new UsageError(
+      "an https endpoint needs --etcd-ca, --etcd-cert and --etcd-key",
+      "with kubeadm these are /etc/kubernetes/pki/etcd/ca.crt, healthcheck-client.crt and healthcheck-client.key",
+    );
+  }
+  const { etcdEndpoint } = await import("../etcd/reader/endpoint.ts");
+  const limits = { timeoutMs: CALL_TIMEOUT_MS, maxAnswerBytes: MAX_ANSWER_BYTES };
+  return {
+    kind: "etcd",
+    endpoints: urls.map((url) => etcdEndpoint(url, tls, limits)),
+    objectsPerSecond: flags["etcd-rate"],
+  };
+}
+
+function checkedEndpoint(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isPlain = url?.protocol === "http:";
+  if (
+    url === undefined ||
+    !(isPlain || url.protocol === "https:") ||
+    url.pathname !== "/" ||
+    url.search !== ""
+  ) {
+    throw new UsageError(
+      "--etcd-endpoints: an endpoint is not of the form https://host:port",
+      "write for example https://10.0.0.1:2379",
+    );
+  }
+  if (isPlain && !LOOPBACK.test(url.hostname)) {
+    throw new UsageError(
+      "--etcd-endpoints: http is accepted on loopback only",
+      "write https:// and name --etcd-ca, --etcd-cert and --etcd-key",
+    );
+  }
+  return url.origin;
+}
+
+async function etcdTls(flags: LiveSourceFlags): Promise<EtcdTls | undefined> {
+  const { "etcd-ca": ca, "etcd-cert": certificate, "etcd-key": privateKey } = flags;
+  if (ca === undefined && certificate === undefined && privateKey === undefined) {
+    return undefined;
+  }
+  if (ca === undefined || certificate === undefined || privateKey === undefined) {
+    throw new UsageError("--etcd-ca, --etcd-cert and --etcd-key go together", "name all three, or none");
+  }
+  return {
+    ca: await pem(ca, "--etcd-ca", "the CA bundle", false),
+    certificate: await pem(certificate, "--etcd-cert", "the client certificate", false),
+    privateKey: await pem(privateKey, "--etcd-key", "the private key", true),
+  };
+}
+
+async function pem(path: string, field: string, what: string, secret: boolean): Promise<Uint8Array> {
+  const { bytes } = await readSafeFile(path, {
+    what,
+    field,
+    maxBytes: MAX_PEM_BYTES,
+    secret,
+    serviceUid: process.geteuid?.() ?? 0,
+    errorClass: "config_invalid",
+  });
+  return bytes;
+}

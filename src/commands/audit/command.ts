@@ -1,0 +1,47 @@
+/**
+ * `audit`: which key every stored object needs.
+ *
+ * @module Description and options; the work is in actions/audit.ts.
+ */
+
+import { defineCommand } from "../../cli/command.ts";
+import { sourceOptions } from "../audit-sources.ts";
+import { configOption, outputOption } from "../shared-options.ts";
+
+export const auditCommand = defineCommand({
+  name: "audit",
+  summary: "Count stored objects by the key that each of them needs",
+  description: [
+    "Reads every object of a running etcd, or of snapshot files, and counts by resource what it lies under: plaintext, a key of the EncryptionConfiguration, another KMS provider, or ours and then which key_id and Transit version. Nothing is decrypted, and no value is kept.",
+    "With --config, key_ids are tied to versions by this node's registry; without it, versions are what the objects' annotations state.",
+    "A running etcd is read page by page at one revision. A lost connection goes on with the next endpoint; if the revision is compacted meanwhile, the read starts again, three times at most. A snapshot's digest is checked first, and damage anywhere is a refusal, never a smaller count.",
+    "--evidence-out writes the counts with a digest, for verify-rotation, retire-versions and rebuild-registry, and for the change ticket; --html writes the same as one page.",
+  ],
+  options: {
+    ...configOption,
+    ...sourceOptions,
+    list: {
+      kind: "choice",
+      placeholder: "WHICH",
+      choices: ["none", "stale", "all"],
+      default: "none",
+      description:
+        "Also list objects by name: all, or those that are not under the active version (plaintext: Secrets only); stale needs --config",
+    },
+    "evidence-out": { kind: "text", placeholder: "FILE", description: "Write the evidence to a new file" },
+    html: {
+      kind: "text",
+      placeholder: "FILE",
+      description: "Write the report as a self-contained HTML page to a new file",
+    },
+    ...outputOption,
+  },
+  examples: [
+    "audit --snapshot /var/backups/etcd.db",
+    "audit --config config.yaml --snapshot etcd.db --evidence-out evidence.json",
+  ],
+  run: async (flags, context) => {
+    const { audit } = await import("./run.ts");
+    return audit(flags, context);
+  },
+});

@@ -1,0 +1,91 @@
+/**
+ * The audit for a person at a terminal.
+ *
+ * @module Aligned text with a bar for each group. Colour is the caller's: it gives the function that paints, or none.
+ */
+import { countOf } from "../../base/count-of.ts";
+import type { Evidence, SourceAudit } from "../../etcd/evidence.ts";
+import {
+  type GroupTone,
+  grouped,
+  groupLabel,
+  reportedResources,
+  sourceLabel,
+} from "../../etcd/group-label.ts";
+
+export type Paint = (tone: GroupTone, text: string) => string;
+
+const BAR_WIDTH = 24;
+const EIGHTHS = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+/** Enough of a key_id to tell it from others of the same cluster. */
+const SHOWN_KEY = 16;
+
+/** The whole report, without a line break at its end. Names of objects do not appear in it. */
+export function reportText({ audits, configuration, digest, limitations }: Evidence, paint: Paint): string {
+  return [
+    ...audits.flatMap((audit) => [...auditLines(audit, paint), ""]),
+    configuration === undefined
+      ? "configuration  none given"
+      : `configuration  ${configuration.fingerprint} (provider ${configuration.providerName})`,
+    `digest         ${digest}`,
+    "",
+    "not looked at:",
+    ...limitations.map((each) => `  - ${each}`),
+  ].join("\n");
+}
+
+function auditLines(audit: SourceAudit, paint: Paint): string[] {
+  const { listed, plaintextOnly } = reportedResources(audit);
+  const rows = listed.flatMap(({ resource, objects, groups }) =>
+    groups.map((group, index) => {
+      const { text, key, tone } = groupLabel(group);
+      return {
+        resource: index === 0 ? resource : "",
+        text,
+        key: key.length > SHOWN_KEY ? `${key.slice(0, SHOWN_KEY)}…` : key,
+        objects: grouped(group.objects),
+        share: group.objects / objects,
+        tone,
+      };
+    }),
+  );
+  const width = (pick: (row: (typeof rows)[number]) => string, title: string): number =>
+    Math.max(title.length, ...rows.map((row) => pick(row).length));
+  const resourceWidth = width((row) => row.resource, "RESOURCE");
+  const textWidth = width((row) => row.text, "STORED UNDER");
+  const keyWidth = width((row) => row.key, "KEY");
+  const countWidth = width((row) => row.objects, "OBJECTS");
+  const line = (resource: string, text: string, key: string, objects: string): string =>
+    `${resource.padEnd(resourceWidth)}  ${text.padEnd(textWidth)}  ${key.padEnd(keyWidth)}  ${objects.padStart(countWidth)}`;
+  const hidden = plaintextOnly.reduce((total, { objects }) => total + objects, 0);
+  return [
+    sourceLabel(audit),
+    `${grouped(audit.objects)} objects under ${audit.prefix}`,
+    ...(audit.objects === 0
+      ? ["nothing was found: is this kube-apiserver's --etcd-prefix, and its etcd?"]
+      : []),
+    "",
+    ...(rows.length > 0 ? [line("RESOURCE", "STORED UNDER", "KEY", "OBJECTS")] : []),
+    ...rows.map(
+      (row) =>
+        `${line(row.resource, row.text, row.key, row.objects)}  ${paint(row.tone, bar(row.share))} ${percent(row.share)}`,
+    ),
+    ...(plaintextOnly.length > 0
+      ? [
+          `in plaintext only: ${countOf(plaintextOnly.length, "other resource")} with ${grouped(hidden)} ${hidden === 1 ? "object" : "objects"}`,
+        ]
+      : []),
+  ];
+}
+
+/** A bar in eighths of a character; what is more than nothing is never shown as nothing. */
+function bar(share: number): string {
+  const eighths = share > 0 ? Math.max(1, Math.round(share * BAR_WIDTH * 8)) : 0;
+  return ("█".repeat(Math.floor(eighths / 8)) + (EIGHTHS[eighths % 8] ?? "")).padEnd(BAR_WIDTH);
+}
+
+/** Rounded, but 0 % and 100 % are said only when they are exact. */
+function percent(share: number): string {
+  const tenths = share > 0 && share < 1 ? Math.min(99.9, Math.max(0.1, share * 100)) : share * 100;
+  return `${tenths.toFixed(1)} %`.padStart(7);
+}

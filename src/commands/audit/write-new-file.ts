@@ -1,0 +1,52 @@
+/**
+ * A file that a command writes because it was asked to.
+ *
+ * @module Never replaces what is there, never follows a link that waits in its place.
+ */
+import { lstat, open } from "node:fs/promises";
+import { errnoOf } from "../../base/errno.ts";
+import { ProviderError } from "../../base/error-class.ts";
+
+export class WriteFileError extends ProviderError<"file_exists" | "file_not_written"> {}
+
+/** Says before long work that a file is in the way of its result. Throws WriteFileError. */
+export async function refuseExisting(path: string, field: string): Promise<void> {
+  const present = await lstat(path).catch(() => undefined);
+  if (present !== undefined) {
+    throw fileExists(path, field);
+  }
+}
+
+function fileExists(path: string, field: string, cause?: unknown): WriteFileError {
+  return new WriteFileError({
+    code: "file_exists",
+    errorClass: "config_invalid",
+    message: `${field}: ${path} exists already`,
+    advice: "name a file that does not exist",
+    cause,
+  });
+}
+
+/** Writes and syncs `text`. `field` is the flag that named the path. Throws WriteFileError. */
+export async function writeNewFile(path: string, text: string, field: string): Promise<void> {
+  try {
+    const file = await open(path, "wx", 0o644);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  } catch (cause) {
+    if (errnoOf(cause) === "EEXIST") {
+      throw fileExists(path, field, cause);
+    }
+    throw new WriteFileError({
+      code: "file_not_written",
+      errorClass: "unknown",
+      message: `${field}: ${path} cannot be written (${errnoOf(cause) ?? "unknown reason"})`,
+      advice: "see that its directory exists, is yours and has space",
+      cause,
+    });
+  }
+}

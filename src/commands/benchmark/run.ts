@@ -1,0 +1,168 @@
+/**
+ * What `benchmark` does.
+ *
+ * @module Encrypt and Decrypt of a marker that is no secret, directly through Transit and, with --socket, through the
+ * provider, in turns.
+ */
+import { randomUUID } from "node:crypto";
+import { buildInfo } from "../../base/build-info.ts";
+import { systemClock } from "../../base/clock.ts";
+import type { CommandContext } from "../../cli/command.ts";
+import type { ExitName } from "../../cli/exit-code.ts";
+import { jsonText } from "../../cli/output.ts";
+import { progressBar } from "../../cli/progress.ts";
+import { textTable } from "../../cli/text-table.ts";
+import { UsageError } from "../../cli/usage-error.ts";
+import { activeVersion } from "../../key/registry/record.ts";
+import { handleMaker } from "../../key/rotation/key-handles.ts";
+import { MARKER, makeMarker } from "../../key/rotation/marker.ts";
+import { openKmsClient } from "../../kms/client.ts";
+import { inspectKey, type KeyInspection } from "../key-inspection.ts";
+import { type Measurement, measure, type Way } from "./measure.ts";
+import { bucketsOf, type Statistics, statisticsOf } from "./statistics.ts";
+
+export interface BenchmarkFlags {
+  readonly config: string | undefined;
+  readonly iterations: number;
+  readonly concurrency: number;
+  readonly socket: string | undefined;
+  readonly output: "text" | "json";
+}
+
+const CALL_TIMEOUT_MS = 10_000;
+const BAR_WIDTH = 40;
+
+export function benchmark(flags: BenchmarkFlags, context: CommandContext): Promise<ExitName> {
+  return inspectKey(flags, context, async (inspection) => {
+    const { output, signal } = context;
+    const client =
+      flags.socket === undefined
+        ? undefined
+        : openKmsClient({ socketPath: flags.socket, timeoutMs: CALL_TIMEOUT_MS, uid: randomUUID });
+    const progress = progressBar(output, systemClock);
+    try {
+      const ways = await directWays(inspection, signal);
+      if (client !== undefined) {
+        const sealed = await client.encrypt(MARKER, signal);
+        ways.push(
+          { name: "provider status", call: async (each) => void (await client.status(each)) },
+          { name: "provider encrypt", call: async (each) => void (await client.encrypt(MARKER, each)) },
+          { name: "provider decrypt", call: async (each) => void (await client.decrypt(sealed, each)) },
+        );
+      }
+      const { iterations, concurrency } = flags;
+      const results = await measure(
+        ways,
+        {
+          iterations,
+          concurrency,
+          monotonicMs: () => systemClock.monotonicMs(),
+          onRound: (done) => progress.show("benchmark", done, iterations),
+        },
+        signal,
+      );
+      progress.end();
+      output.result(flags.output === "json" ? reportJson(flags, results) : reportText(flags, results));
+      return results.some(({ failures }) => failures > 0) ? "refused" : "good";
+    } finally {
+      progress.end();
+      client?.close();
+    }
+  });
+}
+
+async function directWays({ openbao, state, identity }: KeyInspection, signal: AbortSignal): Promise<Way[]> {
+  if (openbao.kind === "unasked") {
+    throw openbao.error;
+  }
+  const { access, answer } = openbao;
+  const version =
+    state.kind === "found"
+      ? activeVersion(state.stored.record)
+      : answer.kind === "key"
+        ? answer.key.versions.at(-1)
+        : undefined;
+  if (version === undefined) {
+    throw new UsageError(
+      "there is no version of the key to measure with",
+      "bao-kms-provider doctor --config FILE",
+    );
+  }
+  const { transit } = access;
+  const handle = handleMaker(identity, buildInfo.version).handleOf(version);
+  const { associatedData } = handle;
+  const ciphertext = await makeMarker(transit, handle, signal);
+  const input = { plaintext: MARKER, associatedData, keyVersion: handle.version };
+  return [
+    { name: "direct encrypt", call: async (each) => void (await transit.encrypt(input, each)) },
+    {
+      name: "direct decrypt",
+      call: async (each) => void (await transit.decrypt({ ciphertext, associatedData }, each)),
+    },
+  ];
+}
+
+function overheads(results: readonly Measurement[]): Readonly<Record<string, number>> {
+  const median = (name: string): number | undefined =>
+    statisticsOf(results.find((each) => each.name === name)?.samplesMs ?? [])?.p50Ms;
+  return Object.fromEntries(
+    ["encrypt", "decrypt"].flatMap((method) => {
+      const [direct, provider] = [median(`direct ${method}`), median(`provider ${method}`)];
+      return direct === undefined || provider === undefined ? [] : [[method, provider / direct]];
+    }),
+  );
+}
+
+function reportJson({ iterations, concurrency }: BenchmarkFlags, results: readonly Measurement[]): string {
+  return jsonText({
+    iterations,
+    concurrency,
+    overhead: overheads(results),
+    results: results.map(({ name, samplesMs, failures }) => ({
+      name,
+      failures,
+      latency: statisticsOf(samplesMs) ?? null,
+      histogram: bucketsOf(samplesMs),
+    })),
+  });
+}
+
+function reportText({ iterations, concurrency }: BenchmarkFlags, results: readonly Measurement[]): string {
+  const ms = (value: number): string => value.toFixed(2);
+  const row = (name: string, failures: number, found: Statistics | undefined): readonly string[] =>
+    found === undefined
+      ? [name, "0", String(failures)]
+      : [
+          name,
+          String(found.count),
+          String(failures),
+          ...[found.minMs, found.p50Ms, found.p90Ms, found.p99Ms, found.maxMs].map(ms),
+        ];
+  return [
+    `${iterations} calls of each kind in turns, ${concurrency} at a time; milliseconds`,
+    "",
+    ...textTable(
+      ["", "calls", "failed", "min", "p50", "p90", "p99", "max"],
+      results.map(({ name, samplesMs, failures }) => row(name, failures, statisticsOf(samplesMs))),
+    ),
+    ...results.flatMap(histogramLines),
+    "",
+    ...Object.entries(overheads(results)).map(
+      ([method, ratio]) => `through the provider, ${method} takes ${ratio.toFixed(2)} times as long (p50)`,
+    ),
+    "",
+  ].join("\n");
+}
+
+function histogramLines({ name, samplesMs }: Measurement): readonly string[] {
+  const buckets = bucketsOf(samplesMs);
+  const most = Math.max(...buckets.map(({ count }) => count), 1);
+  return [
+    "",
+    name,
+    ...buckets.map(
+      ({ fromMs, count }) =>
+        `  ${fromMs.toFixed(2).padStart(8)} ms  ${"█".repeat(Math.ceil((count / most) * BAR_WIDTH))}${count === 0 ? "" : ` ${count}`}`,
+    ),
+  ];
+}

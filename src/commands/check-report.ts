@@ -1,0 +1,26 @@
+/**
+ * Reports that are lists of checks: printed as they come in for a person, all at once for a program.
+ *
+ * @module Shared by doctor and probe.
+ */
+
+import type { Colour, Output } from "../cli/output.ts";
+import type { CheckResult } from "./check.ts";
+import { checkLines, summaryLine, type Tone } from "./check-text.ts";
+
+const COLOURS: Readonly<Record<Tone, Colour>> = { good: "green", warn: "yellow", bad: "red", dim: "dim" };
+
+/** Prints one check; `width` is that of the longest id. */
+export function printCheck(output: Output, result: CheckResult, width: number): void {
+  const lines = checkLines(result, width, (tone, text) => output.paint(COLOURS[tone], text));
+  output.result(`${lines.join("\n")}\n`);
+}
+
+export function printSummary(output: Output, results: readonly CheckResult[]): void {
+  output.result(`\n${summaryLine(results)}\n`);
+}
+
+/** How a check stands in JSON. */
+export function checkJson({ id, status, detail, findings }: CheckResult) {
+  return { id, status, detail, findings };
+}

@@ -1,0 +1,86 @@
+/**
+ * From audit sources to evidence.
+ *
+ * @module Reads every source in turn with a progress bar, or takes an evidence file that an earlier audit wrote. What the
+ * evidence is good for is decided where it is used.
+ */
+
+import { buildInfo } from "../base/build-info.ts";
+import { systemClock } from "../base/clock.ts";
+import { readSafeFile } from "../base/safe-file.ts";
+import type { CommandContext } from "../cli/command.ts";
+import { progressBar } from "../cli/progress.ts";
+import { UsageError } from "../cli/usage-error.ts";
+import {
+  decodeEvidence,
+  type Evidence,
+  MAX_EVIDENCE_BYTES,
+  type SourceAudit,
+  sealEvidence,
+} from "../etcd/evidence.ts";
+import { limitationsOf, runAudit } from "../etcd/run-audit.ts";
+import type { KnownKeyIds, ListedObject } from "../etcd/tally.ts";
+import { openTargets, type SourceFlags } from "./audit-sources.ts";
+
+export interface EvidenceRequest {
+  readonly knownKeyIds: KnownKeyIds;
+  readonly configuration: Evidence["configuration"];
+  readonly onObject?: (object: ListedObject) => void;
+  readonly onReset?: () => void;
+}
+
+const PHASES = { hash: "checking the digest", check: "checking pages", count: "reading objects" } as const;
+
+/** Throws UsageError when no source is named, and whatever the audit throws. */
+export async function collectEvidence(
+  flags: SourceFlags,
+  { knownKeyIds, configuration, onObject, onReset }: EvidenceRequest,
+  { output, signal }: CommandContext,
+): Promise<Evidence> {
+  const { targets, close } = await openTargets(flags);
+  if (targets.length === 0) {
+    throw new UsageError("no source is named", "name --etcd-endpoints, or --snapshot FILE");
+  }
+  const progress = progressBar(output, systemClock);
+  const audits: SourceAudit[] = [];
+  try {
+    for (const target of targets) {
+      audits.push(
+        await runAudit(target, {
+          prefix: flags["etcd-prefix"],
+          knownKeyIds,
+          clock: systemClock,
+          signal,
+          onProgress: ({ phase, done, total }) => progress.show(PHASES[phase], done, total),
+          ...(onObject === undefined ? {} : { onObject }),
+          ...(onReset === undefined ? {} : { onReset }),
+        }),
+      );
+    }
+  } finally {
+    progress.end();
+    close();
+  }
+  return sealEvidence({
+    kind: "bao-kms-provider/audit",
+    schemaVersion: 1,
+    createdAt: new Date(systemClock.wallMs()).toISOString(),
+    providerVersion: buildInfo.version,
+    ...(configuration === undefined ? {} : { configuration }),
+    audits,
+    limitations: limitationsOf(audits, configuration !== undefined),
+  });
+}
+
+/** An evidence file. Throws SafeFileError, or AuditError `evidence_invalid`. */
+export async function readEvidence(path: string, field: string): Promise<Evidence> {
+  const { bytes } = await readSafeFile(path, {
+    what: "the evidence",
+    field,
+    maxBytes: MAX_EVIDENCE_BYTES,
+    secret: false,
+    serviceUid: process.geteuid?.() ?? 0,
+    errorClass: "config_invalid",
+  });
+  return decodeEvidence(bytes, path);
+}

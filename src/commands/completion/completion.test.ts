@@ -1,0 +1,57 @@
+import { describe, expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
+import { COMMANDS } from "../table.ts";
+import { completionScript } from "./completion.ts";
+
+/** What bash offers at the end of a line. */
+function offered(line: string): readonly string[] {
+  const words = line.split(" ");
+  const script = `${completionScript("bash", COMMANDS)}
+COMP_WORDS=(${words.map((word) => `'${word}'`).join(" ")}); COMP_CWORD=${words.length - 1}
+_bao_kms_provider; printf '%s\\n' "\${COMPREPLY[@]}"`;
+  const { stdout, status } = spawnSync("bash", ["-c", script], { encoding: "utf8" });
+  expect(status).toBe(0);
+  return stdout.split("\n").filter((word) => word !== "");
+}
+
+describe("bash", () => {
+  test("commands", () => {
+    expect(offered("bao-kms-provider vers")).toEqual(["version"]);
+    expect(offered("bao-kms-provider ")).toContain("policy");
+  });
+
+  test("second words, flags and values", () => {
+    expect(offered("bao-kms-provider policy ")).toContain("openbao");
+    expect(offered("bao-kms-provider config sch")).toEqual(["schema"]);
+    expect(offered("bao-kms-provider config --o")).toEqual(["--output"]);
+    expect(offered("bao-kms-provider policy openbao --inc")).toEqual(["--include-token-renewal"]);
+    expect(offered("bao-kms-provider config --output ")).toEqual(["text", "json"]);
+    expect(offered("bao-kms-provider completion f")).toEqual(["fish"]);
+  });
+});
+
+describe.each(["bash", "zsh", "fish"])("%s", (shell) => {
+  test("knows every command and flag", () => {
+    const script = completionScript(shell, COMMANDS);
+    for (const { name, options } of COMMANDS) {
+      for (const word of [...name.split(" "), ...Object.keys(options)]) {
+        expect(script).toContain(word);
+      }
+    }
+  });
+});
+
+describe.each(["zsh", "fish"])("%s itself", (shell) => {
+  const path = Bun.which(shell);
+  if (path === null) {
+    console.log(`skipped: ${shell} is not installed`);
+  }
+  test.skipIf(path === null)("takes the script for well-formed", () => {
+    const { status, stderr } = spawnSync(path ?? shell, ["-n", "/dev/stdin"], {
+      encoding: "utf8",
+      input: completionScript(shell, COMMANDS),
+    });
+    expect(stderr).toBe("");
+    expect(status).toBe(0);
+  });
+});

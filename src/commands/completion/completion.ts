@@ -1,0 +1,219 @@
+/**
+ * Completion scripts for bash, zsh and fish, made from the command table.
+ *
+ * @module Pure. The scripts only look at words; they never run the program.
+ */
+import type { Command } from "../../cli/command.ts";
+import type { Option } from "../../cli/option.ts";
+import { PROGRAM } from "../../cli/program.ts";
+
+/** The script for a shell; the parser lets only these three through. */
+export function completionScript(shell: string | undefined, commands: readonly Command[]): string {
+  switch (shell) {
+    case "zsh":
+      return zshScript(commands);
+    case "fish":
+      return fishScript(commands);
+    default:
+      return bashScript(commands);
+  }
+}
+
+/** What may follow the flag: closed choices, files, or something that cannot be completed. */
+function valuesOf(
+  name: string,
+  option: Option,
+): { readonly words: readonly string[]; readonly isFile: boolean } {
+  const isFile = option.kind === "text" && ["FILE", "DIR", "SOCKET"].includes(option.placeholder);
+  const words =
+    option.kind === "choice"
+      ? option.choices
+      : name === "log-level"
+        ? ["debug", "info", "warn", "error"]
+        : [];
+  return { words, isFile };
+}
+
+function wordsAfter(command: Command, commands: readonly Command[]): readonly string[] {
+  const subcommands = commands
+    .filter(({ name }) => name.startsWith(`${command.name} `))
+    .map(({ name }) => name.slice(command.name.length + 1));
+  return [
+    ...subcommands,
+    ...(command.argument?.choices ?? []),
+    ...Object.keys(command.options).map((name) => `--${name}`),
+    "--help",
+  ];
+}
+
+/** First words of all commands, each once; `policy` has only a second word. */
+function firstWords(commands: readonly Command[]): readonly string[] {
+  return [...new Set(commands.map(({ name }) => name.split(" ")[0] ?? ""))];
+}
+
+/** The groups that are no command themselves, with their second words. */
+function bareGroups(
+  commands: readonly Command[],
+): readonly (readonly [group: string, words: readonly string[]])[] {
+  return firstWords(commands)
+    .filter((word) => !commands.some(({ name }) => name === word))
+    .map((group) => [
+      group,
+      commands.filter(({ name }) => name.startsWith(`${group} `)).map(({ name }) => name.split(" ")[1] ?? ""),
+    ]);
+}
+
+function bashScript(commands: readonly Command[]): string {
+  const flagCases = [...uniqueFlags(commands)].map(([name, option]) => {
+    const { words, isFile } = valuesOf(name, option);
+    if (isFile) {
+      return `    --${name}) COMPREPLY=($(compgen -f -- "$current")); return ;;`;
+    }
+    return words.length === 0
+      ? `    --${name}) return ;;`
+      : `    --${name}) COMPREPLY=($(compgen -W "${words.join(" ")}" -- "$current")); return ;;`;
+  });
+  const commandCases = [
+    ...commands.map(
+      (command) => `    "${command.name}") words="${wordsAfter(command, commands).join(" ")}" ;;`,
+    ),
+    ...bareGroups(commands).map(([group, words]) => `    "${group}") words="${words.join(" ")} --help" ;;`),
+  ];
+  return `# bash completion for ${PROGRAM}
+_bao_kms_provider() {
+  local current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD - 1]}" command="\${COMP_WORDS[1]}" words=""
+  COMPREPLY=()
+  case "$previous" in
+${flagCases.join("\n")}
+  esac
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    COMPREPLY=($(compgen -W "${firstWords(commands).join(" ")} --help" -- "$current"))
+    return
+  fi
+  case "$command \${COMP_WORDS[2]}" in
+${twoWordCases(commands)}
+  esac
+  case "$command" in
+${commandCases.join("\n")}
+  esac
+  COMPREPLY=($(compgen -W "$words" -- "$current"))
+}
+complete -F _bao_kms_provider ${PROGRAM}
+`;
+}
+
+function twoWordCases(commands: readonly Command[]): string {
+  return commands
+    .filter(({ name }) => name.includes(" "))
+    .map(({ name }) => `    "${name}") command="${name}" ;;`)
+    .join("\n");
+}
+
+/** Flags with a value, each name once. */
+function uniqueFlags(commands: readonly Command[]): ReadonlyMap<string, Option> {
+  return new Map(
+    commands.flatMap(({ options }) =>
+      Object.entries(options).filter(([, { kind }]) => kind !== "flag" && kind !== "switch"),
+    ),
+  );
+}
+
+function zshScript(commands: readonly Command[]): string {
+  const cases = commands.map((command) => {
+    const flags = Object.entries(command.options).map(([name, option]) => zshFlag(name, option));
+    const words = [
+      ...(command.argument?.choices ?? []),
+      ...commands
+        .filter(({ name }) => name.startsWith(`${command.name} `))
+        .map(({ name }) => name.split(" ")[1]),
+    ];
+    const rest = words.length === 0 ? [] : [`'*:word:(${words.join(" ")})'`];
+    return `    "${command.name}") _arguments ${["'--help[show help]'", ...flags, ...rest].join(" ")} ;;`;
+  });
+  const groups = bareGroups(commands).map(
+    ([group, words]) => `    "${group}") _arguments '*:word:(${words.join(" ")})' ;;`,
+  );
+  const summaries = firstWords(commands).map((word) => {
+    const summary = commands.find(({ name }) => name === word)?.summary ?? `${word} commands`;
+    return `    '${word}:${zshQuoted(summary)}'`;
+  });
+  return `#compdef ${PROGRAM}
+_bao_kms_provider() {
+  local -a commands=(
+${summaries.join("\n")}
+  )
+  if (( CURRENT == 2 )); then
+    _describe command commands
+    return
+  fi
+  local command="$words[2]"
+  case "$words[2] $words[3]" in
+${twoWordCases(commands)}
+  esac
+  case "$command" in
+${[...cases, ...groups].join("\n")}
+  esac
+}
+if [ "$funcstack[1]" = "_bao_kms_provider" ]; then
+  _bao_kms_provider "$@"
+else
+  compdef _bao_kms_provider ${PROGRAM}
+fi
+`;
+}
+
+function zshFlag(name: string, option: Option): string {
+  const { words, isFile } = valuesOf(name, option);
+  const text = zshQuoted(option.description);
+  const repeat = option.kind === "list" ? "*" : "";
+  if (option.kind === "flag") {
+    return `'--${name}[${text}]'`;
+  }
+  if (option.kind === "switch") {
+    return `'--${name}=[${text}]:value:(true false)'`;
+  }
+  return `'${repeat}--${name}[${text}]:value:${isFile ? "_files" : words.length > 0 ? `(${words.join(" ")})` : ""}'`;
+}
+
+/** Inside single quotes and inside the brackets of an _arguments spec. */
+function zshQuoted(text: string): string {
+  return text.replace(/[[\]:\\]/g, "\\$&").replace(/'/g, "'\\''");
+}
+
+function fishScript(commands: readonly Command[]): string {
+  const quote = (text: string): string => `'${text.replace(/[\\']/g, "\\$&")}'`;
+  const lines = firstWords(commands).map((word) => {
+    const summary = commands.find(({ name }) => name === word)?.summary ?? `${word} commands`;
+    return `complete -c ${PROGRAM} -n __fish_use_subcommand -a ${word} -d ${quote(summary)}`;
+  });
+  for (const command of commands) {
+    const [first = "", second] = command.name.split(" ");
+    const isSeen =
+      second === undefined
+        ? `__fish_seen_subcommand_from ${first}`
+        : `__fish_seen_subcommand_from ${first}; and __fish_seen_subcommand_from ${second}`;
+    if (second !== undefined) {
+      lines.push(
+        `complete -c ${PROGRAM} -n ${quote(`__fish_seen_subcommand_from ${first}`)} -a ${second} -d ${quote(command.summary)}`,
+      );
+    }
+    for (const choice of command.argument?.choices ?? []) {
+      lines.push(`complete -c ${PROGRAM} -n ${quote(isSeen)} -a ${choice}`);
+    }
+    for (const [name, option] of Object.entries(command.options)) {
+      const { words, isFile } = valuesOf(name, option);
+      const takes =
+        option.kind === "flag"
+          ? ""
+          : isFile
+            ? " -r -F"
+            : words.length > 0
+              ? ` -x -a ${quote(words.join(" "))}`
+              : " -x";
+      lines.push(
+        `complete -c ${PROGRAM} -n ${quote(isSeen)} -l ${name}${takes} -d ${quote(option.description)}`,
+      );
+    }
+  }
+  return [`# fish completion for ${PROGRAM}`, `complete -c ${PROGRAM} -f`, ...lines, ""].join("\n");
+}

@@ -1,0 +1,270 @@
+/**
+ * The local checks of each auth method; only those of the configured one are run, the others do not show.
+ *
+ * @module The credential is read and judged by auth/ itself, without being sent. What is added here: whether the service's
+ * user can read it, and whether its issuer looks like the cluster that waits for it.
+ */
+import { statSync } from "node:fs";
+import { formatDuration } from "../../../base/duration.ts";
+import { ProviderError } from "../../../base/error-class.ts";
+import type { ProviderConfig } from "../../../config/schema.ts";
+import { type Finding, failure, warning } from "../../check.ts";
+import { accessProblem } from "../../service-identity.ts";
+import type { DoctorCheck } from "../check-ids.ts";
+import type { DoctorContext } from "../ports.ts";
+
+type Auth = ProviderConfig["auth"];
+
+const jwtLocal: DoctorCheck = {
+  id: "jwt.local",
+  proves:
+    "The JWT is there, safe, readable for the service, and its claims are what the configuration expects.",
+  needs: ["config.validate"],
+  whenFailed: "see where the JWT comes from, and put a fresh one at auth.jwt.jwtFile",
+  run: async (context, signal) => {
+    const { auth } = context.fact("loaded").config;
+    const files =
+      auth.method === "jwt" && auth.jwt.credential.source === "file" ? [auth.jwt.credential.jwtFile] : [];
+    return credentialOutcome(context, files, signal);
+  },
+};
+
+const approleLocal: DoctorCheck = {
+  id: "approle.local",
+  proves: "Role id and secret id are there, safe, and readable for the service.",
+  needs: ["config.validate"],
+  whenFailed: "put a fresh secret id at auth.approle.secretIdFile",
+  run: async (context, signal) => {
+    const { auth } = context.fact("loaded").config;
+    const files =
+      auth.method === "approle"
+        ? [
+            auth.approle.secretIdFile,
+            ...(auth.approle.roleId.kind === "file" ? [auth.approle.roleId.file] : []),
+          ]
+        : [];
+    return credentialOutcome(context, files, signal);
+  },
+};
+
+const oauth2Local: DoctorCheck = {
+  id: "oauth2.local",
+  proves:
+    "The client secret and the CA of the authorization server are there, safe, and readable for the service.",
+  needs: ["config.validate"],
+  whenFailed: "put the client secret at auth.jwt.oauth2.clientSecretFile",
+  run: (context) => {
+    const { auth } = context.fact("loaded").config;
+    const files =
+      auth.method === "jwt" && auth.jwt.credential.source === "oauth2"
+        ? [auth.jwt.credential.clientSecretFile, auth.jwt.credential.caCertFile]
+        : [];
+    return { findings: unreadable(context, files), detail: files.join(", ") };
+  },
+};
+
+const oauth2Acquire: DoctorCheck = {
+  id: "oauth2.acquire",
+  proves: "The authorization server gives an access token whose claims are what the configuration expects.",
+  needs: ["oauth2.local"],
+  whenFailed: "see the authorization server's log for this client",
+  run: (context, signal) => credentialOutcome(context, [], signal),
+};
+
+const spiffeLocal: DoctorCheck = {
+  id: "spiffe.local",
+  proves: "The socket of the SPIFFE Workload API is there, and the service may connect to it.",
+  needs: ["config.validate"],
+  whenFailed: "systemctl status spire-agent",
+  run: (context) => {
+    const { auth } = context.fact("loaded").config;
+    const socketPath =
+      auth.method === "jwt" && auth.jwt.credential.source === "spiffe" ? auth.jwt.credential.socketPath : "";
+    return isSocket(socketPath)
+      ? { findings: unreadable(context, [socketPath], "write"), detail: socketPath }
+      : {
+          findings: [
+            failure(
+              "socket_missing",
+              `auth.jwt.spiffe.socketPath: there is no socket ${socketPath}`,
+              "start the SPIFFE agent, or name its Workload API socket: systemctl status spire-agent",
+              "auth_failed",
+            ),
+          ],
+        };
+  },
+};
+
+const spiffeAcquire: DoctorCheck = {
+  id: "spiffe.acquire",
+  proves: "The SPIFFE agent gives a JWT-SVID of the configured identity, for the configured audience.",
+  needs: ["spiffe.local"],
+  whenFailed: "see the registration entry of this node: spire-server entry show -spiffeID SPIFFE_ID",
+  run: async (context, signal) => {
+    const { self } = context.options;
+    const service = context.fact("service");
+    const outcome = await credentialOutcome(context, [], signal).catch((error: unknown) => {
+      // The agent knows callers by their user: to another one it rightly gives nothing.
+      if (self.uid !== service.uid && error instanceof ProviderError && error.code.startsWith("spiffe_")) {
+        return {
+          findings: [
+            failure(
+              error.code,
+              `${error.message}; it was asked as uid ${self.uid}, and the service runs as ${service.name}`,
+              `ask as the service: sudo -u ${service.name} bao-kms-provider doctor …`,
+              error.errorClass,
+            ),
+          ],
+        };
+      }
+      throw error;
+    });
+    return outcome;
+  },
+};
+
+const certLocal: DoctorCheck = {
+  id: "auth.cert.local",
+  proves: "The client certificate and its key are there, safe, valid, and readable for the service.",
+  needs: ["config.validate"],
+  whenFailed: "put a fresh certificate at the path that auth.cert names",
+  run: async (context, signal) => {
+    const { auth } = context.fact("loaded").config;
+    const files =
+      auth.method !== "cert"
+        ? []
+        : auth.cert.credential.source === "file"
+          ? [auth.cert.credential.certificateFile, auth.cert.credential.privateKeyFile]
+          : [auth.cert.credential.certificateFile, auth.cert.credential.pinFile];
+    return credentialOutcome(context, files, signal);
+  },
+};
+
+const certPkcs11: DoctorCheck = {
+  id: "auth.cert.pkcs11",
+  proves:
+    "The native addons and the vendor's module load in a helper process, and the token is there. No PIN is given to it.",
+  needs: ["auth.cert.local"],
+  whenFailed:
+    "see that the module named by auth.cert.pkcs11.modulePath works: pkcs11-tool --module MODULE --show-info",
+  run: async (context, signal) => {
+    const { auth } = context.fact("loaded").config;
+    const { keyToken } = await accessOf(context);
+    await keyToken?.inspect(signal);
+    const modules =
+      auth.method === "cert" && auth.cert.credential.source === "pkcs11"
+        ? [auth.cert.credential.modulePath]
+        : [];
+    return { findings: unreadable(context, modules), detail: "the token is there" };
+  },
+};
+
+const certSigner: DoctorCheck = {
+  id: "auth.cert.signer",
+  proves:
+    "The token takes the PIN, which is tried once at most, and its key makes a signature that the certificate's public key verifies.",
+  needs: ["auth.cert.pkcs11"],
+  whenFailed: "name the key that the certificate was issued for in auth.cert.pkcs11.keyLabel",
+  run: async (context, signal) => {
+    await (await accessOf(context)).keyToken?.prove(signal);
+    return { detail: "the token signs for the certificate" };
+  },
+};
+
+/** Of every method, in their order. */
+export const CREDENTIAL_CHECKS: readonly DoctorCheck[] = [
+  jwtLocal,
+  oauth2Local,
+  oauth2Acquire,
+  spiffeLocal,
+  spiffeAcquire,
+  approleLocal,
+  certLocal,
+  certPkcs11,
+  certSigner,
+];
+
+/** The local checks of the configured method; all of them before a configuration is known. */
+export function credentialChecks(auth: Auth | undefined): readonly DoctorCheck[] {
+  const wanted = ((): readonly string[] => {
+    switch (auth?.method) {
+      case "cert":
+        return auth.cert.credential.source === "pkcs11"
+          ? [certLocal.id, certPkcs11.id, certSigner.id]
+          : [certLocal.id];
+      case "approle":
+        return [approleLocal.id];
+      default:
+        switch (auth?.jwt.credential.source) {
+          case "oauth2":
+            return [oauth2Local.id, oauth2Acquire.id];
+          case "spiffe":
+            return [spiffeLocal.id, spiffeAcquire.id];
+          default:
+            return [jwtLocal.id];
+        }
+    }
+  })();
+  return CREDENTIAL_CHECKS.filter(({ id }) => wanted.includes(id));
+}
+
+async function credentialOutcome(context: DoctorContext, files: readonly string[], signal: AbortSignal) {
+  const blocked = unreadable(context, files);
+  const access = await accessOf(context);
+  const { issuer, expiresAtMs } = await access.checkCredential(signal);
+  const leftMs = expiresAtMs === undefined ? undefined : expiresAtMs - context.options.wallMs();
+  return {
+    findings: [...blocked, ...circularIssuer(issuer)],
+    detail:
+      leftMs === undefined ? "good" : `good for ${formatDuration(Math.floor(leftMs / 1000) * 1000)} more`,
+  };
+}
+
+/** One connection for all checks, made at the first need. */
+export async function accessOf(context: DoctorContext) {
+  if (!context.knows("access")) {
+    const { config } = context.fact("loaded");
+    context.learn("access", await context.options.connect(config, context.fact("service").uid));
+  }
+  return context.fact("access");
+}
+
+function isSocket(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isSocket() ?? false;
+}
+
+function unreadable(
+  context: DoctorContext,
+  files: readonly string[],
+  access: "read" | "write" = "read",
+): readonly Finding[] {
+  const service = context.fact("service");
+  return files.flatMap((file) => {
+    const problem = accessProblem(file, access, service);
+    return problem === undefined
+      ? []
+      : [
+          failure(
+            "credential_unreadable",
+            problem,
+            access === "write"
+              ? `let the service connect to ${file}: give its group write permission, and let it enter the directory`
+              : `chown root:${service.gid ?? service.uid} ${file} && chmod 0640 ${file}, and let the service enter its directory`,
+            "auth_failed",
+          ),
+        ];
+  });
+}
+
+function circularIssuer(issuer: string | undefined): readonly Finding[] {
+  return issuer !== undefined &&
+    /(^|[/.])kubernetes\.default\.svc\b|\.svc(\.cluster\.local)?([:/]|$)/.test(issuer)
+    ? [
+        warning(
+          "issuer_circular",
+          "the JWT was issued by a Kubernetes cluster: if it is this one, nobody can renew it while its API server waits for the key",
+          "use an identity from outside this cluster",
+        ),
+      ]
+    : [];
+}

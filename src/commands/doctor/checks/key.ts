@@ -1,0 +1,136 @@
+/**
+ * `key_id.deterministic` and `registry.state`.
+ *
+ * @module What this node recorded of the key against what OpenBao shows. Reads without a lock and writes nothing.
+ */
+
+import { dirname } from "node:path";
+import { fingerprint, identityHashes } from "../../../key/identity/fingerprint.ts";
+import { deriveKeyId } from "../../../key/identity/key-id.ts";
+import type { StoredRecord } from "../../../key/registry/read-state.ts";
+import { readState } from "../../../key/registry/read-state.ts";
+import { activeVersion } from "../../../key/registry/record.ts";
+import { systemStateFiles } from "../../../key/registry/state-files.ts";
+import { assess } from "../../../key/rotation/assess.ts";
+import { FINDINGS } from "../../../key/rotation/finding.ts";
+import { profileDrifts } from "../../../openbao/transit/key-profile.ts";
+import { type Finding, failure, warning } from "../../check.ts";
+import { accessProblem } from "../../service-identity.ts";
+import type { DoctorCheck } from "../check-ids.ts";
+import { keyScopeOf } from "../key-scope-of.ts";
+import type { DoctorContext } from "../ports.ts";
+
+export const keyIdDeterministic: DoctorCheck = {
+  id: "key_id.deterministic",
+  proves:
+    "Each version of the key has one key_id of its own, and this configuration names the same key as those it is compared with.",
+  needs: ["transit.metadata"],
+  whenFailed: "compare transit.keyIdScope, openbao.instanceId and openbao.namespace with the other nodes",
+  run: (context) => {
+    const scope = keyScopeOf(context.fact("loaded").config);
+    const { versions } = context.fact("metadata");
+    const ids = versions.map((version) => deriveKeyId(scope, version));
+    const mark = fingerprint(scope);
+    const expected = context.options.expectedFingerprint;
+    return {
+      detail: `fingerprint ${mark}`,
+      findings: [
+        ...(new Set(ids).size === ids.length && versions.length > 0
+          ? []
+          : [
+              failure(
+                "key_id_collision",
+                "two versions of the key have the same key_id",
+                "report this as a defect",
+              ),
+            ]),
+        ...(expected === undefined || expected === mark
+          ? []
+          : [
+              failure(
+                "fingerprint_differs",
+                `the fingerprint is ${mark}, not the expected one: this node would not read what the others write`,
+                "compare the identity fields of both nodes: bao-kms-provider config",
+                "config_invalid",
+              ),
+            ]),
+      ],
+    };
+  },
+};
+
+export const registryState: DoctorCheck = {
+  id: "registry.state",
+  proves:
+    "The registry is whole, belongs to this configuration, and agrees with what OpenBao shows of the key.",
+  needs: ["config.validate"],
+  whenFailed:
+    "copy registry and checkpoint from a healthy node of the same control plane, or: bao-kms-provider rebuild-registry",
+  run: async (context) => {
+    const { config } = context.fact("loaded");
+    const { self } = context.options;
+    const state = await readState({
+      statePath: config.state.path,
+      identity: identityHashes(keyScopeOf(config)),
+      access: "read",
+      euid: self.uid,
+      files: systemStateFiles,
+    });
+    const stored = state.kind === "found" ? state.stored : undefined;
+    context.learn("registry", stored);
+    const service = context.fact("service");
+    const blocked = accessProblem(dirname(config.state.path), "write", service);
+    const directory: readonly Finding[] =
+      blocked === undefined
+        ? []
+        : [
+            failure(
+              "state_unwritable",
+              blocked,
+              `install -d -o ${service.name} -g ${service.gid ?? service.uid} -m 0750 ${dirname(config.state.path)}`,
+              "registry_invalid",
+            ),
+          ];
+    if (stored === undefined) {
+      return {
+        findings: [
+          ...directory,
+          ...withoutRegistry(context.knows("metadata") ? context.fact("metadata") : undefined),
+        ],
+        detail: "none yet",
+      };
+    }
+    return {
+      detail: `generation ${stored.record.generation}, active version ${activeVersion(stored.record).version}`,
+      findings: [...directory, ...(context.knows("metadata") ? againstMetadata(context, stored) : [])],
+    };
+  },
+};
+
+/** A first start makes the registry itself, unless the key was rotated before: then it cannot know what is in use. */
+function withoutRegistry(metadata: { readonly latestVersion: number } | undefined): readonly Finding[] {
+  return metadata === undefined || metadata.latestVersion === 1
+    ? []
+    : [
+        failure(
+          "registry_rotated_without_state",
+          `there is no registry, but the key is at version ${metadata.latestVersion}: which versions are in use cannot be known`,
+          "copy registry and checkpoint from a healthy node of the same control plane, or: bao-kms-provider rebuild-registry",
+          "registry_invalid",
+        ),
+      ];
+}
+
+/** What the key shows against what is recorded; the key's profile has checks of its own. */
+function againstMetadata(context: DoctorContext, { record }: StoredRecord): readonly Finding[] {
+  const { transit } = context.fact("loaded").config;
+  const key = context.fact("metadata");
+  const profile = new Set<string>(profileDrifts(key, transit).map(({ code }) => code));
+  return assess(record, { kind: "key", key, upsertDisabled: true }, transit)
+    .filter(({ code }) => !profile.has(code))
+    .map(({ code, message, advice }) =>
+      FINDINGS[code].effect === "notice"
+        ? warning(code, message, advice)
+        : failure(code, message, advice, "registry_invalid"),
+    );
+}

@@ -1,0 +1,56 @@
+/**
+ * `socket.group` and `socket.directory`.
+ *
+ * @module The rules are server/'s own; here they are asked on behalf of the service's user.
+ */
+import { dirname } from "node:path";
+import { checkSocketDirectory } from "../../../server/socket/socket-directory.ts";
+import { resolveSocketGroup } from "../../../server/socket/socket-group.ts";
+import { identityWarnings } from "../../../server/startup-warnings.ts";
+import { warning } from "../../check.ts";
+import type { DoctorCheck } from "../check-ids.ts";
+
+const MEND = {
+  running_as_root: "run the service as a user of its own, as the packaged unit does",
+  socket_group_is_primary_group: "make a group of its own for the socket, and name it in server.socketGroup",
+} as const;
+
+export const socketGroup: DoctorCheck = {
+  id: "socket.group",
+  proves: "The socket's group exists and is not the service's own.",
+  needs: ["config.validate"],
+  whenFailed: "create the group, or set server.socketGroup to its number",
+  run: (context) => {
+    const { socketGroup: group } = context.fact("loaded").config.server;
+    const service = context.fact("service");
+    const gid = resolveSocketGroup(group);
+    context.learn("socketGid", gid);
+    return {
+      detail: `${group} is gid ${gid}`,
+      findings: identityWarnings({ uid: service.uid, gid: service.gid ?? -1 }, gid).map(({ code, message }) =>
+        warning(code, message, MEND[code]),
+      ),
+    };
+  },
+};
+
+export const socketDirectory: DoctorCheck = {
+  id: "socket.directory",
+  proves:
+    "The directory of the socket belongs to the service and its group with mode 2750 or 2710, and nobody else can replace it.",
+  needs: ["socket.group"],
+  whenFailed: "install -d -o openbao-kms -g openbao-kms-socket -m 2750 /run/openbao-kms",
+  run: (context) => {
+    const { socketPath, socketGroup: groupName } = context.fact("loaded").config.server;
+    const service = context.fact("service");
+    const directory = dirname(socketPath);
+    checkSocketDirectory({
+      directory,
+      ownerUid: service.uid,
+      groupGid: context.fact("socketGid"),
+      ownerName: service.name,
+      groupName,
+    });
+    return { detail: directory };
+  },
+};

@@ -1,0 +1,245 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parse } from "yaml";
+import { configFile } from "../../../test/fakes/config-file.ts";
+import { recordedOutput } from "../../../test/fakes/recorded-output.ts";
+import { run } from "../../cli/run.ts";
+import { decodeEncryptionConfig } from "../../kubernetes/encryption-config.ts";
+import { COMMANDS } from "../table.ts";
+import { type InstallationRequest, planInstallation } from "./installation.ts";
+
+const bound = {
+  expectedIssuer: "https://issuer.test",
+  expectedAudience: ["openbao"],
+  expectedSubject: "node",
+};
+const values = (change: Parameters<typeof configFile>[0] = (fields) => fields) =>
+  configFile((fields) => {
+    Object.assign(fields.auth.jwt, bound);
+    return change(fields);
+  });
+const withoutLineage = values(({ transit, ...rest }) => {
+  const { keyLineageId: _, ...keyIdScope } = transit.keyIdScope;
+  return { ...rest, transit: { ...transit, keyIdScope } };
+});
+const digest = `registry.example.com/bao-kms-provider@sha256:${"0".repeat(64)}`;
+
+const plan = (text: string, more: Partial<InstallationRequest> = {}) =>
+  planInstallation({
+    values: { bytes: Buffer.from(text), file: "values.yaml" },
+    model: "systemd",
+    isNewKey: false,
+    current: undefined,
+    policyName: "openbao-kms",
+    image: undefined,
+    socketGid: undefined,
+    random: (bytes) => new Uint8Array(bytes),
+    ...more,
+  });
+const textOf = (name: string, text = values(), more: Partial<InstallationRequest> = {}): string =>
+  plan(text, more).files.find((file) => file.name === name)?.text ?? "";
+
+describe("values", () => {
+  test("--new-key names a lineage once, and refuses values that have one", () => {
+    expect(textOf("config.yaml", withoutLineage, { isNewKey: true })).toContain(
+      "keyLineageId: lineage-0000000000000000",
+    );
+    expect(() => plan(values(), { isNewKey: true })).toThrow(
+      expect.objectContaining({ code: "options_conflict" }),
+    );
+    expect(() => plan(withoutLineage)).toThrow(expect.objectContaining({ code: "config_refused" }));
+  });
+
+  test("the config.yaml of one node is the values of the next, with the same result", () => {
+    const first = plan(withoutLineage, { isNewKey: true });
+    const config = first.files.find(({ name }) => name === "config.yaml")?.text ?? "";
+    const second = plan(config);
+    expect(second.fingerprint).toBe(first.fingerprint);
+    expect(second.files.find(({ name }) => name === "config.yaml")?.text).toBe(config);
+  });
+
+  test("a JWT role that is not bound is refused", () => {
+    expect(() => plan(configFile())).toThrow(expect.objectContaining({ code: "values_incomplete" }));
+  });
+
+  test("every method has its setup", () => {
+    const withAuth = (auth: object) => values((fields) => ({ ...fields, auth }));
+    const approle = { mountPath: "auth/approle", roleIdFile: "/x/role-id", secretIdFile: "/x/secret-id" };
+    const script = (text: string) => textOf("openbao-setup.sh", text);
+    expect(script(withAuth({ method: "approle", approle }))).toContain(
+      'bao auth enable -path="$AUTH" approle',
+    );
+    const spiffe = {
+      socketPath: "/run/spire/api.sock",
+      audience: "openbao",
+      spiffeId: "spiffe://example.org/kms",
+    };
+    const jwt = { mountPath: "auth/jwt", role: "kms", source: "spiffe", spiffe };
+    expect(script(withAuth({ jwt }))).toContain('"bound_subject": "spiffe://example.org/kms"');
+    const cert = {
+      mountPath: "auth/cert",
+      source: "file",
+      certificateFile: "/x/chain.pem",
+      privateKeyFile: "/x/key.pem",
+    };
+    expect(script(withAuth({ method: "cert", cert }))).toContain("CLIENT_COMMON_NAME");
+  });
+
+  test("what serve would refuse is refused", () => {
+    expect(() => plan(values((fields) => ({ ...fields, extra: 1 })))).toThrow(
+      expect.objectContaining({ code: "config_refused" }),
+    );
+  });
+});
+
+describe("EncryptionConfiguration", () => {
+  test("without a current file: identity writes first, then KMS, and both warn on top", () => {
+    for (const [name, order] of [
+      ["encryption-config-readers.yaml", ["identity", "kms"]],
+      ["encryption-config.yaml", ["kms", "identity"]],
+    ] as const) {
+      const text = textOf(name);
+      expect(text.split("\n")[0]).toContain("ONLY for a cluster that encrypts nothing");
+      const [group] = decodeEncryptionConfig(Buffer.from(text), name).groups;
+      expect(group?.resources).toEqual(["secrets"]);
+      expect(group?.providers.map(({ kind }) => kind)).toEqual([...order]);
+      expect(group?.providers.find(({ kind }) => kind === "kms")).toMatchObject({
+        apiVersion: "v2",
+        name: "openbao",
+        endpoint: "unix:///run/openbao-kms/kms.sock",
+        timeoutMs: 3000,
+      });
+    }
+  });
+
+  const current = (providers: readonly unknown[], resources: readonly string[] = ["secrets"]) =>
+    decodeEncryptionConfig(
+      Buffer.from(
+        JSON.stringify({
+          apiVersion: "apiserver.config.k8s.io/v1",
+          kind: "EncryptionConfiguration",
+          resources: [
+            { resources: ["configmaps"], providers: [{ identity: {} }] },
+            { resources, providers },
+          ],
+        }),
+      ),
+      "current",
+    );
+  const secret = "c2VjcmV0LWtleS1vZi0zMi1ieXRlcy0uLi4uLi4uLg==";
+  const aescbc = { aescbc: { keys: [{ name: "key1", secret }] } };
+
+  test("with one, every provider in force stays a reader, and other resources stay as they are", () => {
+    const more = { current: current([aescbc, { identity: {} }]) };
+    const kinds = (name: string) =>
+      decodeEncryptionConfig(Buffer.from(textOf(name, values(), more)), name).groups.map(({ providers }) =>
+        providers.map(({ kind }) => kind),
+      );
+    expect(kinds("encryption-config-readers.yaml")).toEqual([["identity"], ["aescbc", "kms", "identity"]]);
+    expect(kinds("encryption-config.yaml")).toEqual([["identity"], ["kms", "aescbc", "identity"]]);
+    expect(textOf("encryption-config.yaml", values(), more)).toContain(secret);
+    expect(textOf("encryption-config.yaml", values(), more)).not.toContain("ONLY for");
+  });
+
+  test("a file that has the provider already is not given it twice", () => {
+    const kms = { kms: { apiVersion: "v2", name: "openbao", endpoint: "unix:///run/openbao-kms/kms.sock" } };
+    const more = { current: current([{ identity: {} }, kms]) };
+    expect(textOf("encryption-config.yaml", values(), more).match(/name: openbao/g)).toHaveLength(1);
+  });
+
+  test("a provider of that name with another meaning is refused", () => {
+    const kms = { kms: { name: "openbao", endpoint: "unix:///run/openbao-kms/kms.sock" } };
+    expect(() => plan(values(), { current: current([kms]) })).toThrow(
+      expect.objectContaining({ code: "current_config_conflict" }),
+    );
+  });
+
+  test("Secrets that no entry covers get an entry of their own", () => {
+    const text = textOf("encryption-config.yaml", values(), { current: current([aescbc], ["events"]) });
+    const { groups } = decodeEncryptionConfig(Buffer.from(text), "made");
+    expect(groups.map(({ resources }) => resources.join())).toEqual(["configmaps", "events", "secrets"]);
+  });
+});
+
+describe("static pod", () => {
+  const deploy = join(import.meta.dir, "..", "..", "..", "deploy");
+
+  test("is the sample of deploy/ with this node's image, group and paths", () => {
+    const sample = readFileSync(join(deploy, "static-pod", "bao-kms-provider.yaml"), "utf8");
+    const config = parse(readFileSync(join(deploy, "config", "provider-static-pod.yaml"), "utf8"));
+    Object.assign(config.auth.jwt, bound);
+    const made = textOf("bao-kms-provider.yaml", JSON.stringify(config), {
+      model: "static-pod",
+      image: digest,
+      socketGid: 996,
+    });
+    expect(parse(made)).toEqual(parse(sample));
+  });
+
+  test.each([
+    ["no image", { socketGid: 996 }],
+    ["an image by tag", { socketGid: 996, image: "registry.example.com/bao-kms-provider:1.0" }],
+    ["a group by name", { image: digest }],
+  ])("%s is refused", (_, more) => {
+    expect(() => plan(values(), { model: "static-pod", ...more })).toThrow(
+      expect.objectContaining({ code: "options_conflict" }),
+    );
+  });
+});
+
+describe("the command", () => {
+  const directory = mkdtempSync(join(tmpdir(), "init-"));
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+  const file = join(directory, "values.yaml");
+  writeFileSync(file, withoutLineage, { mode: 0o640 });
+  const type = async (line: string) => {
+    const output = recordedOutput();
+    const context = { output, environment: {}, signal: new AbortController().signal };
+    return {
+      code: await run(line.split(" "), context, COMMANDS),
+      stdout: output.stdout(),
+      stderr: output.stderr(),
+    };
+  };
+
+  test("writes all files with their modes, and installation.json names them", async () => {
+    const out = join(directory, "node-1");
+    const { code, stdout } = await type(`init --values ${file} --out ${out} --new-key`);
+    expect(code).toBe(0);
+    expect(stdout).toContain("fingerprint");
+    expect(readdirSync(out).sort()).toEqual([
+      "config.yaml",
+      "encryption-config-readers.yaml",
+      "encryption-config.yaml",
+      "installation.json",
+      "openbao-policy.hcl",
+      "openbao-setup.sh",
+    ]);
+    expect(statSync(join(out, "encryption-config.yaml")).mode & 0o777).toBe(0o600);
+    expect(statSync(join(out, "openbao-setup.sh")).mode & 0o777).toBe(0o755);
+    expect(statSync(out).mode & 0o777).toBe(0o700);
+    expect(JSON.parse(readFileSync(join(out, "installation.json"), "utf8"))).toMatchObject({
+      model: "systemd",
+      newKey: true,
+      files: expect.arrayContaining([expect.objectContaining({ name: "config.yaml" })]),
+    });
+    expect(readdirSync(directory).sort()).toEqual(["node-1", "values.yaml"]);
+  });
+
+  test("overwrites nothing, and an empty directory will do", async () => {
+    const full = join(directory, "full");
+    mkdirSync(full);
+    writeFileSync(join(full, "x"), "");
+    expect(await type(`init --values ${file} --out ${full} --new-key`)).toMatchObject({ code: 3 });
+    expect(readdirSync(full)).toEqual(["x"]);
+    const empty = join(directory, "empty");
+    mkdirSync(empty);
+    expect(await type(`init --values ${file} --out ${empty} --new-key`)).toMatchObject({ code: 0 });
+  });
+
+  test("says what is missing", async () => {
+    expect((await type("init")).stderr).toContain("--values is missing");
+  });
+});

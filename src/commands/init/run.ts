@@ -1,0 +1,97 @@
+/**
+ * What `init` does.
+ *
+ * @module Reads the two input files, and says what was made and what comes next; the files are planned and written by
+ * cli/init/.
+ */
+import { readSafeFile } from "../../base/safe-file.ts";
+import type { CommandContext } from "../../cli/command.ts";
+import type { ExitName } from "../../cli/exit-code.ts";
+import { UsageError } from "../../cli/usage-error.ts";
+import { MAX_CONFIG_BYTES } from "../../config/decode-config.ts";
+import {
+  decodeEncryptionConfig,
+  type EncryptionConfig,
+  MAX_ENCRYPTION_CONFIG_BYTES,
+} from "../../kubernetes/encryption-config.ts";
+import { type Installation, planInstallation } from "./installation.ts";
+import { systemRandom } from "./values.ts";
+import { writeFiles } from "./write-files.ts";
+
+export interface InitFlags {
+  readonly values: string | undefined;
+  readonly out: string | undefined;
+  readonly model: "systemd" | "static-pod";
+  readonly "new-key": boolean;
+  readonly "current-encryption-config": string | undefined;
+  readonly "policy-name": string;
+  readonly image: string | undefined;
+  readonly "socket-gid": number | undefined;
+}
+
+export async function init(flags: InitFlags, { output }: CommandContext): Promise<ExitName> {
+  const values = required(flags.values, "--values");
+  const out = required(flags.out, "--out");
+  const installation = planInstallation({
+    values: { bytes: await readValues(values), file: values },
+    model: flags.model,
+    isNewKey: flags["new-key"],
+    current: await readCurrent(flags["current-encryption-config"]),
+    policyName: flags["policy-name"],
+    image: flags.image,
+    socketGid: flags["socket-gid"],
+    random: systemRandom,
+  });
+  await writeFiles(out, installation.files);
+  output.result(summary(out, installation));
+  return "good";
+}
+
+function required(value: string | undefined, flag: string): string {
+  if (value === undefined) {
+    throw new UsageError(`${flag} is missing`, "see: bao-kms-provider init --help");
+  }
+  return value;
+}
+
+async function readValues(path: string): Promise<Uint8Array> {
+  const { bytes } = await readSafeFile(path, {
+    what: "the values file",
+    field: "--values",
+    maxBytes: MAX_CONFIG_BYTES,
+    secret: false,
+    serviceUid: process.getuid?.() ?? 0,
+    errorClass: "config_invalid",
+  });
+  return bytes;
+}
+
+async function readCurrent(path: string | undefined): Promise<EncryptionConfig | undefined> {
+  if (path === undefined) {
+    return undefined;
+  }
+  const { bytes } = await readSafeFile(path, {
+    what: "the EncryptionConfiguration",
+    field: "--current-encryption-config",
+    maxBytes: MAX_ENCRYPTION_CONFIG_BYTES,
+    secret: true,
+    serviceUid: process.getuid?.() ?? 0,
+    errorClass: "config_invalid",
+  });
+  return decodeEncryptionConfig(bytes, path);
+}
+
+function summary(out: string, { files, fingerprint }: Installation): string {
+  return [
+    ...files.map(({ name }) => `${out}/${name}`),
+    "",
+    `fingerprint  ${fingerprint}   (the same on every node of this control plane)`,
+    "",
+    "Next:",
+    `  1. ${out}/openbao-setup.sh, once, with an OpenBao administrator's token`,
+    `  2. install ${out}/config.yaml as /etc/openbao-kms/config.yaml on this node, and start the provider`,
+    "  3. bao-kms-provider doctor --config /etc/openbao-kms/config.yaml",
+    `  4. ${out}/encryption-config-readers.yaml on all control-plane nodes, then encryption-config.yaml on all`,
+    "",
+  ].join("\n");
+}

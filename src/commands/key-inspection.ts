@@ -1,0 +1,86 @@
+/**
+ * What commands look at that report on the key: this node's registry, and OpenBao when it can be asked.
+ *
+ * @module Read-only: no lock, no state written, a token of its own that is revoked. An OpenBao that cannot be asked is part of
+ * the result, so that a report can be partial.
+ */
+
+import { systemClock } from "../base/clock.ts";
+import { ProviderError } from "../base/error-class.ts";
+import type { CommandContext } from "../cli/command.ts";
+import { loadConfig } from "../config/load.ts";
+import type { ProviderConfig } from "../config/schema.ts";
+import type { ConfigIdentity } from "../key/identity/fingerprint.ts";
+import type { StateOnDisk } from "../key/registry/read-state.ts";
+import type { ProbeAnswer } from "../key/rotation/observe.ts";
+import { configIdentity } from "../provider/config-identity.ts";
+import { type OperatorAccess, openOperatorAccess } from "../provider/operator.ts";
+import { openRegistry } from "../provider/registry.ts";
+import { loadForService } from "./load-for-service.ts";
+import { readUserFiles } from "./service-identity.ts";
+
+export interface KeyInspection {
+  readonly config: ProviderConfig;
+  readonly identity: ConfigIdentity;
+  readonly state: StateOnDisk;
+  readonly openbao: OpenBaoAnswer;
+}
+
+export type OpenBaoAnswer =
+  | { readonly kind: "asked"; readonly answer: ProbeAnswer; readonly access: OperatorAccess }
+  /** Why it could not be asked; the report then rests on the registry alone. */
+  | { readonly kind: "unasked"; readonly error: ProviderError };
+
+/**
+ * Looks at both and hands them to `use`; the token is revoked afterwards.
+ * @throws what loading the configuration and reading the registry throw, and the signal's reason.
+ */
+export async function inspectKey<Result>(
+  flags: { readonly config: string | undefined },
+  { environment, output, signal }: CommandContext,
+  use: (inspection: KeyInspection) => Promise<Result>,
+): Promise<Result> {
+  const { loaded, service } = await loadForService({
+    load: (serviceUid) => loadConfig({ path: flags.config, environment, serviceUid }),
+    serviceUser: undefined,
+    userFiles: readUserFiles(),
+    self: { uid: process.getuid?.() ?? 0 },
+  });
+  for (const warning of loaded.warnings) {
+    output.say(`warning: ${warning}`);
+  }
+  const { config } = loaded;
+  const euid = process.geteuid?.() ?? 0;
+  const state = await openRegistry({ config, clock: systemClock, euid, access: "read" }).load();
+  const identity = configIdentity(config);
+  let access: OperatorAccess | undefined;
+  try {
+    let openbao: OpenBaoAnswer;
+    try {
+      access = await openOperatorAccess(config, service.uid);
+      openbao = { kind: "asked", answer: await askKey(access, signal), access };
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof ProviderError)) {
+        throw error;
+      }
+      openbao = { kind: "unasked", error };
+    }
+    return await use({ config, identity, state, openbao });
+  } finally {
+    await access?.close();
+  }
+}
+
+/** A key that is not there is an answer; everything else that goes wrong is not. */
+async function askKey({ transit }: OperatorAccess, signal: AbortSignal): Promise<ProbeAnswer> {
+  try {
+    const key = await transit.readKey(signal);
+    return { kind: "key", key, upsertDisabled: await transit.readDisableUpsert(signal) };
+  } catch (error) {
+    if (error instanceof ProviderError && error.errorClass === "transit_key_missing") {
+      return { kind: "missing" };
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,20 @@
+/**
+ * The key's metadata as OpenBao shows it now.
+ *
+ * @module One read with a token of its own, which is revoked afterwards.
+ */
+
+import type { CommandContext } from "../cli/command.ts";
+import type { ProviderConfig } from "../config/schema.ts";
+import type { KeyMetadata } from "../openbao/transit/key-metadata.ts";
+import { openOperatorAccess } from "../provider/operator.ts";
+
+/** Throws what the way to OpenBao throws: credential, TLS, policy, no such key. */
+export async function readLiveKey(config: ProviderConfig, { signal }: CommandContext): Promise<KeyMetadata> {
+  const access = await openOperatorAccess(config, process.geteuid?.() ?? 0);
+  try {
+    return await access.transit.readKey(signal);
+  } finally {
+    await access.close();
+  }
+}

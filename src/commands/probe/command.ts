@@ -1,0 +1,63 @@
+/**
+ * `probe`: a running provider, asked as kube-apiserver asks it.
+ *
+ * @module Description and options; the work is in actions/probe.ts.
+ */
+import { defineCommand } from "../../cli/command.ts";
+import { outputOption } from "../shared-options.ts";
+
+export const probeCommand = defineCommand({
+  name: "probe",
+  summary: "Call Status, Encrypt and Decrypt through the running socket",
+  description: [
+    "Calls the provider with the permissions of whoever types it and fresh random bytes; needs no configuration and no credentials. Tells a socket that is missing from one that may not be reached.",
+    "--as-apiserver finds the one kube-apiserver process of this machine and probes with its uid, gid and groups (as root, through setpriv), and says what that could not prove.",
+    "The JSON report is what plans of other commands take as the report of a node.",
+  ],
+  options: {
+    socket: {
+      kind: "text",
+      placeholder: "SOCKET",
+      default: "/run/openbao-kms/kms.sock",
+      description: "The socket",
+    },
+    timeout: {
+      kind: "duration",
+      placeholder: "D",
+      defaultMs: 3000,
+      maxMs: 60_000,
+      description: "For each call, connecting included",
+    },
+    "expected-key-id": {
+      kind: "text",
+      placeholder: "ID",
+      description: "Fails when Status shows another key_id",
+    },
+    "wait-socket": {
+      kind: "duration",
+      placeholder: "D",
+      maxMs: 3_600_000,
+      description: "How long to wait for the socket to answer first",
+    },
+    "while-process": {
+      kind: "count",
+      placeholder: "PID",
+      min: 1,
+      max: 4_194_304,
+      description: "Ends the wait when this process is gone",
+    },
+    config: {
+      kind: "text",
+      placeholder: "FILE",
+      description:
+        "Adds to the JSON which versions this node's registry has as removed; not for --as-apiserver",
+    },
+    "as-apiserver": { kind: "flag", description: "With the uid, gid and groups of kube-apiserver" },
+    ...outputOption,
+  },
+  examples: ["probe", "probe --wait-socket 20s --as-apiserver"],
+  run: async (flags, context) => {
+    const { probe } = await import("./run.ts");
+    return probe(flags, context);
+  },
+});

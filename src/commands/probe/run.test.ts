@@ -1,0 +1,179 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Harness, keyHandle, startHarness } from "../../../test/conformance/harness.ts";
+import { recordedOutput } from "../../../test/fakes/recorded-output.ts";
+import { ProviderError } from "../../base/error-class.ts";
+import { run } from "../../cli/run.ts";
+import { COMMANDS } from "../table.ts";
+import { findApiServer } from "./apiserver-process.ts";
+import { setprivArguments } from "./as-apiserver.ts";
+import { unprovenBy } from "./caller.ts";
+
+let provider: Harness;
+beforeAll(async () => {
+  provider = await startHarness();
+});
+afterAll(() => provider.stop());
+
+async function probe(...words: readonly string[]) {
+  const output = recordedOutput();
+  const context = { output, environment: {}, signal: new AbortController().signal };
+  const code = await run(["probe", ...words], context, COMMANDS);
+  return { code, stdout: output.stdout(), stderr: output.stderr() };
+}
+
+async function report(...words: readonly string[]) {
+  const { code, stdout } = await probe(...words, "--output", "json");
+  return { code, ...JSON.parse(stdout) };
+}
+
+const settled = (text: string): string => text.replace(/\d+\.\d ms/g, "N ms").replace(/note: .*\n/g, "");
+
+describe("a provider that is well", () => {
+  test("is probed, and the report names its key_id", async () => {
+    const { code, stdout } = await probe("--socket", provider.path);
+    expect(code).toBe(0);
+    expect(settled(stdout)).toMatchSnapshot();
+    expect(await report("--socket", provider.path)).toMatchObject({
+      good: true,
+      host: expect.any(String),
+      checkedAt: expect.stringMatching(/^\d{4}-.*Z$/),
+      keyId: keyHandle(2).keyId,
+      healthz: "ok",
+      caller: { uid: process.geteuid?.() },
+    });
+  });
+
+  test("shows the expected key_id, or fails", async () => {
+    expect((await probe("--socket", provider.path, "--expected-key-id", keyHandle(2).keyId)).code).toBe(0);
+    const { code, checks } = await report("--socket", provider.path, "--expected-key-id", keyHandle(1).keyId);
+    expect(code).toBe(4);
+    expect(checks).toContainEqual(
+      expect.objectContaining({
+        id: "probe.key_id",
+        findings: [expect.objectContaining({ code: "key_id_differs" })],
+      }),
+    );
+  });
+
+  test("is waited for", async () => {
+    expect((await probe("--socket", provider.path, "--wait-socket", "5s")).code).toBe(0);
+  });
+});
+
+describe("a provider that is not", () => {
+  const codeOf = (checks: readonly { readonly findings: readonly { readonly code: string }[] }[]) =>
+    checks.flatMap(({ findings }) => findings.map(({ code }) => code));
+
+  test("healthz of another word", async () => {
+    provider.keys.override = {
+      status: () => ({ kind: "known", keyId: keyHandle(2).keyId, healthz: "sealed" }),
+    };
+    const { code, checks } = await report("--socket", provider.path);
+    provider.keys.override = {};
+    expect(code).toBe(4);
+    expect(codeOf(checks)).toEqual(["not_healthy"]);
+  });
+
+  test("an error from Status skips the rest", async () => {
+    provider.keys.override = { status: () => ({ kind: "lost", errorClass: "transit_key_missing" }) };
+    const { code, checks } = await report("--socket", provider.path);
+    provider.keys.override = {};
+    expect(code).toBe(4);
+    expect(codeOf(checks)).toEqual(["call_refused"]);
+    expect(checks.at(-1)).toMatchObject({ id: "probe.decrypt", status: "skipped" });
+  });
+
+  test("another plaintext", async () => {
+    provider.transit.override = { decrypt: async () => Buffer.alloc(32) };
+    const { code, checks } = await report("--socket", provider.path);
+    provider.transit.override = {};
+    expect(code).toBe(4);
+    expect(codeOf(checks)).toEqual(["round_trip_differs"]);
+  });
+
+  const directory = mkdtempSync(join(tmpdir(), "probe-"));
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+  writeFileSync(join(directory, "file"), "");
+
+  test.each([
+    ["missing", "socket_missing"],
+    ["file", "socket_not_listening"],
+  ])("a socket that is a %s", async (name, wanted) => {
+    const { code, checks } = await report("--socket", join(directory, name));
+    expect(code).toBe(4);
+    expect(codeOf(checks)).toEqual([wanted]);
+  });
+
+  test("a wait ends at its time", async () => {
+    const { code } = await probe("--socket", join(directory, "missing"), "--wait-socket", "50ms");
+    expect(code).toBe(4);
+  });
+
+  test("a wait ends when the process that would answer is gone", async () => {
+    const gone = Bun.spawn(["true"]);
+    await gone.exited;
+    const began = performance.now();
+    const { code } = await probe(
+      "--socket",
+      join(directory, "missing"),
+      "--wait-socket",
+      "20s",
+      "--while-process",
+      String(gone.pid),
+    );
+    expect(code).toBe(4);
+    expect(performance.now() - began).toBeLessThan(5000);
+  });
+});
+
+describe("--as-apiserver", () => {
+  const proc = mkdtempSync(join(tmpdir(), "proc-"));
+  afterAll(() => rmSync(proc, { recursive: true, force: true }));
+  const add = (pid: string, comm: string, mounts = "mnt:[1]") => {
+    mkdirSync(join(proc, pid, "ns"), { recursive: true });
+    writeFileSync(join(proc, pid, "comm"), `${comm}\n`);
+    writeFileSync(
+      join(proc, pid, "status"),
+      `Name:\t${comm}\nUid:\t1000\t1001\t1000\t1000\nGid:\t2000\t2001\t2000\t2000\nGroups:\t2001 996 \n`,
+    );
+    symlinkSync(mounts, join(proc, pid, "ns", "mnt"));
+  };
+  add("self", "probe");
+  add("10", "kubelet");
+
+  test("none, one, several", () => {
+    expect(() => findApiServer(proc)).toThrow(ProviderError);
+    add("20", "kube-apiserver", "mnt:[2]");
+    expect(findApiServer(proc)).toEqual({
+      pid: 20,
+      uid: 1001,
+      gid: 2001,
+      groups: [2001, 996],
+      hasOwnMounts: true,
+    });
+    add("21", "kube-apiserver");
+    expect(() => findApiServer(proc)).toThrow(expect.objectContaining({ code: "apiserver_ambiguous" }));
+  });
+
+  test("setpriv takes its identity exactly", () => {
+    const identity = { uid: 1, gid: 2, groups: [3, 4] };
+    expect(setprivArguments(identity, ["x", "probe"])).toEqual([
+      "--reuid=1",
+      "--regid=2",
+      "--groups=3,4",
+      "--no-new-privs",
+      "--",
+      "x",
+      "probe",
+    ]);
+    expect(setprivArguments({ ...identity, groups: [] }, [])).toContain("--clear-groups");
+  });
+
+  test("what root and the owner cannot prove is said", () => {
+    expect(unprovenBy({ uid: 0, gid: 0, groups: [] }, provider.path)).toHaveLength(1);
+    expect(unprovenBy({ uid: 12_345, gid: 0, groups: [] }, provider.path)).toHaveLength(0);
+  });
+});

@@ -1,0 +1,172 @@
+/**
+ * What `probe` does.
+ *
+ * @module Waits for the socket when told to, runs the checks, and prints the report. Its JSON is what other nodes' plans take
+ * as a node report.
+ */
+import { randomBytes, randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
+import { hostname } from "node:os";
+import { systemClock } from "../../base/clock.ts";
+import { errnoOf } from "../../base/errno.ts";
+import type { CommandContext } from "../../cli/command.ts";
+import { EXIT_CODES, type ExitName } from "../../cli/exit-code.ts";
+import { jsonText } from "../../cli/output.ts";
+import { type KmsClient, KmsClientError, openKmsClient } from "../../kms/client.ts";
+import { type CheckResult, runChecks } from "../check.ts";
+import { checkJson, printCheck, printSummary } from "../check-report.ts";
+import { loadConfiguration } from "../configuration.ts";
+import { recordedVersions } from "../recorded-versions.ts";
+import { findApiServer } from "./apiserver-process.ts";
+import { probeAsApiServer } from "./as-apiserver.ts";
+import { currentCaller, unprovenBy } from "./caller.ts";
+import { PROBE_CHECKS, PROBE_IDS, type ProbeContext } from "./checks.ts";
+
+export interface ProbeFlags {
+  readonly socket: string;
+  readonly timeout: number;
+  readonly "expected-key-id": string | undefined;
+  readonly "wait-socket": number | undefined;
+  readonly "while-process": number | undefined;
+  readonly config: string | undefined;
+  readonly "as-apiserver": boolean;
+  readonly output: "text" | "json";
+}
+
+const ID_WIDTH = Math.max(...PROBE_IDS.map((id) => id.length));
+const WAIT_STEP_MS = 100;
+
+export async function probe(flags: ProbeFlags, context: CommandContext): Promise<ExitName> {
+  if (flags["as-apiserver"]) {
+    return asApiServer(flags, context);
+  }
+  const { output, signal } = context;
+  const client = openKmsClient({ socketPath: flags.socket, timeoutMs: flags.timeout, uid: randomUUID });
+  try {
+    if (flags["wait-socket"] !== undefined) {
+      const pid = flags["while-process"];
+      await waitForSocket(client, flags["wait-socket"], () => pid === undefined || isAlive(pid), signal);
+    }
+    const probeContext: ProbeContext = {
+      client,
+      expectedKeyId: flags["expected-key-id"],
+      random: randomBytes,
+      monotonicMs: () => systemClock.monotonicMs(),
+      took: {},
+    };
+    const results = await runChecks(PROBE_CHECKS, probeContext, signal, (result) => {
+      if (flags.output === "text") {
+        printCheck(output, result, ID_WIDTH);
+      }
+    });
+    const removed = flags.config === undefined ? undefined : await removedVersions(flags, context);
+    report(flags, context, probeContext, results, removed);
+    return results.some(({ status }) => status === "failed") ? "refused" : "good";
+  } finally {
+    client.close();
+  }
+}
+
+function report(
+  flags: ProbeFlags,
+  { output }: CommandContext,
+  { status, took }: ProbeContext,
+  results: readonly CheckResult[],
+  removed: readonly number[] | undefined,
+): void {
+  const caller = currentCaller();
+  const unproven = unprovenBy(caller, flags.socket);
+  if (flags.output === "text") {
+    printSummary(output, results);
+    output.result(unproven.map((sentence) => `${output.paint("yellow", "note:")} ${sentence}\n`).join(""));
+    return;
+  }
+  output.result(
+    jsonText({
+      good: !results.some((each) => each.status === "failed"),
+      host: hostname(),
+      checkedAt: new Date(systemClock.wallMs()).toISOString(),
+      socket: flags.socket,
+      caller,
+      keyId: status?.keyId ?? "",
+      healthz: status?.healthz ?? null,
+      ...(removed === undefined ? {} : { removedVersions: removed }),
+      tookMs: {
+        status: took["probe.status"] ?? null,
+        encrypt: took["probe.encrypt"] ?? null,
+        decrypt: took["probe.decrypt"] ?? null,
+      },
+      unproven,
+      checks: results.map(checkJson),
+    }),
+  );
+}
+
+async function removedVersions(flags: ProbeFlags, context: CommandContext): Promise<readonly number[]> {
+  const { versions } = await recordedVersions((await loadConfiguration(flags, context)).config);
+  return versions.filter(({ state }) => state === "removed").map(({ version }) => version);
+}
+
+/** Until Status is answered, whatever it says, the time is over, or nobody can answer; then the checks tell what is wrong. */
+async function waitForSocket(
+  client: KmsClient,
+  timeoutMs: number,
+  mayAnswer: () => boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  const endMs = systemClock.monotonicMs() + timeoutMs;
+  while (systemClock.monotonicMs() < endMs && mayAnswer()) {
+    try {
+      await client.status(signal);
+      return;
+    } catch (error) {
+      signal.throwIfAborted();
+      // A gRPC answer means that somebody is there.
+      if (error instanceof KmsClientError && error.grpcCode !== undefined && error.code === "call_refused") {
+        return;
+      }
+    }
+    await systemClock.sleep(WAIT_STEP_MS, signal);
+  }
+}
+
+/** Signal 0 asks whether the process is there; one of another user is there too (EPERM). */
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return errnoOf(error) !== "ESRCH";
+  }
+}
+
+async function asApiServer(flags: ProbeFlags, { output, signal }: CommandContext): Promise<ExitName> {
+  const server = findApiServer();
+  output.say(`kube-apiserver is process ${server.pid}, uid ${server.uid}, gid ${server.gid}`);
+  if (server.uid === 0) {
+    output.say("note: it runs as root, which may connect to every socket: permissions prove nothing here");
+  }
+  if (server.hasOwnMounts) {
+    output.say(
+      `note: it runs in a container: whether ${flags.socket} leads it to the same socket is not proven; see its volumes`,
+    );
+  }
+  const expected = flags["expected-key-id"];
+  const code = await probeAsApiServer(
+    server,
+    [
+      process.execPath,
+      "probe",
+      `--socket=${flags.socket}`,
+      `--timeout=${flags.timeout}ms`,
+      `--output=${flags.output}`,
+      ...(expected === undefined ? [] : [`--expected-key-id=${expected}`]),
+      ...(flags["wait-socket"] === undefined ? [] : [`--wait-socket=${flags["wait-socket"]}ms`]),
+    ],
+    existsSync,
+    signal,
+  );
+  const known = (["good", "internal", "usage", "configuration", "refused", "interrupted"] as const).find(
+    (name) => EXIT_CODES[name].code === code,
+  );
+  return known ?? "internal";
+}

@@ -1,0 +1,146 @@
+/**
+ * What `rebuild-registry` does.
+ *
+ * @module Gathers what shows which versions are in use, shows the registry to be and, with --apply, writes it. The decision
+ * is key/rotation/plan-rebuild.ts.
+ */
+import { createHash } from "node:crypto";
+import { systemClock } from "../../base/clock.ts";
+import { readSafeFile } from "../../base/safe-file.ts";
+import type { CommandContext } from "../../cli/command.ts";
+import type { ExitName } from "../../cli/exit-code.ts";
+import { jsonText, type Output } from "../../cli/output.ts";
+import { UsageError } from "../../cli/usage-error.ts";
+import { usagesOf } from "../../etcd/usage-of.ts";
+import { fingerprint } from "../../key/identity/fingerprint.ts";
+import type { KeyVersion } from "../../key/identity/key-scope.ts";
+import { decodeGoRegistry, MAX_GO_REGISTRY_BYTES } from "../../key/registry/go-registry.ts";
+import type { RegistryContent } from "../../key/registry/record.ts";
+import { planRebuild, type RebuildPlan } from "../../key/rotation/plan-rebuild.ts";
+import { configIdentity } from "../../provider/config-identity.ts";
+import { openRegistry } from "../../provider/registry.ts";
+import { blockerLines } from "../blocker-lines.ts";
+import { type ConfigurationFlags, loadConfiguration } from "../configuration.ts";
+import { type EvidenceFlags, gatherEvidence } from "../gathered-evidence.ts";
+import { readLiveKey } from "../live-key.ts";
+import { requireStateHash } from "../state-hash.ts";
+
+export interface RebuildFlags extends EvidenceFlags, ConfigurationFlags {
+  readonly "expected-key-id": string | undefined;
+  readonly "from-go": string | undefined;
+  readonly "abandon-versions": boolean;
+  readonly "override-reason": string | undefined;
+  readonly apply: boolean;
+  readonly "expected-state-hash": string | undefined;
+  readonly output: "text" | "json";
+}
+
+export async function rebuildRegistry(flags: RebuildFlags, context: CommandContext): Promise<ExitName> {
+  const reason = flags["override-reason"];
+  if (flags["abandon-versions"] && reason === undefined) {
+    throw new UsageError("--abandon-versions needs --override-reason", "say why, for whoever asks later");
+  }
+  const { config } = await loadConfiguration(flags, context);
+  const identity = configIdentity(config);
+  const mark = fingerprint(identity);
+  const metadata = await readLiveKey(config, context);
+  const handedOver = flags["from-go"] === undefined ? [] : await goVersions(flags["from-go"], identity);
+  const evidence = await gatherEvidence(
+    flags,
+    {
+      identity,
+      configuration: { fingerprint: mark, providerName: identity.providerName },
+      versions: [...handedOver, ...metadata.versions],
+    },
+    context,
+  );
+  const plan = planRebuild({
+    identity,
+    fingerprint: mark,
+    metadata,
+    expectedKeyId: flags["expected-key-id"],
+    handedOver,
+    usages: evidence.flatMap(usagesOf),
+    abandon:
+      flags["abandon-versions"] && reason !== undefined
+        ? { by: `uid ${process.getuid?.() ?? 0}`, reason }
+        : undefined,
+    nowUnixMs: systemClock.wallMs(),
+  });
+  const planHash = plan.content === undefined ? "" : hashOf(plan.content);
+  const applied = flags.apply && plan.content !== undefined;
+  if (applied && plan.content !== undefined) {
+    requireStateHash(flags["expected-state-hash"], planHash);
+    const euid = process.geteuid?.() ?? 0;
+    const store = openRegistry({ config, clock: systemClock, euid, access: "write" });
+    await store.rebuild(plan.content, context.signal);
+  }
+  report({ plan, planHash, applied, statePath: config.state.path }, flags, context.output);
+  return plan.content === undefined ? "refused" : "good";
+}
+
+/** What a review is held to: versions and their states, not the moment at which the plan was made. */
+function hashOf({ identity, versions }: RegistryContent): string {
+  const decided = versions.map(({ version, createdAtUnix, state }) => ({ version, createdAtUnix, state }));
+  return createHash("sha256").update(JSON.stringify({ identity, decided })).digest("base64url");
+}
+
+async function goVersions(
+  path: string,
+  identity: ReturnType<typeof configIdentity>,
+): Promise<readonly KeyVersion[]> {
+  const { bytes } = await readSafeFile(path, {
+    what: "the registry of the Go implementation",
+    field: "--from-go",
+    maxBytes: MAX_GO_REGISTRY_BYTES,
+    secret: false,
+    serviceUid: process.geteuid?.() ?? 0,
+    errorClass: "registry_invalid",
+  });
+  return decodeGoRegistry(bytes, path, identity);
+}
+
+interface Outcome {
+  readonly plan: RebuildPlan;
+  readonly planHash: string;
+  readonly applied: boolean;
+  readonly statePath: string;
+}
+
+function report({ plan, planHash, applied, statePath }: Outcome, flags: RebuildFlags, output: Output): void {
+  const versions = plan.content?.versions ?? [];
+  if (flags.output === "json") {
+    output.result(
+      jsonText({
+        applied,
+        planHash,
+        versions: versions.map(({ version, createdAtUnix, state }) => ({ version, createdAtUnix, state })),
+        unreadable: plan.unreadable,
+        blockers: plan.blockers,
+      }),
+    );
+    return;
+  }
+  const lines = [
+    ...(versions.length === 0
+      ? []
+      : [applied ? `${output.paint("green", "✓")} written to ${statePath}:` : "would write:"]),
+    ...versions.map(
+      ({ version, createdAtUnix, state }) =>
+        `    version ${version}  ${state}  made ${new Date(createdAtUnix * 1000).toISOString()}`,
+    ),
+    ...plan.unreadable.map(
+      ({ where, objects, statedVersion }) =>
+        `${output.paint("red", "✗")} cannot be read again: ${where}, ${objects} objects on version ${statedVersion}`,
+    ),
+    ...blockerLines(plan.blockers, output.paint),
+    ...(plan.content === undefined || applied
+      ? []
+      : [
+          "",
+          `plan hash  ${planHash}`,
+          `to do it: the same command with --apply --expected-state-hash ${planHash}, as the service's user`,
+        ]),
+  ];
+  output.result(`${lines.join("\n")}\n`);
+}

@@ -1,0 +1,30 @@
+/**
+ * `restore-versions`: the way back from retire-versions.
+ *
+ * @module Description and options; the work is in actions/restore-versions.ts.
+ */
+import { defineCommand } from "../../cli/command.ts";
+import { applyOptions, configOption, outputOption } from "../shared-options.ts";
+
+export const restoreVersionsCommand = defineCommand({
+  name: "restore-versions",
+  summary: "Bring removed versions back, as long as Transit has them; a plan by default",
+  description: [
+    "A version comes back when this node's registry has it as removed and Transit still shows the same one. If min_decryption_version hides it, that has to be lowered first.",
+  ],
+  options: {
+    ...configOption,
+    versions: {
+      kind: "text",
+      placeholder: "A,B",
+      description: "The versions, separated by commas; required",
+    },
+    ...applyOptions,
+    ...outputOption,
+  },
+  examples: ["restore-versions --config config.yaml --versions 1,2"],
+  run: async (flags, context) => {
+    const { restoreVersions } = await import("./run.ts");
+    return restoreVersions(flags, context);
+  },
+});

@@ -1,0 +1,73 @@
+/**
+ * What `restore-versions` does.
+ *
+ * @module Shows the way back for removed versions and, with --apply, takes it. The decision is key/rotation/plan-restore.ts.
+ */
+
+import { systemClock } from "../../base/clock.ts";
+import { versionList } from "../../base/version-list.ts";
+import type { CommandContext } from "../../cli/command.ts";
+import type { ExitName } from "../../cli/exit-code.ts";
+import { jsonText } from "../../cli/output.ts";
+import { UsageError } from "../../cli/usage-error.ts";
+import { withRestored } from "../../key/registry/changes.ts";
+import { planRestore } from "../../key/rotation/plan-restore.ts";
+import { openRegistry } from "../../provider/registry.ts";
+import { blockerLines } from "../blocker-lines.ts";
+import { type ConfigurationFlags, loadConfiguration } from "../configuration.ts";
+import { readLiveKey } from "../live-key.ts";
+import { requireRecorded } from "../recorded-versions.ts";
+import { requireStateHash } from "../state-hash.ts";
+
+export interface RestoreFlags extends ConfigurationFlags {
+  readonly versions: string | undefined;
+  readonly apply: boolean;
+  readonly "expected-state-hash": string | undefined;
+  readonly output: "text" | "json";
+}
+
+export async function restoreVersions(flags: RestoreFlags, context: CommandContext): Promise<ExitName> {
+  const wanted = versionNumbers(flags.versions);
+  const { config } = await loadConfiguration(flags, context);
+  const { stored } = await requireRecorded(config);
+  const { restore, blockers } = planRestore(stored.record, await readLiveKey(config, context), wanted);
+  const numbers = restore.map(({ version }) => version);
+  const applied = flags.apply && blockers.length === 0;
+  let stateHash = stored.hash;
+  if (applied) {
+    requireStateHash(flags["expected-state-hash"], stored.hash);
+    const euid = process.geteuid?.() ?? 0;
+    const store = openRegistry({ config, clock: systemClock, euid, access: "write" });
+    const next = withRestored(stored.record, numbers);
+    stateHash = (await store.commit(stored, next, context.signal)).stored.hash;
+  }
+  const { output } = context;
+  if (flags.output === "json") {
+    output.result(jsonText({ restore: numbers, applied, stateHash, blockers }));
+  } else {
+    const lines = [
+      applied
+        ? `${output.paint("green", "✓")} restored: ${versionList(numbers)} (taken by Decrypt again)`
+        : `would restore: ${versionList(numbers)}`,
+      ...blockerLines(blockers, output.paint),
+      "",
+      `state hash  ${stateHash}`,
+      ...(applied || blockers.length > 0
+        ? []
+        : [`to do it: the same command with --apply --expected-state-hash ${stateHash}`]),
+    ];
+    output.result(`${lines.join("\n")}\n`);
+  }
+  return blockers.length === 0 ? "good" : "refused";
+}
+
+function versionNumbers(text: string | undefined): readonly number[] {
+  const parts = text?.split(",") ?? [];
+  if (parts.length === 0 || !parts.every((part) => /^[1-9]\d{0,8}$/.test(part))) {
+    throw new UsageError(
+      "--versions must be numbers separated by commas",
+      "write for example --versions 1,2",
+    );
+  }
+  return parts.map(Number);
+}

@@ -1,0 +1,33 @@
+/**
+ * What `probe --output json` of another control-plane node says.
+ *
+ * @module Decodes the part of that report which plans need; hostile bytes, since the file comes from elsewhere.
+ */
+import * as v from "valibot";
+import { parseJson } from "../../base/parse-json.ts";
+import { auditError } from "../../etcd/errors.ts";
+import type { NodeSighting } from "../../key/rotation/usage.ts";
+
+export const MAX_NODE_REPORT_BYTES = 1024 * 1024;
+
+const REPORT = v.object({
+  host: v.pipe(v.string(), v.minLength(1), v.maxLength(253)),
+  checkedAt: v.pipe(v.string(), v.isoTimestamp()),
+  keyId: v.pipe(v.string(), v.maxLength(1024)),
+  good: v.boolean(),
+  /** Only when the probe was given the node's configuration. */
+  removedVersions: v.optional(v.array(v.pipe(v.number(), v.safeInteger(), v.minValue(1)))),
+});
+
+/** Throws AuditError `node_report_invalid`; `name` is the file's, for the message. */
+export function decodeNodeReport(bytes: Uint8Array, name: string): NodeSighting {
+  const result = v.safeParse(REPORT, bytes.length > MAX_NODE_REPORT_BYTES ? undefined : parseJson(bytes));
+  if (!result.success) {
+    throw auditError("node_report_invalid", {
+      message: `${name} is not a report of probe`,
+      advice: "make it on the node with `bao-kms-provider probe --output json > FILE`",
+    });
+  }
+  const { host, checkedAt, keyId, good, removedVersions } = result.output;
+  return { host, seenAtUnixMs: Date.parse(checkedAt), keyId, healthy: good, removedVersions };
+}

@@ -1,0 +1,147 @@
+/**
+ * What `retire-versions` does.
+ *
+ * @module Gathers what the plan needs, shows it, and with --apply writes the registry. The decision is key/rotation/plan-retire.ts.
+ */
+
+import { systemClock } from "../../base/clock.ts";
+import { readSafeFile } from "../../base/safe-file.ts";
+import { versionList } from "../../base/version-list.ts";
+import type { CommandContext } from "../../cli/command.ts";
+import type { ExitName } from "../../cli/exit-code.ts";
+import { jsonText, type Output } from "../../cli/output.ts";
+import { UsageError } from "../../cli/usage-error.ts";
+import type { ProviderConfig } from "../../config/schema.ts";
+import { usagesOf } from "../../etcd/usage-of.ts";
+import { planRetire, type RetirePlan, withRetired } from "../../key/rotation/plan-retire.ts";
+import type { Blocker, NodeSighting } from "../../key/rotation/usage.ts";
+import { openRegistry } from "../../provider/registry.ts";
+import { blockerLines } from "../blocker-lines.ts";
+import { type ConfigurationFlags, loadConfiguration } from "../configuration.ts";
+import { type EvidenceFlags, gatherEvidence } from "../gathered-evidence.ts";
+import { readLiveKey } from "../live-key.ts";
+import { requireRecorded } from "../recorded-versions.ts";
+import { requireStateHash } from "../state-hash.ts";
+import { decodeNodeReport, MAX_NODE_REPORT_BYTES } from "./node-report.ts";
+
+export interface RetireFlags extends EvidenceFlags, ConfigurationFlags {
+  readonly "before-version": number | undefined;
+  readonly "kept-snapshot": readonly string[];
+  readonly "node-report": readonly string[];
+  readonly "override-reason": string | undefined;
+  readonly apply: boolean;
+  readonly "expected-state-hash": string | undefined;
+  readonly output: "text" | "json";
+}
+
+export async function retireVersions(flags: RetireFlags, context: CommandContext): Promise<ExitName> {
+  const beforeVersion = flags["before-version"];
+  if (beforeVersion === undefined) {
+    throw new UsageError("--before-version is missing", "name the oldest version that stays");
+  }
+  const { config } = await loadConfiguration(flags, context);
+  const recorded = await requireRecorded(config);
+  const { stored } = recorded;
+  const metadata = await readLiveKey(config, context);
+  const sources = { ...flags, snapshot: [...flags.snapshot, ...flags["kept-snapshot"]] };
+  const evidence = await gatherEvidence(sources, recorded, context);
+  const nowUnixMs = systemClock.wallMs();
+  const plan = planRetire({
+    content: stored.record,
+    scope: recorded.identity,
+    fingerprint: recorded.configuration.fingerprint,
+    metadata,
+    beforeVersion,
+    usages: evidence.flatMap(usagesOf),
+    nodes: await Promise.all(flags["node-report"].map(readNodeReport)),
+    nowUnixMs,
+  });
+  const reason = flags["override-reason"];
+  const standing = plan.blockers.filter(({ overridable }) => !overridable || reason === undefined);
+  const applied = flags.apply && standing.length === 0;
+  let stateHash = stored.hash;
+  if (applied) {
+    requireStateHash(flags["expected-state-hash"], stored.hash);
+    const override =
+      reason === undefined || plan.blockers.length === 0
+        ? undefined
+        : { by: `uid ${process.getuid?.() ?? 0}`, reason: overrideText(reason, plan.blockers) };
+    const store = openRegistry({
+      config,
+      clock: systemClock,
+      euid: process.geteuid?.() ?? 0,
+      access: "write",
+    });
+    const next = withRetired(stored.record, plan, override, nowUnixMs);
+    stateHash = (await store.commit(stored, next, context.signal)).stored.hash;
+  }
+  report({ plan, standing, applied, stateHash, writeKey: writeKeyCommand(config) }, flags, context.output);
+  return standing.length === 0 ? "good" : "refused";
+}
+
+function writeKeyCommand({ openbao, transit }: ProviderConfig): string {
+  const namespace = openbao.namespace === "" ? "" : `-namespace=${openbao.namespace} `;
+  return `bao write ${namespace}${transit.mountPath}/keys/${transit.keyName}/config`;
+}
+
+function overrideText(reason: string, blockers: readonly Blocker[]): string {
+  return `${reason} (in spite of: ${[...new Set(blockers.map(({ code }) => code))].join(", ")})`;
+}
+
+async function readNodeReport(path: string): Promise<NodeSighting> {
+  const { bytes } = await readSafeFile(path, {
+    what: "the node report",
+    field: "--node-report",
+    maxBytes: MAX_NODE_REPORT_BYTES,
+    secret: false,
+    serviceUid: process.geteuid?.() ?? 0,
+    errorClass: "config_invalid",
+  });
+  return decodeNodeReport(bytes, path);
+}
+
+interface Outcome {
+  readonly plan: RetirePlan;
+  readonly standing: readonly Blocker[];
+  readonly applied: boolean;
+  readonly stateHash: string;
+  /** How the key's configuration is written, without the setting. */
+  readonly writeKey: string;
+}
+
+function report(
+  { plan, standing, applied, stateHash, writeKey }: Outcome,
+  flags: RetireFlags,
+  output: Output,
+): void {
+  const versions = plan.remove.map(({ version }) => version);
+  const raise =
+    plan.raiseMinDecryptionTo === undefined
+      ? undefined
+      : `${writeKey} min_decryption_version=${plan.raiseMinDecryptionTo}`;
+  if (flags.output === "json") {
+    output.result(
+      jsonText({ remove: versions, applied, stateHash, blockers: plan.blockers, raiseMinDecryption: raise }),
+    );
+    return;
+  }
+  const overridden = plan.blockers.filter((each) => !standing.includes(each));
+  const lines = [
+    versions.length === 0
+      ? "nothing to remove"
+      : applied
+        ? `${output.paint("green", "✓")} removed: ${versionList(versions)} (refused by Decrypt from now on)`
+        : `would remove: ${versionList(versions)}`,
+    ...blockerLines(standing, output.paint),
+    ...overridden.map(({ message }) => `${output.paint("yellow", "!")} overridden: ${message}`),
+    "",
+    `state hash  ${stateHash}`,
+    ...(applied || standing.length > 0 || versions.length === 0
+      ? []
+      : [`to do it: the same command with --apply --expected-state-hash ${stateHash}`]),
+    raise === undefined
+      ? "min_decryption_version: leave it as it is until the reports of all nodes show these versions as removed"
+      : `every node has them removed; OpenBao can now refuse them too:\n    ${raise}`,
+  ];
+  output.result(`${lines.join("\n")}\n`);
+}

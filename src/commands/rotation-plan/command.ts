@@ -1,0 +1,22 @@
+/**
+ * `rotation-plan`: where a rotation stands.
+ *
+ * @module Description and options; the work is in actions/rotation-plan.ts.
+ */
+import { defineCommand } from "../../cli/command.ts";
+import { configOption, outputOption } from "../shared-options.ts";
+
+export const rotationPlanCommand = defineCommand({
+  name: "rotation-plan",
+  summary: "Show which versions are active, pending and observed, and what a promotion waits for",
+  description: [
+    "Reads this node's registry and the key's live metadata and changes nothing. A running provider promotes a new version by itself, once it was seen often and long enough.",
+    "When OpenBao cannot be asked, the report rests on the registry alone and the exit code is 4.",
+  ],
+  options: { ...configOption, ...outputOption },
+  examples: ["rotation-plan --config /etc/openbao-kms/config.yaml"],
+  run: async (flags, context) => {
+    const { rotationPlan } = await import("./run.ts");
+    return rotationPlan(flags, context);
+  },
+});

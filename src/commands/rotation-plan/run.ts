@@ -1,0 +1,176 @@
+/**
+ * What `rotation-plan` does.
+ *
+ * @module Prints key/rotation/plan.ts's report. It decides nothing.
+ */
+
+import { assertNever } from "../../base/assert-never.ts";
+import { systemClock } from "../../base/clock.ts";
+import { countOf } from "../../base/count-of.ts";
+import { formatDuration } from "../../base/duration.ts";
+import type { CommandContext } from "../../cli/command.ts";
+import type { ExitName } from "../../cli/exit-code.ts";
+import { jsonText, type Output } from "../../cli/output.ts";
+import { textTable } from "../../cli/text-table.ts";
+import type { ProviderConfig } from "../../config/schema.ts";
+import type { StoredRecord } from "../../key/registry/read-state.ts";
+import type { RotationPolicy } from "../../key/rotation/observe.ts";
+import {
+  type NextStep,
+  type PlannedVersion,
+  planRotation,
+  type RotationReport,
+} from "../../key/rotation/plan.ts";
+import { inspectKey, type OpenBaoAnswer } from "../key-inspection.ts";
+
+export interface RotationPlanFlags {
+  readonly config: string | undefined;
+  readonly output: "text" | "json";
+}
+
+export function rotationPlan(flags: RotationPlanFlags, context: CommandContext): Promise<ExitName> {
+  return inspectKey(flags, context, async ({ config, identity, state, openbao }) => {
+    const { output } = context;
+    const unasked = openbao.kind === "unasked" ? openbao.error : undefined;
+    const problem =
+      unasked === undefined
+        ? null
+        : {
+            code: unasked.code,
+            errorClass: unasked.errorClass,
+            message: unasked.message,
+            advice: unasked.advice ?? null,
+          };
+    if (state.kind === "missing") {
+      const latest = latestOf(openbao);
+      if (flags.output === "json") {
+        output.result(
+          jsonText({
+            partial: unasked !== undefined,
+            openbao: problem,
+            registry: null,
+            latestVersion: latest ?? null,
+          }),
+        );
+      } else {
+        output.result(
+          `registry  none yet at ${config.state.path}\n${latest === undefined ? "" : `key       latest version ${latest}\n`}`,
+        );
+        sayProblem(output, openbao);
+      }
+      return unasked === undefined ? "good" : "refused";
+    }
+    const report = planRotation(
+      identity,
+      state.stored,
+      openbao.kind === "asked" ? openbao.answer : undefined,
+      policyOf(config),
+    );
+    if (flags.output === "json") {
+      output.result(
+        jsonText({
+          partial: unasked !== undefined,
+          openbao: problem,
+          ...report,
+          observation: state.stored.record.observation ?? null,
+        }),
+      );
+    } else {
+      output.result(reportText(report, state.stored, output));
+      sayProblem(output, openbao);
+    }
+    return unasked === undefined && report.next.kind !== "blocked" ? "good" : "refused";
+  });
+}
+
+function policyOf({ rotation, status, transit }: ProviderConfig): RotationPolicy {
+  return {
+    requireStableObservationCount: rotation.requireStableObservationCount,
+    activationDelayMs: rotation.activationDelay,
+    probeIntervalMs: status.probeInterval,
+    names: transit,
+  };
+}
+
+function latestOf(openbao: OpenBaoAnswer): number | undefined {
+  return openbao.kind === "asked" && openbao.answer.kind === "key"
+    ? openbao.answer.key.latestVersion
+    : undefined;
+}
+
+function sayProblem(output: Output, openbao: OpenBaoAnswer): void {
+  if (openbao.kind === "unasked") {
+    const { message, advice } = openbao.error;
+    output.say(
+      `partial: OpenBao could not be asked: ${message}${advice === undefined ? "" : `\n  fix: ${advice}`}`,
+    );
+  }
+}
+
+function reportText(report: RotationReport, { record }: StoredRecord, { paint }: Output): string {
+  const { registry, versions, next } = report;
+  const { observation } = record;
+  return [
+    `fingerprint  ${registry.fingerprint}`,
+    `registry     generation ${registry.generation}, checkpoint ${registry.checkpoint}`,
+    `state hash   ${registry.hash}`,
+    `active       version ${report.activeVersion}`,
+    `latest       ${report.latestVersion === undefined ? "not known: OpenBao was not asked" : `version ${report.latestVersion}`}`,
+    ...(observation === undefined
+      ? []
+      : [
+          `observed     version ${observation.version}: seen ${countOf(observation.count, "time")}, stable for ${formatDuration(observation.stableForMs)}`,
+        ]),
+    `next         ${report.latestVersion === undefined && next.kind === "none" ? "not known: OpenBao was not asked" : nextText(next)}`,
+    ...report.findings.flatMap(({ message, advice }) => [
+      `${paint("red", "problem")}      ${message}`,
+      `  fix:       ${advice}`,
+    ]),
+    "",
+    ...textTable(
+      ["version", "state", "created", "in OpenBao", "marker", "key_id"],
+      versions.map((version) => versionRow(version)),
+    ),
+    "",
+  ].join("\n");
+}
+
+function versionRow({
+  version,
+  state,
+  createdAtUnix,
+  shown,
+  hasMarker,
+  keyId,
+}: PlannedVersion): readonly string[] {
+  return [
+    String(version),
+    state,
+    new Date(createdAtUnix * 1000).toISOString().replace(".000Z", "Z"),
+    shown === undefined ? "?" : shown ? "yes" : "no",
+    hasMarker ? "kept" : "none",
+    keyId,
+  ];
+}
+
+function nextText(next: NextStep): string {
+  switch (next.kind) {
+    case "none":
+      return "nothing: the active version is the latest";
+    case "observe":
+      return `version ${next.version} waits to be seen by the running provider's next probe`;
+    case "wait":
+      return `version ${next.version} is promoted ${atText(next.earliestInMs)} at the earliest: ${countOf(next.missingObservations, "probe")} and ${formatDuration(next.missingMs)} are missing`;
+    case "promote":
+      return `version ${next.version} is promoted by the running provider's next probe`;
+    case "blocked":
+      return "nothing is promoted while there is a problem";
+    default:
+      return assertNever(next);
+  }
+}
+
+function atText(inMs: number): string {
+  const at = new Date(systemClock.wallMs() + inMs).toISOString().replace(/\.\d+Z$/, "Z");
+  return `in ${formatDuration(Math.ceil(inMs / 1000) * 1000)} (${at})`;
+}

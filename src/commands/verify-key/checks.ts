@@ -1,0 +1,167 @@
+/**
+ * What `verify-key` proves about the key, step by step.
+ *
+ * @module Checks over one inspection; the same table form as doctor's, so that reports look alike.
+ */
+
+import { buildInfo } from "../../base/build-info.ts";
+import { countOf } from "../../base/count-of.ts";
+import type { VersionRecord } from "../../key/registry/record.ts";
+import { assess } from "../../key/rotation/assess.ts";
+import { FINDINGS } from "../../key/rotation/finding.ts";
+import { type HandleMaker, handleMaker } from "../../key/rotation/key-handles.ts";
+import { makeMarker, markerHolds } from "../../key/rotation/marker.ts";
+import type { TransitClient } from "../../openbao/transit/client.ts";
+import type { KeyMetadata } from "../../openbao/transit/key-metadata.ts";
+import { profileDrifts, upsertDrift } from "../../openbao/transit/key-profile.ts";
+import { type Check, type Finding, failure, findingOf, warning } from "../check.ts";
+import type { KeyInspection } from "../key-inspection.ts";
+
+export const VERIFY_IDS = ["key.metadata", "key.profile", "key.registry", "key.markers"] as const;
+export type VerifyId = (typeof VERIFY_IDS)[number];
+type VerifyCheck = Check<VerifyId, KeyInspection>;
+
+const metadata: VerifyCheck = {
+  id: "key.metadata",
+  proves: "OpenBao can be asked, and has the key.",
+  needs: [],
+  whenFailed: "bao-kms-provider doctor --config FILE",
+  run: ({ openbao, config }) => {
+    if (openbao.kind === "unasked") {
+      throw openbao.error;
+    }
+    if (openbao.answer.kind === "missing") {
+      return {
+        findings: [
+          failure(
+            "key_missing",
+            "OpenBao says that the Transit key or its mount does not exist",
+            `compare transit.mountPath and transit.keyName with: bao list ${config.transit.mountPath}/keys`,
+            "transit_key_missing",
+          ),
+        ],
+      };
+    }
+    const { latestVersion, minDecryptionVersion, minEncryptionVersion } = openbao.answer.key;
+    return {
+      detail: `latest version ${latestVersion}, min_decryption_version ${minDecryptionVersion}, min_encryption_version ${minEncryptionVersion}`,
+    };
+  },
+};
+
+const profile: VerifyCheck = {
+  id: "key.profile",
+  proves: "Key and mount are of the one kind that is used.",
+  needs: ["key.metadata"],
+  whenFailed: "bao read MOUNT/keys/KEY",
+  run: (inspection) => {
+    const { answer } = asked(inspection);
+    const names = inspection.config.transit;
+    const upsert = upsertDrift(answer.upsertDisabled, names);
+    return {
+      detail: answer.key.type,
+      findings: [...profileDrifts(answer.key, names), ...(upsert === undefined ? [] : [upsert])].map(
+        ({ code, message, advice }) => failure(code, message, advice, "transit_policy_denied"),
+      ),
+    };
+  },
+};
+
+const registry: VerifyCheck = {
+  id: "key.registry",
+  proves: "The key's versions and limits agree with what this node recorded.",
+  needs: ["key.metadata"],
+  whenFailed: "bao-kms-provider rotation-plan --config FILE",
+  run: (inspection) => {
+    const { state, config } = inspection;
+    if (state.kind === "missing") {
+      return { skipped: "this node has no registry yet" };
+    }
+    const { answer } = asked(inspection);
+    const { record, checkpoint } = state.stored;
+    const known = new Set<string>(profileDrifts(answer.key, config.transit).map(({ code }) => code));
+    return {
+      detail: `generation ${record.generation}, ${countOf(record.versions.length, "version")}, checkpoint ${checkpoint}`,
+      findings: assess(record, answer, config.transit)
+        .filter(({ code }) => !known.has(code) && code !== "upsert_enabled")
+        .map(({ code, message, advice }) =>
+          FINDINGS[code].effect === "notice"
+            ? warning(code, message, advice)
+            : failure(code, message, advice, "registry_invalid"),
+        ),
+    };
+  },
+};
+
+const markers: VerifyCheck = {
+  id: "key.markers",
+  proves: "Every version that is not removed still decrypts what was encrypted under it.",
+  needs: ["key.metadata"],
+  whenFailed: "restore OpenBao to a state that has these versions",
+  run: async (inspection, signal) => {
+    const { state, identity } = inspection;
+    if (state.kind === "missing") {
+      return { skipped: "this node has no registry yet" };
+    }
+    const { access, answer } = asked(inspection);
+    const handles = handleMaker(identity, buildInfo.version);
+    const needed = state.stored.record.versions.filter(
+      (each) => each.state !== "removed" && each.state !== "rejected",
+    );
+    const findings: Finding[] = [];
+    for (const version of needed) {
+      signal.throwIfAborted();
+      const found = await verifyVersion(version, answer.key, handles, access.transit, signal);
+      if (found !== undefined) {
+        findings.push(found);
+      }
+    }
+    const proven = needed.length - findings.length;
+    return { detail: `${proven} of ${countOf(needed.length, "version")} proven`, findings };
+  },
+};
+
+export const VERIFY_CHECKS: readonly VerifyCheck[] = [metadata, profile, registry, markers];
+
+/** A kept marker proves the past; a version without one, skipped between two promotions, is tried with a new one. */
+async function verifyVersion(
+  record: VersionRecord,
+  key: KeyMetadata,
+  handles: HandleMaker,
+  transit: TransitClient,
+  signal: AbortSignal,
+): Promise<Finding | undefined> {
+  const { version, marker } = record;
+  try {
+    if (marker !== undefined) {
+      return (await markerHolds(transit, handles.handleOf(record), marker, signal))
+        ? undefined
+        : failure(
+            "marker_refused",
+            `version ${version}: the marker that was kept no longer decrypts; neither does anything stored under it`,
+            "see whether the key's material was replaced (restore, import), and restore OpenBao",
+            "transit_key_missing",
+          );
+    }
+    if (version < key.minEncryptionVersion) {
+      return warning(
+        "marker_absent",
+        `version ${version}: no marker was kept, and min_encryption_version does not let one be made`,
+        "nothing was ever encrypted under it by this node; bao-kms-provider audit shows whether anything is stored under it",
+      );
+    }
+    await makeMarker(transit, handles.handleOf(record), signal);
+    return undefined;
+  } catch (error) {
+    signal.throwIfAborted();
+    const found = findingOf(error, "bao read MOUNT/keys/KEY");
+    return { ...found, message: `version ${version}: ${found.message}` };
+  }
+}
+
+function asked({ openbao }: KeyInspection) {
+  if (openbao.kind !== "asked" || openbao.answer.kind !== "key") {
+    throw new TypeError("a check runs before key.metadata has passed");
+  }
+  return { access: openbao.access, answer: openbao.answer };
+}

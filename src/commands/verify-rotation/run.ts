@@ -1,0 +1,80 @@
+/**
+ * What `verify-rotation` does.
+ *
+ * @module Joins registry, live metadata and evidence; the judgement is etcd/verify-rotation.ts.
+ */
+
+import type { CommandContext } from "../../cli/command.ts";
+import type { ExitName } from "../../cli/exit-code.ts";
+import { jsonText, type Output } from "../../cli/output.ts";
+import { UsageError } from "../../cli/usage-error.ts";
+import type { Evidence } from "../../etcd/evidence.ts";
+import { grouped } from "../../etcd/group-label.ts";
+import { type RotationVerdict, verifyRotation } from "../../etcd/verify-rotation.ts";
+import { type ConfigurationFlags, loadConfiguration } from "../configuration.ts";
+import { type EvidenceFlags, gatherEvidence } from "../gathered-evidence.ts";
+import { readLiveKey } from "../live-key.ts";
+import { requireRecorded } from "../recorded-versions.ts";
+
+export interface VerifyRotationFlags extends EvidenceFlags, ConfigurationFlags {
+  readonly output: "text" | "json";
+}
+
+export async function verifyRotationAction(
+  flags: VerifyRotationFlags,
+  context: CommandContext,
+): Promise<ExitName> {
+  const { config } = await loadConfiguration(flags, context);
+  const recorded = await requireRecorded(config);
+  const metadata = await readLiveKey(config, context);
+  const gathered = await gatherEvidence(flags, recorded, context);
+  const [first, ...others] = gathered;
+  if (first === undefined) {
+    throw new UsageError("no evidence is named", "name --etcd-endpoints, --snapshot FILE or --evidence FILE");
+  }
+  const verdict = verifyRotation({
+    content: recorded.stored.record,
+    scope: recorded.identity,
+    fingerprint: recorded.configuration.fingerprint,
+    metadata,
+    evidence: joined(first, others),
+  });
+  context.output.result(
+    flags.output === "json" ? jsonText(verdict) : `${verdictLines(verdict, context.output).join("\n")}\n`,
+  );
+  return verdict.result === "done" ? "good" : "refused";
+}
+
+/** Several pieces of evidence read as one; of different configurations, it counts as of none. */
+function joined(first: Evidence, others: readonly Evidence[]): Evidence {
+  const { configuration, ...rest } = first;
+  const same = others.every((each) => each.configuration?.fingerprint === configuration?.fingerprint);
+  return {
+    ...rest,
+    ...(same && configuration !== undefined ? { configuration } : {}),
+    audits: [first, ...others].flatMap(({ audits }) => audits),
+    limitations: [...new Set([first, ...others].flatMap(({ limitations }) => limitations))],
+  };
+}
+
+function verdictLines(verdict: RotationVerdict, { paint }: Output): readonly string[] {
+  const { result, activeVersion, remaining, problems, confidence, limitations } = verdict;
+  const left = remaining.reduce((sum, { objects }) => sum + objects, 0);
+  const head = {
+    done: `${paint("green", "✓")} done: every object lies under version ${activeVersion}`,
+    remaining: `${paint("yellow", "!")} ${grouped(left)} objects do not lie under version ${activeVersion} yet`,
+    not_proven: `${paint("yellow", "!")} not proven`,
+  }[result];
+  return [
+    head,
+    ...remaining.map(
+      ({ source, resource, under, objects }) => `    ${grouped(objects)} ${resource}: ${under}  (${source})`,
+    ),
+    ...(remaining.length > 0 ? ["    rewrite them with `bao-kms-provider migrate`"] : []),
+    ...problems.map((problem) => `${paint("red", "✗")} ${problem}`),
+    "",
+    `confidence  ${confidence}`,
+    "not looked at:",
+    ...limitations.map((each) => `  - ${each}`),
+  ];
+}

@@ -1,0 +1,41 @@
+/**
+ * `version`: which build this is and which formats it speaks.
+ *
+ * @module Description and report.
+ */
+import { buildInfo } from "../../base/build-info.ts";
+import { defineCommand } from "../../cli/command.ts";
+import { jsonText } from "../../cli/output.ts";
+import { PROGRAM } from "../../cli/program.ts";
+import { outputOption } from "../shared-options.ts";
+
+/** What is compatible with what: a change of one of these is a change of a contract. */
+const FORMATS = { config: "v1alpha1", kms: "v2", keyId: "obk2", associatedData: "v1" } as const;
+
+export const versionCommand = defineCommand({
+  name: "version",
+  summary: "Say which build this is",
+  description: [
+    "Prints the version, the commit it was built from, the runtime inside it, and the versions of the configuration file and of what goes over the socket and into etcd.",
+  ],
+  options: outputOption,
+  examples: ["version --output json"],
+  run: async ({ output: format }, { output }) => {
+    const report = { ...buildInfo, bun: Bun.version, formats: FORMATS };
+    output.result(
+      format === "json"
+        ? jsonText(report)
+        : [
+            `${PROGRAM} ${report.version}`,
+            `  commit           ${report.commit}`,
+            `  bun              ${report.bun}`,
+            `  configuration    ${FORMATS.config}`,
+            `  KMS              ${FORMATS.kms}`,
+            `  key_id           ${FORMATS.keyId}`,
+            `  associated data  ${FORMATS.associatedData}`,
+            "",
+          ].join("\n"),
+    );
+    return "good";
+  },
+});

@@ -1,0 +1,277 @@
+/**
+ * Every object of a running etcd cluster, at one revision.
+ *
+ * @module Reads page by page, at a bounded rate, from whichever member answers. All pages are read at the revision of the
+ * first, so that together they are one state of the store. When a connection is lost, the read goes on behind the last
+ * key with another member; when the revision is compacted meanwhile, what was read is void and the read starts again.
+ */
+import type { Clock } from "../../base/clock.ts";
+import { countOf } from "../../base/count-of.ts";
+import type { TransportError } from "../../http/errors.ts";
+import { AuditError, auditError } from "../errors.ts";
+import type { KeyValue, RangeResponse } from "../gen/etcd/rpc_pb.ts";
+import { type CallFailure, callFailure } from "./call-failure.ts";
+import type { EtcdEndpoint, RangeCall } from "./endpoint.ts";
+import type { EntrySink, OnProgress } from "./stored-entry.ts";
+import { wayFailure } from "./way-failure.ts";
+
+/** The first page is small, because nothing is known yet about the size of the objects. */
+const FIRST_LIMIT = 16;
+const MAX_LIMIT = 2000;
+/** What an answer should come to; the number of objects asked for follows from it. */
+const WANTED_ANSWER_BYTES = 4 * 1024 * 1024;
+const MAX_ATTEMPTS = 12;
+const MAX_PAUSE_MS = 5_000;
+const FIRST_PAUSE_MS = 250;
+const MAX_RESTARTS = 3;
+
+export interface LiveOptions {
+  /** Members of one cluster, one or more, in the order in which they are asked. */
+  readonly endpoints: readonly EtcdEndpoint[];
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** The most objects that are read in a second. */
+  readonly objectsPerSecond: number;
+  readonly onProgress: OnProgress;
+}
+
+export interface LiveRead {
+  /** Hexadecimal, as `etcdctl member list --hex` writes it. */
+  readonly clusterId: string;
+  readonly revision: number;
+  /** Unix milliseconds at which the revision was fixed. */
+  readonly readAtUnixMs: number;
+  /** How often the read started again because its revision was compacted. */
+  readonly restarts: number;
+}
+
+/** Adds each object under `prefix` once, in the order of keys. Throws AuditError `etcd_*`, or the signal's reason. */
+export async function readLive(prefix: Uint8Array, sink: EntrySink, options: LiveOptions): Promise<LiveRead> {
+  await assertOneCluster(options);
+  const members = memberRing(options);
+  for (let restarts = 0; restarts <= MAX_RESTARTS; restarts++) {
+    sink.reset();
+    const read = await readOneRevision(prefix, sink, members, options);
+    if (read !== "compacted") {
+      return { ...read, restarts };
+    }
+  }
+  throw auditError("etcd_compacted", {
+    message: `the audited revision was compacted before the audit was through, ${MAX_RESTARTS + 1} times in a row`,
+    advice:
+      "raise --etcd-rate, or take a snapshot with `etcdctl snapshot save` and audit that with --snapshot",
+  });
+}
+
+async function readOneRevision(
+  prefix: Uint8Array,
+  sink: EntrySink,
+  members: MemberRing,
+  { clock, signal, objectsPerSecond, onProgress }: LiveOptions,
+): Promise<Omit<LiveRead, "restarts"> | "compacted"> {
+  const rangeEnd = endOfPrefix(prefix);
+  const readAtUnixMs = clock.wallMs();
+  let key = prefix;
+  let limit = FIRST_LIMIT;
+  let revision = 0n;
+  let done = 0;
+  for (;;) {
+    const startedMs = clock.monotonicMs();
+    const answer = await members.range({ key, rangeEnd, limit, revision });
+    if (answer === "compacted") {
+      return "compacted";
+    }
+    if (answer === "too_large") {
+      limit = smallerLimit(limit);
+      continue;
+    }
+    const { page, clusterId } = answer;
+    revision = revision === 0n ? (page.header?.revision ?? 0n) : revision;
+    const lastKey = checkPage(page, key, rangeEnd, limit, revision);
+    for (const { key: objectKey, value, modRevision } of page.kvs) {
+      sink.add({ key: objectKey, value, modRevision: Number(modRevision) });
+    }
+    done += page.kvs.length;
+    onProgress({ phase: "count", done, total: done + Number(page.count) - page.kvs.length });
+    if (!page.more || lastKey === undefined) {
+      return { clusterId, revision: Number(revision), readAtUnixMs };
+    }
+    key = Buffer.concat([lastKey, Buffer.of(0)]);
+    const pageMs = (page.kvs.length / objectsPerSecond) * 1000;
+    limit = nextLimit(limit, page.kvs);
+    await clock.sleep(Math.max(0, pageMs - (clock.monotonicMs() - startedMs)), signal);
+  }
+}
+
+/** Asks every endpoint for its cluster; one that does not answer now is left to the read itself. */
+async function assertOneCluster({ endpoints, signal }: LiveOptions): Promise<void> {
+  const answers = await Promise.allSettled(endpoints.map((endpoint) => endpoint.status(signal)));
+  let known: bigint | undefined;
+  for (const [index, answer] of answers.entries()) {
+    const cluster = answer.status === "fulfilled" ? answer.value.header?.clusterId : undefined;
+    known ??= cluster;
+    if (cluster !== undefined && cluster !== known) {
+      throw otherCluster(endpoints[index]?.url ?? "");
+    }
+  }
+}
+
+interface MemberRing {
+  readonly range: (
+    call: RangeCall,
+  ) => Promise<{ readonly page: RangeResponse; readonly clusterId: string } | "compacted" | "too_large">;
+}
+
+/** Asks one member until it fails, then the next; waits after each round. */
+function memberRing({ endpoints, clock, signal }: LiveOptions): MemberRing {
+  let current = 0;
+  let knownCluster: bigint | undefined;
+  return {
+    range: async (call) => {
+      for (let attempt = 1; ; attempt++) {
+        const endpoint = endpoints[current % endpoints.length];
+        if (endpoint === undefined) {
+          throw new RangeError("no endpoints");
+        }
+        try {
+          const page = await endpoint.range(call, signal);
+          const cluster = page.header?.clusterId ?? 0n;
+          knownCluster ??= cluster;
+          if (cluster !== knownCluster) {
+            throw otherCluster(endpoint.url);
+          }
+          return { page, clusterId: cluster.toString(16) };
+        } catch (error) {
+          signal.throwIfAborted();
+          const failure = outcome(error, endpoint.url, { attempt, members: endpoints.length, signal });
+          if (failure !== "try_again") {
+            return failure;
+          }
+        }
+        current += 1;
+        if (attempt % endpoints.length === 0) {
+          const rounds = attempt / endpoints.length;
+          await clock.sleep(Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (rounds - 1)), signal);
+        }
+      }
+    },
+  };
+}
+
+/** What is left to the caller; everything that ends the audit is thrown. */
+function outcome(
+  error: unknown,
+  url: string,
+  {
+    attempt,
+    members,
+    signal,
+  }: { readonly attempt: number; readonly members: number; readonly signal: AbortSignal },
+): Exclude<CallFailure, "denied" | "invalid"> {
+  if (error instanceof AuditError) {
+    throw error;
+  }
+  const failure = callFailure(error);
+  if (failure === "denied") {
+    throw auditError("etcd_denied", {
+      message: `etcd at ${url} refused the read`,
+      advice:
+        "check --etcd-cert and --etcd-key: they must be a client certificate that this etcd accepts for reading",
+      cause: error,
+    });
+  }
+  if (failure === "invalid") {
+    throw auditError("etcd_reply_invalid", {
+      message: `${url} does not answer like an etcd with the v3 API`,
+      advice: "check --etcd-endpoints: the client port is wanted (2379), not the peer port",
+      cause: error,
+    });
+  }
+  if (failure !== "try_again") {
+    return failure;
+  }
+  const way = wayFailure(error, url, signal);
+  // Each member has been asked once, and what stands in the way will not go away.
+  if (attempt >= MAX_ATTEMPTS || (way.isLasting && attempt >= members)) {
+    throw auditError("etcd_unreachable", {
+      message: `no etcd endpoint answered, in ${countOf(attempt, "attempt")}; last: ${way.error.message}`,
+      advice: `${adviceOf(way.error)}; an etcd without quorum answers no reads`,
+      cause: error,
+    });
+  }
+  return failure;
+}
+
+function adviceOf({ code, advice }: TransportError): string {
+  return code === "tls_client_refused"
+    ? "check --etcd-cert and --etcd-key: they must be a client certificate that this etcd accepts"
+    : code === "timeout" || advice === undefined
+      ? "check --etcd-endpoints, --etcd-ca, --etcd-cert and the network"
+      : advice;
+}
+
+function otherCluster(url: string): Error {
+  return auditError("etcd_other_cluster", {
+    message: `${url} belongs to another etcd cluster than the endpoint asked before it`,
+    advice: "name only members of one cluster in --etcd-endpoints; audit other clusters one by one",
+  });
+}
+
+/** That the page is the part of the range that was asked for, in order; the last key in it. */
+function checkPage(
+  { kvs, more }: RangeResponse,
+  from: Uint8Array,
+  rangeEnd: Uint8Array,
+  limit: number,
+  revision: bigint,
+): Uint8Array | undefined {
+  let previous: Uint8Array | undefined;
+  for (const { key, modRevision } of kvs) {
+    const ascends =
+      previous === undefined ? Buffer.compare(key, from) >= 0 : Buffer.compare(key, previous) > 0;
+    if (!ascends || Buffer.compare(key, rangeEnd) >= 0 || modRevision <= 0n || modRevision > revision) {
+      throw invalidPage();
+    }
+    previous = key;
+  }
+  if (kvs.length > limit || (more && previous === undefined)) {
+    throw invalidPage();
+  }
+  return previous;
+}
+
+function invalidPage(): Error {
+  return auditError("etcd_reply_invalid", {
+    message: "an etcd endpoint answered with objects that were not asked for",
+    advice: "check that --etcd-endpoints names etcd itself, without a proxy between",
+  });
+}
+
+function smallerLimit(limit: number): number {
+  if (limit === 1) {
+    throw auditError("etcd_object_too_large", {
+      message: "one stored object is larger than the audit takes from a running etcd",
+      advice: "take a snapshot with `etcdctl snapshot save` and audit that with --snapshot",
+    });
+  }
+  return Math.max(1, Math.floor(limit / 4));
+}
+
+function nextLimit(limit: number, kvs: readonly KeyValue[]): number {
+  const bytes = kvs.reduce((sum, { key, value }) => sum + key.length + value.length, 0);
+  const fitting = Math.floor((WANTED_ANSWER_BYTES * kvs.length) / Math.max(1, bytes));
+  return Math.max(1, Math.min(MAX_LIMIT, limit * 2, fitting));
+}
+
+/** The first key behind all that start with `prefix`: its last byte raised by one. */
+function endOfPrefix(prefix: Uint8Array): Uint8Array {
+  const end = Uint8Array.from(prefix);
+  for (let last = end.length - 1; last >= 0; last--) {
+    const byte = end[last] ?? 0;
+    if (byte < 0xff) {
+      end[last] = byte + 1;
+      return end.subarray(0, last + 1);
+    }
+  }
+  throw new RangeError("the prefix has no end");
+}

@@ -1,0 +1,164 @@
+/**
+ * Counting stored objects by resource and by what they lie under.
+ *
+ * @module Holds one number per group, never an object. The number of groups is bounded.
+ */
+import { hashText } from "../key/identity/key-scope.ts";
+import { auditError } from "./errors.ts";
+import type { KeyIdCount, ObjectGroup, SourceAudit, StoredGroup } from "./evidence.ts";
+import type { EntrySink } from "./reader/stored-entry.ts";
+import { isApiServerLease, isLiveLease } from "./stored/api-server-lease.ts";
+import { objectName } from "./stored/object-name.ts";
+import { classifyStoredValue, type HashText, type StoredValue } from "./stored/stored-value.ts";
+
+const MAX_GROUPS = 20_000;
+const MAX_REMEMBERED = 1000;
+
+/** Transit's number of each key_id that registry or live metadata know. */
+export type KnownKeyIds = ReadonlyMap<string, number>;
+
+export interface ListedObject {
+  /** In etcd, prefix included. */
+  readonly key: string;
+  readonly resource: string;
+  /** Namespace and name, or the name alone. */
+  readonly path: string;
+  readonly modRevision: number;
+  readonly group: ObjectGroup;
+}
+
+export interface Tally extends EntrySink {
+  readonly result: () => Pick<SourceAudit, "objects" | "resources" | "keyIds">;
+  /** API servers whose Lease had not expired when the read began. */
+  readonly apiServers: () => number;
+}
+
+export interface TallyOptions {
+  /** Under which objects lie, with its closing slash. */
+  readonly prefix: string;
+  readonly knownKeyIds: KnownKeyIds;
+  /** Against which Leases are held. */
+  readonly nowUnixMs: number;
+  /** Told of each object, names only; a reset voids what it was told. */
+  readonly onObject?: (object: ListedObject) => void;
+  readonly onReset?: () => void;
+}
+
+interface Count {
+  readonly resource: string;
+  readonly group: ObjectGroup;
+  objects: number;
+}
+
+/** Throws AuditError `too_many_groups` from `add`. */
+export function tally({ prefix, knownKeyIds, nowUnixMs, onObject, onReset }: TallyOptions): Tally {
+  const prefixBytes = Buffer.byteLength(prefix);
+  const counts = new Map<string, Count>();
+  const hash = rememberingHash();
+  let apiServers = 0;
+  return {
+    reset: () => {
+      counts.clear();
+      apiServers = 0;
+      onReset?.();
+    },
+    add: ({ key, value, modRevision }) => {
+      const rest = Buffer.from(key.buffer, key.byteOffset + prefixBytes, key.length - prefixBytes).toString();
+      const { resource, path } = objectName(rest);
+      const group = groupOf(classifyStoredValue(value, hash), knownKeyIds);
+      const name = `${resource}\0${Object.values(group).join("\0")}`;
+      const count = counts.get(name);
+      if (count !== undefined) {
+        count.objects += 1;
+      } else if (counts.size < MAX_GROUPS) {
+        counts.set(name, { resource, group, objects: 1 });
+      } else {
+        throw tooManyGroups();
+      }
+      if (isApiServerLease(resource, path) && isLiveLease(value, nowUnixMs)) {
+        apiServers += 1;
+      }
+      onObject?.({ key: prefix + rest, resource, path, modRevision, group });
+    },
+    result: () => summary([...counts.values()]),
+    apiServers: () => apiServers,
+  };
+}
+
+/** Ties a key_id to its version. An annotation that contradicts what the key_id derives from was not made by us. */
+function groupOf(value: StoredValue, knownKeyIds: KnownKeyIds): ObjectGroup {
+  if (value.kind !== "ours") {
+    return value;
+  }
+  const { kind, provider, keyId } = value;
+  const stated = Number(value.statedVersion);
+  const known = knownKeyIds.get(keyId);
+  if (known !== undefined && known !== stated) {
+    return { kind: "damaged", provider };
+  }
+  return { kind, provider, keyId, version: stated, versionFrom: known === undefined ? "stated" : "derived" };
+}
+
+function summary(counts: readonly Count[]): Pick<SourceAudit, "objects" | "resources" | "keyIds"> {
+  const resources = new Map<string, StoredGroup[]>();
+  const keyIds = new Map<string, KeyIdCount>();
+  for (const { resource, group, objects } of counts) {
+    const groups = resources.get(resource) ?? [];
+    resources.set(resource, [...groups, { ...group, objects }]);
+    if (group.kind === "ours") {
+      const { keyId, version, versionFrom } = group;
+      const before = keyIds.get(keyId)?.objects ?? 0;
+      keyIds.set(keyId, { keyId, version, versionFrom, objects: before + objects });
+    }
+  }
+  return {
+    objects: sum(counts),
+    resources: [...resources]
+      .map(([resource, groups]) => ({
+        resource,
+        objects: sum(groups),
+        groups: groups.sort(byKindAndVersion),
+      }))
+      .sort((a, b) => (a.resource < b.resource ? -1 : 1)),
+    keyIds: [...keyIds.values()].sort((a, b) => b.version - a.version || (a.keyId < b.keyId ? -1 : 1)),
+  };
+}
+
+/** hashText for few different texts: what was hashed once is looked up. */
+function rememberingHash(): HashText {
+  const known = new Map<string, string>();
+  return (text) => {
+    const hash = known.get(text) ?? hashText(text);
+    if (known.size < MAX_REMEMBERED) {
+      known.set(text, hash);
+    }
+    return hash;
+  };
+}
+
+const KIND_ORDER: readonly StoredGroup["kind"][] = [
+  "ours",
+  "kms_v2_other",
+  "kms_v1",
+  "local_key",
+  "plaintext",
+  "damaged",
+  "unknown",
+];
+
+/** Newest version first; among equals the larger group. */
+function byKindAndVersion(a: StoredGroup, b: StoredGroup): number {
+  const versions = a.kind === "ours" && b.kind === "ours" ? b.version - a.version : 0;
+  return KIND_ORDER.indexOf(a.kind) - KIND_ORDER.indexOf(b.kind) || versions || b.objects - a.objects;
+}
+
+function sum(parts: readonly { readonly objects: number }[]): number {
+  return parts.reduce((total, { objects }) => total + objects, 0);
+}
+
+function tooManyGroups(): Error {
+  return auditError("too_many_groups", {
+    message: `the store holds more than ${MAX_GROUPS} different combinations of resource and key`,
+    advice: "audit a part of it with --etcd-prefix",
+  });
+}

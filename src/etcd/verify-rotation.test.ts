@@ -1,0 +1,219 @@
+import { describe, expect, test } from "bun:test";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import {
+  testKeyId as keyId,
+  TEST_IDENTITY,
+  testMetadata,
+  testVersion as version,
+} from "../../test/fakes/key-scope.ts";
+import { decodeNodeReport } from "../commands/retire-versions/node-report.ts";
+import { fingerprint, identityHashes } from "../key/identity/fingerprint.ts";
+import type { RegistryContent, VersionState } from "../key/registry/record.ts";
+import {
+  type AuditSource,
+  type Evidence,
+  type SourceAudit,
+  type StoredGroup,
+  sealEvidence,
+} from "./evidence.ts";
+import { isApiServerLease, isLiveLease } from "./stored/api-server-lease.ts";
+import { usagesOf } from "./usage-of.ts";
+import { verifyRotation } from "./verify-rotation.ts";
+
+const identity = TEST_IDENTITY;
+const mark = fingerprint(identity);
+const ours = (number: number, objects: number): StoredGroup => ({
+  kind: "ours",
+  provider: "bao",
+  keyId: keyId(number),
+  version: number,
+  versionFrom: "derived",
+  objects,
+});
+
+const LIVE: AuditSource = {
+  kind: "etcd",
+  clusterId: "abc",
+  endpoints: [],
+  revision: 9,
+  readAt: "2030-01-01T00:00:00.000Z",
+  restarts: 0,
+  apiServers: 3,
+};
+
+function audit(groups: readonly StoredGroup[], source: AuditSource = LIVE): SourceAudit {
+  const objects = groups.reduce((sum, group) => sum + group.objects, 0);
+  return {
+    source,
+    prefix: "/registry/",
+    objects,
+    resources: [
+      { resource: "secrets", objects, groups: [...groups] },
+      { resource: "pods", objects: 1, groups: [{ kind: "plaintext", objects: 1 }] },
+    ],
+    keyIds: groups.flatMap((group) =>
+      group.kind === "ours"
+        ? [
+            {
+              keyId: group.keyId,
+              version: group.version,
+              versionFrom: group.versionFrom,
+              objects: group.objects,
+            },
+          ]
+        : [],
+    ),
+  };
+}
+
+function evidence(audits: SourceAudit[], change: Partial<Evidence> = {}): Evidence {
+  return {
+    ...sealEvidence({
+      kind: "bao-kms-provider/audit",
+      schemaVersion: 1,
+      createdAt: "2030-01-01T00:00:00.000Z",
+      providerVersion: "0.1.0",
+      configuration: { fingerprint: mark, providerName: "bao" },
+      audits,
+      limitations: ["backups"],
+    }),
+    ...change,
+  };
+}
+
+const SNAPSHOT = {
+  kind: "snapshot",
+  file: "s.db",
+  sha256: "0".repeat(64),
+  integrity: "verified",
+  sizeBytes: 1,
+  revision: 9,
+  readAt: "2030-01-01T00:00:00.000Z",
+} as const;
+
+function verdict(
+  found: Evidence,
+  states: readonly VersionState[] = ["retired", "active"],
+  latest = states.length,
+) {
+  const content: RegistryContent = {
+    identity: identityHashes(identity),
+    fingerprint: mark,
+    versions: states.map((state, index) => ({ ...version(index + 1), state, firstSeenUnixMs: 0 })),
+  };
+  const metadata = testMetadata(Array.from({ length: latest }, (_, index) => index + 1));
+  return verifyRotation({
+    content,
+    scope: identity,
+    fingerprint: mark,
+    metadata,
+    evidence: found,
+  });
+}
+
+describe("verify-rotation", () => {
+  test("done, from a running etcd", () => {
+    expect(verdict(evidence([audit([ours(2, 50)])]))).toMatchObject({
+      result: "done",
+      confidence: "high",
+      remaining: [],
+      problems: [],
+      limitations: ["backups"],
+    });
+  });
+
+  test.each<[string, StoredGroup]>([
+    ["an older version", ours(1, 4)],
+    ["plaintext in Secrets", { kind: "plaintext", objects: 4 }],
+    ["another provider", { kind: "kms_v1", provider: "old", objects: 4 }],
+    ["a damaged envelope", { kind: "damaged", provider: "bao", objects: 4 }],
+  ])("%s remains; plaintext pods do not count", (_, group) => {
+    const { result, remaining } = verdict(evidence([audit([ours(2, 50), group])]));
+    expect(result).toBe("remaining");
+    expect(remaining).toMatchObject([{ resource: "secrets", group: group.kind, objects: 4 }]);
+  });
+
+  test.each<[string, Evidence, readonly VersionState[], number]>([
+    ["a pending version", evidence([audit([ours(1, 5)])]), ["active", "pending"], 2],
+    ["a version that was not seen yet", evidence([audit([ours(1, 5)])]), ["active"], 2],
+    ["a version that Transit does not show", evidence([audit([ours(2, 5)])]), ["retired", "active"], 1],
+    ["nothing under the active key_id", evidence([audit([])]), ["active"], 1],
+    [
+      "another configuration",
+      evidence([audit([ours(1, 5)])], { configuration: { fingerprint: "x", providerName: "bao" } }),
+      ["active"],
+      1,
+    ],
+  ])("%s: not proven", (_, found, states, latest) => {
+    expect(verdict(found, states, latest)).toMatchObject({ result: "not_proven", confidence: "low" });
+  });
+
+  test("confidence follows the sources", () => {
+    expect(verdict(evidence([audit([ours(2, 5)], SNAPSHOT)])).confidence).toBe("limited");
+    const bare = audit([ours(2, 5)], { ...SNAPSHOT, integrity: "absent" });
+    expect(verdict(evidence([audit([ours(2, 5)]), bare])).confidence).toBe("low");
+  });
+});
+
+test("evidence in the words of plans", () => {
+  const [live, snapshot, bare] = usagesOf(
+    evidence([
+      audit([ours(2, 5), { kind: "damaged", provider: "bao", objects: 2 }]),
+      audit([], SNAPSHOT),
+      audit([], { ...SNAPSHOT, integrity: "absent" }),
+    ]),
+  );
+  expect(live).toMatchObject({ kind: "live", damaged: 2, liveApiServers: 3, fingerprint: mark });
+  expect(live?.objectsByKeyId).toEqual(new Map([[keyId(2), 5]]));
+  expect([snapshot?.kind, bare?.kind]).toEqual(["snapshot", "bare"]);
+});
+
+describe("node reports", () => {
+  const good = { host: "cp-1", checkedAt: "2030-01-01T00:00:00.000Z", keyId: "obk2.x", good: true, other: 1 };
+  test("what probe prints", () => {
+    expect(decodeNodeReport(Buffer.from(JSON.stringify(good)), "f")).toEqual({
+      host: "cp-1",
+      seenAtUnixMs: Date.parse(good.checkedAt),
+      keyId: "obk2.x",
+      healthy: true,
+      removedVersions: undefined,
+    });
+  });
+  test.each([{ host: "" }, { checkedAt: "yesterday" }, { keyId: 1 }, { good: "yes" }])("not %j", (change) => {
+    expect(() => decodeNodeReport(Buffer.from(JSON.stringify({ ...good, ...change })), "f")).toThrow();
+  });
+});
+
+describe("Leases of API servers", () => {
+  const lease = (renewedSeconds: number): Uint8Array => {
+    const spec = new BinaryWriter()
+      .tag(1, WireType.LengthDelimited)
+      .string("holder")
+      .tag(2, WireType.Varint)
+      .int32(3600)
+      .tag(4, WireType.LengthDelimited)
+      .bytes(new BinaryWriter().tag(1, WireType.Varint).int64(renewedSeconds).finish())
+      .finish();
+    const raw = new BinaryWriter()
+      .tag(1, WireType.LengthDelimited)
+      .bytes(new Uint8Array(3))
+      .tag(2, WireType.LengthDelimited)
+      .bytes(spec)
+      .finish();
+    const unknown = new BinaryWriter().tag(2, WireType.LengthDelimited).bytes(raw).finish();
+    return Buffer.concat([Buffer.from("k8s\0"), unknown]);
+  };
+  test.each([
+    ["renewed just now", lease(1000), true],
+    ["expired", lease(1000 - 4000), false],
+    ["not readable", Buffer.from("k8s:enc:kms:v2:x"), true],
+    ["cut off", lease(1000 - 4000).subarray(0, 20), true],
+  ])("%s", (_, value, live) => {
+    expect(isLiveLease(value, 1_000_000)).toBe(live);
+  });
+  test("are told from others by resource and name", () => {
+    expect(isApiServerLease("leases.coordination.k8s.io", "kube-system/apiserver-abc")).toBe(true);
+    expect(isApiServerLease("leases.coordination.k8s.io", "kube-node-lease/n")).toBe(false);
+    expect(isApiServerLease("secrets", "kube-system/apiserver-abc")).toBe(false);
+  });
+});

@@ -1,0 +1,132 @@
+/**
+ * Whether a rotation is through: what remains on old versions, and how sure that is.
+ *
+ * @module A pure judgement over registry, Transit's metadata and the audit's evidence.
+ */
+import { deriveKeyId } from "../key/identity/key-id.ts";
+import type { KeyScope } from "../key/identity/key-scope.ts";
+import { activeVersion, type RegistryContent } from "../key/registry/record.ts";
+import type { KeyMetadata } from "../openbao/transit/key-metadata.ts";
+import type { Evidence, StoredGroup } from "./evidence.ts";
+import { groupLabel, sourceLabel } from "./group-label.ts";
+import { isStale } from "./stale.ts";
+
+export interface Remaining {
+  readonly source: string;
+  readonly resource: string;
+  /** What the objects lie under, in words. */
+  readonly under: string;
+  readonly group: StoredGroup["kind"];
+  /** The Transit version, of objects of ours. */
+  readonly version: number | undefined;
+  readonly objects: number;
+}
+
+export interface RotationVerdict {
+  readonly result: "done" | "remaining" | "not_proven";
+  readonly activeVersion: number;
+  readonly activeKeyId: string;
+  readonly remaining: readonly Remaining[];
+  /** What is wrong beside the stored objects. */
+  readonly problems: readonly string[];
+  /** `high`: a running etcd and nothing in the way; `limited`: whole snapshots only; `low`: not even these. */
+  readonly confidence: "high" | "limited" | "low";
+  readonly limitations: readonly string[];
+}
+
+export interface VerifyInput {
+  readonly content: RegistryContent;
+  readonly scope: KeyScope;
+  readonly fingerprint: string;
+  readonly metadata: KeyMetadata;
+  readonly evidence: Evidence;
+}
+
+export function verifyRotation(input: VerifyInput): RotationVerdict {
+  const { content, scope, evidence } = input;
+  const active = activeVersion(content);
+  const activeKeyId = deriveKeyId(scope, active);
+  const remaining = remainingIn(evidence, activeKeyId);
+  const problems = problemsOf(input);
+  const result = remaining.length > 0 ? "remaining" : problems.length > 0 ? "not_proven" : "done";
+  return {
+    result,
+    activeVersion: active.version,
+    activeKeyId,
+    remaining,
+    problems,
+    confidence: confidenceOf(evidence, problems),
+    limitations: evidence.limitations,
+  };
+}
+
+/** The resources that should be encrypted: Secrets, and every one of which an object is ours somewhere. */
+export function encryptedResources({ audits }: Evidence): ReadonlySet<string> {
+  const ours = audits.flatMap(({ resources }) =>
+    resources.filter(({ groups }) => groups.some(({ kind }) => kind === "ours")),
+  );
+  return new Set(["secrets", ...ours.map(({ resource }) => resource)]);
+}
+
+function remainingIn(evidence: Evidence, activeKeyId: string): readonly Remaining[] {
+  const encrypted = encryptedResources(evidence);
+  return groupsWhere(evidence, (each) => isStale(each, activeKeyId, encrypted));
+}
+
+/** Objects that still need this provider, whatever their version: what stands against taking it away. */
+export function stillOurs(evidence: Evidence): readonly Remaining[] {
+  return groupsWhere(evidence, ({ group }) => group.kind === "ours" || group.kind === "damaged");
+}
+
+function groupsWhere(
+  evidence: Evidence,
+  isWanted: (each: { readonly resource: string; readonly group: StoredGroup }) => boolean,
+): readonly Remaining[] {
+  return evidence.audits.flatMap((audit) =>
+    audit.resources.flatMap(({ resource, groups }) =>
+      groups
+        .filter((group) => isWanted({ resource, group }))
+        .map((group) => ({
+          source: sourceLabel(audit),
+          resource,
+          under: groupLabel(group).text,
+          group: group.kind,
+          version: group.kind === "ours" ? group.version : undefined,
+          objects: group.objects,
+        })),
+    ),
+  );
+}
+
+function problemsOf({ content, scope, fingerprint, metadata, evidence }: VerifyInput): readonly string[] {
+  const active = activeVersion(content);
+  const activeKeyId = deriveKeyId(scope, active);
+  const live = metadata.versions.find(({ version }) => version === active.version);
+  const pending = content.versions.filter(({ state }) => state === "pending").map(({ version }) => version);
+  const found = evidence.audits.some(({ keyIds }) => keyIds.some(({ keyId }) => keyId === activeKeyId));
+  return [
+    ...(live?.createdAtUnix === active.createdAtUnix
+      ? []
+      : [`Transit does not show the active version ${active.version} as this registry recorded it`]),
+    ...(pending.length > 0 ? [`version ${pending.join(", ")} is waiting to become active`] : []),
+    ...(metadata.latestVersion > active.version && !pending.includes(metadata.latestVersion)
+      ? [`Transit's latest version is ${metadata.latestVersion}, which this node has not seen yet`]
+      : []),
+    ...(evidence.configuration?.fingerprint === fingerprint
+      ? []
+      : ["the evidence was made with another configuration, or without one"]),
+    ...(found
+      ? []
+      : [
+          "no object lies under the active key_id: this may be the wrong etcd, the wrong prefix or an empty cluster",
+        ]),
+  ];
+}
+
+function confidenceOf({ audits }: Evidence, problems: readonly string[]): RotationVerdict["confidence"] {
+  const isWhole = audits.every(({ source }) => source.kind === "etcd" || source.integrity === "verified");
+  if (problems.length > 0 || !isWhole) {
+    return "low";
+  }
+  return audits.some(({ source }) => source.kind === "etcd") ? "high" : "limited";
+}

@@ -1,0 +1,134 @@
+/**
+ * Why a registry is not used, or not written, and what to do about it.
+ *
+ * @module The layer's error and its one table of refusals. Every refusal leaves the files as they are.
+ */
+import { ProviderError, type ProviderErrorInit } from "../../base/error-class.ts";
+
+/** Refusals: something at the path is not what it should be. A person has to act. */
+const REFUSAL_CODES = [
+  "registry_unsafe",
+  "registry_unreadable",
+  "registry_too_large",
+  "registry_torn",
+  "registry_foreign",
+  "registry_of_go",
+  "registry_newer",
+  "registry_edited",
+  "registry_invariant",
+  "registry_other_identity",
+  "registry_lost",
+  "registry_rolled_back",
+  "registry_diverged",
+  "registry_rotated_without_state",
+  "checkpoint_unsafe",
+  "checkpoint_unreadable",
+  "checkpoint_damaged",
+  "checkpoint_of_go",
+  "checkpoint_missing",
+  "checkpoint_disagrees",
+  "state_directory_missing",
+  "state_directory_unsafe",
+] as const;
+/** Failures: it could not be written now. The daemon serves on with what it has and promotes nothing. */
+const FAILURE_CODES = [
+  "state_read_only",
+  "state_full",
+  "state_io",
+  "state_not_owner",
+  "registry_locked",
+  "registry_changed",
+] as const;
+
+export type RefusalCode = (typeof REFUSAL_CODES)[number];
+export type FailureCode = (typeof FAILURE_CODES)[number];
+export type RegistryCode = RefusalCode | FailureCode;
+
+export class RegistryError extends ProviderError<RegistryCode> {
+  constructor(init: Omit<ProviderErrorInit<RegistryCode>, "errorClass">) {
+    super({ ...init, errorClass: "registry_invalid" });
+  }
+}
+
+interface Refusal {
+  /** Goes after the path: "… is torn". */
+  readonly problem: string;
+  /** What comes before the way back that all refusals share. */
+  readonly first?: string;
+  /** Instead of the way back that all refusals share. */
+  readonly only?: string;
+}
+
+const REFUSALS = {
+  registry_torn: { problem: "is empty, cut short or overwritten with zeros" },
+  registry_foreign: {
+    problem: "is not a registry of bao-kms-provider and is left alone",
+    first: "name another file in state.path, or move this one away if it does not belong there",
+  },
+  registry_of_go: {
+    problem: "is the registry of the Go implementation (dc-tec/openbao-kubernetes-kms) and is left alone",
+    only:
+      "keep a copy of it, move it and its .checkpoint away, and take over its versions with " +
+      "`bao-kms-provider rebuild-registry --from-go FILE`",
+  },
+  registry_newer: {
+    problem: "was written by a newer release whose format this one does not know",
+    first: "run that newer release again",
+  },
+  registry_edited: { problem: "was changed by hand or is damaged: its hash does not fit its content" },
+  registry_invariant: { problem: "has a good hash but breaks a rule of every registry" },
+  registry_too_large: { problem: "is larger than any registry of ours" },
+  registry_lost: { problem: "is missing although its checkpoint is there: the state of this node was lost" },
+  registry_rolled_back: {
+    problem: "is older than its checkpoint: it was put back from a backup or a snapshot of the machine",
+  },
+  registry_diverged: {
+    problem:
+      "was replaced while the provider ran by one that does not descend from it; the loaded one stays in use",
+    first: "stop the provider before files in the state directory are replaced, then start it again",
+  },
+  registry_rotated_without_state: {
+    problem:
+      "is missing but the Transit key was rotated before, so which versions are in use cannot be known",
+  },
+  checkpoint_damaged: { problem: "is empty, cut short, changed by hand or of another program" },
+  checkpoint_of_go: {
+    problem: "is the checkpoint of the Go implementation (dc-tec/openbao-kubernetes-kms) and is left alone",
+    only:
+      "move it away together with the registry that it belongs to, and take over the versions with " +
+      "`bao-kms-provider rebuild-registry --from-go FILE`",
+  },
+  checkpoint_missing: { problem: "is missing beside a registry that was written more than once" },
+  checkpoint_disagrees: { problem: "does not belong to the registry beside it" },
+} as const satisfies Partial<Record<RefusalCode, Refusal>>;
+
+/** The refusal of a file, with the next step; `detail` adds one clause that holds no content of the file. */
+export function refusal(
+  code: keyof typeof REFUSALS,
+  path: string,
+  statePath: string,
+  detail?: string,
+  cause?: unknown,
+): RegistryError {
+  const entry: Refusal = REFUSALS[code];
+  const advice =
+    entry.only ?? [entry.first, wayBack(statePath)].filter((each) => each !== undefined).join("; ");
+  return new RegistryError({
+    code,
+    message: `state.path: ${path} ${entry.problem}${detail === undefined ? "" : ` (${detail})`}`,
+    advice,
+    cause,
+  });
+}
+
+/** The way back that costs least comes first: neither file is bound to a node. */
+export function wayBack(statePath: string): string {
+  return (
+    `copy ${statePath} and ${statePath}.checkpoint, both, from a healthy node of the same control plane ` +
+    "(owner as here, mode 0600); if there is none, `bao-kms-provider rebuild-registry` makes it again from evidence"
+  );
+}
+
+export function isRegistryError(error: unknown): error is RegistryError {
+  return error instanceof RegistryError;
+}

@@ -1,0 +1,152 @@
+/**
+ * Reads registry and checkpoint as they are on disk and judges them together.
+ *
+ * @module The reading half of the store. It writes nothing, and needs no lock: a writer in between shows as a difference
+ * between two reads.
+ */
+import { dirname } from "node:path";
+import { assertNever } from "../../base/assert-never.ts";
+import { errnoOf } from "../../base/errno.ts";
+import { IDENTITY_FIELDS, type IdentityHashes } from "../identity/fingerprint.ts";
+import { decodeCheckpoint, judgeByCheckpoint, MAX_CHECKPOINT_BYTES } from "./checkpoint.ts";
+import { type Decoded, decodeRecord } from "./decode.ts";
+import { RegistryError, refusal } from "./errors.ts";
+import { MAX_REGISTRY_BYTES, type RegistryRecord } from "./record.ts";
+import { checkStateDirectory, type StateOptions } from "./state-directory.ts";
+import { checkpointPath, readStateFile, type StateFile } from "./state-file.ts";
+
+export interface StoredRecord {
+  readonly record: RegistryRecord;
+  readonly hash: string;
+  /** `behind` after a crash between the two files; the next write repairs it. */
+  readonly checkpoint: "current" | "behind";
+  /** Tells whether the file was replaced or written since. */
+  readonly fileIdentity: string;
+}
+
+export type StateOnDisk =
+  | { readonly kind: "missing" }
+  | { readonly kind: "found"; readonly stored: StoredRecord };
+
+/** Two writers in a row between two reads are rare; so many of them are not writers. */
+const MAX_READS = 8;
+
+/**
+ * What is on disk, made durable before it is returned (`write` access), so that nothing that was shown can be lost by a
+ * power cut.
+ * @throws RegistryError with a refusal code; nothing on disk was changed.
+ */
+export async function readState(options: StateOptions): Promise<StateOnDisk> {
+  const directory = await checkStateDirectory(options);
+  let previous: string | undefined;
+  for (let reads = 1; ; reads += 1) {
+    const checkpoint = await readStateFile(options, "checkpoint", MAX_CHECKPOINT_BYTES, directory);
+    const registry = await readStateFile(options, "registry", MAX_REGISTRY_BYTES, directory);
+    try {
+      const state = judge(options, registry, checkpoint);
+      if (state.kind === "found" && options.access === "write") {
+        await syncDirectory(options);
+      }
+      return state;
+    } catch (error) {
+      // A writer may have come between the two reads: only what two rounds agree on is refused.
+      const seen = `${registry?.facts.identity} ${checkpoint?.facts.identity}`;
+      if (seen === previous || reads === MAX_READS || !(error instanceof RegistryError)) {
+        throw error;
+      }
+      previous = seen;
+    }
+  }
+}
+
+function judge(
+  { statePath, identity }: StateOptions,
+  registry: StateFile | undefined,
+  checkpointFile: StateFile | undefined,
+): StateOnDisk {
+  const path = checkpointPath(statePath);
+  const decoded: Decoded | undefined = registry === undefined ? undefined : decodeRecord(registry.bytes);
+  if (decoded?.kind === "refused") {
+    throw refusal(decoded.code, statePath, statePath, decoded.detail);
+  }
+  const checkpoint = checkpointFile === undefined ? undefined : decodeCheckpoint(checkpointFile.bytes);
+  if (checkpoint?.kind === "refused") {
+    throw refusal(checkpoint.code, path, statePath);
+  }
+  if (decoded === undefined || registry === undefined) {
+    if (checkpoint !== undefined) {
+      throw refusal("registry_lost", statePath, statePath);
+    }
+    return { kind: "missing" };
+  }
+  const { record, hash } = decoded;
+  checkIdentity(statePath, identity, record);
+  const verdict = judgeByCheckpoint(record, hash, checkpoint?.checkpoint);
+  switch (verdict) {
+    case "current":
+    case "behind":
+      return {
+        kind: "found",
+        stored: { record, hash, checkpoint: verdict, fileIdentity: registry.facts.identity },
+      };
+    case "registry_rolled_back":
+      throw refusal(
+        verdict,
+        statePath,
+        statePath,
+        `generation ${record.generation}, checkpoint ${checkpoint?.checkpoint.generation}`,
+      );
+    case "checkpoint_missing":
+    case "checkpoint_disagrees":
+      throw refusal(verdict, path, statePath, `registry generation ${record.generation}`);
+    default:
+      return assertNever(verdict);
+  }
+}
+
+function checkIdentity(statePath: string, identity: IdentityHashes, record: RegistryRecord): void {
+  const changed = IDENTITY_FIELDS.filter((field) => record.identity[field] !== identity[field]);
+  if (changed.length === 0) {
+    return;
+  }
+  const names = changed.map((field) => CONFIG_FIELDS[field]).join(", ");
+  throw new RegistryError({
+    code: "registry_other_identity",
+    message: `state.path: ${statePath} belongs to another configuration: ${names} ${changed.length === 1 ? "differs" : "differ"} from when it was made`,
+    advice: `put back what was configured in ${names}; if this is another key on purpose, name another file in state.path`,
+  });
+}
+
+/** Where the parts of the identity stand in the configuration. */
+const CONFIG_FIELDS: Readonly<Record<keyof IdentityHashes, string>> = {
+  providerName: "transit.keyIdScope.providerName",
+  clusterId: "transit.keyIdScope.clusterId",
+  openbaoInstanceId: "openbao.instanceId",
+  openbaoNamespace: "openbao.namespace",
+  transitMountId: "transit.keyIdScope.transitMountId",
+  keyLineageId: "transit.keyIdScope.keyLineageId",
+  keyName: "transit.keyName",
+};
+
+/** A rename that a crashed writer left unsynced must not be undone by a power cut after it was shown. */
+async function syncDirectory({ files, statePath }: StateOptions): Promise<void> {
+  try {
+    const directory = await files.open(dirname(statePath), "directory");
+    try {
+      await directory.sync();
+    } finally {
+      await directory.close();
+    }
+  } catch (error) {
+    // On a file system that is read-only nothing waits to be written, and some refuse to say so.
+    if (errnoOf(error) === "EROFS") {
+      return;
+    }
+    throw new RegistryError({
+      code: "registry_unreadable",
+      message: `state.path: ${dirname(statePath)} cannot be made durable (${errnoOf(error) ?? "unknown error"})`,
+      advice: "see the kernel log for errors of the disk or file system under the state directory",
+      cause: error,
+    });
+  }
+}

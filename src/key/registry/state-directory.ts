@@ -1,0 +1,69 @@
+/**
+ * Where the registry lives, and whether that place can be trusted.
+ *
+ * @module The options that all state files share, and the check of their directory.
+ */
+import { dirname } from "node:path";
+import { errnoOf } from "../../base/errno.ts";
+import type { IdentityHashes } from "../identity/fingerprint.ts";
+import { RegistryError, wayBack } from "./errors.ts";
+import type { FileFacts, StateFiles } from "./state-files.ts";
+
+export interface StateOptions {
+  readonly statePath: string;
+  /** What the configuration says this control plane's key is. */
+  readonly identity: IdentityHashes;
+  /** `write` for the daemon and for what changes state; `read` also serves root looking into another user's directory. */
+  readonly access: "read" | "write";
+  /** Effective user id of this process. */
+  readonly euid: number;
+  readonly files: StateFiles;
+}
+
+/**
+ * The state directory: there, this user's, closed to others.
+ * @throws RegistryError `state_directory_missing` or `state_directory_unsafe`.
+ */
+export async function checkStateDirectory(options: StateOptions): Promise<FileFacts> {
+  const path = dirname(options.statePath);
+  const mend = `install -d -o ${options.euid} -m 0750 ${path}`;
+  const unsafe = (problem: string, advice: string, cause?: unknown): RegistryError =>
+    new RegistryError({
+      code: "state_directory_unsafe",
+      message: `state.path: the directory ${path} ${problem}`,
+      advice,
+      cause,
+    });
+  let facts: FileFacts;
+  try {
+    facts = await options.files.stat(path);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") {
+      throw new RegistryError({
+        code: "state_directory_missing",
+        message: `state.path: the directory ${path} does not exist`,
+        advice: `${mend}; if there was state in it, ${wayBack(options.statePath)}`,
+        cause: error,
+      });
+    }
+    throw unsafe(
+      `cannot be looked at (${errnoOf(error) ?? "unknown error"})`,
+      `make ${path} reachable`,
+      error,
+    );
+  }
+  if (facts.kind !== "directory") {
+    throw unsafe("is not a directory", "name a file in a directory of its own in state.path");
+  }
+  const mayOnlyRead = options.access === "read" && (options.euid === 0 || facts.uid === 0);
+  if (facts.uid !== options.euid && !mayOnlyRead) {
+    throw unsafe(
+      `belongs to uid ${facts.uid}, but this process runs as uid ${options.euid}`,
+      `run this as uid ${facts.uid}, or: chown ${options.euid} ${path}`,
+    );
+  }
+  if ((facts.mode & 0o022) !== 0) {
+    throw unsafe("can be written by its group or by others", `chmod go-w ${path}`);
+  }
+  return facts;
+}

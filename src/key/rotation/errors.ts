@@ -1,0 +1,71 @@
+/**
+ * Why a key is not given out, or not made.
+ *
+ * @module The layer's error, and the refusals of a Decrypt for its key_id. The texts that leave the socket are made from its code and class in kms/errors.ts.
+ */
+import { ProviderError } from "../../base/error-class.ts";
+
+export type RotationCode =
+  /** No registry and no first metadata yet. */
+  | "no_key_version"
+  /** The active version is proven lost. */
+  | "active_version_lost"
+  /** Metadata was not read since the start, so what is loaded may be out of date. */
+  | "metadata_not_read"
+  /** The key or its mount is not as required. */
+  | "encrypt_held"
+  | "key_id_malformed"
+  | "key_id_unknown"
+  /** As unknown, but OpenBao was not asked: it was a moment ago. */
+  | "key_id_not_looked_up"
+  | "version_removed"
+  | "version_rejected"
+  /** A marker did not come back as it was encrypted. */
+  | "marker_differs"
+  /** The active version has no marker yet, so that nothing shows whether a ciphertext is under it. */
+  | "marker_missing"
+  /** OpenBao encrypted under another key than the one of the marker. */
+  | "key_replaced"
+  /** OpenBao never opened a fresh ciphertext and the marker in one answer. */
+  | "not_read_back";
+
+export class RotationError extends ProviderError<RotationCode> {}
+
+export function versionNotServed(state: "removed" | "rejected", version: number): RotationError {
+  return state === "removed"
+    ? new RotationError({
+        code: "version_removed",
+        errorClass: "key_id_unknown",
+        message: `version ${version} was removed with retire-versions, so nothing is decrypted with it`,
+        advice: `if something still needs it: bao-kms-provider restore-versions --versions ${version}`,
+      })
+    : new RotationError({
+        code: "version_rejected",
+        errorClass: "key_id_unknown",
+        message: `this version ${version} contradicts the one that was recorded, so nothing is decrypted with it`,
+        advice: "see docs/operations on a key that was deleted and made again",
+      });
+}
+
+export function unknownKeyId(
+  code: "key_id_unknown" | "key_id_not_looked_up",
+  cause: ProviderError | undefined,
+): RotationError {
+  return new RotationError({
+    code,
+    errorClass: cause?.errorClass ?? "key_id_unknown",
+    message:
+      code === "key_id_unknown"
+        ? "no version of the live key has this key_id"
+        : "the key_id is unknown, and the key was looked up for another one a moment ago",
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+export function malformedKeyId(): RotationError {
+  return new RotationError({
+    code: "key_id_malformed",
+    errorClass: "key_id_malformed",
+    message: "the key_id is not one that this provider makes",
+  });
+}

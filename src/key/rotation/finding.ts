@@ -1,0 +1,166 @@
+/**
+ * Everything that can be wrong with a key, with its effect, the word that Status shows and what to do.
+ *
+ * @module Tables only; the words for the profile of key and mount are openbao/transit/key-profile.ts. When each is found is
+ * assess.ts, from when it counts is observe.ts.
+ */
+
+import type { KeyNames, ProfileDrift, ProfileDriftCode } from "../../openbao/transit/key-profile.ts";
+import type { KeyVersion } from "../identity/key-scope.ts";
+
+/**
+ * - `lost`: the active version cannot be read again; once confirmed Status is an error, so that writes stop.
+ * - `hold`: the key is not as it must be; nothing is encrypted, Decrypt goes on, Status shows the reason.
+ * - `notice`: the active version is sound, but a person should look; Status shows the reason.
+ */
+export type Effect = "lost" | "hold" | "notice";
+
+type OwnCode =
+  | "key_missing"
+  | "active_version_recreated"
+  | "active_version_hidden"
+  | "active_version_absent"
+  | "latest_below_active"
+  | "marker_refused"
+  | "min_encryption_above_active"
+  | "needed_version_hidden"
+  | "latest_below_recorded"
+  | "version_recreated";
+
+export type FindingCode = OwnCode | ProfileDriftCode;
+
+interface Rule {
+  readonly effect: Effect;
+  /** A standby that lags shows the same for a while: it changes nothing until as many probes agree as are required. */
+  readonly mayBeLag: boolean;
+  /** What Status shows as `healthz`: one generic word, since kube-apiserver repeats it. */
+  readonly healthz: string;
+}
+
+const PROFILE: Rule = { effect: "hold", mayBeLag: false, healthz: "key_profile" };
+
+export const FINDINGS: Readonly<Record<FindingCode, Rule>> = {
+  key_missing: { effect: "lost", mayBeLag: true, healthz: "key_missing" },
+  soft_deleted: { effect: "lost", mayBeLag: false, healthz: "key_deleted" },
+  active_version_recreated: { effect: "lost", mayBeLag: false, healthz: "key_replaced" },
+  active_version_hidden: { effect: "lost", mayBeLag: false, healthz: "version_hidden" },
+  active_version_absent: { effect: "lost", mayBeLag: false, healthz: "version_absent" },
+  latest_below_active: { effect: "lost", mayBeLag: true, healthz: "version_rollback" },
+  marker_refused: { effect: "lost", mayBeLag: false, healthz: "marker_refused" },
+  wrong_type: PROFILE,
+  derived: PROFILE,
+  convergent: PROFILE,
+  exportable: PROFILE,
+  plaintext_backup_allowed: PROFILE,
+  deletion_allowed: PROFILE,
+  encryption_unsupported: PROFILE,
+  decryption_unsupported: PROFILE,
+  min_encryption_above_active: PROFILE,
+  needed_version_hidden: { effect: "hold", mayBeLag: false, healthz: "version_hidden" },
+  upsert_enabled: { effect: "hold", mayBeLag: false, healthz: "upsert_enabled" },
+  latest_below_recorded: { effect: "notice", mayBeLag: true, healthz: "version_rollback" },
+  version_recreated: { effect: "notice", mayBeLag: true, healthz: "version_replaced" },
+};
+
+export interface Finding {
+  readonly code: FindingCode;
+  /** What two probes must agree on: the code, and for a replaced version which one and by what. */
+  readonly evidence: string;
+  /** One sentence for the operator. */
+  readonly message: string;
+  /** What to type or change. */
+  readonly advice: string;
+  /** The version as the key shows it now, when its creation time contradicts the recorded one. */
+  readonly recreated?: KeyVersion;
+}
+
+interface Words {
+  readonly message: (version: number) => string;
+  readonly advice: (names: KeyNames, version: number) => string;
+}
+
+const restore = (_: KeyNames, version: number): string =>
+  `restore OpenBao to a state that has version ${version}; what was written under it can be read with that version only`;
+
+const config =
+  (setting: (version: number) => string) =>
+  ({ mountPath, keyName }: KeyNames, version: number): string =>
+    `bao write ${mountPath}/keys/${keyName}/config ${setting(version)}`;
+
+const WORDS: Readonly<Record<OwnCode, Words>> = {
+  key_missing: {
+    message: () => "OpenBao says that the Transit key or its mount does not exist",
+    advice: ({ mountPath }) =>
+      `compare transit.mountPath and transit.keyName with: bao list ${mountPath}/keys; if the key was deleted, restore OpenBao from a backup that has it`,
+  },
+  active_version_recreated: {
+    message: (version) =>
+      `the creation time of the active version ${version} has changed: the key was deleted and made again, or it is another key`,
+    advice: restore,
+  },
+  active_version_hidden: {
+    message: (version) =>
+      `min_decryption_version is above the active version ${version}, so that nothing written now could be read`,
+    advice: config((version) => `min_decryption_version=${version}`),
+  },
+  active_version_absent: {
+    message: (version) => `the key does not show the active version ${version}, although nothing hides it`,
+    advice: restore,
+  },
+  latest_below_active: {
+    message: (version) =>
+      `the key's latest version is below the active version ${version}: OpenBao went back to an older state`,
+    advice: restore,
+  },
+  marker_refused: {
+    message: (version) =>
+      `the marker that was encrypted when version ${version} became active does not decrypt any more: its key material has changed`,
+    advice: restore,
+  },
+  min_encryption_above_active: {
+    message: (version) => `min_encryption_version is above the active version ${version}`,
+    advice: config(() => "min_encryption_version=0"),
+  },
+  needed_version_hidden: {
+    message: (version) =>
+      `min_decryption_version hides version ${version}, which was not removed with retire-versions`,
+    advice: config(
+      (version) => `min_decryption_version=${version}, or remove the versions below it with retire-versions`,
+    ),
+  },
+  latest_below_recorded: {
+    message: (version) =>
+      `the key's latest version is below version ${version}, which was seen before: OpenBao went back to an older state`,
+    advice: (_, version) =>
+      `look with audit whether another node wrote under version ${version}; if so restore OpenBao, else rotate the key again`,
+  },
+  version_recreated: {
+    message: (version) =>
+      `version ${version}, which is not active, has another creation time than was recorded`,
+    advice: (_, version) =>
+      `look with audit whether anything is stored under version ${version}: it can be read only after a restore of OpenBao`,
+  },
+};
+
+export function finding(code: OwnCode, names: KeyNames, version = 0): Finding {
+  const { message, advice } = WORDS[code];
+  return { code, evidence: code, message: message(version), advice: advice(names, version) };
+}
+
+/** A version whose creation time contradicts the recorded one. */
+export function recreatedFinding(
+  code: "active_version_recreated" | "version_recreated",
+  names: KeyNames,
+  recreated: KeyVersion,
+): Finding {
+  const { version, createdAtUnix } = recreated;
+  return {
+    ...finding(code, names, version),
+    evidence: `${code}/${version}/${createdAtUnix}`,
+    recreated: { version, createdAtUnix },
+  };
+}
+
+export function profileFinding({ code, message, advice }: ProfileDrift): Finding {
+  return { code, evidence: code, message, advice };
+}

@@ -1,0 +1,175 @@
+/**
+ * The live key at one moment, and what may be said and done with it.
+ *
+ * @module An immutable snapshot and pure questions to it: Status, which version encrypts, why not. key-state.ts swaps one
+ * snapshot for the next.
+ */
+import type { Clock } from "../../base/clock.ts";
+import type { ErrorClass, ProviderError } from "../../base/error-class.ts";
+import type { KeyVersion } from "../identity/key-scope.ts";
+import type { RegistryError } from "../registry/errors.ts";
+import type { StoredRecord } from "../registry/read-state.ts";
+import { RotationError } from "./errors.ts";
+import { FINDINGS, type Finding, finding } from "./finding.ts";
+import type { KeyHandle, KeyTable } from "./key-handles.ts";
+import { lostFinding, presentFindings, type RotationPolicy, type Sightings } from "./observe.ts";
+
+export interface LiveKey {
+  readonly stored: StoredRecord;
+  readonly active: KeyHandle;
+  readonly table: KeyTable;
+  /** Seen, but not on disk: it could not be written. They decrypt all the same. */
+  readonly unrecorded: readonly KeyVersion[];
+}
+
+/** Why probes failed. */
+export interface ProbeFailure {
+  readonly error: ProviderError;
+  /** Probes in succession that failed. */
+  readonly count: number;
+}
+
+export interface LiveState {
+  /** Absent until a registry was loaded or made. */
+  readonly key?: LiveKey;
+  readonly sightings: Sightings;
+  /** The last probe could not ask. */
+  readonly failure?: ProbeFailure;
+  /** The last deep probe could not encrypt and decrypt, although metadata was read. */
+  readonly deepFailure?: ProbeFailure;
+  /** Why the state directory could not be read or written the last time; nothing is promoted meanwhile. */
+  readonly storeFailure?: RegistryError;
+}
+
+export interface StatusPolicy extends RotationPolicy {
+  /** Without sound metadata for longer than this, Status is not `ok`. */
+  readonly statusMaxStalenessMs: number;
+}
+
+export type KeyStatus =
+  /** No key version is known: there is no registry, and none could be made yet. */
+  | { readonly kind: "none"; readonly errorClass: ErrorClass }
+  /** The active version is proven lost: nothing more may be written under it. */
+  | { readonly kind: "lost"; readonly errorClass: ErrorClass }
+  /** `healthz` is `ok` or one generic word. */
+  | { readonly kind: "known"; readonly keyId: string; readonly healthz: string };
+
+const HEALTHY = "ok";
+
+/**
+ * kube-apiserver stops being ready while `healthz` is not `ok`, all of a control plane at once; one failed probe alone,
+ * which is tried again soon, is no reason for that.
+ */
+const FAILURES_BEFORE_REASON = 2;
+
+export function keyStatus(state: LiveState, clock: Clock, policy: StatusPolicy): KeyStatus {
+  const { key, sightings } = state;
+  if (key === undefined) {
+    return { kind: "none", errorClass: failureClass(state) };
+  }
+  if (lostFinding(sightings, policy) !== undefined) {
+    return { kind: "lost", errorClass: "transit_key_missing" };
+  }
+  return { kind: "known", keyId: key.active.keyId, healthz: healthzOf(state, clock, policy) };
+}
+
+/** The one word of Status, `ok` when nothing is wrong. */
+function healthzOf(state: LiveState, clock: Clock, policy: StatusPolicy): string {
+  const { key, sightings } = state;
+  const failure = state.failure ?? state.deepFailure;
+  const [present] = presentFindings(sightings, policy);
+  if (present !== undefined) {
+    return FINDINGS[present.code].healthz;
+  }
+  const { soundAt } = sightings;
+  const isStale = soundAt === undefined || clock.bootMs() - soundAt.bootMs > policy.statusMaxStalenessMs;
+  if (failure !== undefined && (isStale || failure.count >= FAILURES_BEFORE_REASON)) {
+    return failure.error.errorClass;
+  }
+  const isStarting = soundAt === undefined || (key !== undefined && markerOf(key, key.active) === undefined);
+  return isStarting ? "starting" : isStale ? "status_stale" : HEALTHY;
+}
+
+/**
+ * The version that encrypts now.
+ * @throws RotationError that says why none does.
+ */
+export function encryptingKey(state: LiveState, policy: RotationPolicy): KeyHandle {
+  const { key, sightings, failure } = state;
+  if (key === undefined) {
+    throw noKeyVersion(state);
+  }
+  const lost = lostFinding(sightings, policy);
+  if (lost !== undefined) {
+    throw refusedBy(lost, "active_version_lost", "transit_key_missing");
+  }
+  const holding = presentFindings(sightings, policy).find((each) => FINDINGS[each.code].effect !== "notice");
+  if (holding !== undefined) {
+    throw refusedBy(holding, "encrypt_held", "status_stale");
+  }
+  if (sightings.soundAt === undefined) {
+    throw new RotationError({
+      code: "metadata_not_read",
+      errorClass: failureClass(state),
+      message: "nothing is encrypted until the key's metadata was read after this start",
+      ...(failure === undefined ? {} : { cause: failure.error }),
+    });
+  }
+  provingMarker(state, key.active);
+  return key.active;
+}
+
+/**
+ * What a ciphertext of the version is held against.
+ * @throws RotationError `marker_missing`; the next probe makes one for the active version.
+ */
+export function provingMarker({ key }: LiveState, handle: KeyVersion): string {
+  const marker = key === undefined ? undefined : markerOf(key, handle);
+  if (marker === undefined) {
+    throw new RotationError({
+      code: "marker_missing",
+      errorClass: "status_stale",
+      message: `nothing is encrypted under version ${handle.version} until a marker of it was made and kept`,
+    });
+  }
+  return marker;
+}
+
+/** What proves a version; absent until it was active. */
+export function markerOf({ stored }: LiveKey, { version, createdAtUnix }: KeyVersion): string | undefined {
+  return stored.record.versions.find(
+    (each) => each.version === version && each.createdAtUnix === createdAtUnix,
+  )?.marker;
+}
+
+/** An Encrypt that found what a probe calls `marker_refused`. */
+export function keyReplaced({ version }: KeyVersion, { names }: RotationPolicy): RotationError {
+  return refusedBy(finding("marker_refused", names, version), "key_replaced", "status_stale");
+}
+
+function refusedBy(
+  { message, advice }: Finding,
+  code: "active_version_lost" | "encrypt_held" | "key_replaced",
+  errorClass: ErrorClass,
+): RotationError {
+  return new RotationError({ code, errorClass, message, advice });
+}
+
+export function noKeyVersion(state: LiveState): RotationError {
+  return new RotationError({
+    code: "no_key_version",
+    errorClass: failureClass(state),
+    message: "no version of the key is known yet",
+    ...(state.failure === undefined ? {} : { cause: state.failure.error }),
+  });
+}
+
+function failureClass({ failure }: LiveState): ErrorClass {
+  return failure?.error.errorClass ?? "status_stale";
+}
+
+/** Whether the key serves: metadata is fresh, nothing keeps it from encrypting, and Status says `ok`. */
+export function isReady(state: LiveState, clock: Clock, policy: StatusPolicy): boolean {
+  const status = keyStatus(state, clock, policy);
+  return status.kind === "known" && status.healthz === HEALTHY;
+}

@@ -1,0 +1,65 @@
+/**
+ * The marker: a fixed, non-secret plaintext whose ciphertext proves that a version still decrypts.
+ *
+ * @module Makes one for a version, and asks whether a kept one still opens. When that is done is key-state.ts.
+ */
+import { ProviderError } from "../../base/error-class.ts";
+import { RotationError } from "./errors.ts";
+import type { KeyHandle } from "./key-handles.ts";
+import type { MarkerCalls } from "./ports.ts";
+
+/**
+ * Known to everybody, so it must be useless as a key: its length is none of AES's 16, 24 and 32 bytes, so that no
+ * kube-apiserver would take it for a seed if its ciphertext were put into etcd.
+ */
+export const MARKER = Buffer.from("bao-kms-provider marker v1");
+
+/** Codes with which OpenBao says that these bytes do not open under this key, version and associated data. */
+const REFUSALS: ReadonlySet<string> = new Set(["decrypt_failed", "ciphertext_refused"]);
+
+export function isRefusal(error: unknown): boolean {
+  return error instanceof ProviderError && REFUSALS.has(error.code);
+}
+
+/**
+ * Encrypts the marker under the version and decrypts it again.
+ * @returns the ciphertext, which has decrypted once.
+ * @throws RotationError `marker_differs` when something else came back, and whatever the calls throw.
+ */
+export async function makeMarker(
+  calls: MarkerCalls,
+  handle: KeyHandle,
+  signal: AbortSignal,
+): Promise<string> {
+  const { associatedData, version } = handle;
+  const ciphertext = await calls.encrypt({ plaintext: MARKER, associatedData, keyVersion: version }, signal);
+  if (!MARKER.equals(await calls.decrypt({ ciphertext, associatedData }, signal))) {
+    throw new RotationError({
+      code: "marker_differs",
+      errorClass: "unknown",
+      message: `the marker came back changed after it was encrypted under version ${version}`,
+      advice: "see whether something between this host and OpenBao changes its answers",
+    });
+  }
+  return ciphertext;
+}
+
+/**
+ * Whether a kept marker still opens; `false` only when OpenBao was asked and refused the bytes themselves.
+ * @throws whatever else the call throws: then nothing was learned.
+ */
+export async function markerHolds(
+  calls: MarkerCalls,
+  { associatedData }: KeyHandle,
+  ciphertext: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  try {
+    return MARKER.equals(await calls.decrypt({ ciphertext, associatedData }, signal));
+  } catch (error) {
+    if (isRefusal(error)) {
+      return false;
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,118 @@
+import { describe, expect, test } from "bun:test";
+import { type FakeKey, fakeKey } from "../../../test/fakes/fake-key.ts";
+import { type KeyNode, keyNode, NODE_STATE_PATH, testPolicy } from "../../../test/fakes/key-node.ts";
+import { rotated, testFirstContent, testIdentity } from "../../../test/fakes/registry-fixture.ts";
+import { withRemoved, withSeen } from "../registry/changes.ts";
+import { decodeRecord } from "../registry/decode.ts";
+import { planRotation, type RotationReport } from "./plan.ts";
+import { planRestoration, planRetirement } from "./retire.ts";
+
+const never = new AbortController().signal;
+
+async function reportOf(node: KeyNode, key: FakeKey, asked = true): Promise<RotationReport> {
+  const decoded = decodeRecord(node.disk.get(NODE_STATE_PATH) ?? new Uint8Array());
+  if (decoded.kind === "refused") {
+    throw new Error(decoded.code);
+  }
+  const answer = asked
+    ? ({ kind: "key", key: await key.transit.readKey(never), upsertDisabled: true } as const)
+    : undefined;
+  const { record, hash } = decoded;
+  return planRotation(
+    testIdentity,
+    { record, hash, checkpoint: "current", fileIdentity: "" },
+    answer,
+    testPolicy,
+  );
+}
+
+describe("a rotation's report", () => {
+  test("follows it step by step", async () => {
+    const key = fakeKey();
+    const node = keyNode(key);
+    await node.probe();
+    expect((await reportOf(node, key)).next).toEqual({ kind: "none" });
+    key.rotate();
+    expect((await reportOf(node, key)).next).toEqual({ kind: "observe", version: 2 });
+    expect((await reportOf(node, key, false)).next).toEqual({ kind: "none" });
+    await node.probe();
+    expect((await reportOf(node, key)).next).toEqual({
+      kind: "wait",
+      version: 2,
+      missingObservations: 2,
+      missingMs: 120_000,
+      earliestInMs: 120_000,
+    });
+    key.failWith("version_too_new", "encrypt");
+    for (let probe = 0; probe < 4; probe += 1) {
+      await node.probeAfter(30_000);
+    }
+    expect((await reportOf(node, key)).next).toEqual({ kind: "promote", version: 2 });
+    key.failWith(undefined);
+    await node.probe();
+    const done = await reportOf(node, key);
+    expect(done.next).toEqual({ kind: "none" });
+    expect(done.activeVersion).toBe(2);
+    expect(done.versions.map(({ state, shown, hasMarker }) => [state, shown, hasMarker])).toEqual([
+      ["retired", true, true],
+      ["active", true, true],
+    ]);
+    expect(node.keys.keyForEncrypt().keyId).toBe(done.versions[1]?.keyId ?? "");
+  });
+
+  test("says what holds it up", async () => {
+    const key = fakeKey();
+    const node = keyNode(key);
+    await node.probe();
+    key.rotate();
+    key.change({ settings: { deletionAllowed: true } });
+    const { next } = await reportOf(node, key);
+    expect(next.kind === "blocked" ? next.by.map((each) => each.code) : next.kind).toEqual([
+      "deletion_allowed",
+    ]);
+  });
+});
+
+describe("retirement", () => {
+  const content = rotated(rotated(testFirstContent));
+  const refusal = (plan: ReturnType<typeof planRetirement>): string =>
+    plan.kind === "refused" ? plan.reason : plan.versions.map((each) => each.version).join();
+
+  test("removes what is retired below a version", () => {
+    expect(refusal(planRetirement(content, 2))).toBe("1");
+    expect(refusal(planRetirement(content, 3))).toBe("1,2");
+    expect(refusal(planRetirement(content, 4))).toBe("not_below_active");
+    expect(refusal(planRetirement(content, 1))).toBe("nothing_to_remove");
+    const pending = withSeen(content, [{ version: 4, createdAtUnix: 9 }], 9);
+    expect(refusal(planRetirement(pending, 2))).toBe("version_pending");
+  });
+
+  test("restores what was removed", () => {
+    const removed = withRemoved(content, [1]);
+    expect(refusal(planRestoration(removed, [1, 2]))).toBe("1");
+    expect(refusal(planRestoration(removed, [2]))).toBe("nothing_to_restore");
+    expect(refusal(planRestoration(removed, [9]))).toBe("version_unknown");
+  });
+
+  test("a version that a command removed is refused by the running provider, and comes back", async () => {
+    const key = fakeKey();
+    const node = keyNode(key);
+    await node.probe();
+    const { keyId } = node.keys.keyForEncrypt();
+    key.rotate();
+    for (let probe = 0; probe < 6; probe += 1) {
+      await node.probeAfter(30_000);
+    }
+    await node.command((stored) => withRemoved(stored, [1]));
+    await node.probe();
+    expect(node.keys.keyForDecrypt(keyId, never)).rejects.toMatchObject({ code: "version_removed" });
+    await node.command((stored) => ({
+      ...stored,
+      versions: stored.versions.map((each) =>
+        each.state === "removed" ? { ...each, state: "retired" } : each,
+      ),
+    }));
+    await node.probe();
+    expect((await node.keys.keyForDecrypt(keyId, never)).version).toBe(1);
+  });
+});

@@ -1,0 +1,169 @@
+/**
+ * Calls to one API server.
+ *
+ * @module One HTTPS request with the kubeconfig's credential, tried again while the server is busy or restarting, and once
+ * with a fresh credential when the one at hand has expired. What the answers mean is the business of discovery.ts, api-servers.ts and rewrite.ts.
+ */
+import type { Clock } from "../base/clock.ts";
+import type { CaFile } from "../http/ca-file.ts";
+import { TransportError } from "../http/errors.ts";
+import { createHttpTransport, type HttpResponse, type HttpTransport } from "../http/https.ts";
+import type { CredentialHolder, KubeCredential } from "./credential.ts";
+import { migrateError } from "./errors.ts";
+
+export interface KubeCall {
+  readonly method: "GET" | "PATCH" | "POST";
+  /** From the slash on. */
+  readonly path: string;
+  readonly accept: string;
+  /** Of a PATCH a JSON merge patch, of a POST the object. */
+  readonly body?: string;
+  readonly signal: AbortSignal;
+}
+
+export interface KubeClient {
+  readonly address: string;
+  /**
+   * Status and body of the answer, whatever the status, except those of a server that is busy or away: these are tried
+   * again. Throws MigrateError `kube_unavailable` when it stays so, `kube_denied` for 401 and 403.
+   */
+  readonly call: (call: KubeCall) => Promise<HttpResponse>;
+  readonly close: () => void;
+}
+
+export interface KubeClientOptions {
+  readonly address: string;
+  readonly serverName: string;
+  readonly caPem: string;
+  readonly credentials: CredentialHolder;
+  readonly clock: Clock;
+}
+
+const NAMES = {
+  what: "kube-apiserver",
+  addressField: "--kubeconfig",
+  caField: "certificate-authority in --kubeconfig",
+  serverNameField: "tls-server-name in --kubeconfig",
+} as const;
+
+const VERBS = { GET: "get", PATCH: "patch", POST: "create" } as const;
+const TIMEOUT_MS = 30_000;
+/** Metadata may hold 256 KiB of annotations and as much of managed fields. */
+const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
+const MAX_ATTEMPTS = 6;
+const FIRST_PAUSE_MS = 500;
+const MAX_PAUSE_MS = 15_000;
+const BUSY: ReadonlySet<number> = new Set([429, 500, 502, 503, 504]);
+
+/** The connections that were opened with one credential. */
+interface Session {
+  readonly credential: KubeCredential;
+  readonly transport: HttpTransport;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export function kubeClient(options: KubeClientOptions): KubeClient {
+  const { address, credentials, clock } = options;
+  let session: Session | undefined;
+  const sessionFor = (credential: KubeCredential): Session => {
+    if (session?.credential !== credential) {
+      session?.transport.close();
+      session = openSession(options, credential);
+    }
+    return session;
+  };
+
+  return {
+    address,
+    call: async (call) => {
+      let credential = await credentials.get();
+      let isRenewed = false;
+      for (let attempt = 1; ; attempt++) {
+        const answer = await send(sessionFor(credential), address, call).catch((error: unknown) => {
+          call.signal.throwIfAborted();
+          if (error instanceof TransportError && attempt < MAX_ATTEMPTS) {
+            return error;
+          }
+          throw error;
+        });
+        if (!(answer instanceof TransportError)) {
+          if (answer.status === 401 && !isRenewed) {
+            isRenewed = true;
+            credential = await credentials.renew(credential);
+            continue;
+          }
+          if (answer.status === 401 || answer.status === 403) {
+            throw denied(address, call, answer.status);
+          }
+          if (!BUSY.has(answer.status)) {
+            return answer;
+          }
+          if (attempt >= MAX_ATTEMPTS) {
+            throw unavailable(address, answer.status);
+          }
+        }
+        const retryAfter = answer instanceof TransportError ? null : answer.headers.get("retry-after");
+        await clock.sleep(pauseMs(attempt, retryAfter), call.signal);
+      }
+    },
+    close: () => session?.transport.close(),
+  };
+}
+
+function openSession({ serverName, caPem, clock }: KubeClientOptions, credential: KubeCredential): Session {
+  const trust: CaFile = { pem: () => caPem, refresh: () => Promise.resolve(false) };
+  return {
+    credential,
+    transport: createHttpTransport({
+      names: NAMES,
+      trust,
+      serverName,
+      clock,
+      ...(credential.certificate === undefined ? {} : { identity: credential.certificate }),
+    }),
+    headers: credential.token === undefined ? {} : { authorization: `Bearer ${credential.token.expose()}` },
+  };
+}
+
+function send(
+  { transport, headers }: Session,
+  address: string,
+  { method, path, accept, body, signal }: KubeCall,
+): Promise<HttpResponse> {
+  const contentType = method === "PATCH" ? "application/merge-patch+json" : "application/json";
+  return transport.request({
+    method,
+    url: `${address}${path}`,
+    headers: { ...headers, accept, ...(body === undefined ? {} : { "content-type": contentType }) },
+    ...(body === undefined ? {} : { body }),
+    signal,
+    timeoutMs: TIMEOUT_MS,
+    maxBytes: MAX_ANSWER_BYTES,
+  });
+}
+
+function pauseMs(attempt: number, retryAfter: string | null): number {
+  const asked = retryAfter !== null && /^\d{1,3}$/.test(retryAfter) ? Number(retryAfter) * 1000 : 0;
+  return Math.min(MAX_PAUSE_MS, Math.max(asked, FIRST_PAUSE_MS * 2 ** (attempt - 1)));
+}
+
+function denied(address: string, { method, path }: KubeCall, status: number): Error {
+  const [, , plural] = /^\/(?:api\/v1|apis\/[^/]+\/[^/]+)(\/namespaces\/[^/]+)?\/([^/]+)/.exec(path) ?? [];
+  return migrateError(
+    "kube_denied",
+    status === 401
+      ? `kube-apiserver at ${address} does not take the credential of --kubeconfig`
+      : `kube-apiserver at ${address} does not allow ${VERBS[method]}${plural === undefined ? "" : ` on ${plural}`}`,
+    status === 401
+      ? "check it with `kubectl auth whoami`"
+      : "use a credential that may get and patch every encrypted resource, for example of cluster-admin",
+  );
+}
+
+function unavailable(address: string, status: number): Error {
+  return migrateError(
+    "kube_unavailable",
+    `kube-apiserver at ${address} answered ${status}, ${MAX_ATTEMPTS} times in a row`,
+    "see its log; run the same command again when it is well, it goes on where it stopped",
+  );
+}

@@ -1,0 +1,153 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { inProcessOpenBao } from "../../../test/fakes/in-process-openbao.ts";
+import { textAt } from "../../../test/fakes/openbao/json-at.ts";
+import { ProviderError } from "../../base/error-class.ts";
+import { Secret } from "../../base/secret.ts";
+import { approleLoginMethod } from "./approle-method.ts";
+import { logIn } from "./token-calls.ts";
+import { unwrapSecretId } from "./unwrap-secret-id.ts";
+
+let dir: string;
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), "approle-"));
+});
+afterAll(() => rmSync(dir, { recursive: true }));
+
+const signal = (): AbortSignal => new AbortController().signal;
+const write = (name: string, text: string): string => {
+  writeFileSync(join(dir, name), text, { mode: 0o600 });
+  return join(dir, name);
+};
+const codeOf = (answer: Promise<unknown>): Promise<string> =>
+  answer.then(
+    () => "ok",
+    (error: unknown) => (error instanceof ProviderError ? error.code : String(error)),
+  );
+
+async function setUp(role: Record<string, string | number> = {}) {
+  const bao = await inProcessOpenBao();
+  const { operator, openbao, names } = bao;
+  await operator.must("POST", "sys/auth/approle", { type: "approle" });
+  await operator.must("POST", "auth/approle/role/kms", { token_policies: [names.policyName], ...role });
+  const { data } = await operator.must("GET", "auth/approle/role/kms/role-id").then((body) => ({
+    data: textAt(body, "data", "role_id"),
+  }));
+  const newSecretId = async (): Promise<string> =>
+    textAt(await operator.must("POST", "auth/approle/role/kms/secret-id", {}), "data", "secret_id");
+  const login = (roleId: Parameters<typeof approleLoginMethod>[0]["roleId"], secretIdFile: string) =>
+    logIn(
+      {
+        openbao,
+        method: approleLoginMethod({
+          mountPath: "auth/approle",
+          roleId,
+          secretIdFile,
+          serviceUid: process.getuid?.() ?? 0,
+        }),
+        timeoutMs: 1000,
+        askedAtMs: 0,
+      },
+      signal(),
+    );
+  return { ...bao, roleId: data, newSecretId, login };
+}
+
+describe("AppRole login", () => {
+  test("with the role id in the configuration or in a file; a new secret id in the file is used at once", async () => {
+    const { login, roleId, newSecretId } = await setUp();
+    const secretIdFile = write("secret-id", `${await newSecretId()}\n`);
+    expect(await codeOf(login({ kind: "value", value: roleId }, secretIdFile))).toBe("ok");
+    write("secret-id", "wrong");
+    expect(await codeOf(login({ kind: "value", value: roleId }, secretIdFile))).toBe("login_secret_refused");
+    write("secret-id", await newSecretId());
+    expect(await codeOf(login({ kind: "file", file: write("role-id", roleId) }, secretIdFile))).toBe("ok");
+  });
+
+  test("with a used-up secret id is named as such", async () => {
+    const { login, roleId, newSecretId } = await setUp({ secret_id_num_uses: 1 });
+    const secretIdFile = write("secret-id", await newSecretId());
+    expect(await codeOf(login({ kind: "value", value: roleId }, secretIdFile))).toBe("ok");
+    expect(await codeOf(login({ kind: "value", value: roleId }, secretIdFile))).toBe("login_secret_refused");
+  });
+
+  test("never sends what is no secret id", async () => {
+    const { login, roleId, fake } = await setUp();
+    const before = fake.calls.length;
+    const value = { kind: "value", value: roleId } as const;
+    expect(await codeOf(login(value, write("secret-id", "s.AAAAAAAAAAAAAAAAAAAAAAAA")))).toBe(
+      "secret_id_wrapped",
+    );
+    expect(await codeOf(login(value, write("secret-id", "two\nlines")))).toBe("secret_malformed");
+    expect(await codeOf(login(value, join(dir, "missing")))).toBe("file_missing");
+    expect(fake.calls.length).toBe(before);
+  });
+});
+
+describe("unwrapping a secret id", () => {
+  const wrapped = async (path = "auth/approle/role/kms/secret-id") => {
+    const bao = await setUp({ secret_id_num_uses: 5, secret_id_ttl: "10m" });
+    const body = await bao.operator.must("POST", path, {}, { wrapTtl: "60s" });
+    const unwrap = (token = textAt(body, "wrap_info", "token")) =>
+      unwrapSecretId(
+        {
+          openbao: bao.openbao,
+          wrappingToken: new Secret(token),
+          mountPath: "auth/approle",
+          roleName: "kms",
+        },
+        signal(),
+      );
+    return { ...bao, unwrap };
+  };
+
+  test("works once, and says how long the secret id is good", async () => {
+    const { unwrap, login, roleId } = await wrapped();
+    const { secretId, ttlSeconds, uses } = await unwrap();
+    expect([ttlSeconds, uses]).toEqual([600, 5]);
+    expect(await codeOf(login({ kind: "value", value: roleId }, write("secret-id", secretId.expose())))).toBe(
+      "ok",
+    );
+    expect(await codeOf(unwrap())).toBe("wrapping_token_unknown");
+  });
+
+  test("a token that was made elsewhere is left alone", async () => {
+    const { unwrap, operator } = await wrapped();
+    await operator.must("POST", "auth/approle/role/other", {});
+    const body = await operator.must("POST", "auth/approle/role/other/secret-id", {}, { wrapTtl: "60s" });
+    const token = textAt(body, "wrap_info", "token");
+    expect(await codeOf(unwrap(token))).toBe("wrapping_foreign");
+    expect(await codeOf(unwrap(token))).toBe("wrapping_foreign");
+  });
+});
+
+describe("what OpenBao says of a stored secret id", () => {
+  test("its end and its uses, that it is used up, and nothing to a token that may not ask", async () => {
+    const { openbao, operator, roleId, newSecretId, login } = await setUp({
+      secret_id_num_uses: 2,
+      secret_id_ttl: "10m",
+      token_policies: "looker",
+    });
+    const policy = 'path "auth/approle/role/kms/secret-id/lookup" { capabilities = ["update"] }';
+    await operator.must("POST", "sys/policies/acl/looker", { policy });
+    const secretIdFile = write("inspected", await newSecretId());
+    const { inspect } = approleLoginMethod({
+      mountPath: "auth/approle",
+      roleId: { kind: "value", value: roleId },
+      secretIdFile,
+      serviceUid: process.getuid?.() ?? 0,
+    });
+    const look = async (token: Parameters<NonNullable<typeof inspect>>[0]["token"]) =>
+      inspect?.({ openbao, token, signal: signal() });
+    const { token } = await login({ kind: "value", value: roleId }, secretIdFile);
+    expect(token.roleName).toBe("kms");
+    expect(await look(undefined)).toEqual({});
+    expect(await look(token)).toEqual({ usesLeft: 1, expiresAtMs: expect.any(Number) });
+    await login({ kind: "value", value: roleId }, secretIdFile);
+    expect(await codeOf(look(token))).toBe("secret_id_gone");
+    await operator.must("POST", "sys/policies/acl/looker", { policy: "" });
+    expect(await look(token)).toEqual({});
+  });
+});

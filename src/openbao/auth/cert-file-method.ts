@@ -1,0 +1,108 @@
+/**
+ * Login with a client certificate whose key is in a file.
+ *
+ * @module Reads chain and key anew before each login and shows them on a connection of the login's own; the token is then used
+ * over the ordinary one. Keys in a PKCS#11 token: another method.
+ * @see https://openbao.org/api-docs/auth/cert/#login-with-tls-certificate
+ */
+import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
+import type { Clock } from "../../base/clock.ts";
+import { readSafeFile } from "../../base/safe-file.ts";
+import { Secret } from "../../base/secret.ts";
+import type { OpenBao } from "../client/client.ts";
+import {
+  type CertificateRules,
+  certificateError,
+  certificateProblem,
+  chainError,
+  decodeChain,
+  MAX_CHAIN_BYTES,
+} from "./client-certificate.ts";
+import { AuthError } from "./errors.ts";
+import type { LoginMethod } from "./login-method.ts";
+
+/** The way to OpenBao with a client certificate; closed after the login. */
+export interface CertifiedConnection {
+  readonly openbao: OpenBao;
+  readonly close: () => void;
+}
+
+export interface CertFileMethodOptions {
+  readonly mountPath: string;
+  /** The role; empty lets OpenBao find it. */
+  readonly name: string;
+  readonly certificateFile: string;
+  readonly privateKeyFile: string;
+  readonly rules: CertificateRules;
+  readonly serviceUid: number;
+  readonly clock: Pick<Clock, "wallMs">;
+  readonly connect: (identity: { readonly chainPem: string; readonly keyPem: Secret }) => CertifiedConnection;
+}
+
+const CERTIFICATE_FIELD = "auth.cert.certificateFile";
+const KEY_FIELD = "auth.cert.privateKeyFile";
+
+export function certFileLoginMethod(options: CertFileMethodOptions): LoginMethod {
+  const { mountPath, name, certificateFile, privateKeyFile, rules, serviceUid, clock, connect } = options;
+  const read = (path: string, field: string, what: string, secret: boolean) =>
+    readSafeFile(path, {
+      what,
+      field,
+      maxBytes: MAX_CHAIN_BYTES,
+      secret,
+      serviceUid,
+      errorClass: "auth_failed",
+    });
+
+  const identity = async () => {
+    const what = `${CERTIFICATE_FIELD}: the certificate in ${certificateFile}`;
+    const chain = decodeChain(
+      (await read(certificateFile, CERTIFICATE_FIELD, "the certificate chain", false)).bytes,
+    );
+    if (chain === undefined) {
+      throw chainError(what, certificateFile);
+    }
+    const { bytes } = await read(privateKeyFile, KEY_FIELD, "the private key", true);
+    const keyPem = new Secret(new TextDecoder("latin1").decode(bytes));
+    bytes.fill(0);
+    const problem = certificateProblem(chain, publicPart(keyPem, privateKeyFile), rules, clock.wallMs());
+    if (problem !== undefined) {
+      throw certificateError(problem, what, rules);
+    }
+    return { chain, keyPem };
+  };
+
+  return {
+    name: "cert",
+    operation: "cert_login",
+    mountPath,
+    repeatable: true,
+    renewal: "login",
+    inspect: async () => ({ expiresAtMs: (await identity()).chain[0].validToDate.getTime() }),
+    prepare: async () => {
+      const { chain, keyPem } = await identity();
+      const { openbao, close } = connect({ chainPem: chain.map(String).join(""), keyPem });
+      const [leaf] = chain;
+      return {
+        body: new Secret(JSON.stringify(name === "" ? {} : { name })),
+        credentialExpiresAtMs: leaf.validToDate.getTime(),
+        via: openbao,
+        release: close,
+      };
+    },
+  };
+}
+
+function publicPart(keyPem: Secret, path: string): KeyObject {
+  try {
+    return createPublicKey(createPrivateKey(keyPem.expose()));
+  } catch {
+    // The cause may quote the key.
+    throw new AuthError({
+      code: "certificate_malformed",
+      errorClass: "auth_failed",
+      message: `${KEY_FIELD}: ${path} holds no private key in PEM that can be used without a passphrase`,
+      advice: `look at it with: openssl pkey -in ${path} -noout -check`,
+    });
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * Looks at the stored credential between logins, so that one that will fail is known of while the token still works.
+ *
+ * @module A token lasts for hours, and a login that fails at its end is an outage. What a look finds: each login method.
+ */
+import type { Clock } from "../../base/clock.ts";
+import { withDeadline } from "../../base/deadline.ts";
+import type { OpenBao } from "../client/client.ts";
+import type { CredentialState, LoginMethod } from "./login-method.ts";
+import type { TokenSession } from "./session.ts";
+
+export interface CredentialWatchOptions {
+  readonly method: LoginMethod;
+  readonly session: Pick<TokenSession, "present">;
+  readonly openbao: OpenBao;
+  readonly clock: Clock;
+  /** `openbao.timeout`. */
+  readonly timeoutMs: number;
+  /** Called after each look; `error` is absent when the next login can be expected to succeed. */
+  readonly observer: (error?: unknown) => void;
+}
+
+export interface CredentialWatch {
+  /** What the last look found. */
+  readonly state: () => CredentialState;
+  /** Looks until the signal aborts. Never throws. */
+  readonly run: (signal: AbortSignal) => Promise<void>;
+}
+
+const EVERY_MS = 60_000;
+/** Until there is a token, for the methods that need one. */
+const FIRST_MS = 5000;
+
+/** `undefined` when the method's credential is made for each login. */
+export function credentialWatch(options: CredentialWatchOptions): CredentialWatch | undefined {
+  const { method, session, openbao, clock, timeoutMs, observer } = options;
+  const { inspect } = method;
+  if (inspect === undefined) {
+    return undefined;
+  }
+  let state: CredentialState = {};
+  const look = async (signal: AbortSignal): Promise<void> => {
+    using deadline = withDeadline(signal, timeoutMs);
+    try {
+      state = await inspect({ openbao, token: session.present(), signal: deadline.signal });
+      observer();
+    } catch (error) {
+      if (!signal.aborted) {
+        state = {};
+        observer(error);
+      }
+    }
+  };
+  return {
+    state: () => state,
+    run: async (signal) => {
+      let pauseMs = FIRST_MS;
+      while (!signal.aborted) {
+        await clock.sleep(pauseMs, signal).catch(() => {});
+        if (!signal.aborted) {
+          await look(signal);
+          pauseMs = EVERY_MS;
+        }
+      }
+    },
+  };
+}

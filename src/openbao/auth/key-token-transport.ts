@@ -1,0 +1,69 @@
+/**
+ * The way to OpenBao on which a client certificate is shown whose key is in a token.
+ *
+ * @module Gives the key token the form of src/transport: the CA bundle goes in, failures of the connection come out in the
+ * transport's words. Failures of the token keep their own.
+ */
+import { X509Certificate } from "node:crypto";
+import type { CaFile } from "../../http/ca-file.ts";
+import { type EndpointNames, type TransportCode, transportError } from "../../http/errors.ts";
+import type { HttpTransport } from "../../http/https.ts";
+import { ConnectionFailure } from "../../pkcs11/failure.ts";
+import type { KeyTokenService } from "../../pkcs11/key-token-service.ts";
+
+export interface KeyTokenTransportOptions {
+  readonly token: Pick<KeyTokenService, "request">;
+  /** DER, leaf first. */
+  readonly chain: readonly Uint8Array[];
+  readonly trust: CaFile;
+  readonly names: EndpointNames;
+}
+
+const CODES: Readonly<Record<ConnectionFailure["code"], TransportCode>> = {
+  timeout: "timeout",
+  canceled: "canceled",
+  name_not_found: "dns_failed",
+  connect_refused: "connect_refused",
+  connect_failed: "connect_failed",
+  connection_cut: "connection_lost",
+  server_untrusted: "tls_untrusted",
+  server_name: "tls_name_mismatch",
+  server_validity: "tls_expired",
+  server_is_ca: "tls_server_is_ca",
+  server_certificate: "tls_wrong_usage",
+  client_refused: "tls_client_refused",
+  no_shared_scheme: "tls_no_shared_scheme",
+  tls_failed: "tls_handshake_failed",
+  answer_too_large: "body_too_large",
+  answer_invalid: "reply_malformed",
+};
+
+export function keyTokenTransport({ token, chain, trust, names }: KeyTokenTransportOptions): HttpTransport {
+  return {
+    request: async (request) => {
+      // A bundle that is unusable now is the ordinary transport's to report; the last good one goes on.
+      await trust.refresh().catch(() => {});
+      try {
+        return await token.request({ chain, ca: certificatesOf(trust.pem()) }, request);
+      } catch (error) {
+        if (error instanceof ConnectionFailure) {
+          const origin = URL.parse(request.url)?.origin ?? "an invalid address";
+          throw transportError(CODES[error.code], names, origin, error);
+        }
+        throw error;
+      }
+    },
+    reloadTrust: () => trust.refresh(),
+    close: () => {},
+  };
+}
+
+const PEM_END = "-----END CERTIFICATE-----\n";
+
+/** The DER of each certificate of a bundle that ca-file.ts has normalised. */
+function certificatesOf(pem: string): readonly Uint8Array[] {
+  return pem
+    .split(PEM_END)
+    .filter((text) => text.trim() !== "")
+    .map((text) => new X509Certificate(text + PEM_END).raw);
+}

@@ -1,0 +1,60 @@
+/**
+ * A way to prove who we are: credentials in, login request out.
+ *
+ * @module The one interface of all methods. Sessions, renewal, retries and errors are common to all of them: session.ts.
+ */
+
+import type { Operation } from "../../base/operation.ts";
+import type { Secret } from "../../base/secret.ts";
+import type { OpenBao } from "../client/client.ts";
+import type { Token } from "./token.ts";
+
+export interface LoginRequest {
+  /** JSON text for `POST <mountPath>/login`. */
+  readonly body: Secret;
+  /** End of the credential that is used, wall clock, for health and metrics. */
+  readonly credentialExpiresAtMs?: number;
+  /** Who makes the call, when the connection itself is part of the proof (a client certificate). */
+  readonly via?: OpenBao;
+  /** Called once the login has ended, however it ended. */
+  readonly release?: () => void;
+}
+
+/** What is known of the credential that lies ready for the next login. */
+export interface CredentialState {
+  /** Wall clock; absent when it has no end, or none that is known. */
+  readonly expiresAtMs?: number;
+  /** Logins that it is still good for; absent when there is no limit, or none that is known. */
+  readonly usesLeft?: number;
+}
+
+export interface Inspection {
+  readonly openbao: OpenBao;
+  /** The present one, for methods whose credential only OpenBao can look at. */
+  readonly token: Token | undefined;
+  readonly signal: AbortSignal;
+}
+
+export interface LoginMethod {
+  readonly name: "jwt" | "cert" | "approle";
+  readonly operation: Operation;
+  /** With its `auth/` prefix. */
+  readonly mountPath: string;
+  /** Whether a login that may have happened can simply be made again; not so where credentials have a use count. */
+  readonly repeatable: boolean;
+  /**
+   * Set where OpenBao renews a token only for who shows the credential again, so that a new login takes the place of a
+   * renewal: a client certificate, unless the mount has disable_binding.
+   */
+  readonly renewal?: "login";
+  /**
+   * Reads the credentials anew and checks what can be checked here.
+   * @throws ProviderError that names the file or claim and the mend.
+   */
+  readonly prepare: (signal: AbortSignal) => Promise<LoginRequest>;
+  /**
+   * Looks at the stored credential without using it up; absent where a credential is made for each login.
+   * @throws ProviderError: why the next login will fail.
+   */
+  readonly inspect?: (inspection: Inspection) => Promise<CredentialState>;
+}

@@ -1,0 +1,145 @@
+/**
+ * A JWT from an OAuth2 token endpoint by the client-credentials grant.
+ *
+ * @module Reads the client secret anew, asks for an access token, and hands it to the JWT login; it is kept nowhere. What the
+ * endpoint's errors mean: oauth2-errors.ts.
+ * @see RFC 6749 section 4.4, RFC 8707 (resource indicators)
+ */
+import * as v from "valibot";
+import type { Clock } from "../../base/clock.ts";
+import { Secret } from "../../base/secret.ts";
+import type { HttpResponse, HttpTransport } from "../../http/https.ts";
+import { jsonObjectOf } from "../client/reply.ts";
+import type { CredentialObserver } from "./credential-report.ts";
+import { MAX_JWT_BYTES } from "./jwt-claims.ts";
+import type { JwtSource } from "./jwt-method.ts";
+import { oauth2Error, oauth2TransportError, refusalOf } from "./oauth2-errors.ts";
+import { readSecretFile } from "./secret-file.ts";
+
+export type ClientAuthMethod = "client_secret_basic" | "client_secret_post";
+
+export interface OAuth2SourceOptions {
+  /** For the token endpoint alone, with its own CA bundle. */
+  readonly transport: HttpTransport;
+  readonly tokenUrl: string;
+  readonly clientId: string;
+  readonly clientSecretFile: string;
+  readonly authMethod: ClientAuthMethod;
+  readonly scopes: readonly string[];
+  /** Empty: none is asked for. */
+  readonly audience: string;
+  readonly resources: readonly string[];
+  readonly timeoutMs: number;
+  readonly serviceUid: number;
+  readonly clock: Clock;
+  readonly observer?: CredentialObserver;
+}
+
+const MAX_SECRET_BYTES = 4096;
+const MAX_REPLY_BYTES = 65_536;
+
+/** RFC 6749 section 5.1. `token_type` is compared without regard to case. */
+const tokenReply = v.object({
+  access_token: v.pipe(v.string(), v.regex(/^[\x21-\x7e]+$/), v.maxLength(MAX_JWT_BYTES)),
+  token_type: v.pipe(v.string(), v.regex(/^bearer$/i)),
+});
+
+interface ClientAuthentication {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+/** RFC 6749 section 2.3.1: how the client proves who it is. */
+const CLIENT_AUTHENTICATION: Readonly<
+  Record<ClientAuthMethod, (clientId: string, secret: string) => ClientAuthentication>
+> = {
+  client_secret_basic: (clientId, secret) => ({
+    headers: { Authorization: `Basic ${btoa(`${formEncoded(clientId)}:${formEncoded(secret)}`)}` },
+    fields: {},
+  }),
+  client_secret_post: (clientId, secret) => ({
+    headers: {},
+    fields: { client_id: clientId, client_secret: secret },
+  }),
+};
+
+export function oauth2Source(options: OAuth2SourceOptions): JwtSource {
+  const { transport, tokenUrl, clock, observer } = options;
+
+  const requestToken = async (secret: Secret, signal: AbortSignal): Promise<Secret> => {
+    const { headers, fields } = CLIENT_AUTHENTICATION[options.authMethod](options.clientId, secret.expose());
+    const form = new URLSearchParams({ grant_type: "client_credentials", ...fields });
+    if (options.scopes.length > 0) {
+      form.set("scope", options.scopes.join(" "));
+    }
+    if (options.audience !== "") {
+      form.set("audience", options.audience);
+    }
+    for (const resource of options.resources) {
+      form.append("resource", resource);
+    }
+    const response = await transport
+      .request({
+        method: "POST",
+        url: tokenUrl,
+        headers: {
+          "Content-Type": "application/x-www-form-urlencoded",
+          Accept: "application/json",
+          ...headers,
+        },
+        body: form.toString(),
+        signal,
+        timeoutMs: options.timeoutMs,
+        maxBytes: MAX_REPLY_BYTES,
+      })
+      .catch((error: unknown) => {
+        throw oauth2TransportError(error);
+      });
+    return accessTokenOf(response);
+  };
+
+  return {
+    what: "auth.jwt.oauth2: the access token",
+    isStored: false,
+    mend: "have the authorization server issue signed JWTs (RFC 9068) that OpenBao's role accepts to this client",
+    get: async (signal) => {
+      const secret = await readSecretFile({
+        path: options.clientSecretFile,
+        field: "auth.jwt.oauth2.clientSecretFile",
+        what: "the client secret",
+        maxBytes: MAX_SECRET_BYTES,
+        serviceUid: options.serviceUid,
+      });
+      const startedMs = clock.monotonicMs();
+      const report = (error?: unknown): void =>
+        observer?.("oauth2_token", clock.monotonicMs() - startedMs, error);
+      try {
+        const token = await requestToken(secret, signal);
+        report();
+        return token;
+      } catch (error) {
+        report(error);
+        throw error;
+      }
+    },
+  };
+}
+
+/** The access token of an answer. The body is zeroed. */
+function accessTokenOf({ status, body }: HttpResponse): Secret {
+  const document = jsonObjectOf(body);
+  body.fill(0);
+  if (status !== 200) {
+    throw oauth2Error(refusalOf(status, document?.["error"]));
+  }
+  const parsed = v.safeParse(tokenReply, document);
+  if (!parsed.success) {
+    throw oauth2Error("oauth2_reply_malformed");
+  }
+  return new Secret(parsed.output.access_token);
+}
+
+/** application/x-www-form-urlencoded, as RFC 6749 appendix B wants it for both halves of the Basic header. */
+function formEncoded(text: string): string {
+  return new URLSearchParams({ x: text }).toString().slice(2);
+}

@@ -1,0 +1,156 @@
+/**
+ * A JWT-SVID from the SPIFFE Workload API.
+ *
+ * @module Asks the agent on this machine for one anew before each login. Which identity it must be is configuration: another one,
+ * or one of another trust domain, is not used. What the JWT says of times: jwt-claims.ts.
+ * @see https://github.com/spiffe/spiffe/blob/main/standards/SPIFFE_Workload_API.md
+ */
+import { connect } from "node:net";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import type { Clock } from "../../base/clock.ts";
+import type { ErrorClass } from "../../base/error-class.ts";
+import { Secret } from "../../base/secret.ts";
+import type { CredentialObserver } from "./credential-report.ts";
+import { AuthError, type SpiffeCode } from "./errors.ts";
+import { type JWTSVID, SpiffeWorkloadAPI } from "./gen/spiffe/workload_pb.ts";
+import { decodeJwtClaims } from "./jwt-claims.ts";
+import type { JwtSource } from "./jwt-method.ts";
+
+export interface SpiffeSourceOptions {
+  /** The agent's Unix socket. */
+  readonly socketPath: string;
+  readonly audience: string;
+  /** The whole identity, trust domain and path: `spiffe://example.org/openbao-kms`. */
+  readonly spiffeId: string;
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+  readonly observer?: CredentialObserver;
+}
+
+const MAX_MESSAGE_BYTES = 65_536;
+/** The agent refuses whoever does not send it, so that a browser cannot be made to ask. */
+const SECURITY_HEADER = { "workload.spiffe.io": "true" } as const;
+
+export function spiffeSource(options: SpiffeSourceOptions): JwtSource {
+  const { socketPath, audience, spiffeId, timeoutMs, clock, observer } = options;
+
+  const fetchSvid = async (signal: AbortSignal): Promise<Secret> => {
+    const sessions = new Http2SessionManager("http://localhost", undefined, {
+      createConnection: () => connect(socketPath),
+    });
+    try {
+      const client = createClient(
+        SpiffeWorkloadAPI,
+        createGrpcTransport({
+          baseUrl: "http://localhost",
+          sessionManager: sessions,
+          readMaxBytes: MAX_MESSAGE_BYTES,
+          writeMaxBytes: MAX_MESSAGE_BYTES,
+          acceptCompression: [],
+        }),
+      );
+      const { svids } = await client.fetchJWTSVID(
+        { audience: [audience], spiffeId },
+        { headers: SECURITY_HEADER, timeoutMs, signal },
+      );
+      return pinned(svids, spiffeId, audience);
+    } catch (error) {
+      throw error instanceof AuthError ? error : spiffeError(codeOf(error), socketPath, error);
+    } finally {
+      sessions.abort();
+    }
+  };
+
+  return {
+    what: "auth.jwt.spiffe: the JWT-SVID",
+    isStored: false,
+    mend: "check the registration entry of this node with: spire-server entry show -spiffeID SPIFFE_ID",
+    get: async (signal) => {
+      const startedMs = clock.monotonicMs();
+      try {
+        const svid = await fetchSvid(signal);
+        observer?.("spiffe_fetch", clock.monotonicMs() - startedMs);
+        return svid;
+      } catch (error) {
+        observer?.("spiffe_fetch", clock.monotonicMs() - startedMs, error);
+        throw error;
+      }
+    },
+  };
+}
+
+/** The SVID of that identity for that audience, by what the agent says and by what the JWT itself says. */
+function pinned(svids: readonly JWTSVID[], spiffeId: string, audience: string): Secret {
+  const svid = svids.find((each) => each.spiffeId === spiffeId)?.svid;
+  const claims = svid === undefined ? undefined : decodeJwtClaims(svid);
+  if (svid === undefined || claims?.subject !== spiffeId || !claims.audience.includes(audience)) {
+    throw new AuthError({
+      code: "spiffe_wrong_identity",
+      errorClass: "auth_failed",
+      message: `the SPIFFE agent gives no JWT-SVID for ${spiffeId} and the audience of auth.jwt.spiffe.audience`,
+      advice: `register the provider under it, or correct auth.jwt.spiffe.spiffeId; see: spire-server entry show -spiffeID ${spiffeId}`,
+    });
+  }
+  return new Secret(svid);
+}
+
+interface Meaning {
+  readonly errorClass: ErrorClass;
+  readonly problem: string;
+  readonly advice: string;
+}
+
+const MEANINGS: Readonly<Record<Exclude<SpiffeCode, "spiffe_wrong_identity">, Meaning>> = {
+  spiffe_denied: {
+    errorClass: "auth_failed",
+    problem: "has no identity for this process",
+    advice:
+      "register it by its user or unit, for example with -selector unix:user:openbao-kms, and see the agent's log",
+  },
+  spiffe_refused: {
+    errorClass: "auth_failed",
+    problem: "does not take the request",
+    advice: "check auth.jwt.spiffe.audience and spiffeId, and that the socket is that of the Workload API",
+  },
+  spiffe_unreachable: {
+    errorClass: "openbao_unavailable",
+    problem: "cannot be reached, or ended the connection",
+    advice: "start it, and let this process reach its socket: systemctl status spire-agent",
+  },
+  spiffe_timeout: {
+    errorClass: "timeout",
+    problem: "did not answer in time",
+    advice: "see the agent's log: journalctl -u spire-agent",
+  },
+};
+
+function spiffeError(code: keyof typeof MEANINGS, socketPath: string, cause: unknown): AuthError {
+  const { errorClass, problem, advice } = MEANINGS[code];
+  return new AuthError({
+    code,
+    errorClass,
+    message: `auth.jwt.spiffe.socketPath: the SPIFFE agent at ${socketPath} ${problem}`,
+    advice,
+    cause,
+  });
+}
+
+/** What a failed call says about the agent. The Workload API answers PERMISSION_DENIED to whom it does not know. */
+function codeOf(error: unknown): keyof typeof MEANINGS {
+  switch (error instanceof ConnectError ? error.code : Code.Unknown) {
+    case Code.PermissionDenied:
+    case Code.Unauthenticated:
+      return "spiffe_denied";
+    case Code.DeadlineExceeded:
+      return "spiffe_timeout";
+    case Code.InvalidArgument:
+    case Code.Unimplemented:
+    case Code.ResourceExhausted:
+    case Code.FailedPrecondition:
+    case Code.NotFound:
+      return "spiffe_refused";
+    default:
+      return "spiffe_unreachable";
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * Takes a secret id out of its wrapping, once.
+ *
+ * @module Looks first where the wrapping token was made, so that a token that somebody swapped on the way is noticed before it
+ * is used up. Who may do this and where the secret id is written: the command unwrap-secret-id.
+ * @see https://openbao.org/docs/concepts/response-wrapping/#response-wrapping-token-validation
+ */
+import * as v from "valibot";
+import { Secret } from "../../base/secret.ts";
+import type { OpenBao } from "../client/client.ts";
+import { answerError } from "../client/errors.ts";
+import { AuthError } from "./errors.ts";
+
+export interface UnwrapOptions {
+  readonly openbao: OpenBao;
+  readonly wrappingToken: Secret;
+  /** `auth/approle`. */
+  readonly mountPath: string;
+  readonly roleName: string;
+}
+
+export interface UnwrappedSecretId {
+  readonly secretId: Secret;
+  /** 0: it does not end. */
+  readonly ttlSeconds: number;
+  /** Logins that it is good for; 0: any number. */
+  readonly uses: number;
+}
+
+const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const lookupData = v.object({ creation_path: v.string() });
+const unwrapData = v.object({
+  secret_id: v.pipe(v.string(), v.regex(/^[\x21-\x7e]{1,4096}$/)),
+  secret_id_ttl: v.optional(whole, 0),
+  secret_id_num_uses: v.optional(whole, 0),
+});
+
+/**
+ * The secret id of a wrapping token.
+ * @throws AuthError `wrapping_foreign` when the token was not made for this role, which leaves it as it is; OpenBaoError
+ * `wrapping_token_unknown` when it is used up or expired.
+ */
+export async function unwrapSecretId(
+  { openbao, wrappingToken, mountPath, roleName }: UnwrapOptions,
+  signal: AbortSignal,
+): Promise<UnwrappedSecretId> {
+  const operation = "approle_unwrap";
+  // Neither call is made twice: unwrapping works once, and a look that failed is for the operator to see.
+  const common = { operation, method: "POST", idempotent: false, signal } as const;
+  const body = JSON.stringify({ token: wrappingToken.expose() });
+  const { data: origin } = await openbao.call({ ...common, path: "sys/wrapping/lookup", body });
+  const lookup = v.safeParse(lookupData, origin);
+  const wanted = `${mountPath}/role/${roleName}/secret-id`;
+  if (!lookup.success || lookup.output.creation_path !== wanted) {
+    throw new AuthError({
+      code: "wrapping_foreign",
+      errorClass: "auth_failed",
+      message: `the wrapping token was not made by ${wanted}; it has been left as it is`,
+      advice: "do not use it: find out who put it there, and have the secret id wrapped again",
+    });
+  }
+  const path = "sys/wrapping/unwrap";
+  const { data } = await openbao.call({ ...common, path, body: "{}", token: wrappingToken });
+  const unwrapped = v.safeParse(unwrapData, data);
+  if (!unwrapped.success) {
+    throw answerError("reply_malformed", { operation, path });
+  }
+  const { secret_id, secret_id_ttl, secret_id_num_uses } = unwrapped.output;
+  return { secretId: new Secret(secret_id), ttlSeconds: secret_id_ttl, uses: secret_id_num_uses };
+}

@@ -1,0 +1,180 @@
+/**
+ * One exchange with one OpenBao node.
+ *
+ * @module Headers, circuit, transport and the decoding of the answer. Whether and where to try again: retry.ts, client.ts.
+ */
+import type { Clock } from "../../base/clock.ts";
+import { ProviderError } from "../../base/error-class.ts";
+import type { Operation } from "../../base/operation.ts";
+import type { Secret } from "../../base/secret.ts";
+import { TransportError } from "../../http/errors.ts";
+import type { HttpResponse, HttpTransport } from "../../http/https.ts";
+import { answerCodeOf, healthCodeOf } from "./answer-code.ts";
+import type { Circuit } from "./circuit.ts";
+import { answerError, circuitOpenError, fromTransport, OpenBaoError } from "./errors.ts";
+import { decodeEnvelope, retryAfterMs } from "./reply.ts";
+
+/** An answer may have this many bytes. */
+export const MAX_REPLY_BYTES = 1 << 20;
+
+/** A caller that gave up after this much silence proves as much as a timeout of our own. */
+const SILENCE_MS = 1000;
+
+export interface OpenBaoCall {
+  readonly operation: Operation;
+  readonly method: "GET" | "POST";
+  /** Below `/v1/`, ready for the URL. */
+  readonly path: string;
+  /** JSON text. */
+  readonly body?: string;
+  readonly token?: Secret;
+  /** What OpenBao offers outside of every namespace only; `openbao.namespace` when absent. */
+  readonly namespace?: "none";
+  /** Whether asking twice is as good as asking once. */
+  readonly idempotent: boolean;
+  /** The caller's deadline and cancellation. */
+  readonly signal: AbortSignal;
+  /** For the whole call with its retries; `openbao.timeout` when absent. */
+  readonly timeoutMs?: number;
+  /** Whether `data` of an answer whose status says failure is a reply all the same; no answer is when absent. */
+  readonly isReply?: (data: unknown) => boolean;
+  /** Answers that a standby gives which lags behind; the call is then made again while there is time. */
+  readonly lagCodes?: ReadonlySet<string>;
+}
+
+export interface OpenBaoReply {
+  readonly status: number;
+  /** `data` of the answer, still of unknown shape. */
+  readonly data: unknown;
+  /** `auth` of the answer, still of unknown shape. */
+  readonly auth: unknown;
+  readonly requestId: string | undefined;
+  /** The Date header as it came: OpenBao's clock. */
+  readonly date: string | null;
+}
+
+export interface OpenBaoNode {
+  /** `https://host:port`, without a slash at its end. */
+  readonly address: string;
+  readonly circuit: Circuit<OpenBaoError>;
+}
+
+export interface AttemptOptions {
+  readonly transport: HttpTransport;
+  readonly clock: Clock;
+  /** `""` for the root namespace. */
+  readonly namespace: string;
+}
+
+export type Attempt = (
+  node: OpenBaoNode,
+  call: OpenBaoCall,
+  how: {
+    readonly timeoutMs: number;
+    readonly freshConnection: boolean;
+    /** The other addresses failed this very call, so this one is asked although its circuit is open. */
+    readonly isLastResort: boolean;
+  },
+) => Promise<OpenBaoReply>;
+
+/** @returns the exchange; it throws OpenBaoError, and beside it only what the transport says of its own credential. */
+export function makeAttempt({ transport, clock, namespace }: AttemptOptions): Attempt {
+  const everywhere: Readonly<Record<string, string>> = { "X-Vault-Request": "true" };
+  const inNamespace: Readonly<Record<string, string>> =
+    namespace === "" ? everywhere : { ...everywhere, "X-Vault-Namespace": namespace };
+
+  const toReply = (call: OpenBaoCall, { status, headers, body }: HttpResponse): OpenBaoReply => {
+    const envelope = decodeEnvelope(body);
+    // The answer to a Decrypt is a plaintext; one copy less of it stays in memory.
+    body.fill(0);
+    const isSuccess = status >= 200 && status <= 299;
+    if (!isSuccess && call.isReply?.(envelope?.data) !== true) {
+      // A proxy's error page is no envelope, but its status still says something.
+      const pauseMs = retryAfterMs(headers.get("retry-after"), clock.wallMs());
+      const code = healthCodeOf(envelope?.data) ?? answerCodeOf(status, envelope?.errors ?? []);
+      throw answerError(code, call, {
+        status,
+        ...(pauseMs === undefined ? {} : { retryAfterMs: pauseMs }),
+      });
+    }
+    if (envelope === undefined) {
+      throw answerError("reply_malformed", call, { status });
+    }
+    return {
+      status,
+      data: envelope.data,
+      auth: envelope.auth,
+      requestId: envelope.requestId,
+      date: headers.get("date"),
+    };
+  };
+
+  return async (node, call, { timeoutMs, freshConnection, isLastResort }) => {
+    const entered = node.circuit.enter(isLastResort);
+    if ("refusedFor" in entered) {
+      throw circuitOpenError(entered.refusedFor);
+    }
+    const { passage } = entered;
+    const startedMs = clock.monotonicMs();
+    const headers = call.namespace === "none" ? everywhere : inNamespace;
+    try {
+      const response = await transport.request({
+        method: call.method,
+        url: `${node.address}/v1/${call.path}`,
+        headers: call.token === undefined ? headers : { ...headers, "X-Vault-Token": call.token.expose() },
+        ...(call.body === undefined ? {} : { body: call.body }),
+        signal: call.signal,
+        timeoutMs,
+        maxBytes: MAX_REPLY_BYTES,
+        freshConnection,
+      });
+      const reply = toReply(call, response);
+      passage.succeeded();
+      return reply;
+    } catch (thrown) {
+      if (isOfTheCredential(thrown)) {
+        // The call never left this machine: that says nothing of the node.
+        passage.abandoned();
+        throw thrown;
+      }
+      const error = toOpenBaoError(thrown, call);
+      if (call.signal.aborted && clock.monotonicMs() - startedMs < SILENCE_MS) {
+        passage.abandoned();
+      } else if (isFailureOfNode(error)) {
+        passage.failed(error, error.retryAfterMs);
+      } else {
+        passage.succeeded();
+      }
+      throw error;
+    }
+  };
+}
+
+/** What a transport with a key in a token throws when the token failed; TransportErrors are of the way, as everywhere. */
+function isOfTheCredential(thrown: unknown): boolean {
+  return (
+    thrown instanceof ProviderError &&
+    !(thrown instanceof TransportError) &&
+    !(thrown instanceof OpenBaoError)
+  );
+}
+
+function toOpenBaoError(thrown: unknown, call: OpenBaoCall): OpenBaoError {
+  if (thrown instanceof OpenBaoError) {
+    return thrown;
+  }
+  return thrown instanceof TransportError
+    ? fromTransport(thrown)
+    : answerError("reply_malformed", call, { cause: thrown });
+}
+
+/**
+ * Transport failures, 5xx, 429 and what is not OpenBao at all; never the refusal of a request, which for a renewal at the
+ * maximum TTL comes as a 500.
+ */
+function isFailureOfNode({ status, code }: OpenBaoError): boolean {
+  if (code === "not_renewable") {
+    return false;
+  }
+  return status === undefined || status >= 500 || status === 429 || status < 400 || code === "standby";
+}

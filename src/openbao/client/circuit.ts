@@ -1,0 +1,142 @@
+/**
+ * Circuit breaker of one address: a dead OpenBao costs its callers microseconds, and is asked again by one call at a time.
+ *
+ * @module A state machine: a pure transition function and a thin owner of the state. It knows failures and successes, not
+ * HTTP; what counts as which is said in client.ts.
+ */
+import type { Clock } from "../../base/clock.ts";
+
+export type CircuitState<Cause> =
+  /** Calls go through; `failures` of them in a row failed. */
+  | { readonly kind: "closed"; readonly failures: number }
+  /** No call goes through before `untilMs` of the monotonic clock. */
+  | { readonly kind: "open"; readonly untilMs: number; readonly openings: number; readonly cause: Cause }
+  /** One call is under way to see whether it works again; no other goes through. */
+  | { readonly kind: "half_open"; readonly openings: number; readonly cause: Cause };
+
+export type CircuitEvent<Cause> =
+  /** A call wants through. */
+  | { readonly kind: "ask" }
+  /** OpenBao answered; a refusal of the request is an answer too. */
+  | { readonly kind: "success" }
+  /** It did not answer, or said that it cannot work. `probe`: the call that half-open let through. */
+  | { readonly kind: "failure"; readonly probe: boolean; readonly cause: Cause; readonly pauseMs?: number }
+  /** The caller gave up; nothing is known. */
+  | { readonly kind: "abandoned"; readonly probe: boolean };
+
+export const FAILURES_TO_OPEN = 5;
+export const FIRST_PAUSE_MS = 500;
+export const LONGEST_PAUSE_MS = 5000;
+
+/** What follows from an event at a time. */
+export function nextCircuitState<Cause>(
+  state: CircuitState<Cause>,
+  event: CircuitEvent<Cause>,
+  nowMs: number,
+): CircuitState<Cause> {
+  switch (event.kind) {
+    case "ask":
+      return state.kind === "open" && nowMs >= state.untilMs
+        ? { kind: "half_open", openings: state.openings, cause: state.cause }
+        : state;
+    case "success":
+      return { kind: "closed", failures: 0 };
+    case "abandoned":
+      return state.kind === "half_open" && event.probe
+        ? { kind: "open", untilMs: nowMs, openings: state.openings, cause: state.cause }
+        : state;
+    case "failure":
+      return afterFailure(state, event, nowMs);
+  }
+}
+
+function afterFailure<Cause>(
+  state: CircuitState<Cause>,
+  { probe, cause, pauseMs }: Extract<CircuitEvent<Cause>, { kind: "failure" }>,
+  nowMs: number,
+): CircuitState<Cause> {
+  const open = (openings: number): CircuitState<Cause> => ({
+    kind: "open",
+    untilMs: nowMs + (pauseMs ?? Math.min(FIRST_PAUSE_MS * 2 ** (openings - 1), LONGEST_PAUSE_MS)),
+    openings,
+    cause,
+  });
+  switch (state.kind) {
+    case "closed": {
+      const failures = state.failures + 1;
+      return failures >= FAILURES_TO_OPEN || pauseMs !== undefined ? open(1) : { kind: "closed", failures };
+    }
+    case "open":
+      // A call from before it opened: it tells nothing new.
+      return state;
+    case "half_open":
+      return probe ? open(Math.min(state.openings + 1, 10)) : state;
+  }
+}
+
+/** A call that was let through; it ends with exactly one of the three. */
+export interface Passage<Cause> {
+  readonly succeeded: () => void;
+  /** `pauseMs`: how long OpenBao itself asked to be left alone. */
+  readonly failed: (cause: Cause, pauseMs?: number) => void;
+  readonly abandoned: () => void;
+}
+
+/** Owner of one circuit's state. */
+export class Circuit<Cause> {
+  #state: CircuitState<Cause> = { kind: "closed", failures: 0 };
+  readonly #clock: Pick<Clock, "monotonicMs">;
+  readonly #onChange: (kind: CircuitState<Cause>["kind"]) => void;
+
+  constructor(
+    clock: Pick<Clock, "monotonicMs">,
+    onChange: (kind: CircuitState<Cause>["kind"]) => void = () => {},
+  ) {
+    this.#clock = clock;
+    this.#onChange = onChange;
+  }
+
+  get state(): CircuitState<Cause> {
+    return this.#state;
+  }
+
+  /** Whether {@link enter} would let a call through now. */
+  get passable(): boolean {
+    const state = this.#state;
+    return state.kind === "closed" || (state.kind === "open" && this.#clock.monotonicMs() >= state.untilMs);
+  }
+
+  /**
+   * Lets a call through, or says what went wrong before. A call with nowhere else to go passes an open circuit too: its success
+   * closes it, and its failure tells nothing new.
+   */
+  enter(isLastResort = false): { readonly passage: Passage<Cause> } | { readonly refusedFor: Cause } {
+    const before = this.#state;
+    const isProbe = before.kind !== "closed" && this.passable;
+    if (before.kind !== "closed" && !isProbe && !isLastResort) {
+      return { refusedFor: before.cause };
+    }
+    this.#apply({ kind: "ask" });
+    return {
+      passage: {
+        succeeded: () => this.#apply({ kind: "success" }),
+        failed: (cause, pauseMs) =>
+          this.#apply({
+            kind: "failure",
+            probe: isProbe,
+            cause,
+            ...(pauseMs === undefined ? {} : { pauseMs }),
+          }),
+        abandoned: () => this.#apply({ kind: "abandoned", probe: isProbe }),
+      },
+    };
+  }
+
+  #apply(event: CircuitEvent<Cause>): void {
+    const before = this.#state;
+    this.#state = nextCircuitState(before, event, this.#clock.monotonicMs());
+    if (this.#state.kind !== before.kind) {
+      this.#onChange(this.#state.kind);
+    }
+  }
+}

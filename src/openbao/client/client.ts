@@ -1,0 +1,179 @@
+/**
+ * One JSON call to OpenBao: to the right node, again where that is safe, always inside its deadline.
+ *
+ * @module What lives here: the loop around attempts and the report of each call. What does not: tokens and logins (auth/),
+ * the meaning of `data` (transit/, auth/).
+ */
+import type { Clock } from "../../base/clock.ts";
+import type { ErrorClass } from "../../base/error-class.ts";
+import type { Operation } from "../../base/operation.ts";
+import type { HttpTransport } from "../../http/https.ts";
+import { makeAttempt, type OpenBaoCall, type OpenBaoNode, type OpenBaoReply } from "./attempt.ts";
+import { Circuit, type CircuitState } from "./circuit.ts";
+import { type OpenBaoCode, OpenBaoError } from "./errors.ts";
+import { type NodeChoice, nodeChoice } from "./node-choice.ts";
+import { nextStep, speaksAgainstAddress } from "./retry.ts";
+
+export interface OpenBao {
+  /** @throws OpenBaoError */
+  readonly call: (call: OpenBaoCall) => Promise<OpenBaoReply>;
+}
+
+/** One finished call, for metrics and logs. */
+export interface CallReport {
+  readonly operation: Operation;
+  readonly status: "ok" | OpenBaoCode;
+  readonly errorClass: ErrorClass | undefined;
+  readonly durationMs: number;
+  readonly requestId: string | undefined;
+}
+
+export interface OpenBaoObserver {
+  /** A call that reached the network ended, with all its retries. */
+  readonly onCall?: (report: CallReport) => void;
+  /** The state of the address whose circuit is the most passable: `open` means that no call goes out. */
+  readonly onCircuit?: (kind: CircuitState<unknown>["kind"]) => void;
+  /** Calls now go to another address; its place in the list. */
+  readonly onNode?: (index: number) => void;
+}
+
+export interface OpenBaoOptions {
+  readonly transport: HttpTransport;
+  readonly clock: Clock;
+  /** One, or the nodes of one cluster; https, without a slash at the end. */
+  readonly addresses: readonly [string, ...string[]];
+  readonly namespace: string;
+  /** `openbao.timeout`. */
+  readonly timeoutMs: number;
+  readonly observer?: OpenBaoObserver;
+}
+
+export function createOpenBao(options: OpenBaoOptions): OpenBao {
+  const { clock, observer } = options;
+  const attempt = makeAttempt(options);
+  const [first, ...others] = options.addresses;
+  const makeNode = (address: string): OpenBaoNode => ({
+    address,
+    circuit: new Circuit(clock, () => observer?.onCircuit?.(mostPassable(nodes))),
+  });
+  const nodes: readonly [OpenBaoNode, ...OpenBaoNode[]] = [makeNode(first), ...others.map(makeNode)];
+  const choice = nodeChoice(nodes, clock);
+  let current: OpenBaoNode = nodes[0];
+
+  const stayAt = (node: OpenBaoNode): void => {
+    choice.stay(node);
+    if (node !== current) {
+      current = node;
+      observer?.onNode?.(nodes.indexOf(node));
+    }
+  };
+
+  const run = async (call: OpenBaoCall): Promise<OpenBaoReply> => {
+    const endMs = clock.monotonicMs() + (call.timeoutMs ?? options.timeoutMs);
+    const tried = new Set<OpenBaoNode>();
+    const retries = { lag: 0, lostConnection: 0 };
+    let freshConnection = false;
+    /** Whether an address was really asked: then an open circuit of another one is no reason not to ask that one too. */
+    let wentOut = false;
+    /** What a node that may lag said; a wait for it that ends in silence is still that answer. */
+    let lagging: OpenBaoError | undefined;
+    let node = choice.first();
+    for (;;) {
+      tried.add(node);
+      const remainingMs = endMs - clock.monotonicMs();
+      const timeoutMs = remainingMs * shareOfTime(choice, tried);
+      try {
+        const reply = await attempt(node, call, { timeoutMs, freshConnection, isLastResort: wentOut });
+        stayAt(node);
+        return reply;
+      } catch (error) {
+        if (!(error instanceof OpenBaoError)) {
+          throw error;
+        }
+        if (call.signal.aborted) {
+          throw lagging ?? error;
+        }
+        wentOut ||= error.code !== "circuit_open";
+        if (speaksAgainstAddress(error.code)) {
+          choice.leave(node);
+        }
+        const other = choice.next(tried) ?? (wentOut ? choice.nextAtAll(tried) : undefined);
+        const step = nextStep({
+          code: error.code,
+          idempotent: call.idempotent,
+          lagCodes: call.lagCodes,
+          retries,
+          anotherNode: other !== undefined,
+          remainingMs: endMs - clock.monotonicMs(),
+        });
+        switch (step.kind) {
+          case "give_up":
+            throw error.code === "timeout" ? (lagging ?? error) : error;
+          case "other_node":
+            node = other ?? node;
+            break;
+          case "same_node":
+            retries.lostConnection += 1;
+            freshConnection = true;
+            break;
+          case "later":
+            lagging = error;
+            retries.lag += 1;
+            freshConnection = true;
+            await pause(clock, step.delayMs, call.signal, error);
+            if (choice.next(tried) === undefined) {
+              tried.clear();
+            }
+            node = choice.next(tried) ?? node;
+            break;
+        }
+      }
+    }
+  };
+
+  return {
+    call: async (call) => {
+      if (observer?.onCall === undefined) {
+        return run(call);
+      }
+      const startedMs = clock.monotonicMs();
+      const report = (status: CallReport["status"], errorClass?: ErrorClass, requestId?: string): void =>
+        observer.onCall?.({
+          operation: call.operation,
+          status,
+          errorClass,
+          durationMs: clock.monotonicMs() - startedMs,
+          requestId,
+        });
+      try {
+        const reply = await run(call);
+        report("ok", undefined, reply.requestId);
+        return reply;
+      } catch (error) {
+        if (error instanceof OpenBaoError && error.code !== "circuit_open") {
+          report(error.code, error.errorClass);
+        }
+        throw error;
+      }
+    },
+  };
+}
+
+/** With another address to turn to, a silent one gets half of the time that is left; with one that failed lately, more. */
+function shareOfTime(choice: NodeChoice, tried: ReadonlySet<OpenBaoNode>): number {
+  return choice.next(tried) !== undefined ? 1 / 2 : choice.nextAtAll(tried) !== undefined ? 3 / 4 : 1;
+}
+
+/** A caller that gives up during a pause gets the answer that caused the pause. */
+async function pause(clock: Clock, ms: number, signal: AbortSignal, error: OpenBaoError): Promise<void> {
+  try {
+    await clock.sleep(ms, signal);
+  } catch {
+    throw error;
+  }
+}
+
+function mostPassable(nodes: readonly OpenBaoNode[]): CircuitState<unknown>["kind"] {
+  const kinds = new Set(nodes.map(({ circuit }) => circuit.state.kind));
+  return kinds.has("closed") ? "closed" : kinds.has("half_open") ? "half_open" : "open";
+}

@@ -1,0 +1,230 @@
+/**
+ * What OpenBao's answers mean.
+ *
+ * @module The error of this layer, and the one table from codes to class, message and advice. Which answer has which code:
+ * answer-code.ts.
+ */
+import { type ErrorClass, ProviderError, type ProviderErrorInit } from "../../base/error-class.ts";
+import type { TransportCode, TransportError } from "../../http/errors.ts";
+import type { AnswerCode } from "./answer-code.ts";
+
+export type OpenBaoCode = AnswerCode | TransportCode | "circuit_open";
+
+export interface OpenBaoErrorInit extends ProviderErrorInit<OpenBaoCode> {
+  /** HTTP status, when there was an answer. */
+  readonly status?: number;
+  /** How long OpenBao wants to be left alone, bounded. */
+  readonly retryAfterMs?: number;
+}
+
+export class OpenBaoError extends ProviderError<OpenBaoCode> {
+  readonly status: number | undefined;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(init: OpenBaoErrorInit) {
+    super(init);
+    this.status = init.status;
+    this.retryAfterMs = init.retryAfterMs;
+  }
+}
+
+/** A call as messages name it; both parts are ours or from the configuration. */
+export interface CallName {
+  readonly operation: string;
+  /** Without the leading `/v1/`. */
+  readonly path: string;
+}
+
+interface Meaning {
+  readonly errorClass: ErrorClass;
+  readonly message: (call: CallName) => string;
+  readonly advice?: (call: CallName) => string;
+}
+
+const MEANINGS: Readonly<Record<AnswerCode, Meaning>> = {
+  sealed: {
+    errorClass: "openbao_sealed",
+    message: () => "OpenBao is sealed",
+    advice: () => "bao operator unseal",
+  },
+  not_initialized: {
+    errorClass: "openbao_sealed",
+    message: () => "OpenBao is not initialized",
+    advice: () => "bao operator init",
+  },
+  standby: {
+    errorClass: "openbao_unavailable",
+    message: () => "OpenBao is a standby that cannot reach the active node",
+    advice: () => "bao operator members",
+  },
+  standby_behind: {
+    errorClass: "openbao_unavailable",
+    message: () => "OpenBao is a standby that lags behind the active node",
+  },
+  rate_limited: {
+    errorClass: "openbao_rate_limited",
+    message: ({ operation }) => `OpenBao refuses ${operation} for now: too many requests`,
+    advice: () => "look at its quotas with: bao list sys/quotas/rate-limit",
+  },
+  server_error: {
+    errorClass: "openbao_unavailable",
+    message: ({ operation }) => `OpenBao failed at ${operation} with an error of its own`,
+    advice: () => "see OpenBao's log",
+  },
+  permission_denied: {
+    errorClass: "transit_policy_denied",
+    message: ({ operation, path }) => `OpenBao denies ${operation}: the token may not use ${path}`,
+    advice: ({ path }) => `let a policy of the token's role allow the path "${path}"`,
+  },
+  namespace_missing: {
+    errorClass: "config_invalid",
+    message: () => "OpenBao does not have the namespace of openbao.namespace",
+    advice: () => "set openbao.namespace to one of: bao namespace list",
+  },
+  mount_missing: {
+    errorClass: "transit_key_missing",
+    message: ({ path }) => `OpenBao has nothing mounted for ${path}`,
+    advice: () => "compare mountPath with: bao secrets list, and bao auth list",
+  },
+  not_found: {
+    errorClass: "transit_key_missing",
+    message: ({ path }) => `OpenBao has nothing at ${path}`,
+  },
+  key_missing: {
+    errorClass: "transit_key_missing",
+    message: ({ path }) => `OpenBao does not have the key of ${path}`,
+    advice: () => "compare transit.keyName with: bao list TRANSIT_MOUNT/keys",
+  },
+  key_soft_deleted: {
+    errorClass: "transit_key_missing",
+    message: ({ path }) => `OpenBao does not use the key of ${path}: it is soft-deleted`,
+    advice: () => "bao write -f TRANSIT_MOUNT/keys/KEY/soft-delete-restore",
+  },
+  decrypt_failed: {
+    errorClass: "aad_mismatch",
+    message: () => "the ciphertext does not belong to this key, version and associated data, or is damaged",
+  },
+  ciphertext_refused: {
+    errorClass: "protocol_limit",
+    message: () => "OpenBao does not take the ciphertext for one of its own",
+  },
+  version_too_new: {
+    errorClass: "transit_key_missing",
+    message: ({ operation }) =>
+      `the OpenBao node that answered ${operation} does not have that version of the key yet`,
+  },
+  version_too_old: {
+    errorClass: "transit_key_missing",
+    message: ({ operation }) =>
+      `OpenBao refuses ${operation}: the version of the key is below its min_decryption_version or min_encryption_version`,
+    advice: () =>
+      "lower them with: bao write TRANSIT_MOUNT/keys/KEY/config min_decryption_version=1 min_encryption_version=0",
+  },
+  version_missing: {
+    errorClass: "transit_key_missing",
+    message: ({ operation }) => `OpenBao refuses ${operation}: it does not show that version of the key`,
+    advice: () => "compare min_decryption_version with: bao read TRANSIT_MOUNT/keys/KEY",
+  },
+  not_renewable: {
+    errorClass: "auth_expired",
+    message: () => "OpenBao does not renew this token",
+  },
+  login_role_missing: {
+    errorClass: "auth_failed",
+    message: ({ path }) => `the auth method of ${path} does not have the role of the configuration`,
+    advice: ({ path }) => `compare it with: bao list ${mountOf(path)}/role`,
+  },
+  login_jwt_untrusted: {
+    errorClass: "auth_failed",
+    message: ({ path }) => `the auth method of ${path} does not trust the JWT's signature`,
+    advice: ({ path }) =>
+      `compare the issuer's keys with jwt_validation_pubkeys, jwks_url or oidc_discovery_url of: bao read ${mountOf(path)}/config`,
+  },
+  login_jwt_expired: {
+    errorClass: "auth_expired",
+    message: () => "OpenBao takes the JWT for expired",
+    advice: () => "have the JWT renewed; compare this node's clock with OpenBao's: timedatectl",
+  },
+  login_claims_refused: {
+    errorClass: "auth_failed",
+    message: ({ path }) => `a claim of the JWT is not what the role at ${path} wants`,
+    advice: ({ path }) =>
+      `compare iss, aud and sub with bound_issuer, bound_audiences, bound_subject and bound_claims of: bao read ${mountOf(path)}/role/ROLE`,
+  },
+  login_secret_refused: {
+    errorClass: "auth_failed",
+    message: () => "OpenBao refuses the role id or the secret id: wrong, expired, or used up",
+    advice: ({ path }) => `make a new secret id with: bao write -f ${mountOf(path)}/role/ROLE/secret-id`,
+  },
+  login_certificate_refused: {
+    errorClass: "auth_failed",
+    message: ({ path }) => `no role at ${path} takes the client certificate`,
+    advice: ({ path }) => `compare its issuer and names with: bao read ${mountOf(path)}/certs/ROLE`,
+  },
+  wrapping_token_unknown: {
+    errorClass: "auth_expired",
+    message: () =>
+      "OpenBao does not know the wrapping token: it has expired, or it was used before, or it is none",
+    advice: () =>
+      "if it was one and you did not use it, revoke what was wrapped; have it wrapped again, for example with: bao write -wrap-ttl=5m -f auth/approle/role/ROLE/secret-id",
+  },
+  request_refused: {
+    errorClass: "unknown",
+    message: ({ operation }) => `OpenBao refused ${operation} for a reason that this release does not know`,
+    advice: () => "see OpenBao's audit log",
+  },
+  unexpected_status: {
+    errorClass: "openbao_unavailable",
+    message: ({ operation }) => `OpenBao answered ${operation} with a status that it does not use`,
+    advice: () => "check that openbao.address leads to OpenBao and not to another server",
+  },
+  reply_malformed: {
+    errorClass: "openbao_unavailable",
+    message: ({ operation }) => `the answer to ${operation} is not one of OpenBao's`,
+    advice: () => "check that openbao.address leads to OpenBao and not to another server",
+  },
+};
+
+/** `auth/jwt` of `auth/jwt/login`. */
+function mountOf(path: string): string {
+  return path.replace(/\/login$/, "");
+}
+
+/** The error of an answer. */
+export function answerError(
+  code: AnswerCode,
+  call: CallName,
+  more: Pick<OpenBaoErrorInit, "status" | "retryAfterMs" | "cause"> = {},
+): OpenBaoError {
+  const { errorClass, message, advice } = MEANINGS[code];
+  return new OpenBaoError({
+    code,
+    errorClass,
+    message: message(call),
+    ...(advice === undefined ? {} : { advice: advice(call) }),
+    ...more,
+  });
+}
+
+/** A failure on the way keeps its code, class and words. */
+export function fromTransport(error: TransportError): OpenBaoError {
+  const { code, errorClass, message, advice } = error;
+  return new OpenBaoError({
+    code,
+    errorClass,
+    message,
+    ...(advice === undefined ? {} : { advice }),
+    cause: error,
+  });
+}
+
+/** The call was not made, because the last ones failed with `cause`. */
+export function circuitOpenError(cause: OpenBaoError): OpenBaoError {
+  return new OpenBaoError({
+    code: "circuit_open",
+    errorClass: cause.errorClass === "timeout" ? "openbao_unavailable" : cause.errorClass,
+    message: `not asked, because OpenBao failed a moment ago: ${cause.message}`,
+    ...(cause.advice === undefined ? {} : { advice: cause.advice }),
+    cause,
+  });
+}

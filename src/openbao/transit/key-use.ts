@@ -1,0 +1,118 @@
+/**
+ * Encrypt and decrypt as Transit takes them, one at a time or many in one request.
+ *
+ * @module What an item looks like on the wire in both directions, and the limits that hold before OpenBao is asked. Who sends it:
+ * client.ts.
+ * @see https://openbao.org/api-docs/secret/transit/#encrypt-data
+ */
+import * as v from "valibot";
+import type { Operation } from "../../base/operation.ts";
+import { ciphertextBytes, ciphertextVersion, decodeBase64, MAX_CIPHERTEXT_BYTES } from "./ciphertext.ts";
+import { TransitError } from "./errors.ts";
+import type { KeyNames } from "./key-profile.ts";
+
+export interface EncryptInput {
+  readonly plaintext: Uint8Array;
+  /** Standard base64, as key/identity/associated-data.ts makes it. */
+  readonly associatedData: string;
+  readonly keyVersion: number;
+}
+
+export interface DecryptInput {
+  readonly ciphertext: string;
+  readonly associatedData: string;
+}
+
+/** One of the two things that are done with a key. */
+export interface KeyUse<Input, Output> {
+  readonly operation: Operation;
+  /** The verb in the path. */
+  readonly verb: "encrypt" | "decrypt";
+  /** @throws TransitError when the input is refused before OpenBao is asked. */
+  readonly encode: (input: Input) => Readonly<Record<string, unknown>>;
+  /**
+   * The result in what OpenBao answered; `undefined` when there is none in it.
+   * @throws TransitError when the result is not what was asked for.
+   */
+  readonly decode: (data: unknown, input: Input) => Output | undefined;
+}
+
+const encryptData = v.object({ ciphertext: v.string(), key_version: v.optional(v.number()) });
+const decryptData = v.object({ plaintext: v.string() });
+
+/** Encrypt, whose result is the canonical ciphertext under exactly the version that was asked for. */
+export function encryption(names: KeyNames): KeyUse<EncryptInput, string> {
+  return {
+    operation: "transit_encrypt",
+    verb: "encrypt",
+    encode: ({ plaintext, associatedData, keyVersion }) => {
+      if (ciphertextBytes(plaintext.length, keyVersion) > MAX_CIPHERTEXT_BYTES) {
+        throw plaintextTooLarge();
+      }
+      return {
+        plaintext: base64Of(plaintext),
+        associated_data: associatedData,
+        key_version: keyVersion,
+      };
+    },
+    decode: (data, { keyVersion }) => {
+      const parsed = v.safeParse(encryptData, data);
+      const version = parsed.success ? ciphertextVersion(parsed.output.ciphertext) : undefined;
+      if (!parsed.success || version === undefined) {
+        return undefined;
+      }
+      const { ciphertext, key_version: saidVersion = version } = parsed.output;
+      if (version !== keyVersion || saidVersion !== keyVersion) {
+        throw wrongVersion(names);
+      }
+      return ciphertext;
+    },
+  };
+}
+
+export const decryption: KeyUse<DecryptInput, Uint8Array> = {
+  operation: "transit_decrypt",
+  verb: "decrypt",
+  encode: ({ ciphertext, associatedData }) => {
+    if (ciphertextVersion(ciphertext) === undefined) {
+      throw ciphertextMalformed();
+    }
+    return { ciphertext, associated_data: associatedData };
+  },
+  decode: (data) => {
+    const parsed = v.safeParse(decryptData, data);
+    return parsed.success && parsed.output.plaintext.length <= MAX_CIPHERTEXT_BYTES
+      ? decodeBase64(parsed.output.plaintext)
+      : undefined;
+  },
+};
+
+/** A view, so that no second copy of the plaintext is made on the way to base64. */
+function base64Of({ buffer, byteOffset, byteLength }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, byteLength).toString("base64");
+}
+
+function plaintextTooLarge(): TransitError {
+  return new TransitError({
+    code: "plaintext_too_large",
+    errorClass: "protocol_limit",
+    message: `the plaintext is so long that its ciphertext would exceed ${MAX_CIPHERTEXT_BYTES} bytes`,
+  });
+}
+
+function ciphertextMalformed(): TransitError {
+  return new TransitError({
+    code: "ciphertext_malformed",
+    errorClass: "protocol_limit",
+    message: `the ciphertext is not vault:v<version>:<base64> in its one canonical form of at most ${MAX_CIPHERTEXT_BYTES} bytes`,
+  });
+}
+
+function wrongVersion({ mountPath, keyName }: KeyNames): TransitError {
+  return new TransitError({
+    code: "wrong_version",
+    errorClass: "openbao_unavailable",
+    message: `OpenBao encrypted under another version of ${mountPath}/keys/${keyName} than it was told to`,
+    advice: "check that openbao.address leads to OpenBao itself and not to a proxy that rewrites requests",
+  });
+}

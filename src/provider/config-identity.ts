@@ -1,0 +1,19 @@
+/**
+ * The identity of the key that a configuration names.
+ *
+ * @module Picks the identity's parts out of the configuration, in one place for all commands.
+ */
+import type { ProviderConfig } from "../config/schema.ts";
+import type { ConfigIdentity } from "../key/identity/fingerprint.ts";
+
+export function configIdentity({ openbao, transit }: ProviderConfig): ConfigIdentity {
+  return {
+    providerName: transit.keyIdScope.providerName,
+    clusterId: transit.keyIdScope.clusterId,
+    openbaoInstanceId: openbao.instanceId,
+    openbaoNamespace: openbao.namespace,
+    transitMountId: transit.keyIdScope.transitMountId,
+    keyLineageId: transit.keyIdScope.keyLineageId,
+    keyName: transit.keyName,
+  };
+}

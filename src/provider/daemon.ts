@@ -1,0 +1,187 @@
+/**
+ * The daemon: from a checked configuration to a provider that serves until it is told to stop.
+ *
+ * @module The composition root of `serve`, and the order in which things start and stop. Every decision is made elsewhere.
+ */
+import { ProviderError } from "../base/error-class.ts";
+import type { ProviderConfig } from "../config/schema.ts";
+import type { KeyState } from "../key/rotation/key-state.ts";
+import type { KeyProblem } from "../key/rotation/key-view.ts";
+import { type AdminListener, startAdminListener } from "../server/admin/admin-listener.ts";
+import type { KmsListener } from "../server/kms-listener.ts";
+import { logSink } from "../telemetry/log-sink.ts";
+import { createLogger, errorFields } from "../telemetry/logger.ts";
+import { leavesAfterFailedStart } from "./bootstrap-policy.ts";
+import { buildProvider, type Provider, type ProviderOptions } from "./provider.ts";
+import { liveReply, READY, type ReadinessParts, readinessReply } from "./readiness.ts";
+import { reload } from "./reload.ts";
+import { sessionPart } from "./session-observer.ts";
+
+export interface DaemonOptions extends ProviderOptions {
+  /** Aborts on SIGTERM or SIGINT. */
+  readonly signal: AbortSignal;
+  /** Calls back on each SIGHUP, until the returned function is called. */
+  readonly onHangUp: (listener: () => void) => () => void;
+}
+
+/** Calls under way have this long to finish at shutdown. */
+const DRAIN_MS = 5000;
+const REVOKE_MS = 2000;
+const FLUSH_MS = 1000;
+/** How often a start that is not ready looks whether to leave. */
+const WATCH_MS = 250;
+
+/**
+ * Serves until the signal aborts; then everything is closed, in a bounded time.
+ * @throws ProviderError: why it could not start, or why it left after the grace.
+ */
+export async function runDaemon(options: DaemonOptions): Promise<void> {
+  const { config, clock, stdout } = options;
+  const sink = logSink(stdout);
+  const logger = createLogger({ ...config.logging, sink, wallMs: () => clock.wallMs() });
+  try {
+    await serve(await buildProvider(options, logger), options);
+    logger.info("provider.stopped");
+  } catch (error) {
+    logger.error("provider.failed", errorFields(error));
+    throw error;
+  } finally {
+    await sink.flush(FLUSH_MS);
+  }
+}
+
+async function serve(provider: Provider, options: DaemonOptions): Promise<void> {
+  const { logger, keys, session, watch } = provider;
+  // What is wrong on this machine ends the process at once, before anything listens.
+  const registryLoaded = (await keys.start()) === "loaded";
+
+  const stop = new AbortController();
+  const closing: (() => Promise<void> | void)[] = [];
+  let background: readonly Promise<void>[] = [];
+  let listener: KmsListener | undefined;
+  let phase: Phase = "starting";
+  try {
+    const parts = (): ReadinessParts => readinessParts(provider, options.config, listener, phase);
+    // The socket first: its lock is what tells a second instance that it is one.
+    const kms = await provider.listen();
+    listener = kms;
+    closing.push(() => kms.stop(DRAIN_MS));
+    for (const start of [startHealth, startMetrics]) {
+      const admin = await start(provider, options.config, parts);
+      closing.push(() => admin.close());
+    }
+    closing.unshift(options.onHangUp(() => void reload(provider)));
+
+    void provider.correlation?.announce(logger, stop.signal);
+    background = [
+      session.run(stop.signal),
+      keys.run(stop.signal),
+      ...(watch === undefined ? [] : [watch.run(stop.signal)]),
+    ];
+    logger.info("provider.started", { path: options.config.server.socketPath });
+    const stopped = aborted(options.signal);
+    if (await Promise.race([...background, untilReady(keys, registryLoaded, options)])) {
+      phase = "serving";
+      logger.info("provider.ready");
+      await Promise.race([...background, stopped]);
+    }
+  } finally {
+    phase = "stopping";
+    logger.info("provider.stopping");
+    for (const close of closing) {
+      await close();
+    }
+    stop.abort(new Error("the provider is stopping"));
+    await session.close(REVOKE_MS);
+    await Promise.allSettled(background);
+    provider.transport.close();
+  }
+}
+
+type Phase = "starting" | "serving" | "stopping";
+
+/**
+ * Waits until the key is ready for the first time; false when the provider is stopped before that.
+ * @throws ProviderError when the grace is over and waiting longer is of no use.
+ */
+async function untilReady(keys: KeyState, registryLoaded: boolean, options: DaemonOptions): Promise<boolean> {
+  const { clock, config, signal } = options;
+  const startedMs = clock.monotonicMs();
+  while (!signal.aborted) {
+    const { ready, notReady } = keys.view();
+    if (ready) {
+      return true;
+    }
+    const elapsedMs = clock.monotonicMs() - startedMs;
+    const graceMs = config.bootstrap.graceTimeout;
+    if (leavesAfterFailedStart({ elapsedMs, graceMs, registryLoaded, failure: notReady })) {
+      throw startFailure(notReady);
+    }
+    await Promise.race([clock.sleep(WATCH_MS), aborted(signal)]);
+  }
+  return false;
+}
+
+function startFailure(problem: KeyProblem | undefined): ProviderError {
+  return new ProviderError(
+    problem ?? { code: "not_ready", errorClass: "unknown", message: "the provider did not become ready" },
+  );
+}
+
+/** Resolves when the signal aborts. */
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) {
+      resolve();
+    }
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+type StartAdmin = (
+  provider: Provider,
+  config: ProviderConfig,
+  parts: () => ReadinessParts,
+) => Promise<AdminListener>;
+
+const startHealth: StartAdmin = (_, { server }, parts) =>
+  startAdminListener({
+    field: "server.healthAddress",
+    address: server.healthAddress,
+    routes: { "/live": () => liveReply, "/ready": () => readinessReply(parts()) },
+  });
+
+const startMetrics: StartAdmin = ({ metricsPage: { contentType, render } }, { server }) =>
+  startAdminListener({
+    field: "server.metricsAddress",
+    address: server.metricsAddress,
+    routes: { "/metrics": async () => ({ status: 200, contentType, body: await render() }) },
+  });
+
+function readinessParts(
+  { keys, session }: Provider,
+  { status: { statusMaxStaleness } }: ProviderConfig,
+  listener: KmsListener | undefined,
+  phase: Phase,
+): ReadinessParts {
+  const { status, ready, failure, notReady, metadataAgeMs } = keys.view();
+  const isFresh = metadataAgeMs !== undefined && metadataAgeMs <= statusMaxStaleness;
+  return {
+    auth: sessionPart(session.health()),
+    metadata: isFresh
+      ? READY
+      : { state: metadataAgeMs === undefined ? "unknown" : "stale", errorClass: failure?.errorClass },
+    key: ready ? READY : { state: status.kind, errorClass: notReady?.errorClass },
+    status:
+      status.kind === "known"
+        ? { state: status.healthz === "ok" ? READY.state : status.healthz }
+        : { state: status.kind, errorClass: status.errorClass },
+    socket:
+      listener === undefined
+        ? { state: "closed" }
+        : listener.problem === undefined
+          ? READY
+          : { state: "unsafe", errorClass: listener.problem.errorClass },
+    process: phase === "stopping" ? { state: phase } : READY,
+  };
+}

@@ -1,0 +1,92 @@
+/**
+ * From `auth.cert.pkcs11` in the configuration to the key token.
+ *
+ * @module Which command the helper process is started with, what it gets of the environment, and where the record of PIN
+ * tries lies.
+ */
+import { dirname, join } from "node:path";
+import type { Clock } from "../base/clock.ts";
+import { moduleEnvironment } from "../config/module-environment.ts";
+import type { ProviderConfig } from "../config/schema.ts";
+import { readTokenChain } from "../openbao/auth/cert-token-method.ts";
+import { helperCommand } from "../pkcs11/helper-command.ts";
+import { helperProcess } from "../pkcs11/helper-process.ts";
+import { type KeyTokenService, keyTokenService } from "../pkcs11/key-token-service.ts";
+import { loginRecord } from "../pkcs11/login-record.ts";
+
+export interface KeyTokenPlace {
+  readonly config: Pick<ProviderConfig, "auth" | "openbao" | "state">;
+  readonly serviceUid: number;
+  readonly clock: Clock;
+}
+
+/** How the helper process is started; this program itself unless a test says otherwise. */
+export interface HelperStart {
+  readonly command: readonly [string, ...string[]];
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/** The file beside the registry that holds what is known of the PIN file. */
+const RECORD_NAME = "pkcs11-login.db";
+
+/** The key token of a configuration; `undefined` when it has none. Touches nothing yet. */
+export function keyTokenOf(
+  { config, serviceUid, clock }: KeyTokenPlace,
+  helper: HelperStart = {
+    command: helperCommand(process.execPath, Bun.main),
+    environment: moduleEnvironment(),
+  },
+): KeyTokenService | undefined {
+  const { auth, openbao, state } = config;
+  if (auth.method !== "cert" || auth.cert.credential.source !== "pkcs11") {
+    return undefined;
+  }
+  const { modulePath, tokenLabel, keyLabel, maxSessions, pinFile } = auth.cert.credential;
+  const recordPath = join(dirname(state.path), RECORD_NAME);
+  return keyTokenService({
+    token: { modulePath, tokenLabel, keyLabel, maxSessions },
+    pinFile,
+    serviceUid,
+    serverName: openbao.tlsServerName,
+    recordPath,
+    holdRecord: loginRecord(recordPath, clock),
+    runHelper: helperProcess({ ...helper, clock }),
+    clock,
+  });
+}
+
+/** What doctor asks of the token. */
+export interface KeyTokenChecks {
+  /** The module loads and the token is there; it is given no PIN. */
+  readonly inspect: (signal: AbortSignal) => Promise<void>;
+  /** One login to the token, and one signature, that the certificate's public key verifies. */
+  readonly prove: (signal: AbortSignal) => Promise<void>;
+}
+
+/** @returns `undefined` when the configuration has no key token. */
+export function keyTokenChecks(
+  token: KeyTokenService | undefined,
+  { config, serviceUid, clock }: KeyTokenPlace,
+): KeyTokenChecks | undefined {
+  const { auth } = config;
+  if (token === undefined || auth.method !== "cert") {
+    return undefined;
+  }
+  const { credential, minRemainingTtl, clockSkewLeeway } = auth.cert;
+  const timeoutMs = auth.loginTimeout;
+  return {
+    inspect: (signal) => token.inspect({ signal, timeoutMs }),
+    prove: async (signal) => {
+      const chain = await readTokenChain({
+        certificateFile: credential.certificateFile,
+        rules: { minRemainingTtlMs: minRemainingTtl, leewayMs: clockSkewLeeway },
+        serviceUid,
+        clock,
+      });
+      await token.prove(
+        chain.map(({ raw }) => raw),
+        { signal, timeoutMs },
+      );
+    },
+  };
+}

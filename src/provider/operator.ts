@@ -1,0 +1,120 @@
+/**
+ * The object graph of the commands: a way to OpenBao with a token of its own, which is revoked at the end.
+ *
+ * @module What doctor, verify-key, rotation-plan and benchmark share. It touches nothing of a running provider.
+ */
+import * as v from "valibot";
+import { systemClock } from "../base/clock.ts";
+import { ProviderError } from "../base/error-class.ts";
+import type { ProviderConfig } from "../config/schema.ts";
+import { decodeJwtClaims } from "../openbao/auth/jwt-claims.ts";
+import type { CredentialState } from "../openbao/auth/login-method.ts";
+import type { TransitClient } from "../openbao/transit/client.ts";
+import { type KeyTokenChecks, keyTokenChecks } from "./key-token.ts";
+import { openTransitAccess } from "./transit-access.ts";
+
+export interface OperatorAccess {
+  /** OpenBao's clock, to the second; `undefined` when its answer carries none. No token is used. */
+  readonly health: (signal: AbortSignal) => Promise<{ readonly wallMs: number | undefined }>;
+  /** Reads and checks the credential, without sending it. */
+  readonly checkCredential: (
+    signal: AbortSignal,
+  ) => Promise<{ readonly issuer: string | undefined; readonly expiresAtMs: number | undefined }>;
+  /** There when the key of the client certificate is in a PKCS#11 token. */
+  readonly keyToken: KeyTokenChecks | undefined;
+  readonly logIn: (signal: AbortSignal) => Promise<{
+    readonly ttlMs: number;
+    readonly renewable: boolean;
+    /** Of a credential that lies ready for the next login, after this one. */
+    readonly credential: CredentialState;
+  }>;
+  /** The token's capabilities on each path. */
+  readonly capabilities: (
+    paths: readonly string[],
+    signal: AbortSignal,
+  ) => Promise<ReadonlyMap<string, readonly string[]>>;
+  readonly transit: TransitClient;
+  /** Revokes the token. */
+  readonly close: () => Promise<void>;
+}
+
+/** A token that cannot be revoked in this time ends by itself. */
+const REVOKE_MS = 2000;
+
+const capabilityList = v.array(v.string());
+
+/** @throws SafeFileError or CaFileError when the CA bundle cannot be used. Contacts nothing yet. */
+export async function openOperatorAccess(
+  config: ProviderConfig,
+  serviceUid: number,
+): Promise<OperatorAccess> {
+  const access = await openTransitAccess({ config, clock: systemClock, random: Math.random, serviceUid });
+  const { openbao, session, method, client, transit, transport } = access;
+  return {
+    transit,
+    keyToken: keyTokenChecks(access.keyToken, { config, serviceUid, clock: systemClock }),
+    health: async (signal) => {
+      const { date } = await openbao.call({
+        operation: "health",
+        method: "GET",
+        // A standby that forwards is as good as the active node.
+        path: "sys/health?standbyok=true&perfstandbyok=true",
+        // In a namespace, even in one that is there, OpenBao answers 400.
+        namespace: "none",
+        idempotent: true,
+        signal,
+      });
+      const wallMs = date === null ? Number.NaN : Date.parse(date);
+      return { wallMs: Number.isFinite(wallMs) ? wallMs : undefined };
+    },
+    checkCredential: async (signal) => {
+      const { body, credentialExpiresAtMs, release } = await method.prepare(signal);
+      release?.();
+      return { issuer: issuerIn(body.expose()), expiresAtMs: credentialExpiresAtMs };
+    },
+    logIn: async (signal) => {
+      const token = await session.token(signal);
+      const credential = (await method.inspect?.({ openbao, token, signal })) ?? {};
+      return { ttlMs: token.expiresAtMs - token.issuedAtMs, renewable: token.renewable, credential };
+    },
+    capabilities: async (paths, signal) => {
+      const { data } = await client.call({
+        operation: "capabilities_self",
+        method: "POST",
+        path: "sys/capabilities-self",
+        body: JSON.stringify({ paths }),
+        idempotent: true,
+        signal,
+      });
+      return new Map(paths.map((path) => [path, capabilitiesOf(data, path)]));
+    },
+    close: async () => {
+      await session.close(REVOKE_MS);
+      transport.close();
+    },
+  };
+}
+
+/** The issuer of the JWT in a login request, when there is one. */
+function issuerIn(body: string): string | undefined {
+  const request: unknown = JSON.parse(body);
+  const jwt = typeof request === "object" && request !== null && "jwt" in request ? request.jwt : undefined;
+  return typeof jwt === "string" ? decodeJwtClaims(jwt)?.issuer : undefined;
+}
+
+function capabilitiesOf(data: unknown, path: string): readonly string[] {
+  const held: unknown =
+    typeof data === "object" && data !== null
+      ? Object.getOwnPropertyDescriptor(data, path)?.value
+      : undefined;
+  const parsed = v.safeParse(capabilityList, held);
+  if (!parsed.success) {
+    throw new ProviderError({
+      code: "reply_malformed",
+      errorClass: "openbao_unavailable",
+      message: `OpenBao's answer does not say what the token may do on ${path}`,
+      advice: "check that openbao.address leads to OpenBao and not to another server",
+    });
+  }
+  return parsed.output;
+}

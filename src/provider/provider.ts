@@ -1,0 +1,216 @@
+/**
+ * The daemon's object graph.
+ *
+ * @module Which object gets which, from a configuration and the effects that come from outside. Starts nothing, listens to
+ * nothing, contacts nothing; daemon.ts does.
+ */
+import { dirname } from "node:path";
+import { buildInfo } from "../base/build-info.ts";
+import type { Clock } from "../base/clock.ts";
+import type { LogLevel, ProviderConfig } from "../config/schema.ts";
+import type { HttpTransport } from "../http/https.ts";
+import { fingerprint } from "../key/identity/fingerprint.ts";
+import { trySqliteLock } from "../key/registry/writer-lock.ts";
+import { createKeyState, type KeyState } from "../key/rotation/key-state.ts";
+import { KeyManagementService } from "../kms/gen/v2/api_pb.ts";
+import { kmsService } from "../kms/service.ts";
+import { type CredentialWatch, credentialWatch } from "../openbao/auth/credential-watch.ts";
+import type { TokenSession } from "../openbao/auth/session.ts";
+import { coalescedCalls } from "../openbao/transit/coalesced-calls.ts";
+import {
+  DEFAULT_SESSION_LIMITS,
+  type KmsListener,
+  startKmsListener,
+  unaryHandlers,
+} from "../server/kms-listener.ts";
+import { checkSocketDirectory } from "../server/socket/socket-directory.ts";
+import { resolveSocketGroup } from "../server/socket/socket-group.ts";
+import { identityWarnings } from "../server/startup-warnings.ts";
+import { failureLog } from "../telemetry/failure-log.ts";
+import type { LineStream } from "../telemetry/log-sink.ts";
+import { type AdjustableLogger, errorFields } from "../telemetry/logger.ts";
+import { createMetrics, type Metrics, type MetricsPage } from "../telemetry/metrics.ts";
+import { configIdentity } from "./config-identity.ts";
+import { credentialObserver, storedCredentialObserver } from "./credential-observer.ts";
+import { type DebugCorrelation, startDebugCorrelation } from "./debug-correlation.ts";
+import { keyObserver } from "./key-observer.ts";
+import { kmsObserver } from "./kms-observer.ts";
+import { openBaoObserver } from "./openbao-observer.ts";
+import { openRegistry } from "./registry.ts";
+import { sessionObserver } from "./session-observer.ts";
+import { socketObserver } from "./socket-observer.ts";
+import { openTransitAccess } from "./transit-access.ts";
+
+export interface ProviderOptions {
+  readonly config: ProviderConfig;
+  /** Reads the configuration again, for the level of the log. */
+  readonly readLogLevel: () => Promise<LogLevel>;
+  /** Who the process is, with the user's name for messages. */
+  readonly process: { readonly uid: number; readonly gid: number; readonly userName: string };
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly stdout: LineStream;
+}
+
+export interface Provider {
+  readonly logger: AdjustableLogger;
+  readonly metricsPage: MetricsPage;
+  readonly transport: HttpTransport;
+  readonly session: TokenSession;
+  readonly watch: CredentialWatch | undefined;
+  readonly keys: KeyState;
+  readonly correlation: DebugCorrelation | undefined;
+  /** Opens the socket and answers kube-apiserver. */
+  readonly listen: () => Promise<KmsListener>;
+  readonly readLogLevel: () => Promise<LogLevel>;
+}
+
+/** kube-apiserver's own bound for a gRPC message of KMS v2. */
+const MAX_MESSAGE_BYTES = 65_536;
+/** kube-apiserver waits 3 s by default; nobody who waits longer than this is still there. */
+const MAX_CALL_MS = 60_000;
+/** A socket that vanished is made again within this time; connections that are open do not need it. */
+const SOCKET_WATCH_MS = 5000;
+
+/** @throws ProviderError for everything that is wrong on this machine: group, socket directory, CA bundle. */
+export async function buildProvider(options: ProviderOptions, logger: AdjustableLogger): Promise<Provider> {
+  const { config, clock, random, process } = options;
+  const failures = failureLog(logger, () => clock.monotonicMs());
+  const { metrics, page } = createMetrics();
+  const identity = configIdentity(config);
+  logger.info("provider.starting", {
+    version: buildInfo.version,
+    commit: buildInfo.commit,
+    fingerprint: fingerprint(identity),
+  });
+  showBuild(metrics, config);
+
+  const socket = socketRules(options);
+  checkSocketDirectory(socket);
+  for (const { code, message } of identityWarnings(process, socket.groupGid)) {
+    logger.warn("config.warning", { code, reason: message });
+  }
+
+  const access = await openTransitAccess({
+    config,
+    clock,
+    random,
+    serviceUid: process.uid,
+    openbaoObserver: (addresses) =>
+      openBaoObserver({
+        metrics,
+        logger,
+        failures,
+        addresses,
+        logRequestIds: config.logging.logOpenBaoRequestIDs,
+      }),
+    sessionObserver: sessionObserver({ metrics, failures, method: config.auth.method }),
+    credentialObserver: credentialObserver({ metrics, failures }),
+    onTrustProblem: (error) => failures.failed("tls.ca_reloaded", errorFields(error)),
+  });
+  metrics.tokenTtl.readAtScrape(() => access.session.health().ttlSeconds);
+  if (config.auth.method === "cert") {
+    metrics.certificateTtl.readAtScrape(() =>
+      secondsUntil(access.session.health().credentialExpiresAtMs, clock),
+    );
+  }
+  const watch = credentialWatch({
+    ...access,
+    clock,
+    timeoutMs: config.openbao.timeout,
+    observer: storedCredentialObserver({ failures, method: config.auth.method }),
+  });
+  metrics.credentialTtl.readAtScrape(() => secondsUntil(watch?.state().expiresAtMs, clock));
+  metrics.secretIdUses.readAtScrape(() => watch?.state().usesLeft);
+
+  const keys: KeyState = createKeyState({
+    store: openRegistry({ config, clock, euid: process.uid, access: "write" }),
+    statePath: config.state.path,
+    identity,
+    pluginVersion: `v${buildInfo.version}`,
+    transit: access.transit,
+    clock,
+    random,
+    policy: {
+      requireStableObservationCount: config.rotation.requireStableObservationCount,
+      activationDelayMs: config.rotation.activationDelay,
+      probeIntervalMs: config.status.probeInterval,
+      deepProbeIntervalMs: config.status.deepProbeInterval,
+      statusMaxStalenessMs: config.status.statusMaxStaleness,
+      retryIntervalMs: config.bootstrap.retryInterval,
+      names: config.transit,
+    },
+    onEvent: keyObserver({ metrics, logger, failures, view: () => keys.view() }).onEvent,
+  });
+
+  const correlation = startDebugCorrelation(config.logging.debugCorrelation, clock);
+  const service = kmsService({
+    keys,
+    transit: coalescedCalls(access.transit.calls),
+    caps: {
+      Status: config.server.maxConcurrentStatus,
+      Encrypt: config.server.maxConcurrentEncrypt,
+      Decrypt: config.server.maxConcurrentDecrypt,
+    },
+    clock,
+    observer: kmsObserver({
+      metrics,
+      logger,
+      failures,
+      correlation,
+      logRequestIds: config.logging.logOpenBaoRequestIDs,
+    }),
+  });
+
+  return {
+    logger,
+    metricsPage: page,
+    transport: access.transport,
+    session: access.session,
+    watch,
+    keys,
+    correlation,
+    listen: () =>
+      startKmsListener({
+        ...socket,
+        clock,
+        handlers: unaryHandlers(KeyManagementService, service, {
+          maxMessageBytes: MAX_MESSAGE_BYTES,
+          maxTimeoutMs: MAX_CALL_MS,
+        }),
+        maxMessageBytes: MAX_MESSAGE_BYTES,
+        limits: DEFAULT_SESSION_LIMITS,
+        watchIntervalMs: SOCKET_WATCH_MS,
+        onEvent: socketObserver({ metrics, logger }),
+      }),
+    readLogLevel: options.readLogLevel,
+  };
+}
+
+function showBuild(metrics: Metrics, { auth }: ProviderConfig): void {
+  const { version, commit } = buildInfo;
+  metrics.buildInfo.set({ version, commit, runtime: `bun ${Bun.version}` }, 1);
+  metrics.authMethodInfo.show({ method: auth.method });
+  metrics.certificateSourceInfo.show({
+    source: auth.method === "cert" ? auth.cert.credential.source : "none",
+  });
+}
+
+/** The socket's path, and who must own its directory and itself. */
+function socketRules({ config, process }: ProviderOptions) {
+  const { socketPath, socketMode, socketGroup } = config.server;
+  return {
+    path: socketPath,
+    directory: dirname(socketPath),
+    mode: socketMode,
+    ownerUid: process.uid,
+    ownerName: process.userName,
+    groupGid: resolveSocketGroup(socketGroup),
+    groupName: socketGroup,
+    tryLock: trySqliteLock,
+  };
+}
+
+function secondsUntil(wallMs: number | undefined, clock: Clock): number | undefined {
+  return wallMs === undefined ? undefined : Math.floor((wallMs - clock.wallMs()) / 1000);
+}

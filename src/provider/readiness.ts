@@ -1,0 +1,55 @@
+/**
+ * What `/ready` says.
+ *
+ * @module Pure: from the state of the parts to an HTTP status and a JSON body that holds states and error classes, nothing
+ * else. `/live` needs no more than that the process answers.
+ */
+import type { ErrorClass } from "../base/error-class.ts";
+import type { RouteReply } from "../server/admin/admin-listener.ts";
+
+export interface PartState {
+  /** One word: `ready`, or what it is instead. */
+  readonly state: string;
+  readonly errorClass?: ErrorClass | undefined;
+}
+
+/** Every part that must be well before the provider counts as ready. */
+export interface ReadinessParts {
+  /** The OpenBao token. */
+  readonly auth: PartState;
+  /** The Transit key's metadata and the mount's settings. */
+  readonly metadata: PartState;
+  /** The key snapshot that calls are answered from. */
+  readonly key: PartState;
+  /** What Status tells kube-apiserver. */
+  readonly status: PartState;
+  readonly socket: PartState;
+  /** From start to the beginning of the shutdown. */
+  readonly process: PartState;
+}
+
+export const READY: PartState = { state: "ready" };
+
+export function readinessReply(parts: ReadinessParts): RouteReply {
+  const isReady = Object.values(parts).every(({ state }: PartState) => state === READY.state);
+  const body = {
+    ready: isReady,
+    parts: Object.fromEntries(
+      Object.entries(parts).map(([name, { state, errorClass }]: [string, PartState]) => [
+        name,
+        errorClass === undefined ? { state } : { state, error_class: errorClass },
+      ]),
+    ),
+  };
+  return {
+    status: isReady ? 200 : 503,
+    contentType: "application/json",
+    body: `${JSON.stringify(body)}\n`,
+  };
+}
+
+export const liveReply: RouteReply = {
+  status: 200,
+  contentType: "application/json",
+  body: '{"live":true}\n',
+};

@@ -1,0 +1,36 @@
+/**
+ * From `state` in the configuration to the registry's store.
+ *
+ * @module The one way in which daemon and commands open the registry.
+ */
+import type { Clock } from "../base/clock.ts";
+import type { ProviderConfig } from "../config/schema.ts";
+import { identityHashes } from "../key/identity/fingerprint.ts";
+import { openRegistryStore, type RegistryStore } from "../key/registry/file-store.ts";
+import { systemStateFiles } from "../key/registry/state-files.ts";
+import { trySqliteLock } from "../key/registry/writer-lock.ts";
+import { configIdentity } from "./config-identity.ts";
+
+export interface RegistryOptions {
+  readonly config: ProviderConfig;
+  readonly clock: Clock;
+  readonly euid: number;
+  /** `read` for a report, which root may make of another user's state. */
+  readonly access: "read" | "write";
+}
+
+/** A write takes milliseconds; another writer that holds the lock for this long is stuck. */
+const LOCK_WAIT_MS = 2000;
+
+export function openRegistry({ config, clock, euid, access }: RegistryOptions): RegistryStore {
+  return openRegistryStore({
+    statePath: config.state.path,
+    identity: identityHashes(configIdentity(config)),
+    access,
+    euid,
+    files: systemStateFiles,
+    clock,
+    tryLock: trySqliteLock,
+    lockWaitMs: LOCK_WAIT_MS,
+  });
+}

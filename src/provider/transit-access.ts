@@ -1,0 +1,123 @@
+/**
+ * The way from a configuration to an authenticated Transit client.
+ *
+ * @module Puts transport, openbao, auth and transit together, for the daemon and for the commands alike. Opens the CA bundle;
+ * contacts nothing.
+ */
+
+import type { Clock } from "../base/clock.ts";
+import type { ProviderConfig } from "../config/schema.ts";
+import { openCaFile } from "../http/ca-file.ts";
+import { createHttpTransport, type HttpTransport } from "../http/https.ts";
+import { type AuthenticatedClient, createAuthenticatedClient } from "../openbao/auth/authenticated-client.ts";
+import type { CredentialObserver } from "../openbao/auth/credential-report.ts";
+import { keyTokenTransport } from "../openbao/auth/key-token-transport.ts";
+import type { LoginMethod } from "../openbao/auth/login-method.ts";
+import { type SessionObserver, TokenSession } from "../openbao/auth/session.ts";
+import { createOpenBao, type OpenBao, type OpenBaoObserver } from "../openbao/client/client.ts";
+import { createTransitClient, type TransitClient } from "../openbao/transit/client.ts";
+import type { KeyTokenService } from "../pkcs11/key-token-service.ts";
+import { loginMethodOf } from "./auth-method.ts";
+import { type HelperStart, keyTokenOf } from "./key-token.ts";
+
+export interface TransitAccessOptions {
+  readonly config: ProviderConfig;
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** Besides root, the owner whose files are accepted. */
+  readonly serviceUid: number;
+  readonly openbaoObserver?: (addresses: readonly string[]) => OpenBaoObserver;
+  readonly sessionObserver?: SessionObserver;
+  readonly credentialObserver?: CredentialObserver;
+  readonly onTrustProblem?: (error: unknown) => void;
+  /** How the helper process of a PKCS#11 token is started; this program itself when absent. */
+  readonly helper?: HelperStart;
+}
+
+export interface TransitAccess {
+  readonly transport: HttpTransport;
+  /** When the configuration keeps the key in one. */
+  readonly keyToken: KeyTokenService | undefined;
+  readonly openbao: OpenBao;
+  readonly method: LoginMethod;
+  readonly session: TokenSession;
+  readonly client: AuthenticatedClient;
+  readonly transit: TransitClient;
+}
+
+const OPENBAO_NAMES = {
+  what: "OpenBao",
+  addressField: "openbao.address",
+  caField: "openbao.caCertFile",
+  serverNameField: "openbao.tlsServerName",
+} as const;
+
+/** @throws SafeFileError or CaFileError when the CA bundle cannot be used. */
+export async function openTransitAccess(options: TransitAccessOptions): Promise<TransitAccess> {
+  const { config, clock, random, serviceUid, sessionObserver, onTrustProblem } = options;
+  const { auth, openbao: server, transit: key } = config;
+  const [first, ...others] = server.addresses;
+  if (first === undefined) {
+    throw new TypeError("a configuration without an OpenBao address escaped its schema");
+  }
+  const addresses = [first, ...others] as const;
+  const transportOptions = {
+    names: OPENBAO_NAMES,
+    trust: await openCaFile({ path: server.caCertFile, field: OPENBAO_NAMES.caField, serviceUid }),
+    serverName: server.tlsServerName,
+    clock,
+    ...(onTrustProblem === undefined ? {} : { onTrustProblem }),
+  };
+  const observer = options.openbaoObserver?.(addresses) ?? {};
+  const openbaoOver = (over: HttpTransport, seenBy: OpenBaoObserver): OpenBao =>
+    createOpenBao({
+      transport: over,
+      clock,
+      addresses,
+      namespace: server.namespace,
+      timeoutMs: server.timeout,
+      observer: seenBy,
+    });
+  // A circuit of such a way lives for one login and is nobody's state.
+  const loginObserver: OpenBaoObserver = observer.onCall === undefined ? {} : { onCall: observer.onCall };
+  const transport = createHttpTransport(transportOptions);
+  const openbao = openbaoOver(transport, observer);
+  const keyToken = keyTokenOf({ config, serviceUid, clock }, options.helper);
+  const method = await loginMethodOf({
+    auth,
+    clock,
+    serviceUid,
+    timeoutMs: server.timeout,
+    connect: (identity) => {
+      const certified = createHttpTransport({ ...transportOptions, identity });
+      return { openbao: openbaoOver(certified, loginObserver), close: certified.close };
+    },
+    connectWithToken: (token, chain) => {
+      const { names, trust } = transportOptions;
+      return openbaoOver(keyTokenTransport({ token, chain, trust, names }), loginObserver);
+    },
+    ...(keyToken === undefined ? {} : { keyToken }),
+    ...(options.credentialObserver === undefined ? {} : { credentialObserver: options.credentialObserver }),
+  });
+  const session = new TokenSession({
+    openbao,
+    method,
+    clock,
+    random,
+    loginBeforeExpiryMs: auth.loginBeforeTokenExpiry,
+    renewalIncrementMs: auth.tokenRenewalIncrement,
+    loginTimeoutMs: auth.loginTimeout,
+    callTimeoutMs: server.timeout,
+    ...(sessionObserver === undefined ? {} : { observer: sessionObserver }),
+  });
+  const client = createAuthenticatedClient(openbao, session);
+  return {
+    transport,
+    keyToken,
+    openbao,
+    method,
+    session,
+    client,
+    transit: createTransitClient(client, { mountPath: key.mountPath, keyName: key.keyName }),
+  };
+}

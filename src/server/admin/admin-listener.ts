@@ -1,0 +1,214 @@
+/**
+ * Metrics and health over plain HTTP.
+ *
+ * @module One request a connection, GET and HEAD only, everything bounded: size, time, connections. What the paths answer is
+ * a table that compose fills. There is no keep-alive: a scrape every few seconds does not need it, and what does not exist
+ * cannot be smuggled into.
+ */
+import { createServer, type Server, type Socket } from "node:net";
+import { errnoOf } from "../../base/errno.ts";
+import { ServerError } from "../errors.ts";
+import { decodeHttpRequest, MAX_REQUEST_BYTES } from "./http-request.ts";
+
+export interface RouteReply {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+}
+
+export type Routes = Readonly<Record<string, () => RouteReply | Promise<RouteReply>>>;
+
+export interface AdminListenerOptions {
+  /** The configuration's field, for errors: `server.metricsAddress`. */
+  readonly field: string;
+  readonly address: { readonly host: string; readonly port: number };
+  readonly routes: Routes;
+  /** From accept to the last byte of the reply. */
+  readonly connectionTimeoutMs?: number;
+  readonly maxConnections?: number;
+}
+
+export interface AdminListener {
+  /** The port that is listened on; of use when the address said 0. */
+  readonly port: number;
+  /** Stops listening and ends every connection at once: nobody loses anything that cannot be asked again. */
+  close(): Promise<void>;
+}
+
+const CONNECTION_TIMEOUT_MS = 5000;
+const MAX_CONNECTIONS = 32;
+
+const REASON: Readonly<Record<number, string>> = {
+  200: "OK",
+  400: "Bad Request",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  408: "Request Timeout",
+  431: "Request Header Fields Too Large",
+  500: "Internal Server Error",
+  503: "Service Unavailable",
+};
+
+/** @throws ServerError of class `config_invalid` when the address cannot be listened on. */
+export async function startAdminListener(options: AdminListenerOptions): Promise<AdminListener> {
+  const timeoutMs = options.connectionTimeoutMs ?? CONNECTION_TIMEOUT_MS;
+  const maxConnections = options.maxConnections ?? MAX_CONNECTIONS;
+  /** In the order of their arrival. */
+  const connections = new Set<Socket>();
+
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    const [oldest] = connections;
+    if (connections.size >= maxConnections && oldest !== undefined) {
+      // The oldest has had the most time; dropping it lets a scrape in while somebody holds connections open.
+      oldest.destroy();
+      connections.delete(oldest);
+    }
+    connections.add(socket);
+    const timer = setTimeout(() => socket.destroy(), timeoutMs);
+    socket.once("close", () => {
+      clearTimeout(timer);
+      connections.delete(socket);
+    });
+    serveConnection(socket, options.routes);
+  });
+  await listen(server, options);
+
+  const bound = server.address();
+  return {
+    port: bound !== null && typeof bound === "object" ? bound.port : options.address.port,
+    close: async () => {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const socket of connections) {
+        socket.destroy();
+      }
+      await closed;
+    },
+  };
+}
+
+function serveConnection(socket: Socket, routes: Routes): void {
+  let received = Buffer.alloc(0);
+  let answered = false;
+  const answer = (reply: RouteReply, head: boolean): void => {
+    answered = true;
+    if (!socket.destroyed) {
+      socket.end(encodeReply(reply, head), () => socket.destroySoon());
+    }
+  };
+
+  socket.on("error", () => socket.destroy());
+  socket.on("end", () => {
+    if (!answered) {
+      socket.destroy();
+    }
+  });
+  socket.on("data", (chunk: Buffer) => {
+    if (answered) {
+      return;
+    }
+    received = Buffer.concat([received, chunk.subarray(0, MAX_REQUEST_BYTES + 1)]);
+    const request = decodeHttpRequest(received);
+    switch (request.kind) {
+      case "incomplete":
+        return;
+      case "malformed":
+        answer(plain(400), false);
+        return;
+      case "too_large":
+        answer(plain(431), false);
+        return;
+      case "complete":
+        answered = true;
+        void route(request.method, request.path, routes).then((reply) =>
+          answer(reply, request.method === "HEAD"),
+        );
+    }
+  });
+}
+
+async function route(method: string, path: string, routes: Routes): Promise<RouteReply> {
+  if (method !== "GET" && method !== "HEAD") {
+    return plain(405);
+  }
+  const handler = Object.hasOwn(routes, path) ? routes[path] : undefined;
+  if (handler === undefined) {
+    return plain(404);
+  }
+  try {
+    return await handler();
+  } catch {
+    return plain(500);
+  }
+}
+
+function plain(status: number): RouteReply {
+  return { status, contentType: "text/plain; charset=utf-8", body: `${REASON[status] ?? "Error"}\n` };
+}
+
+function encodeReply({ status, contentType, body }: RouteReply, head: boolean): Buffer {
+  const bytes = Buffer.from(body);
+  const lines = [
+    `HTTP/1.1 ${status} ${REASON[status] ?? "Unknown"}`,
+    `Content-Type: ${contentType}`,
+    `Content-Length: ${bytes.length}`,
+    "Cache-Control: no-store",
+    "X-Content-Type-Options: nosniff",
+    "Connection: close",
+    ...(status === 405 ? ["Allow: GET, HEAD"] : []),
+  ];
+  const header = Buffer.from(`${lines.join("\r\n")}\r\n\r\n`);
+  return head ? header : Buffer.concat([header, bytes]);
+}
+
+async function listen(server: Server, { field, address }: AdminListenerOptions): Promise<void> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen({ host: address.host, port: address.port, exclusive: true }, () => {
+        server.off("error", reject);
+        // A failed accept(2) concerns one connection; the listener goes on.
+        server.on("error", () => {});
+        resolve();
+      });
+    });
+  } catch (error) {
+    throw listenFailure(errnoOf(error), `${address.host}:${address.port}`, field, error);
+  }
+}
+
+function listenFailure(errno: string | undefined, where: string, field: string, cause: unknown): ServerError {
+  const common = { errorClass: "config_invalid", cause } as const;
+  switch (errno) {
+    case "EADDRINUSE":
+      return new ServerError({
+        ...common,
+        code: "address_in_use",
+        message: `${field}: another process already listens on ${where}`,
+        advice: `see which: ss -ltnp; stop it, or set ${field} to another port`,
+      });
+    case "EACCES":
+    case "EPERM":
+      return new ServerError({
+        ...common,
+        code: "address_denied",
+        message: `${field}: this user may not listen on ${where}`,
+        advice: `set ${field} to a port of 1024 or above`,
+      });
+    case "EADDRNOTAVAIL":
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+    case "EINVAL":
+      return new ServerError({
+        ...common,
+        code: "address_invalid",
+        message: `${field}: ${where} is not an address of this machine`,
+        advice: `set ${field} to an address that this machine has, such as 127.0.0.1`,
+      });
+    default:
+      return new ServerError({
+        ...common,
+        code: "listen_failed",
+        message: `${field}: cannot listen on ${where} (${errno ?? "unknown reason"})`,
+      });
+  }
+}

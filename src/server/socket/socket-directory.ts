@@ -1,0 +1,161 @@
+/**
+ * Whether the directory of the socket is fit for it.
+ *
+ * @module Owner, group, mode and ancestors, as docs for operators promise them: only the provider may change what lies in
+ * the directory, only the socket's group may enter it. Used at start, while running, and by doctor, which asks on behalf of
+ * another user. What does not live here: the socket itself (socket-file.ts).
+ */
+import { type BigIntStats, lstatSync, realpathSync } from "node:fs";
+import { dirname } from "node:path";
+import { errnoOf } from "../../base/errno.ts";
+import { type ServerCode, ServerError } from "../errors.ts";
+
+export interface SocketDirectoryRules {
+  /** Absolute path of the directory that holds the socket. */
+  readonly directory: string;
+  /** The user that the provider runs as. */
+  readonly ownerUid: number;
+  /** `server.socketGroup` as a number. */
+  readonly groupGid: number;
+  /** Owner and group as they are typed into the command that mends. */
+  readonly ownerName: string;
+  readonly groupName: string;
+}
+
+/** 2750: the group may list and enter. 2710: it may only enter. setgid gives the socket the directory's group. */
+const MODES: ReadonlySet<number> = new Set([0o2750, 0o2710]);
+const STICKY = 0o1000;
+
+/** What identifies a directory as long as it exists. */
+export interface DirectoryIdentity {
+  readonly device: bigint;
+  readonly inode: bigint;
+}
+
+/**
+ * @returns which directory was found fit.
+ * @throws ServerError of class `socket_unavailable`, one code per thing that can be wrong.
+ */
+export function checkSocketDirectory(rules: SocketDirectoryRules): DirectoryIdentity {
+  const { directory } = rules;
+  // The ancestors first: what they let others replace need not be looked at.
+  for (const ancestor of ancestorsOf(directory)) {
+    checkAncestor(ancestor, rules);
+  }
+  const stat = lstat(directory, rules);
+  if (stat.isSymbolicLink()) {
+    throw unfit("directory_symlink", `${directory} is a symbolic link`, rules, `rm ${directory} && `);
+  }
+  if (!stat.isDirectory()) {
+    throw unfit("directory_not_a_directory", `${directory} is not a directory`, rules, `rm ${directory} && `);
+  }
+  if (stat.uid !== BigInt(rules.ownerUid)) {
+    throw unfit(
+      "directory_wrong_owner",
+      `${directory} belongs to uid ${stat.uid}, not to the provider's user (uid ${rules.ownerUid})`,
+      rules,
+    );
+  }
+  if (stat.gid !== BigInt(rules.groupGid)) {
+    throw unfit(
+      "directory_wrong_group",
+      `${directory} has gid ${stat.gid}, not that of server.socketGroup (gid ${rules.groupGid})`,
+      rules,
+    );
+  }
+  const mode = Number(stat.mode & 0o7777n);
+  if (!MODES.has(mode)) {
+    throw unfit(
+      "directory_wrong_mode",
+      `${directory} has mode ${octal(mode)}; it must have exactly 2750 or 2710`,
+      rules,
+    );
+  }
+  return { device: stat.dev, inode: stat.ino };
+}
+
+function octal(mode: number): string {
+  return mode.toString(8).padStart(4, "0");
+}
+
+/** Every directory above, both as the path names them and as they are behind symbolic links such as /var/run. */
+function ancestorsOf(directory: string): ReadonlySet<string> {
+  const parent = dirname(directory);
+  const found = new Set<string>(chain(parent));
+  try {
+    for (const each of chain(realpathSync(parent))) {
+      found.add(each);
+    }
+  } catch {
+    // A parent that does not exist is named by the check of the chain itself.
+  }
+  return found;
+}
+
+/** `/`, `/run`, `/run/x` for `/run/x`. */
+function chain(path: string): readonly string[] {
+  const parent = dirname(path);
+  return parent === path ? [path] : [...chain(parent), path];
+}
+
+function checkAncestor(path: string, rules: SocketDirectoryRules): void {
+  const stat = lstat(path, rules);
+  if (stat.uid !== 0n && stat.uid !== BigInt(rules.ownerUid)) {
+    throw new ServerError({
+      code: "ancestor_wrong_owner",
+      errorClass: "socket_unavailable",
+      message: `server.socketPath: ${path}, above the socket, belongs to uid ${stat.uid}, who could replace what lies below`,
+      advice: `chown root ${path}, or choose another server.socketPath`,
+    });
+  }
+  // The mode of a symbolic link means nothing; what it leads to is in the list by its real path.
+  const mode = Number(stat.mode & 0o7777n);
+  const groupMayWrite = (mode & 0o020) !== 0 && stat.gid !== 0n;
+  if (!stat.isSymbolicLink() && (groupMayWrite || (mode & 0o002) !== 0) && (mode & STICKY) === 0) {
+    throw new ServerError({
+      code: "ancestor_writable",
+      errorClass: "socket_unavailable",
+      message: `server.socketPath: ${path}, above the socket, can be written by other users (mode ${octal(mode)})`,
+      advice: `chmod go-w ${path}, or choose another server.socketPath`,
+    });
+  }
+}
+
+function lstat(path: string, rules: SocketDirectoryRules): BigIntStats {
+  try {
+    return lstatSync(path, { bigint: true });
+  } catch (error) {
+    const errno = errnoOf(error);
+    throw errno === "ENOENT" || errno === "ENOTDIR"
+      ? unfit("directory_missing", `${path} does not exist`, rules, "", error)
+      : unfit(
+          "directory_unreadable",
+          `${path} cannot be examined (${errno ?? "unknown reason"})`,
+          rules,
+          "",
+          error,
+        );
+  }
+}
+
+/** @param first what has to happen before the command that mends, ending in ` && `. */
+function unfit(
+  code: ServerCode,
+  problem: string,
+  rules: SocketDirectoryRules,
+  first = "",
+  cause?: unknown,
+): ServerError {
+  return new ServerError({
+    code,
+    errorClass: "socket_unavailable",
+    message: `server.socketPath: ${problem}`,
+    advice: `${first}${installCommand(rules)}`,
+    cause,
+  });
+}
+
+/** The line that makes the directory as it has to be. */
+function installCommand({ directory, ownerName, groupName }: SocketDirectoryRules): string {
+  return `install -d -o ${ownerName} -g ${groupName} -m 2750 ${directory}`;
+}

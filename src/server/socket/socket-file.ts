@@ -1,0 +1,231 @@
+/**
+ * The socket's file: made, recognised, taken away.
+ *
+ * @module Everything happens below one open handle of the directory (`/proc/self/fd/N/name`), so that the directory that was
+ * checked is the one that is used, whatever its path has become. The socket is bound under a random name, verified, and then
+ * linked to its own name: it appears complete, it never replaces anything, and closing the listener (where Bun removes the
+ * path that it was bound to) cannot touch a file that somebody else made.
+ */
+import { randomBytes } from "node:crypto";
+import {
+  type BigIntStats,
+  closeSync,
+  constants,
+  fstatSync,
+  linkSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  unlinkSync,
+} from "node:fs";
+import { createServer, type Server, type Socket } from "node:net";
+import { basename, dirname } from "node:path";
+import { errnoOf } from "../../base/errno.ts";
+import { ServerError } from "../errors.ts";
+import type { DirectoryIdentity } from "./socket-directory.ts";
+
+export interface SocketFileRules {
+  /** Absolute path of the socket. */
+  readonly path: string;
+  /** Permission bits, at most 0660. */
+  readonly mode: number;
+  readonly ownerUid: number;
+  readonly groupGid: number;
+}
+
+/** Longest path of a Unix socket that a client can name: sockaddr_un holds 108 bytes with the final NUL. */
+export const MAX_SOCKET_PATH_BYTES = 107;
+const WIDEST_MODE = 0o660;
+
+/** What can be said of a path and mode without looking at the file system. @throws ServerError `config_invalid`. */
+export function checkSocketRules({ path, mode }: Pick<SocketFileRules, "path" | "mode">): void {
+  if (!path.startsWith("/") || basename(path) === "" || path.includes("\0")) {
+    throw configInvalid(
+      "socket_path_relative",
+      `server.socketPath: ${JSON.stringify(path)} is not an absolute path`,
+    );
+  }
+  const length = Buffer.byteLength(path);
+  if (length > MAX_SOCKET_PATH_BYTES) {
+    throw configInvalid(
+      "socket_path_too_long",
+      `server.socketPath: ${path} has ${length} bytes; a Unix socket's path has at most ${MAX_SOCKET_PATH_BYTES}`,
+    );
+  }
+  if ((mode & ~WIDEST_MODE) !== 0) {
+    throw configInvalid("socket_mode_too_wide", "server.socketMode: wider than 0660");
+  }
+}
+
+function configInvalid(
+  code: "socket_path_relative" | "socket_path_too_long" | "socket_mode_too_wide",
+  message: string,
+) {
+  return new ServerError({ code, errorClass: "config_invalid", message });
+}
+
+/** An open handle of the directory that was found fit. */
+export interface SocketDirectory {
+  readonly identity: DirectoryIdentity;
+  /** A path below the handle. */
+  at(name: string): string;
+  close(): void;
+}
+
+/** Opens the directory and makes sure that it is the one that was checked. @throws ServerError `socket_not_verified`. */
+export function openSocketDirectory(path: string, checked: DirectoryIdentity): SocketDirectory {
+  const descriptor = openSync(
+    path,
+    constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
+  );
+  const stat = fstatSync(descriptor, { bigint: true });
+  if (stat.dev !== checked.device || stat.ino !== checked.inode) {
+    closeSync(descriptor);
+    throw notVerified(`${path} was replaced while it was being checked`);
+  }
+  return {
+    identity: checked,
+    at: (name) => `/proc/self/fd/${descriptor}/${name}`,
+    close: () => closeSync(descriptor),
+  };
+}
+
+/** Removes the socket at the path if it still is this one; `false` when it is another, which then stays. */
+export function removeSocket(directory: SocketDirectory, rules: SocketFileRules, inode: bigint): boolean {
+  const path = directory.at(basename(rules.path));
+  const stat = lstatIfThere(path);
+  if (stat === undefined || !stat.isSocket() || stat.ino !== inode) {
+    return false;
+  }
+  unlinkSync(path);
+  return true;
+}
+
+/** Removes what a killed predecessor left between binding and linking. Call it only while holding the instance lock. */
+export function removeUnfinishedSockets(directory: SocketDirectory, rules: SocketFileRules): void {
+  const prefix = unfinishedPrefix(rules.path);
+  for (const name of readdirSync(directory.at("."))) {
+    const stat = name.startsWith(prefix) ? lstatIfThere(directory.at(name)) : undefined;
+    if (stat?.isSocket() && stat.uid === BigInt(rules.ownerUid)) {
+      unlinkSync(directory.at(name));
+    }
+  }
+}
+
+export interface BoundSocket {
+  readonly server: Server;
+  readonly inode: bigint;
+}
+
+/**
+ * Listens at the path, which must be free. The socket has its mode from its first moment on.
+ * @throws ServerError `socket_occupied`, `socket_bind_failed`, `socket_not_verified`; then nothing of it is left.
+ */
+export async function bindSocket(
+  directory: SocketDirectory,
+  rules: SocketFileRules,
+  accept: (socket: Socket) => void,
+): Promise<BoundSocket> {
+  const unfinished = directory.at(unfinishedPrefix(rules.path) + randomBytes(6).toString("hex"));
+  const server = createServer(accept);
+  // A failed accept(2), such as for want of descriptors, concerns one connection; the listener goes on.
+  server.on("error", () => {});
+  await listen(server, unfinished, rules);
+  try {
+    const made = lstatSync(unfinished, { bigint: true });
+    verify(made, rules);
+    link(unfinished, directory.at(basename(rules.path)), rules.path);
+    unlinkSync(unfinished);
+    const visible = lstatIfThere(rules.path);
+    if (visible?.ino !== made.ino || visible.dev !== made.dev) {
+      removeSocket(directory, rules, made.ino);
+      throw notVerified(`${dirname(rules.path)} was replaced while the socket was being made`);
+    }
+    verify(visible, rules);
+    return { server, inode: made.ino };
+  } catch (error) {
+    server.close();
+    throw error;
+  }
+}
+
+function unfinishedPrefix(path: string): string {
+  return `.${basename(path).slice(0, 32)}.`;
+}
+
+async function listen(server: Server, path: string, rules: SocketFileRules): Promise<void> {
+  const listening = new Promise<void>((resolve, reject) => {
+    server.once("listening", resolve);
+    server.once("error", reject);
+  });
+  // Bun binds inside listen(), so the mask is changed for no other file.
+  const before = process.umask(0o777 & ~rules.mode);
+  try {
+    server.listen(path);
+  } finally {
+    process.umask(before);
+  }
+  try {
+    await listening;
+  } catch (error) {
+    throw new ServerError({
+      code: "socket_bind_failed",
+      errorClass: "socket_unavailable",
+      message: `server.socketPath: cannot listen in ${dirname(rules.path)} (${errnoOf(error) ?? "unknown reason"})`,
+      cause: error,
+    });
+  }
+}
+
+function link(from: string, to: string, path: string): void {
+  try {
+    linkSync(from, to);
+  } catch (error) {
+    throw errnoOf(error) === "EEXIST"
+      ? occupied(path, "a file that appeared meanwhile", error)
+      : new ServerError({
+          code: "socket_bind_failed",
+          errorClass: "socket_unavailable",
+          message: `server.socketPath: cannot create ${path} (${errnoOf(error) ?? "unknown reason"})`,
+          cause: error,
+        });
+  }
+}
+
+export function occupied(path: string, what: string, cause?: unknown): ServerError {
+  return new ServerError({
+    code: "socket_occupied",
+    errorClass: "socket_unavailable",
+    message: `server.socketPath: at ${path} there is ${what}, which is left alone`,
+    advice: `see what ${path} is; remove it if nothing needs it, or choose another server.socketPath`,
+    cause,
+  });
+}
+
+function verify(stat: BigIntStats, rules: SocketFileRules): void {
+  const mode = Number(stat.mode & 0o7777n);
+  if (!stat.isSocket() || stat.uid !== BigInt(rules.ownerUid)) {
+    throw notVerified(`what was made for ${rules.path} is not a socket of uid ${rules.ownerUid}`);
+  }
+  if (stat.gid !== BigInt(rules.groupGid)) {
+    throw notVerified(
+      `the socket got gid ${stat.gid}, not that of server.socketGroup (gid ${rules.groupGid})`,
+    );
+  }
+  if (mode !== rules.mode) {
+    throw notVerified(`the socket got mode ${mode.toString(8)}, not ${rules.mode.toString(8)}`);
+  }
+}
+
+function notVerified(problem: string): ServerError {
+  return new ServerError({
+    code: "socket_not_verified",
+    errorClass: "socket_unavailable",
+    message: `server.socketPath: ${problem}`,
+    advice: "see which process changes the directory of server.socketPath, then start the provider again",
+  });
+}
+
+export function lstatIfThere(path: string): BigIntStats | undefined {
+  return lstatSync(path, { bigint: true, throwIfNoEntry: false });
+}

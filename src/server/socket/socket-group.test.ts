@@ -1,0 +1,60 @@
+import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { ServerError } from "../errors.ts";
+import { findGroup, resolveSocketGroup } from "./socket-group.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "group-"));
+const groupFile = join(directory, "group");
+writeFileSync(
+  groupFile,
+  "root:x:0:\n# comment\nbroken\nkms:x:4242:a,b\nkms:x:1:\nnegative:x:-1:\nhuge:x:4294967295:\n",
+);
+afterAll(() => rmSync(directory, { recursive: true }));
+
+function code(group: string, file = groupFile): string | number {
+  try {
+    return resolveSocketGroup(group, file);
+  } catch (error) {
+    return error instanceof ServerError ? error.code : "other";
+  }
+}
+
+test.each([
+  ["4242", 4242],
+  ["0", 0],
+  ["4294967294", 4_294_967_294],
+  ["kms", 4242],
+  ["root", 0],
+  ["4294967295", "group_unknown"],
+  ["99999999999999999999", "group_unknown"],
+  ["", "group_unknown"],
+  ["-1", "group_unknown"],
+  ["nobody-has-this", "group_unknown"],
+  ["broken", "group_unknown"],
+  ["negative", "group_unknown"],
+  ["huge", "group_unknown"],
+  ["km", "group_unknown"],
+])("group %p is %p", (group, expected) => {
+  expect(code(group)).toBe(expected);
+});
+
+test("a number needs no file", () => {
+  expect(code("7", join(directory, "missing"))).toBe(7);
+  expect(code("kms", join(directory, "missing"))).toBe("group_file_unreadable");
+});
+
+test("a file without end is not read without end", () => {
+  expect(code("kms", "/dev/zero")).toBe("group_file_unreadable");
+});
+
+test("whatever the file holds, the answer is a group number or nothing", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "binary" }), fc.string(), (text, name) => {
+      const gid = findGroup(text, name);
+      expect(gid === undefined || (Number.isInteger(gid) && gid >= 0 && gid < 2 ** 32 - 1)).toBe(true);
+    }),
+  );
+});

@@ -1,0 +1,89 @@
+/**
+ * `server.socketGroup` as a number.
+ *
+ * @module A decimal GID, or a name that is looked up in /etc/group. Groups of other sources (LDAP, systemd-userdb) are not
+ * asked, since that needs the C library; their number always works, and the error says so.
+ */
+import { closeSync, openSync, readSync } from "node:fs";
+import { errnoOf } from "../../base/errno.ts";
+import { ServerError } from "../errors.ts";
+
+const GROUP_FILE = "/etc/group";
+const MAX_GROUP_FILE_BYTES = 4 * 1024 * 1024;
+/** The highest number is reserved: chown(2) takes it as "do not change". */
+const MAX_GID = 0xfffffffe;
+
+/**
+ * @throws ServerError `group_unknown` or `group_file_unreadable`, both of class `config_invalid`.
+ */
+export function resolveSocketGroup(group: string, groupFile: string = GROUP_FILE): number {
+  if (/^[0-9]+$/.test(group)) {
+    const gid = Number(group);
+    if (gid > MAX_GID) {
+      throw unknownGroup(group, `is not a group number: the highest is ${MAX_GID}`);
+    }
+    return gid;
+  }
+  const gid = findGroup(readGroupFile(groupFile), group);
+  if (gid === undefined) {
+    throw unknownGroup(group, `is not a group of ${groupFile}`);
+  }
+  return gid;
+}
+
+/** group(5): `name:password:GID:members`, one a line; the first line of a name counts. */
+export function findGroup(text: string, name: string): number | undefined {
+  for (const line of text.split("\n")) {
+    const [lineName, , number = ""] = line.split(":");
+    if (lineName === name && /^[0-9]{1,10}$/.test(number) && Number(number) <= MAX_GID) {
+      return Number(number);
+    }
+  }
+  return undefined;
+}
+
+function readGroupFile(path: string): string {
+  const buffer = Buffer.alloc(64 * 1024);
+  const chunks: Buffer[] = [];
+  let total = 0;
+  try {
+    const descriptor = openSync(path, "r");
+    try {
+      for (;;) {
+        const length = readSync(descriptor, buffer);
+        if (length === 0) {
+          return Buffer.concat(chunks).toString("utf8");
+        }
+        total += length;
+        if (total > MAX_GROUP_FILE_BYTES) {
+          break;
+        }
+        chunks.push(Buffer.from(buffer.subarray(0, length)));
+      }
+    } finally {
+      closeSync(descriptor);
+    }
+  } catch (error) {
+    throw unreadable(`${path} cannot be read (${errnoOf(error) ?? "unknown reason"})`, error);
+  }
+  throw unreadable(`${path} is larger than ${MAX_GROUP_FILE_BYTES} bytes`);
+}
+
+function unreadable(problem: string, cause?: unknown): ServerError {
+  return new ServerError({
+    code: "group_file_unreadable",
+    errorClass: "config_invalid",
+    message: `server.socketGroup: ${problem}`,
+    advice: "set server.socketGroup to the group's number",
+    cause,
+  });
+}
+
+function unknownGroup(group: string, problem: string): ServerError {
+  return new ServerError({
+    code: "group_unknown",
+    errorClass: "config_invalid",
+    message: `server.socketGroup: ${JSON.stringify(group)} ${problem}`,
+    advice: `create the group, or set server.socketGroup to the third field of: getent group ${group}`,
+  });
+}

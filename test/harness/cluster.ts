@@ -1,0 +1,144 @@
+/**
+ * OpenBao, the compiled provider, etcd and kube-apiserver together, and objects in them.
+ *
+ * @module One control plane as small as it can be. What is done to it: the suites.
+ */
+import { randomBytes } from "node:crypto";
+import { classifyStoredValue } from "../../src/etcd/stored/stored-value.ts";
+import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
+import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
+import { type RealEtcd, startEtcd } from "./etcd.ts";
+import { type KubeApiServer, type KubeApiServerOptions, startKubeApiServer } from "./kube-apiserver.ts";
+import { type RealOpenBao, startOpenBao } from "./openbao.ts";
+import { type Provider, type ProviderOptions, prepareProvider } from "./provider.ts";
+
+export type ObjectKind = "secrets" | "configmaps";
+
+export interface Cluster {
+  readonly openbao: RealOpenBao;
+  readonly names: Provisioning;
+  readonly provider: Provider;
+  readonly etcd: RealEtcd;
+  readonly api: KubeApiServer;
+  /** Creates or replaces an object whose content is `text`. @throws when the API server refuses. */
+  readonly write: (kind: ObjectKind, name: string, text: string) => Promise<void>;
+  /** The content of an object. @throws when it cannot be read. */
+  readonly read: (kind: ObjectKind, name: string) => Promise<string>;
+  /** How many stored objects of a kind lie under which key_id; what is not ours counts under its kind. */
+  readonly keyIds: (kind: ObjectKind) => Promise<ReadonlyMap<string, number>>;
+  readonly dispose: () => Promise<void>;
+}
+
+export interface ClusterBinaries {
+  readonly bao: string;
+  readonly etcd: string;
+  readonly kubeApiServer: string;
+}
+
+const PATHS = {
+  secrets: {
+    api: "/api/v1/namespaces/default/secrets",
+    kind: "Secret",
+    stored: "/registry/secrets/default/",
+  },
+  configmaps: {
+    api: "/api/v1/namespaces/default/configmaps",
+    kind: "ConfigMap",
+    stored: "/registry/configmaps/default/",
+  },
+} as const;
+
+export const STORED_PREFIX = { secrets: PATHS.secrets.stored, configmaps: PATHS.configmaps.stored } as const;
+
+/** Text that no ciphertext holds by chance. */
+export function recognisable(): string {
+  return `plaintext-${randomBytes(12).toString("hex")}`;
+}
+
+export async function startCluster(
+  binaries: ClusterBinaries,
+  config: NonNullable<ProviderOptions["config"]> = {},
+  encryption: Pick<KubeApiServerOptions, "alsoEncrypted" | "olderProviders" | "extraFlags"> = {},
+): Promise<Cluster> {
+  const undo: (() => Promise<void>)[] = [];
+  const dispose = async (): Promise<void> => {
+    for (let step = undo.pop(); step !== undefined; step = undo.pop()) {
+      await step();
+    }
+  };
+  try {
+    const openbao = await startOpenBao(binaries.bao);
+    undo.push(openbao.dispose);
+    const issuer = makeJwtIssuer();
+    const names = await provision(openbao.operator, issuer.publicKeyPem);
+    const provider = await prepareProvider({ openbao, names, issuer, config });
+    undo.push(provider.dispose);
+    await provider.start();
+    const etcd = await startEtcd(binaries.etcd);
+    undo.push(etcd.dispose);
+    const api = await startKubeApiServer(binaries.kubeApiServer, {
+      etcdAddress: etcd.address,
+      kmsSocketPath: provider.socketPath,
+      kmsName: "openbao",
+      ...encryption,
+    });
+    undo.push(api.dispose);
+    return { openbao, names, provider, etcd, api, ...objects(api, etcd), dispose };
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+}
+
+function objects(api: KubeApiServer, etcd: RealEtcd): Pick<Cluster, "write" | "read" | "keyIds"> {
+  return {
+    write: async (kind, name, text) => {
+      const { api: path, kind: kindName } = PATHS[kind];
+      const body = {
+        apiVersion: "v1",
+        kind: kindName,
+        metadata: { name },
+        ...(kind === "secrets" ? { stringData: { text } } : { data: { text } }),
+      };
+      const created = await api.request("POST", path, body);
+      const reply = created.status === 409 ? await api.request("PUT", `${path}/${name}`, body) : created;
+      if (reply.status >= 300) {
+        throw new Error(`${kindName} ${name} was not written: ${reply.status} ${reply.text.slice(0, 500)}`);
+      }
+    },
+    read: async (kind, name) => {
+      const { api: path, kind: kindName } = PATHS[kind];
+      const { status, text } = await api.request("GET", `${path}/${name}`);
+      const value = /"text":\s*"([^"]*)"/.exec(text)?.[1];
+      if (status !== 200 || value === undefined) {
+        throw new Error(`${kindName} ${name} was not read: ${status} ${text.slice(0, 500)}`);
+      }
+      return kind === "secrets" ? Buffer.from(value, "base64").toString() : value;
+    },
+    keyIds: async (kind) => {
+      const counts = new Map<string, number>();
+      for (const { value } of await etcd.list(PATHS[kind].stored)) {
+        const stored = classifyStoredValue(value);
+        const key = stored.kind === "ours" ? stored.keyId : stored.kind;
+        counts.set(key, (counts.get(key) ?? 0) + 1);
+      }
+      return counts;
+    },
+  };
+}
+
+/** Runs `work` for every item, `width` at a time. */
+export async function inParallel<T>(
+  items: readonly T[],
+  width: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const queue = [...items];
+  await Promise.all(
+    Array.from({ length: width }, async () => {
+      for (let item = queue.shift(); item !== undefined; item = queue.shift()) {
+        await work(item);
+      }
+    }),
+  );
+}
