@@ -5,16 +5,27 @@
  */
 import { parseArgs } from "node:util";
 import { makeJwtIssuer } from "../test/fakes/openbao/jwt-issuer.ts";
-import { provision } from "../test/fakes/openbao/provision.ts";
-import { startAnyOpenBao } from "../test/harness/any-openbao.ts";
 import { builtExecutable } from "../test/harness/executable.ts";
 import { prepareProvider } from "../test/harness/provider.ts";
 import { findBinary } from "../test/harness/real-suite.ts";
 import { clusterStory } from "./demo/cluster-story.ts";
 import { kmsStory } from "./demo/kms-story.ts";
 import { makeNarrator } from "./demo/narrator.ts";
+import { startDemoOpenBao } from "./demo/openbao.ts";
+
+const HELP = `Usage: npm run demo [-- options]
+
+Starts an OpenBao and the provider on this machine, and shows what they do. It leaves nothing behind.
+
+Options:
+  --cluster   start etcd and kube-apiserver too, and write Secrets through the Kubernetes API
+  --help      print this text
+
+It takes \`bao\`, \`etcd\` and \`kube-apiserver\` from PATH, or from BAO_BIN, ETCD_BIN and KUBE_APISERVER_BIN.
+Without a \`bao\` that starts, a stand-in of OpenBao takes its place.`;
 
 const INTERRUPTED = 5;
+const WRONG_ARGUMENTS = 2;
 
 async function demo(cluster: boolean): Promise<void> {
   const etcd = findBinary("etcd");
@@ -39,23 +50,17 @@ async function demo(cluster: boolean): Promise<void> {
   process.once("SIGTERM", interrupt);
 
   try {
-    const bao = findBinary("bao");
-    narrator.say(
-      bao === undefined
-        ? "OpenBao: the stand-in of this repository, because there is no `bao` on PATH (or in BAO_BIN)"
-        : `OpenBao: the real one, ${bao}`,
-    );
     await narrator.timed("the executable is built: dist/bao-kms-provider", async () => builtExecutable());
-    const openbao = await narrator.timed(
+    const issuer = makeJwtIssuer();
+    const { openbao, names, choice } = await narrator.timed(
       "OpenBao serves TLS and is set up: Transit key, policy, JWT login",
       async () => {
-        const started = await startAnyOpenBao(bao);
-        undo.push(started.dispose);
+        const started = await startDemoOpenBao(findBinary("bao"), issuer);
+        undo.push(started.openbao.dispose);
         return started;
       },
     );
-    const issuer = makeJwtIssuer();
-    const names = await provision(openbao.operator, issuer.publicKeyPem);
+    narrator.say(choice);
     const provider = await prepareProvider({ openbao, names, issuer });
     undo.push(provider.dispose);
     const stage = { narrator, openbao, provider, names };
@@ -69,11 +74,31 @@ async function demo(cluster: boolean): Promise<void> {
   narrator.end();
 }
 
-const { values } = parseArgs({ options: { cluster: { type: "boolean", default: false } } });
-demo(values.cluster).then(
+/** @throws for an argument that does not exist */
+function readArguments(): { readonly cluster: boolean; readonly help: boolean } {
+  const options = {
+    cluster: { type: "boolean", default: false },
+    help: { type: "boolean", short: "h", default: false },
+  } as const;
+  return parseArgs({ options }).values;
+}
+
+function fail(error: unknown, code: number): never {
+  console.error(`demo: ${error instanceof Error ? error.message : String(error)}`);
+  process.exit(code);
+}
+
+let chosen: ReturnType<typeof readArguments>;
+try {
+  chosen = readArguments();
+} catch (error) {
+  fail(error, WRONG_ARGUMENTS);
+}
+if (chosen.help) {
+  console.log(HELP);
+  process.exit(0);
+}
+demo(chosen.cluster).then(
   () => process.exit(0),
-  (error: unknown) => {
-    console.error(`demo: ${error instanceof Error ? error.message : String(error)}`);
-    process.exit(1);
-  },
+  (error: unknown) => fail(error, 1),
 );

@@ -1,8 +1,8 @@
 /**
  * A real OpenBao in server mode.
  *
- * @module TLS with a CA of its own, file storage and a file audit device in a temporary directory; initialised and unsealed
- * with one key share. How it is set up for a provider: test/fakes/openbao/provision.ts.
+ * @module One node with TLS, integrated storage and a file audit device in a temporary directory, unsealed with one key share.
+ * test/fakes/openbao/provision.ts sets it up for a provider.
  */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -26,7 +26,7 @@ export interface RealOpenBao {
   readonly resume: () => void;
   readonly seal: () => Promise<void>;
   readonly unseal: () => Promise<void>;
-  /** SIGKILL; the data stays, `start` goes on with it. */
+  /** SIGKILL; the data stays for `start`. */
   readonly kill: () => Promise<void>;
   /** SIGTERM; the data stays. */
   readonly stop: () => Promise<void>;
@@ -124,8 +124,10 @@ export async function startOpenBao(binary: string): Promise<RealOpenBao> {
 
 function configuration(dir: string, port: number, clusterPort: number): string {
   return `
-storage "file" {
-  path = "${dir}/data"
+storage "raft" {
+  path                   = "${dir}/data"
+  node_id                = "only"
+  performance_multiplier = 1
 }
 listener "tcp" {
   address         = "127.0.0.1:${port}"
@@ -139,6 +141,7 @@ audit "file" "audit" {
   }
 }
 api_addr     = "https://127.0.0.1:${port}"
+cluster_addr = "https://127.0.0.1:${clusterPort}"
 log_level    = "warn"
 `;
 }

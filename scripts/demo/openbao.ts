@@ -1,0 +1,66 @@
+/**
+ * The OpenBao of the demo: the installed one where it starts, else the stand-in.
+ *
+ * @module An installed `bao` that does not start costs a line with its version and the reason, never the demo.
+ */
+import type { JwtIssuer } from "../../test/fakes/openbao/jwt-issuer.ts";
+import { type Provisioning, provision } from "../../test/fakes/openbao/provision.ts";
+import { type AnyOpenBao, startAnyOpenBao } from "../../test/harness/any-openbao.ts";
+import { runCommand } from "../../test/harness/command.ts";
+
+export interface DemoOpenBao {
+  readonly openbao: AnyOpenBao;
+  readonly names: Provisioning;
+  /** One line: which OpenBao this is, and why. */
+  readonly choice: string;
+}
+
+const VERSION_TIMEOUT_SECONDS = "5";
+const MAX_REASON = 200;
+
+export async function startDemoOpenBao(binary: string | undefined, issuer: JwtIssuer): Promise<DemoOpenBao> {
+  if (binary === undefined) {
+    const choice =
+      "OpenBao: the stand-in of this repository, because there is no `bao` on PATH (or in BAO_BIN)";
+    return { ...(await started(undefined, issuer)), choice };
+  }
+  const version = await versionOf(binary);
+  try {
+    return { ...(await started(binary, issuer)), choice: `OpenBao: the real one, ${binary} (${version})` };
+  } catch (error) {
+    const choice = `OpenBao: the stand-in of this repository, because ${binary} (${version}) does not start: ${reasonOf(error)}`;
+    return { ...(await started(undefined, issuer)), choice };
+  }
+}
+
+async function started(
+  binary: string | undefined,
+  issuer: JwtIssuer,
+): Promise<Pick<DemoOpenBao, "openbao" | "names">> {
+  const openbao = await startAnyOpenBao(binary);
+  try {
+    return { openbao, names: await provision(openbao.operator, issuer.publicKeyPem) };
+  } catch (error) {
+    await openbao.dispose();
+    throw error;
+  }
+}
+
+/** What it calls itself, such as `OpenBao v2.7.2`. */
+async function versionOf(binary: string): Promise<string> {
+  const command = ["timeout", VERSION_TIMEOUT_SECONDS, binary, "version"];
+  const { code, stdout } = await runCommand(command, { env: { PATH: process.env["PATH"] ?? "" } });
+  const version = /^\S+ v[0-9]\S*/.exec(stdout)?.[0].replace(/,$/, "");
+  return code === 0 && version !== undefined ? version : "its version is unknown";
+}
+
+/** The last line that is no log line: a server that gives up writes its reason there, at times without a line end. */
+function reasonOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  const lines = text
+    .replace(/\d{4}-\d\d-\d\dT\S+ \[(?:TRACE|DEBUG|INFO|WARN)\].*/g, "")
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
+  return (lines.at(-1) ?? "").slice(0, MAX_REASON);
+}
