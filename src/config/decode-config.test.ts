@@ -41,6 +41,7 @@ describe("accepted", () => {
     const { config } = decode(configFile());
     expect(config.server).toEqual({
       socketPath: "/run/openbao-kms/kms.sock",
+      createDirectory: false,
       socketMode: 0o660,
       socketGroup: "openbao-kms-socket",
       metricsAddress: { host: "127.0.0.1", port: 8081 },
@@ -71,7 +72,10 @@ describe("accepted", () => {
       deepProbeInterval: 300_000,
       statusMaxStaleness: 120_000,
     });
-    expect(config.state.path).toBe("/var/lib/openbao-kms/state/key-registry.json");
+    expect(config.state).toEqual({
+      path: "/var/lib/openbao-kms/state/key-registry.json",
+      createDirectory: false,
+    });
     expect(config.rotation).toEqual({
       mode: "observed",
       activationDelay: 120_000,

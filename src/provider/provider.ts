@@ -7,6 +7,8 @@
 import { dirname } from "node:path";
 import { buildInfo } from "../base/build-info.ts";
 import type { Clock } from "../base/clock.ts";
+import { readMountPoints } from "../base/mount-points.ts";
+import { makeVolumeDirectory } from "../base/volume-directory.ts";
 import type { LogLevel, ProviderConfig } from "../config/schema.ts";
 import type { HttpTransport } from "../http/https.ts";
 import { fingerprint } from "../key/identity/fingerprint.ts";
@@ -23,7 +25,7 @@ import {
   startKmsListener,
   unaryHandlers,
 } from "../server/kms-listener.ts";
-import { checkSocketDirectory } from "../server/socket/socket-directory.ts";
+import { makeSocketDirectory } from "../server/socket/socket-directory.ts";
 import { resolveSocketGroup } from "../server/socket/socket-group.ts";
 import { identityWarnings } from "../server/startup-warnings.ts";
 import { failureLog } from "../telemetry/failure-log.ts";
@@ -86,7 +88,8 @@ export async function buildProvider(options: ProviderOptions, logger: Adjustable
   showBuild(metrics, config);
 
   const socket = socketRules(options);
-  checkSocketDirectory(socket);
+  makeSocketDirectory(socket);
+  makeStateDirectory(options);
   for (const { code, message } of identityWarnings(process, socket.groupGid)) {
     logger.warn("config.warning", { code, reason: message });
   }
@@ -198,7 +201,7 @@ function showBuild(metrics: Metrics, { auth }: ProviderConfig): void {
 
 /** The socket's path, and who must own its directory and itself. */
 function socketRules({ config, process }: ProviderOptions) {
-  const { socketPath, socketMode, socketGroup } = config.server;
+  const { socketPath, socketMode, socketGroup, createDirectory } = config.server;
   return {
     path: socketPath,
     directory: dirname(socketPath),
@@ -207,8 +210,24 @@ function socketRules({ config, process }: ProviderOptions) {
     ownerName: process.userName,
     groupGid: resolveSocketGroup(socketGroup),
     groupName: socketGroup,
+    mountPoints: createDirectory ? readMountPoints() : undefined,
     tryLock: trySqliteLock,
   };
+}
+
+/** Made on a volume when `state.createDirectory` asks for it; else the package or the operator makes it. */
+function makeStateDirectory({ config: { state }, process }: ProviderOptions): void {
+  if (state.createDirectory) {
+    makeVolumeDirectory({
+      path: dirname(state.path),
+      field: "state.createDirectory",
+      errorClass: "registry_invalid",
+      uid: process.uid,
+      gid: undefined,
+      mode: 0o750,
+      mountPoints: readMountPoints(),
+    });
+  }
 }
 
 function secondsUntil(wallMs: number | undefined, clock: Clock): number | undefined {

@@ -4,8 +4,10 @@
  * @module The layer's one error class and its closed set of codes.
  */
 import { ProviderError } from "../base/error-class.ts";
+import type { VolumeDirectoryCode } from "../base/volume-directory.ts";
 
 export type ServerCode =
+  | VolumeDirectoryCode
   | "socket_path_relative"
   | "socket_path_too_long"
   | "socket_mode_too_wide"

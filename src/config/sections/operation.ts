@@ -56,6 +56,13 @@ export const stateSection = v.strictObject({
     }),
     "/var/lib/openbao-kms/state/key-registry.json",
   ),
+  createDirectory: v.optional(
+    flag({
+      description:
+        "Whether the provider makes the directory of state.path at start, with mode 0750. Only directly below a mount point, for a pod's volume (sidecar).",
+    }),
+    false,
+  ),
 });
 
 export const rotationSection = v.strictObject({

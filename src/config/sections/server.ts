@@ -5,7 +5,7 @@
  */
 import * as v from "valibot";
 import { listenAddress } from "../address-types.ts";
-import { count, groupName, socketMode, socketPath } from "../field-types.ts";
+import { count, flag, groupName, socketMode, socketPath } from "../field-types.ts";
 
 const concurrency = (call: string, fallback: number) =>
   v.optional(
@@ -25,6 +25,13 @@ export const serverSection = v.strictObject({
         "The Unix socket. Its directory must exist, belong to the service's user and socketGroup, and have mode 2750 or 2710.",
     }),
     "/run/openbao-kms/kms.sock",
+  ),
+  createDirectory: v.optional(
+    flag({
+      description:
+        "Whether the provider makes the socket's directory at start, with socketGroup and mode 2750. Only directly below a mount point, for a volume that a pod shares with kube-apiserver (sidecar).",
+    }),
+    false,
   ),
   socketMode: v.optional(
     socketMode({ description: "The socket's mode, as octal text. Others never get access." }),

@@ -10,7 +10,7 @@ import { basename, dirname } from "node:path";
 import type { Clock } from "../../base/clock.ts";
 import { errnoOf } from "../../base/errno.ts";
 import { ServerError } from "../errors.ts";
-import { checkSocketDirectory, type SocketDirectoryRules } from "./socket-directory.ts";
+import { makeSocketDirectory, type SocketDirectoryRules } from "./socket-directory.ts";
 import {
   bindSocket,
   checkSocketRules,
@@ -33,6 +33,8 @@ export interface KmsSocketOptions {
   /** For the command that mends: names as an operator types them. */
   readonly ownerName: string;
   readonly groupName: string;
+  /** Set with `server.createDirectory`; see SocketDirectoryRules. */
+  readonly mountPoints?: ReadonlySet<string> | undefined;
   readonly accept: (socket: Socket) => void;
   /** Takes a lock on that file, which is there, that the kernel releases with the process, without waiting; `undefined` while another holds it. */
   readonly tryLock: (path: string) => { release(): void } | undefined;
@@ -78,7 +80,7 @@ export async function openKmsSocket(options: KmsSocketOptions): Promise<KmsSocke
   let problem: ServerError | undefined;
 
   async function bind(): Promise<Listening> {
-    const directory = openSocketDirectory(rules.directory, checkSocketDirectory(rules));
+    const directory = openSocketDirectory(rules.directory, makeSocketDirectory(rules));
     try {
       await clearPath(directory);
       return { directory, ...(await bindSocket(directory, file, options.accept)) };
@@ -125,7 +127,7 @@ export async function openKmsSocket(options: KmsSocketOptions): Promise<KmsSocke
 
   async function look(): Promise<void> {
     try {
-      checkSocketDirectory(rules);
+      makeSocketDirectory(rules);
       if (listening === undefined || !inPlace(listening)) {
         letGo(listening);
         listening = undefined;
@@ -191,7 +193,7 @@ function takeInstanceLock(rules: SocketDirectoryRules, options: KmsSocketOptions
   const path = `${options.path}.lock`;
   let directory: SocketDirectory | undefined;
   try {
-    directory = openSocketDirectory(rules.directory, checkSocketDirectory(rules));
+    directory = openSocketDirectory(rules.directory, makeSocketDirectory(rules));
     createLockFile(directory.at(basename(path)));
   } catch (error) {
     throw error instanceof ServerError ? error : lockUnusable(path, error);

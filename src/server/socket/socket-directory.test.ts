@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
   chmodSync,
   chownSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   realpathSync,
@@ -12,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ServerError } from "../errors.ts";
-import { checkSocketDirectory, type SocketDirectoryRules } from "./socket-directory.ts";
+import { checkSocketDirectory, makeSocketDirectory, type SocketDirectoryRules } from "./socket-directory.ts";
 
 const uid = process.getuid?.() ?? -1;
 const gid = process.getgid?.() ?? -1;
@@ -126,4 +127,48 @@ describe("a directory that is not fit", () => {
       expect(problem()?.code).toBe("ancestor_writable");
     },
   );
+});
+
+describe("server.createDirectory", () => {
+  const made = (changed: Partial<SocketDirectoryRules> = {}): string => {
+    try {
+      makeSocketDirectory({ ...rules, ...changed });
+      return "fit";
+    } catch (error) {
+      expect(error).toBeInstanceOf(ServerError);
+      return error instanceof ServerError ? error.code : "";
+    }
+  };
+
+  beforeEach(() => {
+    rmSync(rules.directory, { recursive: true });
+    chmodSync(root, 0o777);
+  });
+
+  test("makes the directory below a mount point that others can write", () => {
+    expect(made({ mountPoints: new Set([root]) })).toBe("fit");
+    expect(lstatSync(rules.directory).mode & 0o7777).toBe(0o2750);
+  });
+
+  test("makes none below another directory, and none when it is off", () => {
+    expect(made({ mountPoints: new Set() })).toBe("volume_not_mounted");
+    chmodSync(root, 0o755);
+    expect(made()).toBe("directory_missing");
+  });
+
+  test("a wide directory above the mount point stays refused, and so does a wide mount point when it is off", () => {
+    const volume = join(root, "volume");
+    mkdirSync(volume);
+    const directory = join(volume, "run");
+    expect(made({ directory, mountPoints: new Set([volume, root]) })).toBe("ancestor_writable");
+    chmodSync(root, 0o755);
+    chmodSync(volume, 0o777);
+    expect(made({ directory, mountPoints: new Set([volume]) })).toBe("fit");
+    expect(made({ directory })).toBe("ancestor_writable");
+  });
+
+  test.skipIf(uid !== 0)("a mount point of another user stays refused (needs root to make)", () => {
+    chownSync(root, 12_345, 0);
+    expect(made({ mountPoints: new Set([root]) })).toBe("ancestor_wrong_owner");
+  });
 });

@@ -8,6 +8,7 @@
 import { type BigIntStats, lstatSync, realpathSync } from "node:fs";
 import { dirname } from "node:path";
 import { errnoOf } from "../../base/errno.ts";
+import { makeVolumeDirectory, VolumeDirectoryError } from "../../base/volume-directory.ts";
 import { type ServerCode, ServerError } from "../errors.ts";
 
 export interface SocketDirectoryRules {
@@ -20,6 +21,8 @@ export interface SocketDirectoryRules {
   /** Owner and group as they are typed into the command that mends. */
   readonly ownerName: string;
   readonly groupName: string;
+  /** With `server.createDirectory`, the mount points that this process sees: the directory is made directly below one. */
+  readonly mountPoints?: ReadonlySet<string> | undefined;
 }
 
 /** 2750: the group may list and enter. 2710: it may only enter. setgid gives the socket the directory's group. */
@@ -78,6 +81,43 @@ function octal(mode: number): string {
   return mode.toString(8).padStart(4, "0");
 }
 
+/**
+ * With `server.createDirectory`, makes the directory first.
+ * @throws ServerError of class `socket_unavailable`.
+ */
+export function makeSocketDirectory(rules: SocketDirectoryRules): DirectoryIdentity {
+  if (rules.mountPoints !== undefined) {
+    try {
+      makeVolumeDirectory({ ...volumeDirectory(rules), mountPoints: rules.mountPoints });
+    } catch (error) {
+      throw error instanceof VolumeDirectoryError ? asServerError(error) : error;
+    }
+  }
+  return checkSocketDirectory(rules);
+}
+
+function asServerError(error: VolumeDirectoryError): ServerError {
+  const { code, errorClass, message, advice } = error;
+  return new ServerError({
+    code,
+    errorClass,
+    message,
+    ...(advice === undefined ? {} : { advice }),
+    cause: error,
+  });
+}
+
+function volumeDirectory({ directory, ownerUid, groupGid }: SocketDirectoryRules) {
+  return {
+    path: directory,
+    field: "server.createDirectory",
+    errorClass: "socket_unavailable",
+    uid: ownerUid,
+    gid: groupGid,
+    mode: 0o2750,
+  } as const;
+}
+
 /** Every directory above, both as the path names them and as they are behind symbolic links such as /var/run. */
 function ancestorsOf(directory: string): ReadonlySet<string> {
   const parent = dirname(directory);
@@ -100,6 +140,8 @@ function chain(path: string): readonly string[] {
 
 function checkAncestor(path: string, rules: SocketDirectoryRules): void {
   const stat = lstat(path, rules);
+  // Who else may write a pod's volume is the pod's own affair; see docs/deployment/sidecar.md.
+  const isVolume = path === dirname(rules.directory) && rules.mountPoints?.has(path) === true;
   if (stat.uid !== 0n && stat.uid !== BigInt(rules.ownerUid)) {
     throw new ServerError({
       code: "ancestor_wrong_owner",
@@ -111,7 +153,12 @@ function checkAncestor(path: string, rules: SocketDirectoryRules): void {
   // The mode of a symbolic link means nothing; what it leads to is in the list by its real path.
   const mode = Number(stat.mode & 0o7777n);
   const groupMayWrite = (mode & 0o020) !== 0 && stat.gid !== 0n;
-  if (!stat.isSymbolicLink() && (groupMayWrite || (mode & 0o002) !== 0) && (mode & STICKY) === 0) {
+  if (
+    !isVolume &&
+    !stat.isSymbolicLink() &&
+    (groupMayWrite || (mode & 0o002) !== 0) &&
+    (mode & STICKY) === 0
+  ) {
     throw new ServerError({
       code: "ancestor_writable",
       errorClass: "socket_unavailable",

@@ -4,7 +4,10 @@
  * @module The rules are server/'s own; here they are asked on behalf of the service's user.
  */
 import { dirname } from "node:path";
+import { readMountPoints } from "../../../base/mount-points.ts";
+import { checkBelowMountPoint } from "../../../base/volume-directory.ts";
 import { checkSocketDirectory } from "../../../server/socket/socket-directory.ts";
+import { lstatIfThere } from "../../../server/socket/socket-file.ts";
 import { resolveSocketGroup } from "../../../server/socket/socket-group.ts";
 import { identityWarnings } from "../../../server/startup-warnings.ts";
 import { warning } from "../../check.ts";
@@ -41,15 +44,26 @@ export const socketDirectory: DoctorCheck = {
   needs: ["socket.group"],
   whenFailed: "install -d -o openbao-kms -g openbao-kms-socket -m 2750 /run/openbao-kms",
   run: (context) => {
-    const { socketPath, socketGroup: groupName } = context.fact("loaded").config.server;
+    const { socketPath, socketGroup: groupName, createDirectory } = context.fact("loaded").config.server;
     const service = context.fact("service");
     const directory = dirname(socketPath);
+    const mountPoints = createDirectory ? readMountPoints() : undefined;
+    if (mountPoints !== undefined && lstatIfThere(directory) === undefined) {
+      checkBelowMountPoint({
+        path: directory,
+        field: "server.createDirectory",
+        errorClass: "socket_unavailable",
+        mountPoints,
+      });
+      return { detail: `${directory} (made at start)` };
+    }
     checkSocketDirectory({
       directory,
       ownerUid: service.uid,
       groupGid: context.fact("socketGid"),
       ownerName: service.name,
       groupName,
+      mountPoints,
     });
     return { detail: directory };
   },
