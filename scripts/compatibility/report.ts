@@ -1,0 +1,82 @@
+/**
+ * docs/compatibility.json: which suites were run against which versions, and how they ended.
+ *
+ * @module The shape, and the tables of docs/compatibility.md made from it.
+ */
+import * as v from "valibot";
+import { table } from "../reference/markdown.ts";
+import { COMPONENTS, type ComponentSet, SET_NAMES, type SetName } from "./versions.ts";
+
+/** Suites of `npm test`; the unit of recording. */
+export const SUITES = ["contract", "real", "executable", "cluster", "faults", "systemd"] as const;
+export type Suite = (typeof SUITES)[number];
+
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const rowSchema = v.strictObject({
+  set: v.picklist(SET_NAMES),
+  suite: v.picklist(SUITES),
+  versions: v.record(v.picklist(COMPONENTS), v.string()),
+  passed: count,
+  failed: count,
+  skipped: count,
+  seconds: count,
+  startedAt: v.pipe(v.string(), v.isoTimestamp()),
+  commit: v.string(),
+});
+export const reportSchema = v.strictObject({ rows: v.array(rowSchema) });
+export type CompatRow = v.InferOutput<typeof rowSchema>;
+export type CompatReport = v.InferOutput<typeof reportSchema>;
+
+const BEGIN = "<!-- made by `scripts/compat` -->";
+const END = "<!-- end -->";
+const TITLES: Readonly<Record<(typeof COMPONENTS)[number], string>> = {
+  openbao: "OpenBao",
+  kubernetes: "Kubernetes",
+  etcd: "etcd",
+  containerd: "containerd",
+  systemd: "systemd",
+};
+
+/** A row of the same set and suite is replaced; the order is that of the two lists above. */
+export function record(report: CompatReport, row: CompatRow): CompatReport {
+  const rows = [...report.rows.filter(({ set, suite }) => set !== row.set || suite !== row.suite), row];
+  const place = ({ set, suite }: CompatRow): number =>
+    SET_NAMES.indexOf(set) * SUITES.length + SUITES.indexOf(suite);
+  return { rows: rows.sort((a, b) => place(a) - place(b)) };
+}
+
+/** The page as it should be, given the text around its tables. */
+export function compatibilityPage(
+  page: string,
+  report: CompatReport,
+  sets: Readonly<Record<SetName, ComponentSet>>,
+): string {
+  const start = page.indexOf(BEGIN);
+  const end = page.indexOf(END);
+  if (start < 0 || end < start) {
+    throw new Error(`docs/compatibility.md has lost the lines ${BEGIN} and ${END}`);
+  }
+  const supported = table(
+    ["component", "oldest", "newest"],
+    COMPONENTS.map((component) => [
+      TITLES[component],
+      sets.oldest.versions[component] ?? "",
+      sets.newest.versions[component] ?? "",
+    ]),
+  );
+  const runs = table(
+    ["set", "suite", "versions", "passed", "failed", "skipped", "seconds", "when", "commit"],
+    report.rows.map(runCells),
+  );
+  return `${page.slice(0, start)}${BEGIN}\n\n${supported}\n\n${runs}\n\n${page.slice(end)}`;
+}
+
+function runCells(row: CompatRow): readonly string[] {
+  const versions = COMPONENTS.flatMap((component) => {
+    const version = row.versions[component];
+    return version === undefined ? [] : [`${TITLES[component]} ${version}`];
+  });
+  const { set, suite, passed, failed, skipped, seconds, startedAt, commit } = row;
+  const when = startedAt.slice(0, 10);
+  return [set, suite, versions.join(", "), ...[passed, failed, skipped, seconds].map(String), when, commit];
+}
