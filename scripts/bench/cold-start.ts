@@ -1,0 +1,198 @@
+/**
+ * The cold start of a real kube-apiserver: `bun scripts/bench/cold-start.ts [--secrets N] [--seeds N] [--rounds N] [--servers N]`.
+ *
+ * @module Starts over stored Secrets, with our provider (JIT off) and with `identity`, in alternating rounds. Exits with 1 when
+ * ours takes more than 3% longer than identity, beyond the Decrypts that it needs.
+ */
+import { parseArgs } from "node:util";
+import { makeJwtIssuer } from "../../test/fakes/openbao/jwt-issuer.ts";
+import { provision } from "../../test/fakes/openbao/provision.ts";
+import { inParallel } from "../../test/harness/cluster.ts";
+import { startEtcd } from "../../test/harness/etcd.ts";
+import { type KubeApiServer, startKubeApiServer } from "../../test/harness/kube-apiserver.ts";
+import { startOpenBao } from "../../test/harness/openbao.ts";
+import { type Provider, prepareProvider } from "../../test/harness/provider.ts";
+import { type Figure, figure, figureLine } from "./figure.ts";
+import { unitEnvironment } from "./unit-environment.ts";
+
+const { values: flags } = parseArgs({
+  options: {
+    secrets: { type: "string", default: "10000" },
+    seeds: { type: "string", default: "20" },
+    rounds: { type: "string", default: "5" },
+    servers: { type: "string", default: "3" },
+  },
+});
+const SECRETS = positive(flags.secrets);
+const SEEDS = positive(flags.seeds);
+const ROUNDS = positive(flags.rounds);
+const SERVERS = positive(flags.servers);
+/** How much of identity's time may be lost to anything but the Decrypts. */
+const TOLERANCE = 1.03;
+/** Polling kube-apiserver more often would slow what is timed. */
+const POLL_MS = 20;
+const WRITERS = 16;
+
+const IDENTITY = `apiVersion: apiserver.config.k8s.io/v1
+kind: EncryptionConfiguration
+resources:
+  - resources: [secrets, configmaps]
+    providers:
+      - identity: {}
+`;
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) {
+    console.error(`cold-start: ${text} is not a whole number above 0`);
+    process.exit(2);
+  }
+  return value;
+}
+
+function binary(variable: string, name: string): string {
+  const found = process.env[variable] ?? Bun.which(name);
+  if (found === null) {
+    console.error(`cold-start: no ${name} found; put it on PATH or set ${variable}`);
+    process.exit(2);
+  }
+  return found;
+}
+
+interface Contender {
+  readonly name: string;
+  readonly servers: readonly KubeApiServer[];
+  readonly readyMs: number[];
+  readonly listMs: number[];
+  readonly togetherMs: number[];
+}
+
+/** Writes the Secrets, with one restart for each seed: kube-apiserver makes a new seed at each start. */
+async function fill(server: KubeApiServer): Promise<void> {
+  for (let seed = 0; seed < SEEDS; seed += 1) {
+    const names = Array.from({ length: Math.ceil(SECRETS / SEEDS) }, (_, index) => `s-${seed}-${index}`);
+    await inParallel(names, WRITERS, async (name) => {
+      const { status, text } = await server.request("POST", "/api/v1/namespaces/default/secrets", {
+        apiVersion: "v1",
+        kind: "Secret",
+        metadata: { name },
+        stringData: { password: `value of ${name}` },
+      });
+      if (status !== 201) {
+        throw new Error(`Secret ${name} was not written: ${status} ${text.slice(0, 300)}`);
+      }
+    });
+    await server.kill();
+    await server.start();
+  }
+}
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const began = performance.now();
+  await work();
+  return performance.now() - began;
+}
+
+async function round({ servers, readyMs, listMs, togetherMs }: Contender): Promise<void> {
+  const [first] = servers;
+  await Promise.all(servers.map((each) => each.kill()));
+  if (first !== undefined) {
+    readyMs.push(await timed(() => first.start(POLL_MS)));
+    listMs.push(
+      await timed(() => first.request("GET", "/api/v1/secrets", undefined, { timeoutMs: 120_000 })),
+    );
+    await first.kill();
+  }
+  togetherMs.push(await timed(() => Promise.all(servers.map((each) => each.start(POLL_MS)))));
+}
+
+/** Decrypts that the provider has answered, and the seconds they took in all. */
+async function decrypts(provider: Provider): Promise<{ readonly count: number; readonly seconds: number }> {
+  const page = await provider.metrics();
+  const value = (pattern: RegExp): number => Number(pattern.exec(page)?.[1] ?? 0);
+  return {
+    count: value(/^openbao_kms_grpc_duration_seconds_count\{method="decrypt"\} (\S+)$/m),
+    seconds: value(/^openbao_kms_grpc_duration_seconds_sum\{method="decrypt"\} (\S+)$/m),
+  };
+}
+
+async function main(): Promise<void> {
+  const [bao, etcdBinary, apiServer] = [
+    binary("BAO_BIN", "bao"),
+    binary("ETCD_BIN", "etcd"),
+    binary("KUBE_APISERVER_BIN", "kube-apiserver"),
+  ];
+  const undo: (() => Promise<void>)[] = [];
+  try {
+    const openbao = await startOpenBao(bao);
+    undo.push(openbao.dispose);
+    const issuer = makeJwtIssuer();
+    const names = await provision(openbao.operator, issuer.publicKeyPem);
+    const provider = await prepareProvider({ openbao, names, issuer, env: unitEnvironment("off") });
+    undo.push(provider.dispose);
+    await provider.start();
+    const contender = async (name: string, encryptionConfig?: string): Promise<Contender> => {
+      const etcd = await startEtcd(etcdBinary);
+      undo.push(etcd.dispose);
+      const servers: KubeApiServer[] = [];
+      for (let index = 0; index < SERVERS; index += 1) {
+        const server = await startKubeApiServer(apiServer, {
+          etcdAddress: etcd.address,
+          kmsSocketPath: provider.socketPath,
+          kmsName: "openbao",
+          ...(encryptionConfig === undefined ? {} : { encryptionConfig }),
+        });
+        undo.push(server.dispose);
+        servers.push(server);
+        await (index === 0 ? fill(server) : server.kill());
+      }
+      console.log(`${name}: ${SECRETS} Secrets under ${SEEDS} seeds`);
+      return { name, servers, readyMs: [], listMs: [], togetherMs: [] };
+    };
+    const ours = await contender("ours");
+    const identity = await contender("identity", IDENTITY);
+    const before = await decrypts(provider);
+    for (let index = 0; index < ROUNDS; index += 1) {
+      await round(ours);
+      await round(identity);
+    }
+    const after = await decrypts(provider);
+    const starts = ROUNDS * (1 + SERVERS);
+    conclude(
+      ours,
+      identity,
+      (after.count - before.count) / starts,
+      (after.seconds - before.seconds) / starts,
+    );
+  } finally {
+    for (const step of undo.toReversed()) {
+      await step();
+    }
+  }
+}
+
+function conclude(ours: Contender, identity: Contender, perStart: number, decryptSeconds: number): void {
+  const figures: readonly Figure[] = [ours, identity].flatMap(({ name, readyMs, listMs, togetherMs }) => [
+    figure(`${name}: start to serving`, "ms", readyMs),
+    figure(`${name}: full list`, "ms", listMs),
+    figure(`${name}: ${SERVERS} servers at once`, "ms", togetherMs),
+  ]);
+  figures.forEach((each) => console.log(figureLine(each)));
+  console.log(
+    `${perStart.toFixed(1)} Decrypts a start, ${(decryptSeconds * 1000).toFixed(1)} ms of the provider's time`,
+  );
+  const ratio = figure(
+    "start and list, less the Decrypts / identity",
+    "",
+    ours.readyMs.map(
+      (ready, index) =>
+        (ready + (ours.listMs[index] ?? 0) - decryptSeconds * 1000) /
+        ((identity.readyMs[index] ?? 0) + (identity.listMs[index] ?? 0)),
+    ),
+    { atMost: TOLERANCE },
+  );
+  console.log(figureLine(ratio));
+  process.exitCode = ratio.met === false ? 1 : 0;
+}
+
+await main();
