@@ -4,8 +4,9 @@
  * @module The environment is made safe first; everything else is imported after that. The only place that ends the process.
  */
 import { describeRefused, hardenProcess, sanitiseEnvironment } from "./base/environment.ts";
+import { becomeForGood, parseIdentity } from "./base/identity.ts";
+import { HIDDEN } from "./base/self-command.ts";
 import { EXIT_CODES } from "./cli/exit-code.ts";
-import { HELPER_ARGUMENT } from "./pkcs11/helper-command.ts";
 
 /** A second Ctrl-C does not wait for the clean-up that the first one asked for. */
 const SIGNALS_BEFORE_EXIT = 2;
@@ -17,27 +18,46 @@ function main(): void {
     process.exit(EXIT_CODES.configuration.code);
   }
   hardenProcess();
-  // The provider starts itself with this argument for one login with a PKCS#11 token; signals end that process at once.
-  const ended = process.argv[2] === HELPER_ARGUMENT ? startHelper() : start(abortOnSignals());
-  void ended.then(
+  void dispatch(process.argv.slice(2)).then(
     (code) => process.exit(code),
     () => process.exit(EXIT_CODES.internal.code),
   );
 }
 
-async function startHelper(): Promise<number> {
-  const { runHelper } = await import("./pkcs11/helper.ts");
-  return runHelper();
+/** The hidden arguments with which the program starts itself once more come before the commands. */
+async function dispatch(args: readonly string[]): Promise<number> {
+  const [first, second = "", ...rest] = args;
+  switch (first) {
+    case HIDDEN.asUser: {
+      const identity = parseIdentity(second);
+      if (identity === undefined) {
+        return EXIT_CODES.usage.code;
+      }
+      becomeForGood(identity);
+      return dispatch(rest);
+    }
+    case HIDDEN.keyToken: {
+      // Signals end this process at once.
+      const { runHelper } = await import("./pkcs11/helper.ts");
+      return runHelper();
+    }
+    case HIDDEN.writeRegistry: {
+      const { runRegistryWriter } = await import("./commands/run-registry-writer.ts");
+      return runRegistryWriter();
+    }
+    default:
+      return runCommand(args, abortOnSignals());
+  }
 }
 
-async function start(signal: AbortSignal): Promise<number> {
+async function runCommand(args: readonly string[], signal: AbortSignal): Promise<number> {
   const [{ run }, { createOutput }, { COMMANDS }] = await Promise.all([
     import("./cli/run.ts"),
     import("./cli/output.ts"),
     import("./commands/table.ts"),
   ]);
   const output = createOutput(process.stdout, process.stderr, process.env);
-  const code = await run(process.argv.slice(2), { output, environment: process.env, signal }, COMMANDS);
+  const code = await run(args, { output, environment: process.env, signal }, COMMANDS);
   await output.flush();
   return code;
 }

@@ -20,6 +20,10 @@ make_directories() {
   install -d -o root -g openbao-kms -m 0750 /etc/openbao-kms/client
   install -d -o root -g openbao-kms -m 0750 /etc/openbao-kms/pkcs11
   install -d -o openbao-kms -g openbao-kms -m 0750 /var/lib/openbao-kms
-  install -d -o openbao-kms -g openbao-kms -m 0750 /var/lib/openbao-kms/state
+  # The service owns the parent and could put a link here: the directory is made with its rights, and left alone when it is there.
+  if ! [ -e /var/lib/openbao-kms/state ] && ! [ -L /var/lib/openbao-kms/state ]; then
+    setpriv --reuid="$(id -u openbao-kms)" --regid="$(getent group openbao-kms | cut -d: -f3)" --clear-groups \
+      mkdir -m 0750 /var/lib/openbao-kms/state
+  fi
   install -d -o openbao-kms -g openbao-kms-socket -m 2750 /run/openbao-kms
 }

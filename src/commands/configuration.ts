@@ -1,11 +1,13 @@
 /**
- * How commands get their configuration: path and overrides from flags, the rest from the environment.
+ * The configuration as commands get it: path and overrides from flags, the rest from the environment.
  *
- * @module One function around config/load.ts. Warnings go to stderr.
+ * @module Around config/load.ts; warnings go to stderr.
  */
 
 import type { CommandContext } from "../cli/command.ts";
 import { type LoadedConfig, loadConfig } from "../config/load.ts";
+import { loadForService } from "./load-for-service.ts";
+import { readUserFiles } from "./service-identity.ts";
 
 export interface ConfigurationFlags {
   readonly config: string | undefined;
@@ -14,22 +16,31 @@ export interface ConfigurationFlags {
   readonly "health-address"?: string | undefined;
 }
 
-/** Loads as the user that runs the command; `serviceUid` says otherwise where a command judges for the service. */
+/**
+ * `self` loads for the user of this process, as `serve` does. `service` loads for the service's user, whose files root must
+ * be able to use when it runs a command.
+ */
 export async function loadConfiguration(
   flags: ConfigurationFlags,
   { environment, output }: CommandContext,
-  serviceUid = process.getuid?.() ?? 0,
+  user: "self" | "service" = "service",
 ): Promise<LoadedConfig> {
-  const loaded = await loadConfig({
-    path: flags.config,
-    flags: {
-      logLevel: flags["log-level"],
-      metricsAddress: flags["metrics-address"],
-      healthAddress: flags["health-address"],
-    },
-    environment,
-    serviceUid,
-  });
+  const load = (serviceUid: number): Promise<LoadedConfig> =>
+    loadConfig({
+      path: flags.config,
+      flags: {
+        logLevel: flags["log-level"],
+        metricsAddress: flags["metrics-address"],
+        healthAddress: flags["health-address"],
+      },
+      environment,
+      serviceUid,
+    });
+  const self = { uid: process.getuid?.() ?? 0 };
+  const loaded =
+    user === "self"
+      ? await load(self.uid)
+      : (await loadForService({ load, serviceUser: undefined, userFiles: readUserFiles(), self })).loaded;
   for (const warning of loaded.warnings) {
     output.say(`warning: ${warning}`);
   }

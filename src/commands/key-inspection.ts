@@ -8,7 +8,6 @@
 import { systemClock } from "../base/clock.ts";
 import { ProviderError } from "../base/error-class.ts";
 import type { CommandContext } from "../cli/command.ts";
-import { loadConfig } from "../config/load.ts";
 import type { ProviderConfig } from "../config/schema.ts";
 import type { ConfigIdentity } from "../key/identity/fingerprint.ts";
 import type { StateOnDisk } from "../key/registry/read-state.ts";
@@ -16,8 +15,8 @@ import type { ProbeAnswer } from "../key/rotation/observe.ts";
 import { configIdentity } from "../provider/config-identity.ts";
 import { type OperatorAccess, openOperatorAccess } from "../provider/operator.ts";
 import { openRegistry } from "../provider/registry.ts";
-import { loadForService } from "./load-for-service.ts";
-import { readUserFiles } from "./service-identity.ts";
+import { loadConfiguration } from "./configuration.ts";
+import { serviceUidOf } from "./load-for-service.ts";
 
 export interface KeyInspection {
   readonly config: ProviderConfig;
@@ -37,19 +36,11 @@ export type OpenBaoAnswer =
  */
 export async function inspectKey<Result>(
   flags: { readonly config: string | undefined },
-  { environment, output, signal }: CommandContext,
+  context: CommandContext,
   use: (inspection: KeyInspection) => Promise<Result>,
 ): Promise<Result> {
-  const { loaded, service } = await loadForService({
-    load: (serviceUid) => loadConfig({ path: flags.config, environment, serviceUid }),
-    serviceUser: undefined,
-    userFiles: readUserFiles(),
-    self: { uid: process.getuid?.() ?? 0 },
-  });
-  for (const warning of loaded.warnings) {
-    output.say(`warning: ${warning}`);
-  }
-  const { config } = loaded;
+  const { config } = await loadConfiguration(flags, context);
+  const { signal } = context;
   const euid = process.geteuid?.() ?? 0;
   const state = await openRegistry({ config, clock: systemClock, euid, access: "read" }).load();
   const identity = configIdentity(config);
@@ -57,7 +48,7 @@ export async function inspectKey<Result>(
   try {
     let openbao: OpenBaoAnswer;
     try {
-      access = await openOperatorAccess(config, service.uid);
+      access = await openOperatorAccess(config, serviceUidOf(config));
       openbao = { kind: "asked", answer: await askKey(access, signal), access };
     } catch (error) {
       signal.throwIfAborted();

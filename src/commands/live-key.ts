@@ -8,10 +8,11 @@ import type { CommandContext } from "../cli/command.ts";
 import type { ProviderConfig } from "../config/schema.ts";
 import type { KeyMetadata } from "../openbao/transit/key-metadata.ts";
 import { openOperatorAccess } from "../provider/operator.ts";
+import { serviceUidOf } from "./load-for-service.ts";
 
 /** Throws what the way to OpenBao throws: credential, TLS, policy, no such key. */
 export async function readLiveKey(config: ProviderConfig, { signal }: CommandContext): Promise<KeyMetadata> {
-  const access = await openOperatorAccess(config, process.geteuid?.() ?? 0);
+  const access = await openOperatorAccess(config, serviceUidOf(config));
   try {
     return await access.transit.readKey(signal);
   } finally {

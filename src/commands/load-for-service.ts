@@ -7,6 +7,7 @@
 import { statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { LoadedConfig } from "../config/load.ts";
+import type { ProviderConfig } from "../config/schema.ts";
 import { type UserFiles, type UserIdentity, userIdentity } from "./service-identity.ts";
 
 export interface ServiceLoad {
@@ -50,6 +51,11 @@ export async function loadForService({
   const owner = ownerOf(dirname(first?.config.state.path ?? USUAL_STATE_PATH)) ?? self.uid;
   const service = userIdentity(String(owner), userFiles);
   return { loaded: first !== undefined && owner === self.uid ? first : await load(owner), service };
+}
+
+/** The user of the service that has this configuration: the owner of its state, or else the user of this process. */
+export function serviceUidOf({ state }: Pick<ProviderConfig, "state">): number {
+  return ownerOf(dirname(state.path)) ?? process.geteuid?.() ?? 0;
 }
 
 function ownerOf(path: string): number | undefined {

@@ -6,17 +6,18 @@
  * means: pin-latch.ts.
  */
 import { Database, SQLiteError } from "bun:sqlite";
-import { chownSync, lstatSync } from "node:fs";
+import { lstatSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Clock } from "../base/clock.ts";
+import { withRightsOfOwner } from "../base/identity.ts";
 import { decodePinLatch, type PinLatch } from "./pin-latch.ts";
 
 /** The record, held alone until {@link HeldRecord.release}. */
 export interface HeldRecord {
-  read(): PinLatch | undefined;
+  readonly read: () => PinLatch | undefined;
   /** Durable when it returns. */
-  write(latch: PinLatch | undefined): void;
-  release(): void;
+  readonly write: (latch: PinLatch | undefined) => void;
+  readonly release: () => void;
 }
 
 export type HoldRecord = (signal: AbortSignal) => Promise<HeldRecord>;
@@ -39,12 +40,24 @@ const POLL_MS = 25;
  * @throws LoginRecordError, or the signal's reason.
  */
 export function loginRecord(path: string, clock: Clock): HoldRecord {
+  // A doctor that root runs opens files in the service's directory, which the service can swap for links.
+  const asOwner = <T>(work: () => T): T => {
+    try {
+      return withRightsOfOwner(dirname(path), work);
+    } catch (error) {
+      throw asRecordError(error);
+    }
+  };
   return async (signal) => {
     for (;;) {
       signal.throwIfAborted();
-      const held = tryToHold(path);
+      const held = asOwner(() => tryToHold(path));
       if (held !== undefined) {
-        return held;
+        return {
+          read: () => asOwner(held.read),
+          write: (latch) => asOwner(() => held.write(latch)),
+          release: () => asOwner(held.release),
+        };
       }
       await clock.sleep(POLL_MS, signal);
     }
@@ -66,7 +79,6 @@ function tryToHold(path: string): HeldRecord | undefined {
       "CREATE TABLE IF NOT EXISTS pin_latch (one INTEGER PRIMARY KEY CHECK (one = 1), record TEXT NOT NULL)",
     );
     opened.run("COMMIT");
-    giveToDirectoryOwner(path);
     return {
       read: () => readLatch(opened),
       write: (latch) => writeLatch(opened, latch),
@@ -110,19 +122,11 @@ function writeLatch(database: Database, latch: PinLatch | undefined): void {
   }
 }
 
-/** A link would lead a doctor that runs as root to a file elsewhere. */
+/** SQLite follows links; the record is a file of the directory's owner, and nothing else. */
 function checkPlace(path: string): void {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   if (stats !== undefined && !stats.isFile()) {
     throw new LoginRecordError("unusable");
-  }
-}
-
-/** A record made by root, by doctor for instance, must be the service's to write. */
-function giveToDirectoryOwner(path: string): void {
-  const owner = lstatSync(dirname(path));
-  if (process.geteuid?.() === 0 && owner.uid !== lstatSync(path).uid) {
-    chownSync(path, owner.uid, owner.gid);
   }
 }
 

@@ -6,10 +6,10 @@
  */
 import { dirname, join } from "node:path";
 import type { Clock } from "../base/clock.ts";
+import { HIDDEN, selfCommand } from "../base/self-command.ts";
 import { moduleEnvironment } from "../config/module-environment.ts";
 import type { ProviderConfig } from "../config/schema.ts";
 import { readTokenChain } from "../openbao/auth/cert-token-method.ts";
-import { helperCommand } from "../pkcs11/helper-command.ts";
 import { helperProcess } from "../pkcs11/helper-process.ts";
 import { type KeyTokenService, keyTokenService } from "../pkcs11/key-token-service.ts";
 import { loginRecord } from "../pkcs11/login-record.ts";
@@ -33,7 +33,7 @@ const RECORD_NAME = "pkcs11-login.db";
 export function keyTokenOf(
   { config, serviceUid, clock }: KeyTokenPlace,
   helper: HelperStart = {
-    command: helperCommand(process.execPath, Bun.main),
+    command: selfCommand([HIDDEN.keyToken]),
     environment: moduleEnvironment(),
   },
 ): KeyTokenService | undefined {

@@ -5,7 +5,7 @@
  */
 import type { Clock } from "../base/clock.ts";
 import type { ProviderConfig } from "../config/schema.ts";
-import { identityHashes } from "../key/identity/fingerprint.ts";
+import { type IdentityHashes, identityHashes } from "../key/identity/fingerprint.ts";
 import { openRegistryStore, type RegistryStore } from "../key/registry/file-store.ts";
 import { systemStateFiles } from "../key/registry/state-files.ts";
 import { trySqliteLock } from "../key/registry/writer-lock.ts";
@@ -22,14 +22,21 @@ export interface RegistryOptions {
 /** A write takes milliseconds; another writer that holds the lock for this long is stuck. */
 const LOCK_WAIT_MS = 2000;
 
-export function openRegistry({ config, clock, euid, access }: RegistryOptions): RegistryStore {
+export function openRegistry({ config, ...options }: RegistryOptions): RegistryStore {
+  const identity = identityHashes(configIdentity(config));
+  return openRegistryAt({ ...options, statePath: config.state.path, identity });
+}
+
+export interface RegistryPlace extends Omit<RegistryOptions, "config"> {
+  readonly statePath: string;
+  readonly identity: IdentityHashes;
+}
+
+/** Without a configuration, for a process that is given only the state. */
+export function openRegistryAt(place: RegistryPlace): RegistryStore {
   return openRegistryStore({
-    statePath: config.state.path,
-    identity: identityHashes(configIdentity(config)),
-    access,
-    euid,
+    ...place,
     files: systemStateFiles,
-    clock,
     tryLock: trySqliteLock,
     lockWaitMs: LOCK_WAIT_MS,
   });

@@ -1,69 +1,134 @@
 /**
- * The one kube-apiserver process of this machine, and its identity.
+ * The kube-apiserver process of this machine, and its identity.
  *
- * @module Looks through /proc. Whose uid, gid and groups it has is in its status file; whether it sees the same files is told
- * by its mount namespace.
+ * @module Reads /proc. A process is believed for its executable, never for its name, which every process chooses for itself.
  * @see proc_pid_status(5)
  */
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { basename, dirname } from "node:path";
 import { ProviderError } from "../../base/error-class.ts";
-import type { Caller } from "./caller.ts";
+import { changeableDirectory, type Identity, identityText } from "../../base/identity.ts";
 
-export interface ApiServerProcess extends Caller {
+export interface ApiServerProcess extends Identity {
   readonly pid: number;
   /** It runs in a container, so that the same path may lead it elsewhere. */
   readonly hasOwnMounts: boolean;
 }
 
-/** The kernel keeps 15 bytes of a name. */
-const COMM = "kube-apiserver".slice(0, 15);
+/** What {@link judgeProcess} says of a process that is none. */
+export type Impostor = "ended" | "other_program" | "other_user_namespace" | "program_unsafe";
 
-/** @throws ProviderError when there is none, or more than one. */
-export function findApiServer(proc = "/proc"): ApiServerProcess {
-  const found = readdirSync(proc).filter(
-    (name) => /^\d+$/.test(name) && readOrEmpty(`${proc}/${name}/comm`).trim() === COMM,
+export type Judgement =
+  | { readonly kind: "genuine"; readonly process: ApiServerProcess }
+  | { readonly kind: "impostor"; readonly reason: Impostor };
+
+const PROGRAM = "kube-apiserver";
+/** The kernel keeps 15 bytes of a name. */
+const COMM = PROGRAM.slice(0, 15);
+const WRITABLE_BY_OTHERS = 0o022;
+
+/**
+ * The one to take the identity of; `pid` decides between several.
+ * @throws ProviderError when there is none, or when several have different identities.
+ */
+export function findApiServer(pid: number | undefined, proc = "/proc"): ApiServerProcess {
+  const named = readdirSync(proc)
+    .filter((name) => /^\d+$/.test(name) && readOrEmpty(`${proc}/${name}/comm`).trim() === COMM)
+    .map(Number);
+  const judged = named
+    .filter((each) => pid === undefined || each === pid)
+    .map((each) => ({ pid: each, judgement: judgeProcess(each, proc) }));
+  const genuine = judged.flatMap(({ judgement }) =>
+    judgement.kind === "genuine" ? [judgement.process] : [],
   );
-  const [pid] = found;
-  if (pid === undefined || found.length > 1) {
+  const [first] = genuine;
+  if (first === undefined) {
+    const refused = judged.flatMap(({ pid: each, judgement }) =>
+      judgement.kind === "impostor" ? [`${each} (${WHY[judgement.reason]})`] : [],
+    );
     throw new ProviderError({
-      code: pid === undefined ? "apiserver_absent" : "apiserver_ambiguous",
+      code: "apiserver_absent",
       errorClass: "config_invalid",
       message:
-        pid === undefined
-          ? "--as-apiserver: no process named kube-apiserver runs on this machine, or it is hidden from this user"
-          : `--as-apiserver: ${found.length} processes are named kube-apiserver`,
+        refused.length === 0
+          ? `--as-apiserver: ${pid === undefined ? "no process" : `process ${pid} is not`} named kube-apiserver${pid === undefined ? " runs on this machine, or it is hidden from this user" : ""}`
+          : `--as-apiserver: not believed to be kube-apiserver: process ${refused.slice(0, 8).join(", ")}`,
       advice:
         "run it as root on a control-plane node, or name the user yourself: sudo -u USER bao-kms-provider probe",
     });
   }
-  return identityOf(proc, Number(pid));
-}
-
-function identityOf(proc: string, pid: number): ApiServerProcess {
-  const text = readOrEmpty(`${proc}/${pid}/status`);
-  // Real, effective, saved and file system id; the effective one is what connecting is judged by.
-  const id = (name: string): number => Number(new RegExp(`^${name}:\\t\\d+\\t(\\d+)`, "m").exec(text)?.[1]);
-  const [uid, gid] = [id("Uid"), id("Gid")];
-  if (!Number.isInteger(uid) || !Number.isInteger(gid)) {
+  if (new Set(genuine.map((each) => identityText(each))).size > 1) {
     throw new ProviderError({
-      code: "apiserver_absent",
+      code: "apiserver_ambiguous",
       errorClass: "config_invalid",
-      message: `--as-apiserver: the process ${pid} ended while it was being looked at`,
-      advice: "try again",
+      message: `--as-apiserver: several processes run kube-apiserver: ${genuine.map((each) => `${each.pid} (uid ${each.uid})`).join(", ")}`,
+      advice: "name the right one with --apiserver-pid PID",
     });
   }
-  const groups = (/^Groups:[ \t]*([\d ]*)$/m.exec(text)?.[1] ?? "")
-    .split(" ")
-    .filter((group) => group !== "");
-  return { pid, uid, gid, groups: groups.map(Number), hasOwnMounts: hasOwnMounts(proc, pid) };
+  return first;
 }
 
-function hasOwnMounts(proc: string, pid: number): boolean {
+const WHY: Readonly<Record<Impostor, string>> = {
+  ended: "it ended meanwhile, or is hidden from this user",
+  other_program: "it runs another program",
+  other_user_namespace: "it is in a user namespace of its own",
+  program_unsafe: "a user other than root can replace its executable",
+};
+
+/** Everything is read through one descriptor of the process's directory, so that a reused process id changes nothing. */
+export function judgeProcess(pid: number, proc = "/proc"): Judgement {
+  const impostor = (reason: Impostor): Judgement => ({ kind: "impostor", reason });
+  let directory: number | undefined;
   try {
-    return readlinkSync(`${proc}/${pid}/ns/mnt`) !== readlinkSync(`${proc}/self/ns/mnt`);
+    directory = openSync(`${proc}/${pid}`, constants.O_RDONLY | constants.O_DIRECTORY);
+    const at = (name: string): string => `/proc/self/fd/${directory}/${name}`;
+    // In a user namespace of its own, every user can make any path look like root's.
+    if (readlinkSync(at("ns/user")) !== readlinkSync(`${proc}/self/ns/user`)) {
+      return impostor("other_user_namespace");
+    }
+    // The kernel marks an executable that an upgrade has replaced.
+    const path = readlinkSync(at("exe")).replace(/ \(deleted\)$/, "");
+    if (basename(path) !== PROGRAM) {
+      return impostor("other_program");
+    }
+    if (!isRootsFile(at("exe")) || changeableDirectory(dirname(path), at("root")) !== undefined) {
+      return impostor("program_unsafe");
+    }
+    const identity = identityIn(readFileSync(at("status"), "utf8"));
+    if (identity === undefined) {
+      return impostor("ended");
+    }
+    const hasOwnMounts = readlinkSync(at("ns/mnt")) !== readlinkSync(`${proc}/self/ns/mnt`);
+    return { kind: "genuine", process: { pid, ...identity, hasOwnMounts } };
   } catch {
-    return false;
+    return impostor("ended");
+  } finally {
+    if (directory !== undefined) {
+      closeSync(directory);
+    }
   }
+}
+
+function isRootsFile(path: string): boolean {
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const stats = fstatSync(descriptor);
+    return stats.isFile() && stats.uid === 0 && (stats.mode & WRITABLE_BY_OTHERS) === 0;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function identityIn(status: string): Identity | undefined {
+  // Real, effective, saved and file system id; the effective one is what connecting is judged by.
+  const id = (name: string): number => Number(new RegExp(`^${name}:\\t\\d+\\t(\\d+)`, "m").exec(status)?.[1]);
+  const [uid, gid] = [id("Uid"), id("Gid")];
+  const groups = (/^Groups:[ \t]*([\d ]*)$/m.exec(status)?.[1] ?? "")
+    .split(" ")
+    .filter((group) => group !== "");
+  return Number.isInteger(uid) && Number.isInteger(gid)
+    ? { uid, gid, groups: groups.map(Number) }
+    : undefined;
 }
 
 function readOrEmpty(path: string): string {

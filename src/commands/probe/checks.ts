@@ -52,7 +52,7 @@ const status: Check<ProbeId, ProbeContext> = {
           : [
               failure(
                 "not_healthy",
-                `Status shows ${JSON.stringify(answer.healthz.slice(0, 64))}: kube-apiserver goes on writing with the seed it has, and its /readyz is not ok`,
+                `Status shows ${JSON.stringify(answer.healthz.slice(0, 64))}: a running kube-apiserver keeps the seeds in its memory and its /readyz is not ok; one that starts now cannot decrypt stored objects`,
                 LOOK_OR_DOCTOR,
                 "status_stale",
               ),

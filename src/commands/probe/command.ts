@@ -10,8 +10,8 @@ export const probeCommand = defineCommand({
   name: "probe",
   summary: "Call Status, Encrypt and Decrypt through the running socket",
   description: [
-    "Calls the provider with the permissions of whoever types it and fresh random bytes; needs no configuration and no credentials. Tells a socket that is missing from one that may not be reached.",
-    "--as-apiserver finds the one kube-apiserver process of this machine and probes with its uid, gid and groups (as root, through setpriv), and says what that could not prove.",
+    "Calls the provider with the permissions of the user who runs it and with fresh random bytes. It needs no configuration and no credentials. It distinguishes a missing socket from one that this user may not connect to.",
+    "--as-apiserver, run by root, finds the kube-apiserver process of this machine, probes with its uid, gid and groups, and says what that could not prove. A process counts when only root can replace its executable, whatever its name.",
     "The JSON report is what plans of other commands take as the report of a node.",
   ],
   options: {
@@ -53,6 +53,13 @@ export const probeCommand = defineCommand({
         "Adds to the JSON which versions this node's registry has as removed; not for --as-apiserver",
     },
     "as-apiserver": { kind: "flag", description: "With the uid, gid and groups of kube-apiserver" },
+    "apiserver-pid": {
+      kind: "count",
+      placeholder: "PID",
+      min: 1,
+      max: 4_194_304,
+      description: "Which process --as-apiserver takes, when several run kube-apiserver",
+    },
     ...outputOption,
   },
   examples: ["probe", "probe --wait-socket 20s --as-apiserver"],

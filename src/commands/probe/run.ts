@@ -5,10 +5,11 @@
  * as a node report.
  */
 import { randomBytes, randomUUID } from "node:crypto";
-import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import { systemClock } from "../../base/clock.ts";
 import { errnoOf } from "../../base/errno.ts";
+import { ProviderError } from "../../base/error-class.ts";
+import { runAs } from "../../base/run-as.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import { EXIT_CODES, type ExitName } from "../../cli/exit-code.ts";
 import { jsonText } from "../../cli/output.ts";
@@ -18,7 +19,6 @@ import { checkJson, printCheck, printSummary } from "../check-report.ts";
 import { loadConfiguration } from "../configuration.ts";
 import { recordedVersions } from "../recorded-versions.ts";
 import { findApiServer } from "./apiserver-process.ts";
-import { probeAsApiServer } from "./as-apiserver.ts";
 import { currentCaller, unprovenBy } from "./caller.ts";
 import { PROBE_CHECKS, PROBE_IDS, type ProbeContext } from "./checks.ts";
 
@@ -30,11 +30,14 @@ export interface ProbeFlags {
   readonly "while-process": number | undefined;
   readonly config: string | undefined;
   readonly "as-apiserver": boolean;
+  readonly "apiserver-pid": number | undefined;
   readonly output: "text" | "json";
 }
 
 const ID_WIDTH = Math.max(...PROBE_IDS.map((id) => id.length));
 const WAIT_STEP_MS = 100;
+/** A report has some 2 KiB. */
+const MAX_CHILD_BYTES = 64 * 1024;
 
 export async function probe(flags: ProbeFlags, context: CommandContext): Promise<ExitName> {
   if (flags["as-apiserver"]) {
@@ -140,7 +143,15 @@ function isAlive(pid: number): boolean {
 }
 
 async function asApiServer(flags: ProbeFlags, { output, signal }: CommandContext): Promise<ExitName> {
-  const server = findApiServer();
+  if (process.geteuid?.() !== 0) {
+    throw new ProviderError({
+      code: "not_root",
+      errorClass: "config_invalid",
+      message: "--as-apiserver: only root may run as another user",
+      advice: "run it as root",
+    });
+  }
+  const server = findApiServer(flags["apiserver-pid"]);
   output.say(`kube-apiserver is process ${server.pid}, uid ${server.uid}, gid ${server.gid}`);
   if (server.uid === 0) {
     output.say("note: it runs as root, which may connect to every socket: permissions prove nothing here");
@@ -151,10 +162,9 @@ async function asApiServer(flags: ProbeFlags, { output, signal }: CommandContext
     );
   }
   const expected = flags["expected-key-id"];
-  const code = await probeAsApiServer(
-    server,
-    [
-      process.execPath,
+  const { code, stdout, stderr } = await runAs({
+    identity: server,
+    args: [
       "probe",
       `--socket=${flags.socket}`,
       `--timeout=${flags.timeout}ms`,
@@ -162,9 +172,14 @@ async function asApiServer(flags: ProbeFlags, { output, signal }: CommandContext
       ...(expected === undefined ? [] : [`--expected-key-id=${expected}`]),
       ...(flags["wait-socket"] === undefined ? [] : [`--wait-socket=${flags["wait-socket"]}ms`]),
     ],
-    existsSync,
+    input: "",
+    maxBytes: MAX_CHILD_BYTES,
     signal,
-  );
+  });
+  output.result(stdout);
+  if (stderr !== "") {
+    output.say(stderr.trimEnd());
+  }
   const known = (["good", "internal", "usage", "configuration", "refused", "interrupted"] as const).find(
     (name) => EXIT_CODES[name].code === code,
   );

@@ -18,7 +18,7 @@ import { decodeGoRegistry, MAX_GO_REGISTRY_BYTES } from "../../key/registry/go-r
 import type { RegistryContent } from "../../key/registry/record.ts";
 import { planRebuild, type RebuildPlan } from "../../key/rotation/plan-rebuild.ts";
 import { configIdentity } from "../../provider/config-identity.ts";
-import { openRegistry } from "../../provider/registry.ts";
+import { changeRegistry } from "../apply-registry-change.ts";
 import { blockerLines } from "../blocker-lines.ts";
 import { type ConfigurationFlags, loadConfiguration } from "../configuration.ts";
 import { type EvidenceFlags, gatherEvidence } from "../gathered-evidence.ts";
@@ -71,9 +71,7 @@ export async function rebuildRegistry(flags: RebuildFlags, context: CommandConte
   const applied = flags.apply && plan.content !== undefined;
   if (applied && plan.content !== undefined) {
     requireStateHash(flags["expected-state-hash"], planHash);
-    const euid = process.geteuid?.() ?? 0;
-    const store = openRegistry({ config, clock: systemClock, euid, access: "write" });
-    await store.rebuild(plan.content, context.signal);
+    await changeRegistry(config, undefined, plan.content, context.signal);
   }
   report({ plan, planHash, applied, statePath: config.state.path }, flags, context.output);
   return plan.content === undefined ? "refused" : "good";
@@ -139,7 +137,7 @@ function report({ plan, planHash, applied, statePath }: Outcome, flags: RebuildF
       : [
           "",
           `plan hash  ${planHash}`,
-          `to do it: the same command with --apply --expected-state-hash ${planHash}, as the service's user`,
+          `to do it: the same command with --apply --expected-state-hash ${planHash}`,
         ]),
   ];
   output.result(`${lines.join("\n")}\n`);

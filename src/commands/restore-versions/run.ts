@@ -4,7 +4,6 @@
  * @module Shows the way back for removed versions and, with --apply, takes it. The decision is key/rotation/plan-restore.ts.
  */
 
-import { systemClock } from "../../base/clock.ts";
 import { versionList } from "../../base/version-list.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
@@ -12,7 +11,7 @@ import { jsonText } from "../../cli/output.ts";
 import { UsageError } from "../../cli/usage-error.ts";
 import { withRestored } from "../../key/registry/changes.ts";
 import { planRestore } from "../../key/rotation/plan-restore.ts";
-import { openRegistry } from "../../provider/registry.ts";
+import { changeRegistry } from "../apply-registry-change.ts";
 import { blockerLines } from "../blocker-lines.ts";
 import { type ConfigurationFlags, loadConfiguration } from "../configuration.ts";
 import { readLiveKey } from "../live-key.ts";
@@ -36,10 +35,8 @@ export async function restoreVersions(flags: RestoreFlags, context: CommandConte
   let stateHash = stored.hash;
   if (applied) {
     requireStateHash(flags["expected-state-hash"], stored.hash);
-    const euid = process.geteuid?.() ?? 0;
-    const store = openRegistry({ config, clock: systemClock, euid, access: "write" });
     const next = withRestored(stored.record, numbers);
-    stateHash = (await store.commit(stored, next, context.signal)).stored.hash;
+    stateHash = await changeRegistry(config, stored.hash, next, context.signal);
   }
   const { output } = context;
   if (flags.output === "json") {

@@ -15,7 +15,7 @@ import type { ProviderConfig } from "../../config/schema.ts";
 import { usagesOf } from "../../etcd/usage-of.ts";
 import { planRetire, type RetirePlan, withRetired } from "../../key/rotation/plan-retire.ts";
 import type { Blocker, NodeSighting } from "../../key/rotation/usage.ts";
-import { openRegistry } from "../../provider/registry.ts";
+import { changeRegistry } from "../apply-registry-change.ts";
 import { blockerLines } from "../blocker-lines.ts";
 import { type ConfigurationFlags, loadConfiguration } from "../configuration.ts";
 import { type EvidenceFlags, gatherEvidence } from "../gathered-evidence.ts";
@@ -66,14 +66,8 @@ export async function retireVersions(flags: RetireFlags, context: CommandContext
       reason === undefined || plan.blockers.length === 0
         ? undefined
         : { by: `uid ${process.getuid?.() ?? 0}`, reason: overrideText(reason, plan.blockers) };
-    const store = openRegistry({
-      config,
-      clock: systemClock,
-      euid: process.geteuid?.() ?? 0,
-      access: "write",
-    });
     const next = withRetired(stored.record, plan, override, nowUnixMs);
-    stateHash = (await store.commit(stored, next, context.signal)).stored.hash;
+    stateHash = await changeRegistry(config, stored.hash, next, context.signal);
   }
   report({ plan, standing, applied, stateHash, writeKey: writeKeyCommand(config) }, flags, context.output);
   return standing.length === 0 ? "good" : "refused";

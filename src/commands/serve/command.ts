@@ -26,12 +26,12 @@ export const serveCommand = defineCommand({
         import("../../base/clock.ts"),
         import("../service-identity.ts"),
       ]);
-    const { config } = await loadConfiguration(flags, context);
+    const { config } = await loadConfiguration(flags, context, "self");
     const uid = process.getuid?.() ?? 0;
     const gid = process.getgid?.() ?? 0;
     const daemon = runDaemon({
       config,
-      readLogLevel: async () => (await loadConfiguration(flags, context)).config.logging.level,
+      readLogLevel: async () => (await loadConfiguration(flags, context, "self")).config.logging.level,
       process: { uid, gid, userName: userIdentity(String(uid), readUserFiles()).name },
       clock: systemClock,
       random: Math.random,

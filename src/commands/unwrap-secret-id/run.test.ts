@@ -1,5 +1,16 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import * as v from "valibot";
 import { REPORT_SCHEMAS } from "../../../scripts/reference/report-schemas.ts";
 import { makeNodeFiles, type NodeFiles } from "../../../test/fakes/node-files.ts";
@@ -29,6 +40,7 @@ beforeAll(async () => {
 afterAll(() => node.dispose());
 beforeEach(() => {
   rmSync(node.at("client"), { recursive: true, force: true });
+  rmSync(node.at("elsewhere"), { recursive: true, force: true });
   mkdirSync(node.at("client"), { mode: 0o750 });
   rmSync(node.at("wrapping-token"), { force: true });
 });
@@ -97,7 +109,31 @@ describe.skipIf(!isRoot)("as root", () => {
       [],
       () => rmSync(node.at("client"), { recursive: true }),
     ],
-    ["a place that others may write", 3, "can be written by", [], () => chmodSync(node.at("client"), 0o777)],
+    [
+      "a place that others may write",
+      3,
+      "a user other than root can write to",
+      [],
+      () => chmodSync(node.at("client"), 0o777),
+    ],
+    [
+      "a place of the service",
+      3,
+      "a user other than root can write to",
+      [],
+      () => chownSync(node.at("client"), 47_110, 0),
+    ],
+    [
+      "a link to such a place",
+      3,
+      "a user other than root can write to",
+      [],
+      () => {
+        chmodSync(node.at("client"), 0o777);
+        renameSync(node.at("client"), node.at("elsewhere"));
+        symlinkSync("elsewhere", node.at("client"));
+      },
+    ],
     [
       "something else in its place",
       3,

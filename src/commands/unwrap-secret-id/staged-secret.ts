@@ -6,10 +6,11 @@
  */
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
-import { type FileHandle, lstat, open, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, lstat, open, realpath, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { errnoOf } from "../../base/errno.ts";
 import { ProviderError } from "../../base/error-class.ts";
+import { changeableDirectory } from "../../base/identity.ts";
 import type { Secret } from "../../base/secret.ts";
 
 export type StagedSecretCode =
@@ -39,16 +40,20 @@ export interface SecretPlace {
 
 const MODE = 0o640;
 
-/** Makes an empty file beside the wanted one; disposing removes it unless it was committed. @throws StagedSecretError */
+/**
+ * Makes an empty file beside the wanted one; disposing removes it unless it was committed. The directory is resolved once
+ * and must be one that only root can change, so that no name in it can be swapped. @throws StagedSecretError
+ */
 export async function stageSecret({ path, field, uid, gid }: SecretPlace): Promise<StagedSecret> {
-  await checkPlace(path, field);
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}`);
+  const directory = await safeDirectory(path, field);
+  const final = join(directory, basename(path));
+  const temporary = join(directory, `.${basename(path)}.${randomBytes(6).toString("hex")}`);
   const notWritten = (cause: unknown, advice = ""): StagedSecretError =>
     new StagedSecretError({
       code: "file_not_written",
       errorClass: "unknown",
       message: `${field}: ${path} cannot be written (${errnoOf(cause) ?? "unknown reason"})`,
-      advice: `see that ${dirname(path)} has space and is not mounted read-only${advice}`,
+      advice: `see that ${directory} has space and is not mounted read-only${advice}`,
       cause,
     });
   const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
@@ -81,8 +86,8 @@ export async function stageSecret({ path, field, uid, gid }: SecretPlace): Promi
     await handle.sync();
   };
   const commit = async (): Promise<void> => {
-    await rename(temporary, path);
-    await syncDirectory(dirname(path));
+    await rename(temporary, final);
+    await syncDirectory(directory);
   };
   return {
     path: temporary,
@@ -92,23 +97,25 @@ export async function stageSecret({ path, field, uid, gid }: SecretPlace): Promi
   };
 }
 
-async function checkPlace(path: string, field: string): Promise<void> {
-  const directory = dirname(path);
+/** Where the file is to be, without links. */
+async function safeDirectory(path: string, field: string): Promise<string> {
+  const named = dirname(path);
   const refuse = (code: StagedSecretCode, message: string, advice: string): StagedSecretError =>
     new StagedSecretError({ code, errorClass: "config_invalid", message: `${field}: ${message}`, advice });
-  const parent = await stat(directory).catch(() => undefined);
-  if (parent?.isDirectory() !== true) {
+  const directory = await realpath(named).catch(() => undefined);
+  if (directory === undefined) {
     throw refuse(
       "directory_missing",
-      `there is no directory ${directory}`,
-      `install -d -o root -g openbao-kms -m 0750 ${directory}`,
+      `there is no directory ${named}`,
+      `install -d -o root -g openbao-kms -m 0750 ${named}`,
     );
   }
-  if ((parent.mode & 0o022) !== 0) {
+  const changeable = changeableDirectory(directory);
+  if (changeable !== undefined) {
     throw refuse(
       "directory_unsafe",
-      `the directory ${directory} can be written by its group or by others`,
-      `chmod go-w ${directory}`,
+      `a user other than root can write to the directory ${changeable}`,
+      "name a file in a directory that only root can write to, such as /etc/openbao-kms/client",
     );
   }
   const present = await lstat(path).catch(() => undefined);
@@ -119,6 +126,7 @@ async function checkPlace(path: string, field: string): Promise<void> {
       "remove it, or name another path",
     );
   }
+  return directory;
 }
 
 async function syncDirectory(path: string): Promise<void> {

@@ -43,6 +43,7 @@ const FAILURE_CODES = [
 export type RefusalCode = (typeof REFUSAL_CODES)[number];
 export type FailureCode = (typeof FAILURE_CODES)[number];
 export type RegistryCode = RefusalCode | FailureCode;
+export const REGISTRY_CODES: readonly RegistryCode[] = [...REFUSAL_CODES, ...FAILURE_CODES];
 
 export class RegistryError extends ProviderError<RegistryCode> {
   constructor(init: Omit<ProviderErrorInit<RegistryCode>, "errorClass">) {

@@ -59,7 +59,10 @@ export async function checkStateDirectory(options: StateOptions): Promise<FileFa
   if (facts.uid !== options.euid && !mayOnlyRead) {
     throw unsafe(
       `belongs to uid ${facts.uid}, but this process runs as uid ${options.euid}`,
-      `run this as uid ${facts.uid}, or: chown ${options.euid} ${path}`,
+      // Root must never become the owner: the service could then not write its own state.
+      options.euid === 0
+        ? `run this as uid ${facts.uid}, the owner of the state directory`
+        : `run this as uid ${facts.uid}, or: chown ${options.euid} ${path}`,
     );
   }
   if ((facts.mode & 0o022) !== 0) {

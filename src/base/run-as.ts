@@ -1,0 +1,77 @@
+/**
+ * A command of this executable in a process that has another user's rights and nothing of root's.
+ *
+ * @module It inherits three pipes: no terminal, no environment, no open file. What it prints is hostile.
+ */
+import { spawn } from "node:child_process";
+import type { Readable } from "node:stream";
+import { type Identity, identityText } from "./identity.ts";
+import { HIDDEN, selfCommand } from "./self-command.ts";
+
+export interface ChildRun {
+  /** `null` when a signal ended it. */
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface RunAsOptions {
+  readonly identity: Identity;
+  readonly args: readonly string[];
+  readonly input: string;
+  /** More output than this ends the child. */
+  readonly maxBytes: number;
+  readonly signal: AbortSignal;
+}
+
+/** @throws the signal's reason, or what starting the child throws. */
+export async function runAs({ identity, args, input, maxBytes, signal }: RunAsOptions): Promise<ChildRun> {
+  signal.throwIfAborted();
+  const [executable, ...words] = selfCommand([HIDDEN.asUser, identityText(identity), ...args]);
+  const child = spawn(executable, words, {
+    cwd: "/",
+    env: {},
+    // A session of its own has no controlling terminal.
+    detached: true,
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  const stop = (): void => void child.kill("SIGKILL");
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    const ended = new Promise<number | null>((resolve, reject) => {
+      child.once("error", reject);
+      child.once("close", resolve);
+    });
+    // The child may end before it has read its input.
+    child.stdin.on("error", () => {});
+    child.stdin.end(input);
+    const [code, stdout, stderr] = await Promise.all([
+      ended,
+      readText(child.stdout, maxBytes, stop),
+      readText(child.stderr, maxBytes, stop),
+    ]);
+    signal.throwIfAborted();
+    return { code, stdout, stderr };
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}
+
+async function readText(stream: Readable, maxBytes: number, stop: () => void): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of stream) {
+    length += chunk.length;
+    if (length > maxBytes) {
+      stop();
+      break;
+    }
+    chunks.push(chunk);
+  }
+  return printable(Buffer.concat(chunks).toString("utf8"));
+}
+
+/** Text that cannot drive a terminal: control characters other than line breaks become question marks. */
+export function printable(text: string): string {
+  return text.replace(/[^\n\P{C}]/gu, "?");
+}

@@ -1,0 +1,29 @@
+/**
+ * How this program starts itself once more.
+ *
+ * @module The executable alone, or Bun with the source that it runs.
+ */
+import { join } from "node:path";
+
+/** Where Bun mounts the files that are compiled into an executable. */
+const COMPILED_ROOT = "/$bunfs/";
+
+/** First arguments that are for this program alone; `main.ts` takes them before it looks for a command. */
+export const HIDDEN = {
+  /** Another identity, before the next argument is looked at. */
+  asUser: "as-user",
+  /** One login with a PKCS#11 token. */
+  keyToken: "pkcs11-helper",
+  /** One change of the registry, read from standard input. */
+  writeRegistry: "write-registry",
+} as const;
+
+export function selfCommand(
+  args: readonly string[],
+  executable = process.execPath,
+  directory = import.meta.dir,
+): readonly [string, ...string[]] {
+  return directory.startsWith(COMPILED_ROOT)
+    ? [executable, ...args]
+    : [executable, join(directory, "..", "main.ts"), ...args];
+}
