@@ -1,10 +1,40 @@
 /**
- * `benchmark`: how long calls take, directly and through the provider.
+ * The declaration of `benchmark`.
  *
- * @module Description and options; the work is in actions/benchmark.ts.
+ * @module The work is in run.ts.
  */
 import { defineCommand } from "../../cli/command.ts";
+import type { ValuesOf } from "../../cli/option.ts";
 import { configOption, outputOption } from "../shared-options.ts";
+
+const benchmarkOptions = {
+  ...configOption,
+  iterations: {
+    kind: "count",
+    placeholder: "N",
+    default: 200,
+    min: 1,
+    max: 1_000_000,
+    description: "Calls of each kind",
+  },
+  concurrency: {
+    kind: "count",
+    placeholder: "C",
+    default: 1,
+    min: 1,
+    max: 64,
+    description: "Callers at the same time",
+  },
+  socket: {
+    kind: "text",
+    placeholder: "SOCKET",
+    description: "The provider's socket, to measure through it too",
+  },
+  ...outputOption,
+} as const;
+
+/** The values of a command line. */
+export type BenchmarkFlags = ValuesOf<typeof benchmarkOptions>;
 
 export const benchmarkCommand = defineCommand({
   name: "benchmark",
@@ -12,31 +42,7 @@ export const benchmarkCommand = defineCommand({
   description: [
     "Encrypts and decrypts a marker that is no secret, directly through Transit with a token of its own and, with --socket, through the running provider, in turns within one run. Prints percentiles and a histogram of each, and the ratio of the medians.",
   ],
-  options: {
-    ...configOption,
-    iterations: {
-      kind: "count",
-      placeholder: "N",
-      default: 200,
-      min: 1,
-      max: 1_000_000,
-      description: "Calls of each kind",
-    },
-    concurrency: {
-      kind: "count",
-      placeholder: "C",
-      default: 1,
-      min: 1,
-      max: 64,
-      description: "Callers at the same time",
-    },
-    socket: {
-      kind: "text",
-      placeholder: "SOCKET",
-      description: "The provider's socket, to measure through it too",
-    },
-    ...outputOption,
-  },
+  options: benchmarkOptions,
   examples: ["benchmark --config config.yaml --socket /run/openbao-kms/kms.sock"],
   run: async (flags, context) => {
     const { benchmark } = await import("./run.ts");

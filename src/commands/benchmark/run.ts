@@ -18,16 +18,9 @@ import { handleMaker } from "../../key/rotation/key-handles.ts";
 import { MARKER, makeMarker } from "../../key/rotation/marker.ts";
 import { openKmsClient } from "../../kms/client.ts";
 import { inspectKey, type KeyInspection } from "../key-inspection.ts";
+import type { BenchmarkFlags } from "./command.ts";
 import { type Measurement, measure, type Way } from "./measure.ts";
 import { bucketsOf, type Statistics, statisticsOf } from "./statistics.ts";
-
-export interface BenchmarkFlags {
-  readonly config: string | undefined;
-  readonly iterations: number;
-  readonly concurrency: number;
-  readonly socket: string | undefined;
-  readonly output: "text" | "json";
-}
 
 const CALL_TIMEOUT_MS = 10_000;
 const BAR_WIDTH = 40;

@@ -4,8 +4,12 @@ import { COMMANDS } from "../table.ts";
 import { completionScript } from "./completion.ts";
 
 /** What bash offers at the end of a line. */
-function offered(line: string): readonly string[] {
-  const words = line.split(" ");
+function offered(line: string, splitAtEquals = true): readonly string[] {
+  // As bash splits a line with its own COMP_WORDBREAKS.
+  const words = line.split(" ").flatMap((word) => {
+    const [flag = "", value] = splitAtEquals ? word.split("=") : [word];
+    return value === undefined ? [flag] : value === "" ? [flag, "="] : [flag, "=", value];
+  });
   const script = `${completionScript("bash", COMMANDS)}
 COMP_WORDS=(${words.map((word) => `'${word}'`).join(" ")}); COMP_CWORD=${words.length - 1}
 _bao_kms_provider; printf '%s\\n' "\${COMPREPLY[@]}"`;
@@ -27,6 +31,20 @@ describe("bash", () => {
     expect(offered("bao-kms-provider policy openbao --inc")).toEqual(["--include-token-renewal"]);
     expect(offered("bao-kms-provider config --output ")).toEqual(["text", "json"]);
     expect(offered("bao-kms-provider completion f")).toEqual(["fish"]);
+  });
+
+  test("a value after an equals sign", () => {
+    expect(offered("bao-kms-provider config --output=j")).toEqual(["json"]);
+    expect(offered("bao-kms-provider config --output=")).toEqual(["text", "json"]);
+    expect(offered("bao-kms-provider config --output=j", false)).toEqual(["--output=json"]);
+  });
+
+  test("help takes what it can explain", () => {
+    expect(offered("bao-kms-provider he")).toEqual(["help"]);
+    expect(offered("bao-kms-provider help vers")).toEqual(["version"]);
+    expect(offered("bao-kms-provider help ")).toContain("policy");
+    expect(offered("bao-kms-provider help config ")).toEqual(["schema"]);
+    expect(offered("bao-kms-provider help version ")).toEqual([]);
   });
 });
 

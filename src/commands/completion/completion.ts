@@ -5,6 +5,7 @@
  */
 import type { Command } from "../../cli/command.ts";
 import type { Option } from "../../cli/option.ts";
+import { firstWords, secondWords } from "../../cli/parse.ts";
 import { PROGRAM } from "../../cli/program.ts";
 
 /** The script for a shell; the parser lets only these three through. */
@@ -35,20 +36,12 @@ function valuesOf(
 }
 
 function wordsAfter(command: Command, commands: readonly Command[]): readonly string[] {
-  const subcommands = commands
-    .filter(({ name }) => name.startsWith(`${command.name} `))
-    .map(({ name }) => name.slice(command.name.length + 1));
   return [
-    ...subcommands,
+    ...secondWords(command.name, commands),
     ...(command.argument?.choices ?? []),
     ...Object.keys(command.options).map((name) => `--${name}`),
     "--help",
   ];
-}
-
-/** First words of all commands, each once; `policy` has only a second word. */
-function firstWords(commands: readonly Command[]): readonly string[] {
-  return [...new Set(commands.map(({ name }) => name.split(" ")[0] ?? ""))];
 }
 
 /** The groups that are no command themselves, with their second words. */
@@ -57,21 +50,18 @@ function bareGroups(
 ): readonly (readonly [group: string, words: readonly string[]])[] {
   return firstWords(commands)
     .filter((word) => !commands.some(({ name }) => name === word))
-    .map((group) => [
-      group,
-      commands.filter(({ name }) => name.startsWith(`${group} `)).map(({ name }) => name.split(" ")[1] ?? ""),
-    ]);
+    .map((group) => [group, secondWords(group, commands)]);
 }
 
 function bashScript(commands: readonly Command[]): string {
   const flagCases = [...uniqueFlags(commands)].map(([name, option]) => {
     const { words, isFile } = valuesOf(name, option);
     if (isFile) {
-      return `    --${name}) COMPREPLY=($(compgen -f -- "$current")); return ;;`;
+      return `    --${name}) COMPREPLY=($(compgen -P "$prefix" -f -- "$current")); return ;;`;
     }
     return words.length === 0
       ? `    --${name}) return ;;`
-      : `    --${name}) COMPREPLY=($(compgen -W "${words.join(" ")}" -- "$current")); return ;;`;
+      : `    --${name}) COMPREPLY=($(compgen -P "$prefix" -W "${words.join(" ")}" -- "$current")); return ;;`;
   });
   const commandCases = [
     ...commands.map(
@@ -81,13 +71,29 @@ function bashScript(commands: readonly Command[]): string {
   ];
   return `# bash completion for ${PROGRAM}
 _bao_kms_provider() {
-  local current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD - 1]}" command="\${COMP_WORDS[1]}" words=""
+  local current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD - 1]}" command="\${COMP_WORDS[1]}" words="" prefix=""
   COMPREPLY=()
+  # --flag=value: three words where "=" breaks words, else one.
+  if [ "$current" = "=" ]; then
+    current=""
+  elif [ "$previous" = "=" ]; then
+    previous="\${COMP_WORDS[COMP_CWORD - 2]}"
+  elif [[ "$current" == --*=* ]]; then
+    previous="\${current%%=*}" prefix="\${current%%=*}=" current="\${current#*=}"
+  fi
   case "$previous" in
 ${flagCases.join("\n")}
   esac
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "${firstWords(commands).join(" ")} --help" -- "$current"))
+    COMPREPLY=($(compgen -W "${firstWords(commands).join(" ")} help --help" -- "$current"))
+    return
+  fi
+  if [ "$command" = help ]; then
+    case "$COMP_CWORD \${COMP_WORDS[2]}" in
+      "2 "*) words="${firstWords(commands).join(" ")}" ;;
+${helpCases(commands).join("\n")}
+    esac
+    COMPREPLY=($(compgen -W "$words" -- "$current"))
     return
   fi
   case "$command \${COMP_WORDS[2]}" in
@@ -100,6 +106,14 @@ ${commandCases.join("\n")}
 }
 complete -F _bao_kms_provider ${PROGRAM}
 `;
+}
+
+/** The second words after `help config`. */
+function helpCases(commands: readonly Command[]): readonly string[] {
+  return firstWords(commands).flatMap((word) => {
+    const words = secondWords(word, commands);
+    return words.length === 0 ? [] : [`      "3 ${word}") words="${words.join(" ")}" ;;`];
+  });
 }
 
 function twoWordCases(commands: readonly Command[]): string {
@@ -121,12 +135,7 @@ function uniqueFlags(commands: readonly Command[]): ReadonlyMap<string, Option> 
 function zshScript(commands: readonly Command[]): string {
   const cases = commands.map((command) => {
     const flags = Object.entries(command.options).map(([name, option]) => zshFlag(name, option));
-    const words = [
-      ...(command.argument?.choices ?? []),
-      ...commands
-        .filter(({ name }) => name.startsWith(`${command.name} `))
-        .map(({ name }) => name.split(" ")[1]),
-    ];
+    const words = [...(command.argument?.choices ?? []), ...secondWords(command.name, commands)];
     const rest = words.length === 0 ? [] : [`'*:word:(${words.join(" ")})'`];
     return `    "${command.name}") _arguments ${["'--help[show help]'", ...flags, ...rest].join(" ")} ;;`;
   });
@@ -141,10 +150,15 @@ function zshScript(commands: readonly Command[]): string {
 _bao_kms_provider() {
   local -a commands=(
 ${summaries.join("\n")}
+    'help:Print the help of a command'
   )
-  if (( CURRENT == 2 )); then
+  if (( CURRENT == 2 )) || [[ "$words[2]" == help && $CURRENT == 3 ]]; then
     _describe command commands
     return
+  fi
+  if [[ "$words[2]" == help ]]; then
+    shift words
+    (( CURRENT-- ))
   fi
   local command="$words[2]"
   case "$words[2] $words[3]" in
@@ -172,7 +186,7 @@ function zshFlag(name: string, option: Option): string {
   if (option.kind === "switch") {
     return `'--${name}=[${text}]:value:(true false)'`;
   }
-  return `'${repeat}--${name}[${text}]:value:${isFile ? "_files" : words.length > 0 ? `(${words.join(" ")})` : ""}'`;
+  return `'${repeat}--${name}=[${text}]:value:${isFile ? "_files" : words.length > 0 ? `(${words.join(" ")})` : ""}'`;
 }
 
 /** Inside single quotes and inside the brackets of an _arguments spec. */
@@ -186,6 +200,10 @@ function fishScript(commands: readonly Command[]): string {
     const summary = commands.find(({ name }) => name === word)?.summary ?? `${word} commands`;
     return `complete -c ${PROGRAM} -n __fish_use_subcommand -a ${word} -d ${quote(summary)}`;
   });
+  lines.push(
+    `complete -c ${PROGRAM} -n __fish_use_subcommand -a help -d ${quote("Print the help of a command")}`,
+    `complete -c ${PROGRAM} -n ${quote("__fish_seen_subcommand_from help")} -a ${quote(firstWords(commands).join(" "))}`,
+  );
   for (const command of commands) {
     const [first = "", second] = command.name.split(" ");
     const isSeen =

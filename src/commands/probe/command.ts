@@ -1,10 +1,63 @@
 /**
- * `probe`: a running provider, asked as kube-apiserver asks it.
+ * The declaration of `probe`.
  *
- * @module Description and options; the work is in actions/probe.ts.
+ * @module The work is in run.ts.
  */
 import { defineCommand } from "../../cli/command.ts";
+import type { ValuesOf } from "../../cli/option.ts";
 import { outputOption } from "../shared-options.ts";
+
+const probeOptions = {
+  socket: {
+    kind: "text",
+    placeholder: "SOCKET",
+    default: "/run/openbao-kms/kms.sock",
+    description: "The socket",
+  },
+  timeout: {
+    kind: "duration",
+    placeholder: "D",
+    defaultMs: 3000,
+    maxMs: 60_000,
+    description: "For each call, connecting included",
+  },
+  "expected-key-id": {
+    kind: "text",
+    placeholder: "ID",
+    description: "Fails when Status shows another key_id",
+  },
+  "wait-socket": {
+    kind: "duration",
+    placeholder: "D",
+    maxMs: 3_600_000,
+    description: "How long to wait for the socket to answer first",
+  },
+  "while-process": {
+    kind: "count",
+    placeholder: "PID",
+    min: 1,
+    max: 4_194_304,
+    description: "Ends the wait when this process is gone",
+  },
+  config: {
+    kind: "text",
+    placeholder: "FILE",
+    description:
+      "Adds to the JSON which versions this node's registry has as removed; not for --as-apiserver",
+  },
+  "as-apiserver": { kind: "flag", description: "With the uid, gid and groups of kube-apiserver" },
+  "apiserver-pid": {
+    kind: "count",
+    placeholder: "PID",
+    min: 1,
+    max: 4_194_304,
+    description: "Which process --as-apiserver takes, when several run kube-apiserver",
+  },
+  ...outputOption,
+} as const;
+
+/** The values of a command line. */
+export type ProbeFlags = ValuesOf<typeof probeOptions>;
 
 export const probeCommand = defineCommand({
   name: "probe",
@@ -14,54 +67,7 @@ export const probeCommand = defineCommand({
     "--as-apiserver, run by root, finds the kube-apiserver process of this machine, probes with its uid, gid and groups, and says what that could not prove. A process counts when only root can replace its executable, whatever its name.",
     "The JSON report is what plans of other commands take as the report of a node.",
   ],
-  options: {
-    socket: {
-      kind: "text",
-      placeholder: "SOCKET",
-      default: "/run/openbao-kms/kms.sock",
-      description: "The socket",
-    },
-    timeout: {
-      kind: "duration",
-      placeholder: "D",
-      defaultMs: 3000,
-      maxMs: 60_000,
-      description: "For each call, connecting included",
-    },
-    "expected-key-id": {
-      kind: "text",
-      placeholder: "ID",
-      description: "Fails when Status shows another key_id",
-    },
-    "wait-socket": {
-      kind: "duration",
-      placeholder: "D",
-      maxMs: 3_600_000,
-      description: "How long to wait for the socket to answer first",
-    },
-    "while-process": {
-      kind: "count",
-      placeholder: "PID",
-      min: 1,
-      max: 4_194_304,
-      description: "Ends the wait when this process is gone",
-    },
-    config: {
-      kind: "text",
-      placeholder: "FILE",
-      description:
-        "Adds to the JSON which versions this node's registry has as removed; not for --as-apiserver",
-    },
-    "as-apiserver": { kind: "flag", description: "With the uid, gid and groups of kube-apiserver" },
-    "apiserver-pid": {
-      kind: "count",
-      placeholder: "PID",
-      min: 1,
-      max: 4_194_304,
-      description: "Which process --as-apiserver takes, when several run kube-apiserver",
-    },
-    ...outputOption,
-  },
+  options: probeOptions,
   examples: ["probe", "probe --wait-socket 20s --as-apiserver"],
   run: async (flags, context) => {
     const { probe } = await import("./run.ts");

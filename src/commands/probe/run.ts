@@ -21,18 +21,7 @@ import { recordedVersions } from "../recorded-versions.ts";
 import { findApiServer } from "./apiserver-process.ts";
 import { currentCaller, unprovenBy } from "./caller.ts";
 import { PROBE_CHECKS, PROBE_IDS, type ProbeContext } from "./checks.ts";
-
-export interface ProbeFlags {
-  readonly socket: string;
-  readonly timeout: number;
-  readonly "expected-key-id": string | undefined;
-  readonly "wait-socket": number | undefined;
-  readonly "while-process": number | undefined;
-  readonly config: string | undefined;
-  readonly "as-apiserver": boolean;
-  readonly "apiserver-pid": number | undefined;
-  readonly output: "text" | "json";
-}
+import type { ProbeFlags } from "./command.ts";
 
 const ID_WIDTH = Math.max(...PROBE_IDS.map((id) => id.length));
 const WAIT_STEP_MS = 100;

@@ -1,11 +1,37 @@
 /**
- * `rebuild-registry`: a lost registry is made again from evidence.
+ * The declaration of `rebuild-registry`.
  *
- * @module Description and options; the work is in actions/rebuild-registry.ts.
+ * @module The work is in run.ts.
  */
 import { defineCommand } from "../../cli/command.ts";
+import type { ValuesOf } from "../../cli/option.ts";
 import { evidenceOptions } from "../gathered-evidence.ts";
 import { applyOptions, configOption, outputOption } from "../shared-options.ts";
+
+const rebuildOptions = {
+  ...configOption,
+  "expected-key-id": {
+    kind: "text",
+    placeholder: "ID",
+    description: "The key_id that a healthy node's probe shows",
+  },
+  ...evidenceOptions,
+  "from-go": {
+    kind: "text",
+    placeholder: "FILE",
+    description: "A registry of the Go implementation, whose versions are taken over",
+  },
+  "abandon-versions": {
+    kind: "flag",
+    description: "Go on although some stored objects can then never be read again; needs --override-reason",
+  },
+  "override-reason": { kind: "text", placeholder: "TEXT", description: "Why; recorded for ever" },
+  ...applyOptions,
+  ...outputOption,
+} as const;
+
+/** The values of a command line. */
+export type RebuildFlags = ValuesOf<typeof rebuildOptions>;
 
 export const rebuildRegistryCommand = defineCommand({
   name: "rebuild-registry",
@@ -15,27 +41,7 @@ export const rebuildRegistryCommand = defineCommand({
     "What does not derive is named, with what would bring it back, and nothing is written. --abandon-versions gives it up, which the registry keeps for ever.",
     "A registry of the Go implementation is never overwritten: --from-go takes its versions over, and state.path must name another file, or that one moved aside.",
   ],
-  options: {
-    ...configOption,
-    "expected-key-id": {
-      kind: "text",
-      placeholder: "ID",
-      description: "The key_id that a healthy node's probe shows",
-    },
-    ...evidenceOptions,
-    "from-go": {
-      kind: "text",
-      placeholder: "FILE",
-      description: "A registry of the Go implementation, whose versions are taken over",
-    },
-    "abandon-versions": {
-      kind: "flag",
-      description: "Go on although some stored objects can then never be read again; needs --override-reason",
-    },
-    "override-reason": { kind: "text", placeholder: "TEXT", description: "Why; recorded for ever" },
-    ...applyOptions,
-    ...outputOption,
-  },
+  options: rebuildOptions,
   examples: [
     "rebuild-registry --config config.yaml --expected-key-id obk2.EXAMPLE",
     "rebuild-registry --config config.yaml --from-go key-registry.json.go",

@@ -20,20 +20,11 @@ import { planRebuild, type RebuildPlan } from "../../key/rotation/plan-rebuild.t
 import { configIdentity } from "../../provider/config-identity.ts";
 import { changeRegistry } from "../apply-registry-change.ts";
 import { blockerLines } from "../blocker-lines.ts";
-import { type ConfigurationFlags, loadConfiguration } from "../configuration.ts";
-import { type EvidenceFlags, gatherEvidence } from "../gathered-evidence.ts";
+import { loadConfiguration } from "../configuration.ts";
+import { gatherEvidence } from "../gathered-evidence.ts";
 import { readLiveKey } from "../live-key.ts";
 import { requireStateHash } from "../state-hash.ts";
-
-export interface RebuildFlags extends EvidenceFlags, ConfigurationFlags {
-  readonly "expected-key-id": string | undefined;
-  readonly "from-go": string | undefined;
-  readonly "abandon-versions": boolean;
-  readonly "override-reason": string | undefined;
-  readonly apply: boolean;
-  readonly "expected-state-hash": string | undefined;
-  readonly output: "text" | "json";
-}
+import type { RebuildFlags } from "./command.ts";
 
 export async function rebuildRegistry(flags: RebuildFlags, context: CommandContext): Promise<ExitName> {
   const reason = flags["override-reason"];

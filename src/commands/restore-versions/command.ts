@@ -1,10 +1,25 @@
 /**
- * `restore-versions`: the way back from retire-versions.
+ * The declaration of `restore-versions`.
  *
- * @module Description and options; the work is in actions/restore-versions.ts.
+ * @module The work is in run.ts.
  */
 import { defineCommand } from "../../cli/command.ts";
+import type { ValuesOf } from "../../cli/option.ts";
 import { applyOptions, configOption, outputOption } from "../shared-options.ts";
+
+const restoreOptions = {
+  ...configOption,
+  versions: {
+    kind: "text",
+    placeholder: "A,B",
+    description: "The versions, separated by commas; required",
+  },
+  ...applyOptions,
+  ...outputOption,
+} as const;
+
+/** The values of a command line. */
+export type RestoreFlags = ValuesOf<typeof restoreOptions>;
 
 export const restoreVersionsCommand = defineCommand({
   name: "restore-versions",
@@ -12,16 +27,7 @@ export const restoreVersionsCommand = defineCommand({
   description: [
     "A version comes back when this node's registry has it as removed and Transit still shows the same one. If min_decryption_version hides it, that has to be lowered first.",
   ],
-  options: {
-    ...configOption,
-    versions: {
-      kind: "text",
-      placeholder: "A,B",
-      description: "The versions, separated by commas; required",
-    },
-    ...applyOptions,
-    ...outputOption,
-  },
+  options: restoreOptions,
   examples: ["restore-versions --config config.yaml --versions 1,2"],
   run: async (flags, context) => {
     const { restoreVersions } = await import("./run.ts");

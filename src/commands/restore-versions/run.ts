@@ -13,17 +13,11 @@ import { withRestored } from "../../key/registry/changes.ts";
 import { planRestore } from "../../key/rotation/plan-restore.ts";
 import { changeRegistry } from "../apply-registry-change.ts";
 import { blockerLines } from "../blocker-lines.ts";
-import { type ConfigurationFlags, loadConfiguration } from "../configuration.ts";
+import { loadConfiguration } from "../configuration.ts";
 import { readLiveKey } from "../live-key.ts";
 import { requireRecorded } from "../recorded-versions.ts";
 import { requireStateHash } from "../state-hash.ts";
-
-export interface RestoreFlags extends ConfigurationFlags {
-  readonly versions: string | undefined;
-  readonly apply: boolean;
-  readonly "expected-state-hash": string | undefined;
-  readonly output: "text" | "json";
-}
+import type { RestoreFlags } from "./command.ts";
 
 export async function restoreVersions(flags: RestoreFlags, context: CommandContext): Promise<ExitName> {
   const wanted = versionNumbers(flags.versions);

@@ -1,11 +1,44 @@
 /**
- * `retire-versions`: Decrypt refuses versions that nothing needs any more.
+ * The declaration of `retire-versions`.
  *
- * @module Description and options; the work is in actions/retire-versions.ts.
+ * @module The work is in run.ts.
  */
 import { defineCommand } from "../../cli/command.ts";
+import type { ValuesOf } from "../../cli/option.ts";
 import { evidenceOptions } from "../gathered-evidence.ts";
 import { applyOptions, configOption, outputOption } from "../shared-options.ts";
+
+const retireOptions = {
+  ...configOption,
+  "before-version": {
+    kind: "count",
+    placeholder: "N",
+    min: 1,
+    max: 999_999_999,
+    description: "The oldest version that stays; required",
+  },
+  ...evidenceOptions,
+  "kept-snapshot": {
+    kind: "list",
+    placeholder: "FILE",
+    description: "A snapshot that must stay readable; may be repeated",
+  },
+  "node-report": {
+    kind: "list",
+    placeholder: "FILE",
+    description: "What `probe --output json` said on a control-plane node; one for each",
+  },
+  "override-reason": {
+    kind: "text",
+    placeholder: "TEXT",
+    description: "Go on in spite of what the evidence says; recorded for ever",
+  },
+  ...applyOptions,
+  ...outputOption,
+} as const;
+
+/** The values of a command line. */
+export type RetireFlags = ValuesOf<typeof retireOptions>;
 
 export const retireVersionsCommand = defineCommand({
   name: "retire-versions",
@@ -15,34 +48,7 @@ export const retireVersionsCommand = defineCommand({
     "Needs evidence of the running etcd that is at most 15 minutes old and was read at least 5 minutes after every control-plane node was seen with the active key_id, a report of each of these nodes, and every snapshot that is kept. What only evidence speaks against can be overridden with a reason, which the registry keeps for ever.",
     "When the reports show the versions removed on every node, the `bao` command that raises min_decryption_version is printed. It is never run.",
   ],
-  options: {
-    ...configOption,
-    "before-version": {
-      kind: "count",
-      placeholder: "N",
-      min: 1,
-      max: 999_999_999,
-      description: "The oldest version that stays; required",
-    },
-    ...evidenceOptions,
-    "kept-snapshot": {
-      kind: "list",
-      placeholder: "FILE",
-      description: "A snapshot that must stay readable; may be repeated",
-    },
-    "node-report": {
-      kind: "list",
-      placeholder: "FILE",
-      description: "What `probe --output json` said on a control-plane node; one for each",
-    },
-    "override-reason": {
-      kind: "text",
-      placeholder: "TEXT",
-      description: "Go on in spite of what the evidence says; recorded for ever",
-    },
-    ...applyOptions,
-    ...outputOption,
-  },
+  options: retireOptions,
   examples: [
     "retire-versions --config config.yaml --before-version 3 --evidence evidence.json",
     "retire-versions --config config.yaml --before-version 3 --kept-snapshot weekly.db",

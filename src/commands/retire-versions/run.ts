@@ -17,22 +17,13 @@ import { planRetire, type RetirePlan, withRetired } from "../../key/rotation/pla
 import type { Blocker, NodeSighting } from "../../key/rotation/usage.ts";
 import { changeRegistry } from "../apply-registry-change.ts";
 import { blockerLines } from "../blocker-lines.ts";
-import { type ConfigurationFlags, loadConfiguration } from "../configuration.ts";
-import { type EvidenceFlags, gatherEvidence } from "../gathered-evidence.ts";
+import { loadConfiguration } from "../configuration.ts";
+import { gatherEvidence } from "../gathered-evidence.ts";
 import { readLiveKey } from "../live-key.ts";
 import { requireRecorded } from "../recorded-versions.ts";
 import { requireStateHash } from "../state-hash.ts";
+import type { RetireFlags } from "./command.ts";
 import { decodeNodeReport, MAX_NODE_REPORT_BYTES } from "./node-report.ts";
-
-export interface RetireFlags extends EvidenceFlags, ConfigurationFlags {
-  readonly "before-version": number | undefined;
-  readonly "kept-snapshot": readonly string[];
-  readonly "node-report": readonly string[];
-  readonly "override-reason": string | undefined;
-  readonly apply: boolean;
-  readonly "expected-state-hash": string | undefined;
-  readonly output: "text" | "json";
-}
 
 export async function retireVersions(flags: RetireFlags, context: CommandContext): Promise<ExitName> {
   const beforeVersion = flags["before-version"];

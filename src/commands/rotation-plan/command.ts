@@ -1,10 +1,16 @@
 /**
- * `rotation-plan`: where a rotation stands.
+ * The declaration of `rotation-plan`.
  *
- * @module Description and options; the work is in actions/rotation-plan.ts.
+ * @module The work is in run.ts.
  */
 import { defineCommand } from "../../cli/command.ts";
+import type { ValuesOf } from "../../cli/option.ts";
 import { configOption, outputOption } from "../shared-options.ts";
+
+const rotationPlanOptions = { ...configOption, ...outputOption } as const;
+
+/** The values of a command line. */
+export type RotationPlanFlags = ValuesOf<typeof rotationPlanOptions>;
 
 export const rotationPlanCommand = defineCommand({
   name: "rotation-plan",
@@ -13,7 +19,7 @@ export const rotationPlanCommand = defineCommand({
     "Reads this node's registry and the key's live metadata and changes nothing. A running provider promotes a new version by itself, once it was seen often and long enough.",
     "When OpenBao cannot be asked, the report rests on the registry alone and the exit code is 4.",
   ],
-  options: { ...configOption, ...outputOption },
+  options: rotationPlanOptions,
   examples: ["rotation-plan --config /etc/openbao-kms/config.yaml"],
   run: async (flags, context) => {
     const { rotationPlan } = await import("./run.ts");

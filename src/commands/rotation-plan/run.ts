@@ -22,11 +22,7 @@ import {
   type RotationReport,
 } from "../../key/rotation/plan.ts";
 import { inspectKey, type OpenBaoAnswer } from "../key-inspection.ts";
-
-export interface RotationPlanFlags {
-  readonly config: string | undefined;
-  readonly output: "text" | "json";
-}
+import type { RotationPlanFlags } from "./command.ts";
 
 export function rotationPlan(flags: RotationPlanFlags, context: CommandContext): Promise<ExitName> {
   return inspectKey(flags, context, async ({ config, identity, state, openbao }) => {

@@ -20,16 +20,10 @@ import { type SecretIdTrial, trySecretId } from "../../openbao/auth/try-secret-i
 import { type UnwrappedSecretId, unwrapSecretId } from "../../openbao/auth/unwrap-secret-id.ts";
 import { openTransitAccess } from "../../provider/transit-access.ts";
 import { findGroup } from "../../server/socket/socket-group.ts";
-import { type ConfigurationFlags, loadConfiguration } from "../configuration.ts";
+import { loadConfiguration } from "../configuration.ts";
+import type { UnwrapFlags } from "./command.ts";
 import { readOneLine } from "./read-one-line.ts";
 import { stageSecret } from "./staged-secret.ts";
-
-export interface UnwrapFlags extends ConfigurationFlags {
-  readonly role: string | undefined;
-  readonly "wrapping-token-file": string | undefined;
-  readonly group: string;
-  readonly output: "text" | "json";
-}
 
 /** What this command refuses before it asks OpenBao anything. */
 export class UnwrapError extends ProviderError<"not_root" | "not_approle" | "group_unknown"> {}

@@ -1,10 +1,16 @@
 /**
- * `verify-key`: the key alone.
+ * The declaration of `verify-key`.
  *
- * @module Description and options; the work is in actions/verify-key.ts.
+ * @module The work is in run.ts.
  */
 import { defineCommand } from "../../cli/command.ts";
+import type { ValuesOf } from "../../cli/option.ts";
 import { configOption, outputOption } from "../shared-options.ts";
+
+const verifyKeyOptions = { ...configOption, ...outputOption } as const;
+
+/** The values of a command line. */
+export type VerifyKeyFlags = ValuesOf<typeof verifyKeyOptions>;
 
 export const verifyKeyCommand = defineCommand({
   name: "verify-key",
@@ -12,7 +18,7 @@ export const verifyKeyCommand = defineCommand({
   description: [
     "Checks the key's profile and limits, compares its versions with this node's registry, and decrypts the marker that was kept for each version. Changes nothing.",
   ],
-  options: { ...configOption, ...outputOption },
+  options: verifyKeyOptions,
   examples: ["verify-key --config /etc/openbao-kms/config.yaml"],
   run: async (flags, context) => {
     const { verifyKey } = await import("./run.ts");

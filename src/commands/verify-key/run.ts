@@ -12,11 +12,7 @@ import { runChecks } from "../check.ts";
 import { checkJson, printCheck, printSummary } from "../check-report.ts";
 import { inspectKey } from "../key-inspection.ts";
 import { VERIFY_CHECKS, VERIFY_IDS } from "./checks.ts";
-
-export interface VerifyKeyFlags {
-  readonly config: string | undefined;
-  readonly output: "text" | "json";
-}
+import type { VerifyKeyFlags } from "./command.ts";
 
 const ID_WIDTH = Math.max(...VERIFY_IDS.map((id) => id.length));
 
