@@ -268,8 +268,16 @@ const verifyRotation = v.strictObject({
   limitations: v.array(v.string()),
 });
 
+const warnings = said(
+  v.array(v.string()),
+  "What an operator must know of the result, such as objects stored in plaintext.",
+);
+
 const judgement = said(
-  v.union([verifyRotation, v.strictObject({ remaining, problems })]),
+  v.union([
+    v.strictObject({ ...verifyRotation.entries, warnings }),
+    v.strictObject({ remaining, problems, warnings }),
+  ]),
   "As verify-rotation says it; with --away what is still ours.",
 );
 

@@ -4,6 +4,7 @@
  * @module Joins the readers with the tally and says in words what was not looked at. Where key_ids, endpoints and paths
  * come from is the caller's business.
  */
+import { posix } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import { type OpenFile, openFile } from "./bolt/random-access-file.ts";
 import { AuditError, inFile } from "./errors.ts";
@@ -23,9 +24,18 @@ export interface AuditOptions extends Omit<TallyOptions, "nowUnixMs"> {
   readonly onProgress: OnProgress;
 }
 
+/**
+ * Where kube-apiserver stores objects with this `--etcd-prefix`, with its closing slash: it joins the prefix to "/", so
+ * `registry` and `/registry/` are the same. @see k8s.io/apiserver pkg/storage/etcd3 New
+ */
+export function storedPrefix(etcdPrefix: string): string {
+  const joined = posix.join("/", etcdPrefix);
+  return joined.endsWith("/") ? joined : `${joined}/`;
+}
+
 /** Reads every object of the source once. Throws AuditError, or the signal's reason. */
 export async function runAudit(target: AuditTarget, options: AuditOptions): Promise<SourceAudit> {
-  const prefix = options.prefix.endsWith("/") ? options.prefix : `${options.prefix}/`;
+  const prefix = storedPrefix(options.prefix);
   const counts = tally({ ...options, prefix, nowUnixMs: options.clock.wallMs() });
   const source =
     target.kind === "etcd"

@@ -18,7 +18,7 @@ import {
 } from "./evidence.ts";
 import { isApiServerLease, isLiveLease } from "./stored/api-server-lease.ts";
 import { usagesOf } from "./usage-of.ts";
-import { verifyRotation } from "./verify-rotation.ts";
+import { inPlaintext, NOTHING_OF_OURS, verifyAway, verifyRotation } from "./verify-rotation.ts";
 
 const identity = TEST_IDENTITY;
 const mark = fingerprint(identity);
@@ -137,7 +137,7 @@ describe("verify-rotation", () => {
     ["a pending version", evidence([audit([ours(1, 5)])]), ["active", "pending"], 2],
     ["a version that was not seen yet", evidence([audit([ours(1, 5)])]), ["active"], 2],
     ["a version that Transit does not show", evidence([audit([ours(2, 5)])]), ["retired", "active"], 1],
-    ["nothing under the active key_id", evidence([audit([])]), ["active"], 1],
+    ["nothing of ours in sight", evidence([audit([])]), ["active"], 1],
     [
       "another configuration",
       evidence([audit([ours(1, 5)])], { configuration: { fingerprint: "x", providerName: "bao" } }),
@@ -148,10 +148,51 @@ describe("verify-rotation", () => {
     expect(verdict(found, states, latest)).toMatchObject({ result: "not_proven", confidence: "low" });
   });
 
+  test("a rotation whose objects are all under older versions is not taken for the wrong etcd", () => {
+    const { result, problems } = verdict(evidence([audit([ours(1, 5)])]));
+    expect(result).toBe("remaining");
+    expect(problems).toEqual([]);
+  });
+
+  test("objects of another installation do not show that it is the right etcd", () => {
+    expect(verdict(evidence([audit([ours(9, 5)])])).problems).toContain(NOTHING_OF_OURS);
+  });
+
   test("confidence follows the sources", () => {
     expect(verdict(evidence([audit([ours(2, 5)], SNAPSHOT)])).confidence).toBe("limited");
     const bare = audit([ours(2, 5)], { ...SNAPSHOT, integrity: "absent" });
     expect(verdict(evidence([audit([ours(2, 5)]), bare])).confidence).toBe("low");
+  });
+});
+
+describe("leaving", () => {
+  const local: StoredGroup = { kind: "local_key", transformer: "aescbc", keyName: "k", objects: 4 };
+  const plain: StoredGroup = { kind: "plaintext", objects: 3 };
+  const before = evidence([audit([ours(1, 4)])]);
+  const keyIds = [keyId(1), keyId(2)];
+
+  test("nothing of ours is left where something was seen", () => {
+    expect(verifyAway(before, evidence([audit([local])]), keyIds)).toEqual({ remaining: [], problems: [] });
+  });
+
+  test.each<[string, Evidence]>([
+    ["an empty store", evidence([audit([])])],
+    ["Secrets of another provider only", evidence([audit([local])])],
+    ["objects of another installation", evidence([audit([ours(9, 4)])])],
+    ["no store at all", evidence([])],
+  ])("%s proves nothing", (_, seen) => {
+    expect(verifyAway(seen, evidence([audit([])]), keyIds).problems).toEqual([NOTHING_OF_OURS]);
+  });
+
+  test("what is ours or damaged remains", () => {
+    const damaged: StoredGroup = { kind: "damaged", provider: "bao", objects: 2 };
+    const { remaining } = verifyAway(before, evidence([audit([ours(2, 1), damaged, local, plain])]), keyIds);
+    expect(remaining.map(({ group }) => group)).toEqual(["ours", "damaged"]);
+  });
+
+  test("plaintext is counted in resources that were encrypted, and nowhere else", () => {
+    expect(inPlaintext(before, evidence([audit([plain]), audit([plain])]))).toBe(6);
+    expect(inPlaintext(before, evidence([audit([local])]))).toBe(0);
   });
 });
 

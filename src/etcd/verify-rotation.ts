@@ -34,6 +34,10 @@ export interface RotationVerdict {
   readonly limitations: readonly string[];
 }
 
+/** Without an object of ours in sight, nothing is proven: the Secrets may be in another etcd, or under another prefix. */
+export const NOTHING_OF_OURS =
+  "no object encrypted by this provider is in sight: this may be the wrong etcd (the one for events?), the wrong --etcd-prefix, or an empty cluster";
+
 export interface VerifyInput {
   readonly content: RegistryContent;
   readonly scope: KeyScope;
@@ -73,8 +77,39 @@ function remainingIn(evidence: Evidence, activeKeyId: string): readonly Remainin
   return groupsWhere(evidence, (each) => isStale(each, activeKeyId, encrypted));
 }
 
+/**
+ * What stands against any good news when no object under one of these key_ids is in sight: the evidence may be of another
+ * etcd. An object of any version of ours shows that it is the right one.
+ */
+function nothingSeen({ audits }: Evidence, ourKeyIds: readonly string[]): readonly string[] {
+  const ours = new Set(ourKeyIds);
+  return audits.some(({ keyIds }) => keyIds.some(({ keyId }) => ours.has(keyId))) ? [] : [NOTHING_OF_OURS];
+}
+
+/**
+ * Whether nothing needs this provider any more. `before` is what was seen before objects were rewritten: only a store in which
+ * objects of ours were seen can show that none is left.
+ */
+export function verifyAway(
+  before: Evidence,
+  after: Evidence,
+  ourKeyIds: readonly string[],
+): { readonly remaining: readonly Remaining[]; readonly problems: readonly string[] } {
+  return { remaining: stillOurs(after), problems: nothingSeen(before, ourKeyIds) };
+}
+
+/** Objects in plaintext in resources of which an object is or was ours, and in Secrets. */
+export function inPlaintext(before: Evidence, after: Evidence): number {
+  const encrypted = encryptedResources(before);
+  return after.audits
+    .flatMap(({ resources }) => resources)
+    .filter(({ resource }) => encrypted.has(resource))
+    .flatMap(({ groups }) => groups)
+    .reduce((sum, { kind, objects }) => (kind === "plaintext" ? sum + objects : sum), 0);
+}
+
 /** Objects that still need this provider, whatever their version: what stands against taking it away. */
-export function stillOurs(evidence: Evidence): readonly Remaining[] {
+function stillOurs(evidence: Evidence): readonly Remaining[] {
   return groupsWhere(evidence, ({ group }) => group.kind === "ours" || group.kind === "damaged");
 }
 
@@ -100,10 +135,8 @@ function groupsWhere(
 
 function problemsOf({ content, scope, fingerprint, metadata, evidence }: VerifyInput): readonly string[] {
   const active = activeVersion(content);
-  const activeKeyId = deriveKeyId(scope, active);
   const live = metadata.versions.find(({ version }) => version === active.version);
   const pending = content.versions.filter(({ state }) => state === "pending").map(({ version }) => version);
-  const found = evidence.audits.some(({ keyIds }) => keyIds.some(({ keyId }) => keyId === activeKeyId));
   return [
     ...(live?.createdAtUnix === active.createdAtUnix
       ? []
@@ -115,11 +148,10 @@ function problemsOf({ content, scope, fingerprint, metadata, evidence }: VerifyI
     ...(evidence.configuration?.fingerprint === fingerprint
       ? []
       : ["the evidence was made with another configuration, or without one"]),
-    ...(found
-      ? []
-      : [
-          "no object lies under the active key_id: this may be the wrong etcd, the wrong prefix or an empty cluster",
-        ]),
+    ...nothingSeen(
+      evidence,
+      content.versions.map((version) => deriveKeyId(scope, version)),
+    ),
   ];
 }
 

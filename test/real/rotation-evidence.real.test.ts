@@ -645,6 +645,21 @@ describeReal("rotation with evidence", { needs: ["bao", "etcd", "kube-apiserver"
       cluster.api.replaceEncryptionConfig(encryption(aes, kms, older, { identity: {} }));
       await cluster.api.stop();
       await cluster.api.start();
+      const wrongPrefix = ["--etcd-prefix", "elsewhere"];
+      for (const apply of [[], ["--apply"]]) {
+        const unseen = await run(
+          "migrate",
+          "--away",
+          ...config(),
+          ...etcd(),
+          ...wrongPrefix,
+          ...kube(),
+          ...apply,
+        );
+        expect(unseen.code).toBe(4);
+        expect(unseen.stdout).toContain("wrong --etcd-prefix");
+        expect(unseen.stdout).not.toContain("✓");
+      }
       const left = await run(
         "migrate",
         "--away",

@@ -4,12 +4,19 @@
  * @module The two goals: the active version, or away from this provider. Rewriting is the same for both.
  */
 
+import { countOf } from "../../base/count-of.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
 import type { Evidence } from "../../etcd/evidence.ts";
 import { isStale } from "../../etcd/stale.ts";
 import type { ListedObject } from "../../etcd/tally.ts";
-import { encryptedResources, type Remaining, stillOurs, verifyRotation } from "../../etcd/verify-rotation.ts";
+import {
+  encryptedResources,
+  inPlaintext,
+  type Remaining,
+  verifyAway,
+  verifyRotation,
+} from "../../etcd/verify-rotation.ts";
 import { deriveKeyId } from "../../key/identity/key-id.ts";
 import { activeVersion } from "../../key/registry/record.ts";
 import { readLiveKey } from "../live-key.ts";
@@ -18,16 +25,36 @@ import type { StoredUnder } from "./api-servers.ts";
 
 type Recorded = Awaited<ReturnType<typeof requireRecorded>>;
 
+export interface Verdict {
+  readonly remaining: readonly Remaining[];
+  /** Why nothing is proven although nothing remains. */
+  readonly problems: readonly string[];
+  /** What an operator must know of the result. */
+  readonly warnings: readonly string[];
+}
+
+/** A goal in the report's sentences. */
+export interface GoalWords {
+  /** What objects are rewritten to: "version 4". */
+  readonly target: string;
+  /** Which objects are counted: "not under version 4". */
+  readonly stale: string;
+  /** What is true once none is left. */
+  readonly reached: string;
+}
+
+export const AWAY_WORDS: GoalWords = {
+  target: "the provider that the EncryptionConfiguration names first",
+  stale: "encrypted by this provider",
+  reached: "no object in this etcd needs this provider any more",
+};
+
 /** What objects are rewritten to, and which of them. */
 export interface Goal {
-  /** For messages: "version 4". */
-  readonly text: string;
+  readonly words: GoalWords;
   readonly isStale: (object: ListedObject) => boolean;
   readonly isReached: (stored: StoredUnder) => boolean;
-  readonly judge: (evidence: Evidence) => {
-    readonly remaining: readonly Remaining[];
-    readonly problems: readonly string[];
-  };
+  readonly judge: (evidence: Evidence) => Verdict;
 }
 
 export async function activeGoal(
@@ -41,26 +68,56 @@ export async function activeGoal(
   const activeKeyId = deriveKeyId(identity, active);
   const encrypted = encryptedResources(before);
   return {
-    text: `version ${active.version}`,
+    words: {
+      target: `version ${active.version}`,
+      stale: `not under version ${active.version}`,
+      reached: `every object is encrypted under version ${active.version}`,
+    },
     isStale: (object) => isStale(object, activeKeyId, encrypted),
     isReached: (each) => each.kind === "ours" && each.keyId === activeKeyId,
-    judge: (evidence) =>
-      verifyRotation({
+    judge: (evidence) => ({
+      ...verifyRotation({
         content: stored.record,
         scope: identity,
         fingerprint: configuration.fingerprint,
         metadata,
         evidence,
       }),
+      warnings: [],
+    }),
   };
 }
 
+/** `identity` as the first provider stores plaintext, and migrate cannot see the EncryptionConfiguration. */
+function plaintextWarnings(before: Evidence, evidence: Evidence): readonly string[] {
+  const plain = inPlaintext(before, evidence);
+  return [
+    ...(plain === 0
+      ? []
+      : [
+          `${countOf(plain, "object")} of encrypted resources ${plain === 1 ? "is" : "are"} stored in PLAINTEXT: etcd, its backups and its snapshots hold the content readable`,
+        ]),
+    ...(evidence === before
+      ? [
+          "where the objects go is what the EncryptionConfiguration names first; when that is identity, they are stored in PLAINTEXT",
+        ]
+      : []),
+  ];
+}
+
 /** Away from this provider, to whichever the EncryptionConfiguration now names first. */
-export function awayGoal(): Goal {
+export function awayGoal(
+  { identity, stored }: Pick<Recorded, "identity" | "stored">,
+  before: Evidence,
+): Goal {
+  const ourKeyIds = stored.record.versions.map((version) => deriveKeyId(identity, version));
   return {
-    text: "another provider",
+    words: AWAY_WORDS,
     isStale: ({ group }) => group.kind === "ours",
     isReached: ({ kind }) => kind === "other",
-    judge: (evidence) => ({ remaining: stillOurs(evidence), problems: [] }),
+    judge: (evidence) => ({
+      ...verifyAway(before, evidence, ourKeyIds),
+      warnings: plaintextWarnings(before, evidence),
+    }),
   };
 }

@@ -6,13 +6,13 @@
 
 import { jsonText, type Output } from "../../cli/output.ts";
 import { grouped } from "../../etcd/group-label.ts";
-import type { Goal } from "./goal.ts";
+import type { GoalWords, Verdict } from "./goal.ts";
 import type { RewriteCounts } from "./rewrite-all.ts";
 import type { RequestedMigration } from "./rewrite-through-cluster.ts";
 
 export interface MigrateOutcome {
-  readonly found: ReturnType<Goal["judge"]>;
-  readonly left: ReturnType<Goal["judge"]>;
+  readonly found: Verdict;
+  readonly left: Verdict;
   /** Of what was rewritten from here. Like `requested` absent in a dry run. */
   readonly counts?: RewriteCounts;
   /** Of what the cluster was asked to rewrite. */
@@ -22,7 +22,7 @@ export interface MigrateOutcome {
 export function reportMigration(
   format: "text" | "json",
   output: Output,
-  goal: Goal,
+  words: GoalWords,
   outcome: MigrateOutcome,
 ): void {
   const { found, left, counts, requested } = outcome;
@@ -31,29 +31,34 @@ export function reportMigration(
     output.result(jsonText({ applied: isApplied, before: found, after: left, counts, requested }));
     return;
   }
-  const lines = isApplied ? appliedLines(output, goal, outcome) : plannedLines(output, goal, found);
+  const lines = isApplied ? appliedLines(output, words, outcome) : plannedLines(output, words, found);
   output.result(`${lines.join("\n")}\n`);
 }
 
-type Verdict = MigrateOutcome["found"];
+/** Whether nothing remains, and what was seen proves it. */
+export function isProven({ remaining, problems }: Verdict): boolean {
+  return remaining.length === 0 && problems.length === 0;
+}
 
-function plannedLines(output: Output, goal: Goal, found: Verdict): readonly string[] {
+function plannedLines(output: Output, words: GoalWords, found: Verdict): readonly string[] {
   return [
-    `${grouped(sum(found))} objects would be rewritten to ${goal.text}:`,
+    `${grouped(sum(found))} objects would be rewritten to ${words.target}:`,
     ...rows(found),
-    ...found.problems.map((problem) => `${output.paint("yellow", "!")} ${problem}`),
-    "nothing was changed; --apply does it",
+    ...marked(output, [...found.problems, ...found.warnings]),
+    found.remaining.length === 0
+      ? "nothing was changed, and there is nothing to rewrite"
+      : "nothing was changed; --apply rewrites them",
   ];
 }
 
 function appliedLines(
   output: Output,
-  goal: Goal,
+  words: GoalWords,
   { found, left, counts, requested = [] }: MigrateOutcome,
 ): readonly string[] {
   const isUnderWay = requested.some(({ state }) => state === "pending" || state === "running");
   return [
-    `before  ${grouped(sum(found))} objects not under ${goal.text}`,
+    `before  ${grouped(sum(found))} objects ${words.stale}`,
     ...rows(found),
     `after   ${grouped(sum(left))}`,
     ...rows(left),
@@ -63,12 +68,19 @@ function appliedLines(
       : [
           `${grouped(counts.rewritten)} rewritten, ${grouped(counts.deleted)} deleted by others meanwhile, ${grouped(counts.contended + counts.refused + counts.not_served)} left`,
         ]),
-    left.remaining.length === 0
-      ? `${output.paint("green", "✓")} every object lies under ${goal.text}`
-      : isUnderWay
-        ? `${output.paint("red", "✗")} the cluster is not through; wait for: kubectl get storageversionmigrations; then audit again`
-        : `${output.paint("red", "✗")} not all could be rewritten; see above, then run migrate again`,
+    ...marked(output, [...left.problems, ...left.warnings]),
+    isProven(left)
+      ? `${output.paint("green", "✓")} ${words.reached}`
+      : left.remaining.length === 0
+        ? `${output.paint("red", "✗")} nothing remains in what was read, but that proves nothing; see above`
+        : isUnderWay
+          ? `${output.paint("red", "✗")} the cluster is not through; wait for: kubectl get storageversionmigrations; then audit again`
+          : `${output.paint("red", "✗")} not all could be rewritten; see above, then run migrate again`,
   ];
+}
+
+function marked(output: Output, lines: readonly string[]): readonly string[] {
+  return lines.map((line) => `${output.paint("yellow", "!")} ${line}`);
 }
 
 function sum({ remaining }: Verdict): number {

@@ -25,7 +25,7 @@ import { requireRecorded } from "../recorded-versions.ts";
 import { type ApiServerFlags, openApiServers } from "./api-server-clients.ts";
 import { type ProofOptions, proveApiServers } from "./api-servers.ts";
 import { activeGoal, awayGoal, type Goal } from "./goal.ts";
-import { reportMigration } from "./report.ts";
+import { isProven, reportMigration } from "./report.ts";
 import { type RewriteCounts, rewriteAll, type StaleObject } from "./rewrite-all.ts";
 import { type RequestedMigration, rewriteThroughCluster } from "./rewrite-through-cluster.ts";
 
@@ -59,11 +59,11 @@ export async function migrate(flags: MigrateFlags, context: CommandContext): Pro
   const { config } = await loadConfiguration(flags, context);
   const recorded = await requireRecorded(config);
   const before = await auditOf(flags, recorded, context);
-  const goal = flags.away ? awayGoal() : await activeGoal(config, recorded, before, context);
+  const goal = flags.away ? awayGoal(recorded, before) : await activeGoal(config, recorded, before, context);
   const found = goal.judge(before);
   if (!flags.apply) {
-    reportMigration(flags.output, context.output, goal, { found, left: found });
-    return "good";
+    reportMigration(flags.output, context.output, goal.words, { found, left: found });
+    return found.remaining.length > 0 || isProven(found) ? "good" : "refused";
   }
   const clients = await openApiServers(flags, kubeconfig, before, context);
   try {
@@ -79,8 +79,8 @@ export async function migrate(flags: MigrateFlags, context: CommandContext): Pro
         }
       : { counts: await rewriteInRounds(flags, recorded, goal, clients, context) };
     const left = goal.judge(await auditOf(flags, recorded, context));
-    reportMigration(flags.output, context.output, goal, { found, left, ...work });
-    return left.remaining.length === 0 ? "good" : "refused";
+    reportMigration(flags.output, context.output, goal.words, { found, left, ...work });
+    return isProven(left) ? "good" : "refused";
   } finally {
     for (const client of clients) {
       client.close();

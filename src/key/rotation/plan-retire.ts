@@ -184,21 +184,41 @@ function usageBlockers(usage: Usage, input: RetireInput, remove: readonly Versio
           ),
         ]
       : []),
-    ...(kind === "live" ? liveBlockers(usage, activeKeyId, age) : []),
+    ...(kind === "live"
+      ? liveBlockers(
+          usage,
+          activeKeyId,
+          [...objectsByKeyId.keys()].some((keyId) => known.has(keyId)),
+          age,
+        )
+      : []),
   ];
 }
 
-function liveBlockers({ name, objectsByKeyId }: Usage, activeKeyId: string, ageMs: number): Blocker[] {
+function liveBlockers(
+  { name, objectsByKeyId }: Usage,
+  activeKeyId: string,
+  isOursInSight: boolean,
+  ageMs: number,
+): Blocker[] {
   return [
-    ...((objectsByKeyId.get(activeKeyId) ?? 0) === 0
-      ? [
-          overridable(
-            "nothing_under_active",
-            `${name}: no object lies under the active key_id, so this may be the wrong etcd or prefix`,
-            "check --etcd-endpoints and --etcd-prefix; if it is right, run migrate first",
-          ),
-        ]
-      : []),
+    ...((objectsByKeyId.get(activeKeyId) ?? 0) > 0
+      ? []
+      : isOursInSight
+        ? [
+            overridable(
+              "nothing_under_active",
+              `${name}: no object is encrypted under the active key_id yet`,
+              "run migrate, then audit again",
+            ),
+          ]
+        : [
+            overridable(
+              "nothing_of_ours",
+              `${name}: no object encrypted by this provider is in sight, so this may be the wrong etcd or prefix`,
+              "check --etcd-endpoints and --etcd-prefix before anything else",
+            ),
+          ]),
     ...(ageMs > MAX_EVIDENCE_AGE_MS || ageMs < 0
       ? [
           overridable(
