@@ -11,7 +11,7 @@ import { deriveKeyId } from "../key/identity/key-id.ts";
 import { RegistryError, wayBack } from "../key/registry/errors.ts";
 import { readState, type StoredRecord } from "../key/registry/read-state.ts";
 import { activeVersion, type VersionRecord } from "../key/registry/record.ts";
-import { systemStateFiles } from "../key/registry/state-files.ts";
+import { systemStateFiles } from "../key/registry/file-system.ts";
 import { configIdentity } from "../provider/config-identity.ts";
 
 export interface RecordedVersions {

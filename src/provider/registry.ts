@@ -7,7 +7,7 @@ import type { Clock } from "../base/clock.ts";
 import type { ProviderConfig } from "../config/schema.ts";
 import { type IdentityHashes, identityHashes } from "../key/identity/fingerprint.ts";
 import { openRegistryStore, type RegistryStore } from "../key/registry/file-store.ts";
-import { systemStateFiles } from "../key/registry/state-files.ts";
+import { systemStateFiles } from "../key/registry/file-system.ts";
 import { trySqliteLock } from "../key/registry/writer-lock.ts";
 import { configIdentity } from "./config-identity.ts";
 

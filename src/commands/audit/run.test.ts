@@ -10,7 +10,7 @@ import { systemClock } from "../../base/clock.ts";
 import { run } from "../../cli/run.ts";
 import { fingerprint, identityHashes } from "../../key/identity/fingerprint.ts";
 import { openRegistryStore } from "../../key/registry/file-store.ts";
-import { systemStateFiles } from "../../key/registry/state-files.ts";
+import { systemStateFiles } from "../../key/registry/file-system.ts";
 import { trySqliteLock } from "../../key/registry/writer-lock.ts";
 import { COMMANDS } from "../table.ts";
 

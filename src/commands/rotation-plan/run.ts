@@ -14,7 +14,7 @@ import { jsonText, type Output } from "../../cli/output.ts";
 import { textTable } from "../../cli/text-table.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
 import type { StoredRecord } from "../../key/registry/read-state.ts";
-import type { RotationPolicy } from "../../key/rotation/observe.ts";
+import type { RotationPolicy } from "../../key/rotation/sightings.ts";
 import {
   type NextStep,
   type PlannedVersion,

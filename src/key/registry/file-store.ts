@@ -19,7 +19,7 @@ import { MAX_CHAIN, MAX_REGISTRY_BYTES, type RegistryContent, type RegistryRecor
 import { removeFile, replaceFile } from "./replace-file.ts";
 import { checkStateDirectory, type StateOptions } from "./state-directory.ts";
 import { asWriteFailure } from "./state-failure.ts";
-import { checkpointPath, readStateFile } from "./state-file.ts";
+import { checkpointPath, readStateFile } from "./read-state-file.ts";
 import { type LockOptions, takeLock } from "./writer-lock.ts";
 
 export type RegistryStoreOptions = StateOptions & LockOptions;

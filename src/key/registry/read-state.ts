@@ -13,7 +13,7 @@ import { type Decoded, decodeRecord } from "./decode.ts";
 import { RegistryError, refusal } from "./errors.ts";
 import { MAX_REGISTRY_BYTES, type RegistryRecord } from "./record.ts";
 import { checkStateDirectory, type StateOptions } from "./state-directory.ts";
-import { checkpointPath, readStateFile, type StateFile } from "./state-file.ts";
+import { checkpointPath, readStateFile, type StateFile } from "./read-state-file.ts";
 
 export interface StoredRecord {
   readonly record: RegistryRecord;

@@ -6,7 +6,7 @@
 import { dirname } from "node:path";
 import { errnoOf } from "../../base/errno.ts";
 import { asWriteFailure } from "./state-failure.ts";
-import type { OpenFile, StateFiles } from "./state-files.ts";
+import type { OpenFile, StateFiles } from "./file-system.ts";
 
 /**
  * The writer lock must be held: the new file has a fixed name.

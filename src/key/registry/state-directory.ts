@@ -7,7 +7,7 @@ import { dirname } from "node:path";
 import { errnoOf } from "../../base/errno.ts";
 import type { IdentityHashes } from "../identity/fingerprint.ts";
 import { RegistryError, wayBack } from "./errors.ts";
-import type { FileFacts, StateFiles } from "./state-files.ts";
+import type { FileFacts, StateFiles } from "./file-system.ts";
 
 export interface StateOptions {
   readonly statePath: string;

@@ -9,7 +9,7 @@ import type { Clock } from "../../base/clock.ts";
 import { errnoOf } from "../../base/errno.ts";
 import { RegistryError } from "./errors.ts";
 import { writeFailure } from "./state-failure.ts";
-import type { StateFiles } from "./state-files.ts";
+import type { StateFiles } from "./file-system.ts";
 
 export interface WriterLock {
   release(): void;

@@ -9,7 +9,7 @@ import { hashText } from "../identity/key-scope.ts";
 import type { RegistryContent } from "../registry/record.ts";
 import { FINDINGS, type Finding } from "./finding.ts";
 import type { KeyHandle } from "./key-handles.ts";
-import { lostFinding, presentFindings, type RotationPolicy, type Sightings } from "./observe.ts";
+import { lostFinding, presentFindings, type RotationPolicy, type Sightings } from "./sightings.ts";
 
 export type KeyEventName =
   | "status.probe"

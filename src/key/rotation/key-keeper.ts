@@ -17,7 +17,7 @@ import type { StoredRecord } from "../registry/read-state.ts";
 import { activeVersion, type RegistryContent, versionOf } from "../registry/record.ts";
 import { assess } from "./assess.ts";
 import { FINDINGS } from "./finding.ts";
-import { firstVersion } from "./first-version.ts";
+import { firstVersion } from "./bootstrap.ts";
 import { guardedStore } from "./guarded-store.ts";
 import { inTurnQueue } from "./in-turn.ts";
 import {
@@ -29,9 +29,9 @@ import {
   keyFields,
 } from "./key-events.ts";
 import { handleMaker } from "./key-handles.ts";
-import type { LiveKey, LiveState, StatusPolicy } from "./live-key.ts";
+import type { LiveKey, LiveState, StatusPolicy } from "./key-status.ts";
 import { makeMarker } from "./marker.ts";
-import { type Moment, NO_SIGHTINGS, observe, observeMarker, type ProbeAnswer } from "./observe.ts";
+import { type Moment, NO_SIGHTINGS, observe, observeMarker, type ProbeAnswer } from "./sightings.ts";
 import type { MarkerCalls } from "./ports.ts";
 
 export interface KeyKeeperOptions {

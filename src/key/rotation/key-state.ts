@@ -24,9 +24,9 @@ import {
   noKeyVersion,
   provingMarker,
   type StatusPolicy,
-} from "./live-key.ts";
+} from "./key-status.ts";
 import { makeMarker, markerHolds } from "./marker.ts";
-import { momentOf, type ProbeAnswer, presentFindings } from "./observe.ts";
+import { momentOf, type ProbeAnswer, presentFindings } from "./sightings.ts";
 import type { KeyReader, MarkerCalls, ReadBackCall } from "./ports.ts";
 import { readsBack, type Sealed } from "./read-back.ts";
 

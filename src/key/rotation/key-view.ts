@@ -8,8 +8,8 @@ import type { ErrorClass } from "../../base/error-class.ts";
 import { hashText } from "../identity/key-scope.ts";
 import type { Observation } from "../registry/record.ts";
 import { type Effect, FINDINGS } from "./finding.ts";
-import { isReady, type KeyStatus, keyStatus, type LiveState, type StatusPolicy } from "./live-key.ts";
-import { lostFinding, presentFindings, type RotationPolicy } from "./observe.ts";
+import { isReady, type KeyStatus, keyStatus, type LiveState, type StatusPolicy } from "./key-status.ts";
+import { lostFinding, presentFindings, type RotationPolicy } from "./sightings.ts";
 
 /** One thing that is wrong. */
 export interface KeyProblem {

@@ -9,7 +9,7 @@ import type { StoredRecord } from "../registry/read-state.ts";
 import { activeVersion, type VersionState } from "../registry/record.ts";
 import { assess } from "./assess.ts";
 import { FINDINGS, type Finding, finding } from "./finding.ts";
-import type { ProbeAnswer, RotationPolicy } from "./observe.ts";
+import type { ProbeAnswer, RotationPolicy } from "./sightings.ts";
 
 export interface PlannedVersion {
   readonly version: number;

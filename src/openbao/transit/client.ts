@@ -12,7 +12,7 @@ import { asTransitError, malformedReply } from "./errors.ts";
 import { type KeyCall, keyCall } from "./key-call.ts";
 import { decodeKeyMetadata, type KeyMetadata } from "./key-metadata.ts";
 import type { KeyNames } from "./key-profile.ts";
-import { type DecryptInput, decryption, type EncryptInput, encryption } from "./key-use.ts";
+import { type DecryptInput, decryption, type EncryptInput, encryption } from "./wire-format.ts";
 
 /** Every method throws TransitError, or what the authenticated call throws about its token. */
 export interface TransitClient {

@@ -9,7 +9,7 @@ import type { KeyCalls } from "./client.ts";
 import { type CoalesceOptions, coalesce } from "./coalesce.ts";
 import { type TransitCode, TransitError } from "./errors.ts";
 import type { Answered } from "./key-call.ts";
-import type { DecryptInput, EncryptInput } from "./key-use.ts";
+import type { DecryptInput, EncryptInput } from "./wire-format.ts";
 
 /** Which calls go together. */
 export const GROUPING = {

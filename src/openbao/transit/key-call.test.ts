@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { keyCall } from "./key-call.ts";
-import { decryption } from "./key-use.ts";
+import { decryption } from "./wire-format.ts";
 
 const CIPHERTEXT = `vault:v1:${Buffer.alloc(60, 3).toString("base64")}`;
 const PLAINTEXT = Buffer.alloc(32, 7).toString("base64");

@@ -12,7 +12,7 @@ import { answerError, type OpenBaoCode } from "../client/errors.ts";
 import { isObject } from "../client/reply.ts";
 import type { Outcome } from "./coalesce.ts";
 import { asTransitError, malformedReply } from "./errors.ts";
-import type { KeyUse } from "./key-use.ts";
+import type { KeyUse } from "./wire-format.ts";
 
 /** A result, and where OpenBao's audit log has it. */
 export interface Answered<Output> {

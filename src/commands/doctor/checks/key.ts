@@ -10,7 +10,7 @@ import { deriveKeyId } from "../../../key/identity/key-id.ts";
 import type { StoredRecord } from "../../../key/registry/read-state.ts";
 import { readState } from "../../../key/registry/read-state.ts";
 import { activeVersion } from "../../../key/registry/record.ts";
-import { systemStateFiles } from "../../../key/registry/state-files.ts";
+import { systemStateFiles } from "../../../key/registry/file-system.ts";
 import { assess } from "../../../key/rotation/assess.ts";
 import { FINDINGS } from "../../../key/rotation/finding.ts";
 import { profileDrifts } from "../../../openbao/transit/key-profile.ts";

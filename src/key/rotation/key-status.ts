@@ -12,7 +12,7 @@ import type { StoredRecord } from "../registry/read-state.ts";
 import { RotationError } from "./errors.ts";
 import { FINDINGS, type Finding, finding } from "./finding.ts";
 import type { KeyHandle, KeyTable } from "./key-handles.ts";
-import { lostFinding, presentFindings, type RotationPolicy, type Sightings } from "./observe.ts";
+import { lostFinding, presentFindings, type RotationPolicy, type Sightings } from "./sightings.ts";
 
 export interface LiveKey {
   readonly stored: StoredRecord;

@@ -7,7 +7,7 @@
 import { errnoOf } from "../../base/errno.ts";
 import { RegistryError } from "./errors.ts";
 import type { StateOptions } from "./state-directory.ts";
-import type { FileFacts, OpenFile } from "./state-files.ts";
+import type { FileFacts, OpenFile } from "./file-system.ts";
 
 export interface StateFile {
   readonly bytes: Uint8Array;

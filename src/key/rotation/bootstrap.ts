@@ -11,7 +11,7 @@ import { refusal } from "../registry/errors.ts";
 import { assessProfile } from "./assess.ts";
 import { RotationError } from "./errors.ts";
 import { type Finding, finding } from "./finding.ts";
-import type { ProbeAnswer } from "./observe.ts";
+import type { ProbeAnswer } from "./sightings.ts";
 
 /**
  * The version with which the first registry is made.
