@@ -14,3 +14,12 @@ export function parseJson(source: Uint8Array | string): unknown {
     return undefined;
   }
 }
+
+/** The text of bytes that are UTF-8 from first to last. A byte order mark stays in it. */
+export function decodeUtf8(bytes: Uint8Array): string | undefined {
+  try {
+    return strictUtf8.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}

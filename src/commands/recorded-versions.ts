@@ -9,9 +9,9 @@ import type { Evidence } from "../etcd/evidence.ts";
 import { type ConfigIdentity, fingerprint, identityHashes } from "../key/identity/fingerprint.ts";
 import { deriveKeyId } from "../key/identity/key-id.ts";
 import { RegistryError, wayBack } from "../key/registry/errors.ts";
+import { systemStateFiles } from "../key/registry/file-system.ts";
 import { readState, type StoredRecord } from "../key/registry/read-state.ts";
 import { activeVersion, type VersionRecord } from "../key/registry/record.ts";
-import { systemStateFiles } from "../key/registry/file-system.ts";
 import { configIdentity } from "../provider/config-identity.ts";
 
 export interface RecordedVersions {

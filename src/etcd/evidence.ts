@@ -9,6 +9,7 @@
 import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { parseJson } from "../base/parse-json.ts";
+import { sortedCopy } from "../base/sorted-copy.ts";
 import { auditError } from "./errors.ts";
 import { LOCAL_TRANSFORMERS } from "./stored/stored-value.ts";
 
@@ -160,23 +161,8 @@ function sum(parts: readonly { readonly objects: number }[]): number {
 
 function digestOf(body: EvidenceBody): string {
   return `sha256:${createHash("sha256")
-    .update(JSON.stringify(sorted(body)))
+    .update(JSON.stringify(sortedCopy(body)))
     .digest("hex")}`;
-}
-
-/** A copy whose keys are in the order of their characters, at every level. */
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) {
-    return value.map(sorted);
-  }
-  if (typeof value !== "object" || value === null) {
-    return value;
-  }
-  return Object.fromEntries(
-    Object.entries(value)
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([key, each]) => [key, sorted(each)]),
-  );
 }
 
 function invalid(name: string, problem: string): Error {

@@ -6,7 +6,7 @@
  * an annotation is the right one.
  */
 import { isUtf8 } from "node:buffer";
-import { ciphertextBytes, MAX_CIPHERTEXT_BYTES } from "../openbao/transit/ciphertext.ts";
+import { ciphertextBytes, MAX_CIPHERTEXT_BYTES } from "../key/identity/ciphertext.ts";
 import { type KmsCode, KmsError } from "./errors.ts";
 import type { DecryptRequest, EncryptRequest, EncryptResponse } from "./gen/v2/api_pb.ts";
 

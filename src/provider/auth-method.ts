@@ -1,9 +1,4 @@
-/**
- * From `auth` in the configuration to the way in which the provider logs in.
- *
- * @module The one place that knows which method and which source of a credential a configuration chose.
- */
-
+/** @module From `auth` in the configuration to the login method. */
 import type { Clock } from "../base/clock.ts";
 import type { ProviderConfig } from "../config/schema.ts";
 import { openCaFile } from "../http/ca-file.ts";
@@ -20,7 +15,7 @@ import { spiffeSource } from "../openbao/auth/spiffe-source.ts";
 import type { OpenBao } from "../openbao/client/client.ts";
 import type { KeyTokenService } from "../pkcs11/key-token-service.ts";
 
-export interface AuthMethodOptions {
+interface AuthMethodOptions {
   readonly auth: ProviderConfig["auth"];
   readonly clock: Clock;
   readonly serviceUid: number;

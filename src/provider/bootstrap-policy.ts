@@ -1,13 +1,10 @@
 /**
- * What a provider that has not become ready since its start does next: wait, or leave with the reason.
- *
- * @module One pure decision. With a loaded registry, leaving would take away the Status that keeps kube-apiserver
- * writing, so an OpenBao that is merely unreachable, sealed or busy is waited for without end; what only a person can mend
- * ends the process after the grace, so that the service manager shows it.
+ * @module What a provider that has not become ready does next: wait, or leave with the reason. With a loaded registry it waits
+ * for an OpenBao that is away, since its Status keeps kube-apiserver writing.
  */
 import type { ErrorClass } from "../base/error-class.ts";
 
-export interface StartFailure {
+interface StartFailure {
   readonly errorClass: ErrorClass;
   /** Code of the layer that failed. */
   readonly code: string;

@@ -1,8 +1,4 @@
-/**
- * The identity of the key that a configuration names.
- *
- * @module Picks the identity's parts out of the configuration, in one place for all commands.
- */
+/** @module The identity of the key that a configuration names. */
 import type { ProviderConfig } from "../config/schema.ts";
 import type { ConfigIdentity } from "../key/identity/fingerprint.ts";
 

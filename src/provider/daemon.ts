@@ -1,8 +1,4 @@
-/**
- * The daemon: from a checked configuration to a provider that serves until it is told to stop.
- *
- * @module The composition root of `serve`, and the order in which things start and stop. Every decision is made elsewhere.
- */
+/** @module The daemon: the composition root of `serve`, and the order in which things start and stop. */
 import { ProviderError } from "../base/error-class.ts";
 import type { ProviderConfig } from "../config/schema.ts";
 import type { KeyState } from "../key/rotation/key-state.ts";
@@ -13,11 +9,10 @@ import { logSink } from "../telemetry/log-sink.ts";
 import { createLogger, errorFields } from "../telemetry/logger.ts";
 import { leavesAfterFailedStart } from "./bootstrap-policy.ts";
 import { buildProvider, type Provider, type ProviderOptions } from "./provider.ts";
-import { liveReply, READY, type ReadinessParts, readinessReply } from "./readiness.ts";
+import { liveReply, READY, type ReadinessParts, readinessReply, sessionPart } from "./readiness.ts";
 import { reload } from "./reload.ts";
-import { sessionPart } from "./session-observer.ts";
 
-export interface DaemonOptions extends ProviderOptions {
+interface DaemonOptions extends ProviderOptions {
   /** Aborts on SIGTERM or SIGINT. */
   readonly signal: AbortSignal;
   /** Calls back on each SIGHUP, until the returned function is called. */

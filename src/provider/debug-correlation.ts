@@ -1,14 +1,10 @@
-/**
- * For the length of one incident, log lines that can be matched with kube-apiserver's own.
- *
- * @module Which fields come on top of a call's line, and until when. It ends by itself, and says so.
- */
+/** @module For the length of one incident, log lines that can be matched with those of kube-apiserver. */
 import type { Clock } from "../base/clock.ts";
 import { hashText } from "../key/identity/key-scope.ts";
 import type { LogFields } from "../telemetry/log-event.ts";
 import type { Logger } from "../telemetry/logger.ts";
 
-export interface DebugCorrelationOptions {
+interface DebugCorrelationOptions {
   readonly enabled: boolean;
   /** Milliseconds from the start of the process, at most an hour. */
   readonly ttl: number;

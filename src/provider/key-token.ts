@@ -1,9 +1,4 @@
-/**
- * From `auth.cert.pkcs11` in the configuration to the key token.
- *
- * @module Which command the helper process is started with, what it gets of the environment, and where the record of PIN
- * tries lies.
- */
+/** @module From `auth.cert.pkcs11` in the configuration to the PKCS#11 token. */
 import { dirname, join } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import { HIDDEN, selfCommand } from "../base/self-command.ts";
@@ -14,7 +9,7 @@ import { helperProcess } from "../pkcs11/helper-process.ts";
 import { type KeyTokenService, keyTokenService } from "../pkcs11/key-token-service.ts";
 import { loginRecord } from "../pkcs11/login-record.ts";
 
-export interface KeyTokenPlace {
+interface KeyTokenPlace {
   readonly config: Pick<ProviderConfig, "auth" | "openbao" | "state">;
   readonly serviceUid: number;
   readonly clock: Clock;

@@ -1,8 +1,4 @@
-/**
- * The object graph of the commands: a way to OpenBao with a token of its own, which is revoked at the end.
- *
- * @module What doctor, verify-key, rotation-plan and benchmark share. It touches nothing of a running provider.
- */
+/** @module The connection of a command to OpenBao, with a token of its own that is revoked at the end. */
 import * as v from "valibot";
 import { systemClock } from "../base/clock.ts";
 import { ProviderError } from "../base/error-class.ts";

@@ -1,8 +1,5 @@
 /**
- * The daemon's object graph.
- *
- * @module Which object gets which, from a configuration and the effects that come from outside. Starts nothing, listens to
- * nothing, contacts nothing; daemon.ts does.
+ * @module The object graph of the daemon. Starts nothing, listens to nothing, contacts nothing; daemon.ts does.
  */
 import { dirname } from "node:path";
 import { buildInfo } from "../base/build-info.ts";
@@ -33,14 +30,18 @@ import type { LineStream } from "../telemetry/log-sink.ts";
 import { type AdjustableLogger, errorFields } from "../telemetry/logger.ts";
 import { createMetrics, type Metrics, type MetricsPage } from "../telemetry/metrics.ts";
 import { configIdentity } from "./config-identity.ts";
-import { credentialObserver, storedCredentialObserver } from "./credential-observer.ts";
 import { type DebugCorrelation, startDebugCorrelation } from "./debug-correlation.ts";
-import { keyObserver } from "./key-observer.ts";
-import { kmsObserver } from "./kms-observer.ts";
-import { openBaoObserver } from "./openbao-observer.ts";
+import {
+  credentialObserver,
+  keyObserver,
+  kmsObserver,
+  openBaoObserver,
+  sessionObserver,
+  socketObserver,
+  storedCredentialObserver,
+  type Telemetry,
+} from "./observers.ts";
 import { openRegistry } from "./registry.ts";
-import { sessionObserver } from "./session-observer.ts";
-import { socketObserver } from "./socket-observer.ts";
 import { openTransitAccess } from "./transit-access.ts";
 
 export interface ProviderOptions {
@@ -79,6 +80,12 @@ export async function buildProvider(options: ProviderOptions, logger: Adjustable
   const { config, clock, random, process } = options;
   const failures = failureLog(logger, () => clock.monotonicMs());
   const { metrics, page } = createMetrics();
+  const telemetry: Telemetry = {
+    metrics,
+    logger,
+    failures,
+    logRequestIds: config.logging.logOpenBaoRequestIDs,
+  };
   const identity = configIdentity(config);
   logger.info("provider.starting", {
     version: buildInfo.version,
@@ -99,16 +106,9 @@ export async function buildProvider(options: ProviderOptions, logger: Adjustable
     clock,
     random,
     serviceUid: process.uid,
-    openbaoObserver: (addresses) =>
-      openBaoObserver({
-        metrics,
-        logger,
-        failures,
-        addresses,
-        logRequestIds: config.logging.logOpenBaoRequestIDs,
-      }),
-    sessionObserver: sessionObserver({ metrics, failures, method: config.auth.method }),
-    credentialObserver: credentialObserver({ metrics, failures }),
+    openbaoObserver: (addresses) => openBaoObserver(telemetry, addresses),
+    sessionObserver: sessionObserver(telemetry, config.auth.method),
+    credentialObserver: credentialObserver(telemetry),
     onTrustProblem: (error) => failures.failed("tls.ca_reloaded", errorFields(error)),
   });
   metrics.tokenTtl.readAtScrape(() => access.session.health().ttlSeconds);
@@ -121,7 +121,7 @@ export async function buildProvider(options: ProviderOptions, logger: Adjustable
     ...access,
     clock,
     timeoutMs: config.openbao.timeout,
-    observer: storedCredentialObserver({ failures, method: config.auth.method }),
+    observer: storedCredentialObserver(telemetry, config.auth.method),
   });
   metrics.credentialTtl.readAtScrape(() => secondsUntil(watch?.state().expiresAtMs, clock));
   metrics.secretIdUses.readAtScrape(() => watch?.state().usesLeft);
@@ -143,7 +143,7 @@ export async function buildProvider(options: ProviderOptions, logger: Adjustable
       retryIntervalMs: config.bootstrap.retryInterval,
       names: config.transit,
     },
-    onEvent: keyObserver({ metrics, logger, failures, view: () => keys.view() }).onEvent,
+    onEvent: keyObserver(telemetry, () => keys.view()),
   });
 
   const correlation = startDebugCorrelation(config.logging.debugCorrelation, clock);
@@ -156,13 +156,7 @@ export async function buildProvider(options: ProviderOptions, logger: Adjustable
       Decrypt: config.server.maxConcurrentDecrypt,
     },
     clock,
-    observer: kmsObserver({
-      metrics,
-      logger,
-      failures,
-      correlation,
-      logRequestIds: config.logging.logOpenBaoRequestIDs,
-    }),
+    observer: kmsObserver(telemetry, correlation),
   });
 
   return {
@@ -184,7 +178,7 @@ export async function buildProvider(options: ProviderOptions, logger: Adjustable
         maxMessageBytes: MAX_MESSAGE_BYTES,
         limits: DEFAULT_SESSION_LIMITS,
         watchIntervalMs: SOCKET_WATCH_MS,
-        onEvent: socketObserver({ metrics, logger }),
+        onEvent: socketObserver(telemetry),
       }),
     readLogLevel: options.readLogLevel,
   };

@@ -1,13 +1,9 @@
-/**
- * What `/ready` says.
- *
- * @module Pure: from the state of the parts to an HTTP status and a JSON body that holds states and error classes, nothing
- * else. `/live` needs no more than that the process answers.
- */
+/** @module What `/ready` and `/live` answer: states and error classes, nothing else. Pure. */
 import type { ErrorClass } from "../base/error-class.ts";
+import type { SessionHealth } from "../openbao/auth/session-health.ts";
 import type { RouteReply } from "../server/admin/admin-listener.ts";
 
-export interface PartState {
+interface PartState {
   /** One word: `ready`, or what it is instead. */
   readonly state: string;
   readonly errorClass?: ErrorClass | undefined;
@@ -29,6 +25,11 @@ export interface ReadinessParts {
 }
 
 export const READY: PartState = { state: "ready" };
+
+/** The session as a part. A token that still serves is ready, even while its renewal fails. */
+export function sessionPart({ state, errorClass }: SessionHealth): PartState {
+  return state === "ok" || state === "failing" ? { ...READY, errorClass } : { state, errorClass };
+}
 
 export function readinessReply(parts: ReadinessParts): RouteReply {
   const isReady = Object.values(parts).every(({ state }: PartState) => state === READY.state);

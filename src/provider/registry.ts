@@ -1,8 +1,4 @@
-/**
- * From `state` in the configuration to the registry's store.
- *
- * @module The one way in which daemon and commands open the registry.
- */
+/** @module From `state` in the configuration to the store of the registry. */
 import type { Clock } from "../base/clock.ts";
 import type { ProviderConfig } from "../config/schema.ts";
 import { type IdentityHashes, identityHashes } from "../key/identity/fingerprint.ts";
@@ -11,7 +7,7 @@ import { systemStateFiles } from "../key/registry/file-system.ts";
 import { trySqliteLock } from "../key/registry/writer-lock.ts";
 import { configIdentity } from "./config-identity.ts";
 
-export interface RegistryOptions {
+interface RegistryOptions {
   readonly config: ProviderConfig;
   readonly clock: Clock;
   readonly euid: number;
@@ -27,7 +23,7 @@ export function openRegistry({ config, ...options }: RegistryOptions): RegistryS
   return openRegistryAt({ ...options, statePath: config.state.path, identity });
 }
 
-export interface RegistryPlace extends Omit<RegistryOptions, "config"> {
+interface RegistryPlace extends Omit<RegistryOptions, "config"> {
   readonly statePath: string;
   readonly identity: IdentityHashes;
 }

@@ -1,8 +1,4 @@
-/**
- * What SIGHUP does.
- *
- * @module Reads the CA bundle and the level of the log again; nothing else of the configuration changes while running.
- */
+/** @module What SIGHUP does: reads the CA bundle and the log level again. */
 import { errorFields } from "../telemetry/logger.ts";
 import type { Provider } from "./provider.ts";
 

@@ -1,10 +1,6 @@
 /**
- * The way from a configuration to an authenticated Transit client.
- *
- * @module Puts transport, openbao, auth and transit together, for the daemon and for the commands alike. Opens the CA bundle;
- * contacts nothing.
+ * @module From a configuration to an authenticated Transit client, for the daemon and for the commands. Contacts nothing.
  */
-
 import type { Clock } from "../base/clock.ts";
 import type { ProviderConfig } from "../config/schema.ts";
 import { openCaFile } from "../http/ca-file.ts";
@@ -20,7 +16,7 @@ import type { KeyTokenService } from "../pkcs11/key-token-service.ts";
 import { loginMethodOf } from "./auth-method.ts";
 import { type HelperStart, keyTokenOf } from "./key-token.ts";
 
-export interface TransitAccessOptions {
+interface TransitAccessOptions {
   readonly config: ProviderConfig;
   readonly clock: Clock;
   readonly random: () => number;
@@ -68,20 +64,21 @@ export async function openTransitAccess(options: TransitAccessOptions): Promise<
     clock,
     ...(onTrustProblem === undefined ? {} : { onTrustProblem }),
   };
-  const observer = options.openbaoObserver?.(addresses) ?? {};
-  const openbaoOver = (over: HttpTransport, seenBy: OpenBaoObserver): OpenBao =>
+  const callObserver = options.openbaoObserver?.(addresses) ?? {};
+  const openBaoOn = (transport: HttpTransport, observer: OpenBaoObserver): OpenBao =>
     createOpenBao({
-      transport: over,
+      transport,
       clock,
       addresses,
       namespace: server.namespace,
       timeoutMs: server.timeout,
-      observer: seenBy,
+      observer,
     });
-  // A circuit of such a way lives for one login and is nobody's state.
-  const loginObserver: OpenBaoObserver = observer.onCall === undefined ? {} : { onCall: observer.onCall };
+  // The circuit of such a connection lives for one login only, so its state is not shown.
+  const loginObserver: OpenBaoObserver =
+    callObserver.onCall === undefined ? {} : { onCall: callObserver.onCall };
   const transport = createHttpTransport(transportOptions);
-  const openbao = openbaoOver(transport, observer);
+  const openbao = openBaoOn(transport, callObserver);
   const keyToken = keyTokenOf({ config, serviceUid, clock }, options.helper);
   const method = await loginMethodOf({
     auth,
@@ -90,11 +87,11 @@ export async function openTransitAccess(options: TransitAccessOptions): Promise<
     timeoutMs: server.timeout,
     connect: (identity) => {
       const certified = createHttpTransport({ ...transportOptions, identity });
-      return { openbao: openbaoOver(certified, loginObserver), close: certified.close };
+      return { openbao: openBaoOn(certified, loginObserver), close: certified.close };
     },
     connectWithToken: (token, chain) => {
       const { names, trust } = transportOptions;
-      return openbaoOver(keyTokenTransport({ token, chain, trust, names }), loginObserver);
+      return openBaoOn(keyTokenTransport({ token, chain, trust, names }), loginObserver);
     },
     ...(keyToken === undefined ? {} : { keyToken }),
     ...(options.credentialObserver === undefined ? {} : { credentialObserver: options.credentialObserver }),

@@ -5,9 +5,9 @@
  * HTTP is test/fakes/openbao; this is for tests that take thousands of steps.
  */
 
-import type { KeyReader, MarkerCalls, ReadBackCall } from "../../src/key/rotation/ports.ts";
 import type { AnswerCode } from "../../src/openbao/client/answer-code.ts";
 import { answerError } from "../../src/openbao/client/errors.ts";
+import type { TransitClient } from "../../src/openbao/transit/client.ts";
 import type { KeyMetadata } from "../../src/openbao/transit/key-metadata.ts";
 import { testMetadata } from "./key-scope.ts";
 
@@ -28,7 +28,7 @@ export interface FakeKeyState {
 
 export interface FakeKey {
   readonly state: FakeKeyState;
-  readonly transit: KeyReader & MarkerCalls & ReadBackCall;
+  readonly transit: Omit<TransitClient, "calls">;
   /** How often the key's metadata was read. */
   readonly reads: number;
   change(change: Partial<FakeKeyState>): void;
@@ -77,7 +77,7 @@ export function fakeKey(): FakeKey {
     answerError(code, { operation: "test", path: "transit/keys/test" });
   const latestOf = ({ versions }: FakeKeyState): number => versions.at(-1)?.version ?? 0;
 
-  const decrypt: MarkerCalls["decrypt"] = ({ ciphertext, associatedData }, signal) =>
+  const decrypt: TransitClient["decrypt"] = ({ ciphertext, associatedData }, signal) =>
     call("decrypt", signal, (now) => open(now, ciphertext, associatedData));
   const open = (now: FakeKeyState, ciphertext: string, associatedData: string): Uint8Array => {
     const [, number, body] = /^vault:v(\d+):(.*)$/.exec(ciphertext) ?? [];

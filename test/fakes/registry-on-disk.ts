@@ -14,8 +14,8 @@ import {
   type RegistryStore,
   type RegistryStoreOptions,
 } from "../../src/key/registry/file-store.ts";
-import type { StoredRecord } from "../../src/key/registry/read-state.ts";
 import { systemStateFiles } from "../../src/key/registry/file-system.ts";
+import type { StoredRecord } from "../../src/key/registry/read-state.ts";
 import { trySqliteLock } from "../../src/key/registry/writer-lock.ts";
 import { rotated, testFirstContent, testIdentity } from "./registry-fixture.ts";
 

@@ -8,8 +8,8 @@ import { writeSync } from "node:fs";
 import { systemClock } from "../../src/base/clock.ts";
 import { identityHashes } from "../../src/key/identity/fingerprint.ts";
 import { openRegistryStore } from "../../src/key/registry/file-store.ts";
-import type { StoredRecord } from "../../src/key/registry/read-state.ts";
 import { type OpenFile, type StateFiles, systemStateFiles } from "../../src/key/registry/file-system.ts";
+import type { StoredRecord } from "../../src/key/registry/read-state.ts";
 import { trySqliteLock } from "../../src/key/registry/writer-lock.ts";
 import { rotated, testFirstContent, testIdentity } from "./registry-fixture.ts";
 

@@ -14,13 +14,13 @@ import { jsonText, type Output } from "../../cli/output.ts";
 import { textTable } from "../../cli/text-table.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
 import type { StoredRecord } from "../../key/registry/read-state.ts";
-import type { RotationPolicy } from "../../key/rotation/sightings.ts";
 import {
   type NextStep,
   type PlannedVersion,
   planRotation,
   type RotationReport,
 } from "../../key/rotation/plan.ts";
+import type { RotationPolicy } from "../../key/rotation/sightings.ts";
 import { inspectKey, type OpenBaoAnswer } from "../key-inspection.ts";
 import type { RotationPlanFlags } from "./command.ts";
 

@@ -1,8 +1,5 @@
 /**
- * The annotations that kube-apiserver stores beside each encrypted seed.
- *
- * @module Makes them for a version and checks those that come back. A Decrypt whose annotations are not exactly those of
- * its key_id's version never reaches OpenBao.
+ * @module The annotations that kube-apiserver stores beside each encrypted seed: made for a version, checked at Decrypt.
  */
 import { hashText, type KeyScope, type KeyVersion } from "./key-scope.ts";
 

@@ -1,7 +1,5 @@
 /**
- * The associated data that ties a ciphertext to its cluster, key and version.
- *
- * @module Builds the bytes; pure. Every character is contract: OpenBao opens nothing when one differs.
+ * @module The associated data that ties a ciphertext to its cluster, key and version. Every byte is wire contract.
  */
 import { AAD_VERSION, PROVIDER_NAME } from "./annotations.ts";
 import { hashText, type KeyScope, type KeyVersion } from "./key-scope.ts";

@@ -1,7 +1,5 @@
 /**
- * The identity of a configuration, in a form that can be shown and compared but says nothing about its parts.
- *
- * @module One digest per field for the registry (a changed field is named without its value) and one over all for people.
+ * @module The identity of a configuration: one digest per field for the registry, and one short digest over all for people.
  */
 import { createHash } from "node:crypto";
 import { hashText, type KeyScope } from "./key-scope.ts";
@@ -21,7 +19,7 @@ export const IDENTITY_FIELDS = [
   "keyName",
 ] as const satisfies readonly (keyof ConfigIdentity)[];
 
-export type IdentityField = (typeof IDENTITY_FIELDS)[number];
+type IdentityField = (typeof IDENTITY_FIELDS)[number];
 export type IdentityHashes = Readonly<Record<IdentityField, string>>;
 
 /** A digest per field; the field's name is hashed with it, so equal values of two fields do not show. */

@@ -1,7 +1,5 @@
 /**
- * key_id: the name under which kube-apiserver knows one version of the key.
- *
- * @module Derivation and recognition of `obk2.` key_ids. Pure; the wire contract's vectors hold it byte for byte.
+ * @module key_id: the name under which kube-apiserver knows one version of the key. The wire vectors fix it byte for byte.
  */
 import { createHash } from "node:crypto";
 import type { KeyScope, KeyVersion } from "./key-scope.ts";

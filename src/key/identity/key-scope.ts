@@ -1,8 +1,5 @@
 /**
- * What a key is to this control plane, apart from its versions.
- *
- * @module The type that key_id, annotations, associated data and the registry's identity are all derived from. Where its
- * values come from is compose's business.
+ * @module What a key is to this control plane, apart from its versions; key_id, annotations and associated data derive from it.
  */
 import { createHash } from "node:crypto";
 

@@ -1,9 +1,4 @@
-/**
- * The changes that a registry can undergo.
- *
- * @module Pure edits from one content to the next. When they are due is rotation's decision, invariants.ts holds their
- * result, the store makes them durable.
- */
+/** @module The changes that a registry can undergo, as pure functions from one content to the next. */
 import type { IdentityHashes } from "../identity/fingerprint.ts";
 import type { KeyVersion } from "../identity/key-scope.ts";
 import {
@@ -15,7 +10,7 @@ import {
   type VersionState,
 } from "./record.ts";
 
-export interface FirstVersion extends KeyVersion {
+interface FirstVersion extends KeyVersion {
   readonly marker: string;
 }
 

@@ -1,10 +1,9 @@
 /**
- * The checkpoint beside a registry: how far the registry had come, so that an older copy of it is noticed.
- *
- * @module Its bytes, its decoder, and the judgement of a registry by it.
+ * @module The checkpoint beside a registry: how far the registry had come, so that an older copy of it is noticed.
  */
 import * as v from "valibot";
-import { isOfGo, parseJson, utf8 } from "./decode.ts";
+import { decodeUtf8, parseJson } from "../../base/parse-json.ts";
+import { HASH, isOfGo } from "./decode.ts";
 import type { RegistryRecord } from "./record.ts";
 
 export interface Checkpoint {
@@ -19,7 +18,7 @@ const SHAPE = v.strictObject({
   format: v.literal(CHECKPOINT_FORMAT),
   formatVersion: v.literal(1),
   generation: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
-  hash: v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{43}$/)),
+  hash: HASH,
 });
 
 export function encodeCheckpoint({ generation, hash }: Checkpoint): Uint8Array {
@@ -28,24 +27,24 @@ export function encodeCheckpoint({ generation, hash }: Checkpoint): Uint8Array {
   );
 }
 
-export type DecodedCheckpoint =
+type DecodedCheckpoint =
   | { readonly kind: "checkpoint"; readonly checkpoint: Checkpoint }
   | { readonly kind: "refused"; readonly code: "checkpoint_damaged" | "checkpoint_of_go" };
 
 /** What the bytes of a checkpoint file are. Never throws. */
 export function decodeCheckpoint(bytes: Uint8Array): DecodedCheckpoint {
-  const text = bytes.length > MAX_CHECKPOINT_BYTES ? undefined : utf8(bytes);
-  const parsed = text === undefined ? undefined : parseJson(text);
-  if (isOfGo(parsed?.value)) {
+  const text = bytes.length > MAX_CHECKPOINT_BYTES ? undefined : decodeUtf8(bytes);
+  const value = text === undefined ? undefined : parseJson(text);
+  if (isOfGo(value)) {
     return { kind: "refused", code: "checkpoint_of_go" };
   }
-  const shape = v.safeParse(SHAPE, parsed?.value);
+  const shape = v.safeParse(SHAPE, value);
   return shape.success && text === Buffer.from(encodeCheckpoint(shape.output)).toString()
     ? { kind: "checkpoint", checkpoint: { generation: shape.output.generation, hash: shape.output.hash } }
     : { kind: "refused", code: "checkpoint_damaged" };
 }
 
-export type CheckpointVerdict =
+type CheckpointVerdict =
   /** The checkpoint names this record. */
   | "current"
   /** A crash came between registry and checkpoint; the next write repairs it first. */

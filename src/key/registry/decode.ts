@@ -1,11 +1,12 @@
 /**
- * The one decoder of registry files: hostile bytes in, a record that keeps every rule out.
- *
- * @module Bound, decode, parse, tell whose file it is, check bytes and hash, check the shape, check the invariants.
+ * @module The one decoder of registry files: size, text, format, hash, shape and invariants, in this order.
  */
 import * as v from "valibot";
+import { decodeUtf8, parseJson } from "../../base/parse-json.ts";
+import { sortedCopy } from "../../base/sorted-copy.ts";
+import { ciphertextVersion } from "../identity/ciphertext.ts";
 import { IDENTITY_FIELDS } from "../identity/fingerprint.ts";
-import { bodyHash, fileText, REGISTRY_FORMAT, REGISTRY_FORMAT_VERSION, sortedCopy } from "./canonical.ts";
+import { bodyHash, fileText, REGISTRY_FORMAT, REGISTRY_FORMAT_VERSION } from "./canonical.ts";
 import type { RefusalCode } from "./errors.ts";
 import { recordProblem } from "./invariants.ts";
 import { MAX_CHAIN, MAX_REGISTRY_BYTES, type RegistryRecord, VERSION_STATES } from "./record.ts";
@@ -25,15 +26,14 @@ export type DecodeRefusal = Extract<
   | "registry_invariant"
 >;
 
-const HASH = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{43}$/));
+/** base64url of a SHA-256. */
+export const HASH = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{43}$/));
 const VERSION = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 const TIME = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const TEXT = v.pipe(v.string(), v.maxLength(1024));
-/** Canonical form only (wire contract): no sign, no leading zero, standard base64. */
 const CIPHERTEXT = v.pipe(
   v.string(),
-  v.maxLength(1024),
-  v.regex(/^vault:v[1-9][0-9]{0,15}:[A-Za-z0-9+/]+={0,2}$/),
+  v.check((text) => ciphertextVersion(text) !== undefined),
 );
 
 /** Loose everywhere: what a newer minor release added is kept and written back. */
@@ -80,12 +80,11 @@ export function decodeRecord(bytes: Uint8Array): Decoded {
   if (bytes.length > MAX_REGISTRY_BYTES) {
     return { kind: "refused", code: "registry_too_large" };
   }
-  const text = utf8(bytes);
-  const parsed = text === undefined ? undefined : parseJson(text);
-  if (text === undefined || parsed === undefined) {
-    return { kind: "refused", code: isTorn(bytes) ? "registry_torn" : "registry_foreign" };
-  }
-  return decodeParsed(text, parsed.value);
+  const text = decodeUtf8(bytes);
+  const value = text === undefined ? undefined : parseJson(text);
+  return text === undefined || value === undefined
+    ? { kind: "refused", code: isTorn(bytes) ? "registry_torn" : "registry_foreign" }
+    : decodeParsed(text, value);
 }
 
 function decodeParsed(text: string, value: unknown): Decoded {
@@ -110,10 +109,10 @@ function decodeParsed(text: string, value: unknown): Decoded {
   const body = sorted(envelope.output.body);
   const hash = envelope.output.hash;
   // Byte for byte: then no edit, however it is spelled, goes unnoticed.
-  if (body === undefined || fileText(hash, body.value) !== text || bodyHash(body.value) !== hash) {
+  if (body === undefined || fileText(hash, body) !== text || bodyHash(body) !== hash) {
     return { kind: "refused", code: "registry_edited" };
   }
-  const record = v.safeParse(BODY, body.value);
+  const record = v.safeParse(BODY, body);
   if (!record.success) {
     const path = v.getDotPath(record.issues[0]);
     return { kind: "refused", code: "registry_invariant", detail: `the shape of ${path ?? "the body"}` };
@@ -133,29 +132,16 @@ export function isOfGo(value: unknown): boolean {
 }
 
 /** Bytes that a crash leaves, as against bytes of another program: nothing, zeros, or our own beginning. */
-function isTorn(bytes: Uint8Array, opening = OPENING): boolean {
-  const start = Buffer.from(opening);
+function isTorn(bytes: Uint8Array): boolean {
+  const start = Buffer.from(OPENING);
   const head = Buffer.from(bytes.subarray(0, start.length));
   return head.equals(start.subarray(0, head.length)) || bytes.every((byte) => byte === 0);
 }
 
-/** The text, only if it is UTF-8 from first to last byte, without a byte order mark. */
-export function utf8(bytes: Uint8Array): string | undefined {
-  const text = Buffer.from(bytes).toString("utf8");
-  return Buffer.from(text, "utf8").equals(bytes) ? text : undefined;
-}
-
-export function parseJson(text: string): { readonly value: unknown } | undefined {
+/** The body with sorted keys; `undefined` when it has none that can be sorted. */
+function sorted(body: unknown): unknown {
   try {
-    return { value: JSON.parse(text) };
-  } catch {
-    return undefined;
-  }
-}
-
-function sorted(body: unknown): { readonly value: unknown } | undefined {
-  try {
-    return { value: sortedCopy(body) };
+    return sortedCopy(body);
   } catch {
     return undefined;
   }

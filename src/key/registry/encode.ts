@@ -1,14 +1,11 @@
-/**
- * A registry record as bytes.
- *
- * @module The way out; the way in is decode.ts. Nothing that decode.ts would refuse is ever encoded.
- */
-import { bodyHash, fileText, sortedCopy } from "./canonical.ts";
+/** @module A registry record as bytes. Nothing that decode.ts would refuse is ever encoded. */
+import { sortedCopy } from "../../base/sorted-copy.ts";
+import { bodyHash, fileText } from "./canonical.ts";
 import { RegistryError } from "./errors.ts";
 import { recordProblem } from "./invariants.ts";
 import { MAX_REGISTRY_BYTES, type RegistryRecord } from "./record.ts";
 
-export interface EncodedRecord {
+interface EncodedRecord {
   readonly bytes: Uint8Array;
   readonly hash: string;
 }

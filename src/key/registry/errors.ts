@@ -1,7 +1,5 @@
 /**
- * Why a registry is not used, or not written, and what to do about it.
- *
- * @module The layer's error and its one table of refusals. Every refusal leaves the files as they are.
+ * @module Why a registry is not used, or not written, and what to do about it. Every refusal leaves the files as they are.
  */
 import { ProviderError, type ProviderErrorInit } from "../../base/error-class.ts";
 
@@ -41,7 +39,7 @@ const FAILURE_CODES = [
 ] as const;
 
 export type RefusalCode = (typeof REFUSAL_CODES)[number];
-export type FailureCode = (typeof FAILURE_CODES)[number];
+type FailureCode = (typeof FAILURE_CODES)[number];
 export type RegistryCode = RefusalCode | FailureCode;
 export const REGISTRY_CODES: readonly RegistryCode[] = [...REFUSAL_CODES, ...FAILURE_CODES];
 

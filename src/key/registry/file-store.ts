@@ -1,8 +1,6 @@
 /**
- * The registry on disk: loaded, followed while others write it, changed crash-proof.
- *
- * @module Each file is written to a new one beside it, synced, renamed, and the directory synced. The registry's rename is
- * the moment at which a change has happened; the checkpoint follows it, and is never more than one step behind.
+ * @module The registry on disk: loaded, followed while others write it, changed crash-proof. The rename of the registry is the
+ * moment of a change; the checkpoint follows it and is at most one step behind.
  */
 import {
   type Checkpoint,
@@ -15,16 +13,16 @@ import { encodeRecord } from "./encode.ts";
 import { RegistryError, refusal } from "./errors.ts";
 import { successorProblem } from "./invariants.ts";
 import { readState, type StateOnDisk, type StoredRecord } from "./read-state.ts";
+import { checkpointPath, readStateFile } from "./read-state-file.ts";
 import { MAX_CHAIN, MAX_REGISTRY_BYTES, type RegistryContent, type RegistryRecord } from "./record.ts";
 import { removeFile, replaceFile } from "./replace-file.ts";
 import { checkStateDirectory, type StateOptions } from "./state-directory.ts";
 import { asWriteFailure } from "./state-failure.ts";
-import { checkpointPath, readStateFile } from "./read-state-file.ts";
 import { type LockOptions, takeLock } from "./writer-lock.ts";
 
 export type RegistryStoreOptions = StateOptions & LockOptions;
 
-export interface Committed {
+interface Committed {
   readonly stored: StoredRecord;
   /** The change is durable, but its checkpoint could not be written; the next write repairs that. */
   readonly checkpointError?: RegistryError;

@@ -1,7 +1,5 @@
 /**
- * The file operations that a registry needs, each one an effect, so that a test can fail or kill at every one of them.
- *
- * @module The interface and the system's own implementation. What is done with them is file-store.ts.
+ * @module The file operations of the registry as effects, so that a test can fail or kill at each of them.
  */
 import { constants, type Stats } from "node:fs";
 import { type FileHandle, open, rename, stat, unlink } from "node:fs/promises";

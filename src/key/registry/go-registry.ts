@@ -1,9 +1,5 @@
 /**
- * The registry that the Go implementation of the same system writes.
- *
- * @module Decodes hostile bytes: its versions, for taking them over. Nothing here writes such a file; its own hash is Go's
- * business, so every version is held against the key_id that it derives to instead.
- * @see https://github.com/dc-tec/openbao-kubernetes-kms
+ * @module Decodes the registry of the Go implementation (dc-tec/openbao-kubernetes-kms), to take over its versions.
  */
 import * as v from "valibot";
 import { parseJson } from "../../base/parse-json.ts";

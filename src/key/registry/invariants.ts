@@ -1,8 +1,4 @@
-/**
- * What is true of every registry, and of every step from one to the next.
- *
- * @module Held when a record is decoded, before one is written, and before one that somebody else wrote is adopted.
- */
+/** @module What is true of every registry, and of every step from one to the next. */
 import { IDENTITY_FIELDS } from "../identity/fingerprint.ts";
 import {
   activeVersion,

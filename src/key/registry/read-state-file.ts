@@ -1,13 +1,8 @@
-/**
- * Reads one of the two files of the state.
- *
- * @module Opens it once and trusts it only as far as its descriptor says. What the bytes mean is the decoders' business.
- */
-
+/** @module Reads one of the two state files: opened once, trusted only as far as its descriptor shows. */
 import { errnoOf } from "../../base/errno.ts";
 import { RegistryError } from "./errors.ts";
-import type { StateOptions } from "./state-directory.ts";
 import type { FileFacts, OpenFile } from "./file-system.ts";
+import type { StateOptions } from "./state-directory.ts";
 
 export interface StateFile {
   readonly bytes: Uint8Array;

@@ -1,7 +1,5 @@
 /**
- * Reads registry and checkpoint as they are on disk and judges them together.
- *
- * @module The reading half of the store. It writes nothing, and needs no lock: a writer in between shows as a difference
+ * @module Reads registry and checkpoint and judges them together. It takes no lock: a write in between shows as a difference
  * between two reads.
  */
 import { dirname } from "node:path";
@@ -11,9 +9,10 @@ import { IDENTITY_FIELDS, type IdentityHashes } from "../identity/fingerprint.ts
 import { decodeCheckpoint, judgeByCheckpoint, MAX_CHECKPOINT_BYTES } from "./checkpoint.ts";
 import { type Decoded, decodeRecord } from "./decode.ts";
 import { RegistryError, refusal } from "./errors.ts";
-import { MAX_REGISTRY_BYTES, type RegistryRecord } from "./record.ts";
-import { checkStateDirectory, type StateOptions } from "./state-directory.ts";
 import { checkpointPath, readStateFile, type StateFile } from "./read-state-file.ts";
+import { MAX_REGISTRY_BYTES, type RegistryRecord } from "./record.ts";
+import { syncDirectoryOf } from "./replace-file.ts";
+import { checkStateDirectory, type StateOptions } from "./state-directory.ts";
 
 export interface StoredRecord {
   readonly record: RegistryRecord;
@@ -131,12 +130,7 @@ const CONFIG_FIELDS: Readonly<Record<keyof IdentityHashes, string>> = {
 /** A rename that a crashed writer left unsynced must not be undone by a power cut after it was shown. */
 async function syncDirectory({ files, statePath }: StateOptions): Promise<void> {
   try {
-    const directory = await files.open(dirname(statePath), "directory");
-    try {
-      await directory.sync();
-    } finally {
-      await directory.close();
-    }
+    await syncDirectoryOf(files, statePath);
   } catch (error) {
     // On a file system that is read-only nothing waits to be written, and some refuse to say so.
     if (errnoOf(error) === "EROFS") {

@@ -1,11 +1,6 @@
 /**
- * What this node knows about the versions of its Transit key.
- *
- * @module The types of the registry and its limits. How they look as bytes is encode.ts and decode.ts, what is never
- * allowed is invariants.ts, how they change is changes.ts.
- *
- * Nothing in a registry is secret or bound to a node: a copy of registry and checkpoint serves any node of the same
- * control plane.
+ * @module The types and limits of the registry. Nothing in it is secret or bound to a node: a copy of registry and checkpoint
+ * serves every node of the same control plane.
  */
 import type { IdentityHashes } from "../identity/fingerprint.ts";
 import type { KeyVersion } from "../identity/key-scope.ts";

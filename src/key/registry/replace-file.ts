@@ -1,12 +1,10 @@
 /**
- * Replaces or removes a file so that a crash at any instruction leaves the old or the new content.
- *
- * @module Replacing: written to a new file beside it, synced, renamed, and the directory synced, in this order.
+ * @module Replaces or removes a file so that a crash at any instruction leaves the old or the new content.
  */
 import { dirname } from "node:path";
 import { errnoOf } from "../../base/errno.ts";
-import { asWriteFailure } from "./state-failure.ts";
 import type { OpenFile, StateFiles } from "./file-system.ts";
+import { asWriteFailure } from "./state-failure.ts";
 
 /**
  * The writer lock must be held: the new file has a fixed name.
@@ -43,7 +41,8 @@ export async function removeFile(files: StateFiles, path: string): Promise<void>
   }
 }
 
-async function syncDirectoryOf(files: StateFiles, path: string): Promise<void> {
+/** What was renamed or removed beside `path` survives a power cut. */
+export async function syncDirectoryOf(files: StateFiles, path: string): Promise<void> {
   const directory = await files.open(dirname(path), "directory");
   await finish(directory, () => directory.sync());
 }

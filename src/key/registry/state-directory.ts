@@ -1,8 +1,4 @@
-/**
- * Where the registry lives, and whether that place can be trusted.
- *
- * @module The options that all state files share, and the check of their directory.
- */
+/** @module Where the registry is, and whether that directory can be trusted. */
 import { dirname } from "node:path";
 import { errnoOf } from "../../base/errno.ts";
 import type { IdentityHashes } from "../identity/fingerprint.ts";

@@ -1,9 +1,6 @@
 /**
- * What a failed file operation in the state directory means.
- *
- * @module One table from the system's error names to the layer's codes.
+ * @module What a failed write in the state directory means: from the system's error names to the codes of this layer.
  */
-
 import { errnoOf } from "../../base/errno.ts";
 import { isRegistryError, RegistryError } from "./errors.ts";
 

@@ -1,17 +1,15 @@
 /**
- * One writer at a time, daemon and commands alike; the kernel takes the lock back when its holder dies.
- *
- * @module The lock as an effect, its implementation, and the bounded wait for it. SQLite's exclusive file lock (fcntl(2)) is the one lock of the
- * kernel that Bun offers without foreign functions; the database stays empty.
+ * @module One writer at a time, daemon and commands alike. SQLite's exclusive file lock is the one kernel lock that Bun offers
+ * without foreign functions; the database stays empty, and the kernel frees the lock when its holder dies.
  */
 import { Database } from "bun:sqlite";
 import type { Clock } from "../../base/clock.ts";
 import { errnoOf } from "../../base/errno.ts";
 import { RegistryError } from "./errors.ts";
-import { writeFailure } from "./state-failure.ts";
 import type { StateFiles } from "./file-system.ts";
+import { writeFailure } from "./state-failure.ts";
 
-export interface WriterLock {
+interface WriterLock {
   release(): void;
 }
 

@@ -1,9 +1,4 @@
-/**
- * What a key's metadata says against what is required and recorded.
- *
- * @module Pure; one look at one answer. Whether an answer can be believed is observe.ts.
- */
-
+/** @module What one answer about the key shows against what is required and recorded. Pure. */
 import type { KeyMetadata } from "../../openbao/transit/key-metadata.ts";
 import { type KeyNames, profileDrifts, upsertDrift } from "../../openbao/transit/key-profile.ts";
 import type { KeyVersion } from "../identity/key-scope.ts";

@@ -1,10 +1,4 @@
-/**
- * Whether a node without any state may begin by itself.
- *
- * @module One decision. Only an unrotated key allows it: with a rotated one nobody but another node or etcd knows which
- * versions are in use.
- */
-
+/** @module Whether a node without any state may make a registry by itself. Pure. */
 import type { KeyNames } from "../../openbao/transit/key-profile.ts";
 import type { KeyVersion } from "../identity/key-scope.ts";
 import { refusal } from "../registry/errors.ts";

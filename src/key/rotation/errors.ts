@@ -1,11 +1,7 @@
-/**
- * Why a key is not given out, or not made.
- *
- * @module The layer's error, and the refusals of a Decrypt for its key_id. The texts that leave the socket are made from its code and class in kms/errors.ts.
- */
+/** @module Why a key is not given out, or not made. kms/errors.ts makes the texts that leave the socket. */
 import { ProviderError } from "../../base/error-class.ts";
 
-export type RotationCode =
+type RotationCode =
   /** No registry and no first metadata yet. */
   | "no_key_version"
   /** The active version is proven lost. */

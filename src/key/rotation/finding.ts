@@ -1,10 +1,6 @@
 /**
- * Everything that can be wrong with a key, with its effect, the word that Status shows and what to do.
- *
- * @module Tables only; the words for the profile of key and mount are openbao/transit/key-profile.ts. When each is found is
- * assess.ts, from when it counts is observe.ts.
+ * @module Everything that can be wrong with a key, with its effect, the word that Status shows, and what to do.
  */
-
 import type { KeyNames, ProfileDrift, ProfileDriftCode } from "../../openbao/transit/key-profile.ts";
 import type { KeyVersion } from "../identity/key-scope.ts";
 
@@ -27,7 +23,7 @@ type OwnCode =
   | "latest_below_recorded"
   | "version_recreated";
 
-export type FindingCode = OwnCode | ProfileDriftCode;
+type FindingCode = OwnCode | ProfileDriftCode;
 
 interface Rule {
   readonly effect: Effect;

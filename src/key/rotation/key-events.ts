@@ -1,7 +1,5 @@
 /**
- * What happens to the key, for the log and the metrics.
- *
- * @module The closed set of events and their fields, all of them safe to log; names are those of the log.
+ * @module What happens to the key, for the log and the metrics: a closed set of events whose fields are safe to log.
  */
 import type { ErrorClass, ProviderError } from "../../base/error-class.ts";
 import type { KeyVersion } from "../identity/key-scope.ts";
@@ -11,7 +9,7 @@ import { FINDINGS, type Finding } from "./finding.ts";
 import type { KeyHandle } from "./key-handles.ts";
 import { lostFinding, presentFindings, type RotationPolicy, type Sightings } from "./sightings.ts";
 
-export type KeyEventName =
+type KeyEventName =
   | "status.probe"
   | "registry.loaded"
   | "registry.created"

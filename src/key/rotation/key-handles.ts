@@ -1,9 +1,4 @@
-/**
- * All versions of the key by their key_id, each with what is derived from it.
- *
- * @module The table that Encrypt and Decrypt look into. Immutable; a change of the registry makes a new one, which keeps
- * the handles of the old.
- */
+/** @module All versions of the key by their key_id, each with what is derived from it. Immutable. */
 import { type AnnotationCodec, annotationCodec } from "../identity/annotations.ts";
 import { transitAssociatedData } from "../identity/associated-data.ts";
 import { deriveKeyId } from "../identity/key-id.ts";
@@ -18,7 +13,7 @@ export interface KeyHandle extends KeyVersion {
   readonly associatedData: string;
 }
 
-export interface KeyEntry {
+interface KeyEntry {
   readonly handle: KeyHandle;
   readonly state: VersionState;
 }

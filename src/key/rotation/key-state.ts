@@ -1,19 +1,17 @@
 /**
- * The key as the rest of the provider sees it: probed in the background, answered from memory.
- *
- * @module When OpenBao is asked about the key, and by whom: the probes of the run loop and the look-up of an unknown
- * key_id. What is made of the answers is key-keeper.ts.
+ * @module When OpenBao is asked about the key: the probes of the run loop, and the look-up of an unknown key_id. key-keeper.ts
+ * applies the answers; everything else is answered from memory.
  */
 import { ProviderError } from "../../base/error-class.ts";
 import { singleFlight } from "../../base/single-flight.ts";
+import type { TransitClient } from "../../openbao/transit/client.ts";
 import { isWellFormedKeyId } from "../identity/key-id.ts";
 import { activeVersion } from "../registry/record.ts";
 import { malformedKeyId, unknownKeyId, versionNotServed } from "./errors.ts";
 import { FINDINGS } from "./finding.ts";
 import { errorFields, type KeyEventFields } from "./key-events.ts";
 import type { KeyHandle } from "./key-handles.ts";
-import { type KeyKeeperOptions, keyKeeper } from "./key-keeper.ts";
-import { type KeyView, keyView } from "./key-view.ts";
+import { KeyKeeper, type KeyKeeperOptions } from "./key-keeper.ts";
 import {
   encryptingKey,
   isReady,
@@ -25,10 +23,11 @@ import {
   provingMarker,
   type StatusPolicy,
 } from "./key-status.ts";
+import { type KeyView, keyView } from "./key-view.ts";
+import type { ProbeKind } from "./live-state.ts";
 import { makeMarker, markerHolds } from "./marker.ts";
-import { momentOf, type ProbeAnswer, presentFindings } from "./sightings.ts";
-import type { KeyReader, MarkerCalls, ReadBackCall } from "./ports.ts";
 import { readsBack, type Sealed } from "./read-back.ts";
+import { momentOf, type ProbeAnswer, presentFindings } from "./sightings.ts";
 
 export interface ProbePolicy extends StatusPolicy {
   readonly deepProbeIntervalMs: number;
@@ -36,8 +35,8 @@ export interface ProbePolicy extends StatusPolicy {
   readonly retryIntervalMs: number;
 }
 
-export interface KeyStateOptions extends Omit<KeyKeeperOptions, "calls" | "policy"> {
-  readonly transit: KeyReader & MarkerCalls & ReadBackCall;
+interface KeyStateOptions extends Omit<KeyKeeperOptions, "transit" | "policy"> {
+  readonly transit: Omit<TransitClient, "calls">;
   readonly policy: ProbePolicy;
   /** Uniform in [0, 1). */
   readonly random: () => number;
@@ -76,7 +75,7 @@ const JITTER = 0.1;
 
 export function createKeyState(options: KeyStateOptions): KeyState {
   const { transit, clock, policy, random } = options;
-  const keeper = keyKeeper({ ...options, calls: transit });
+  const keeper = new KeyKeeper(options);
   let deepProbedAtMs: number | undefined;
   /** Ends the run loop's wait for the next probe. */
   let wake = new AbortController();
@@ -86,7 +85,7 @@ export function createKeyState(options: KeyStateOptions): KeyState {
     sinceMs: number,
     error?: ProviderError,
   ): void => {
-    const status = keyStatus(keeper.state(), clock, policy);
+    const status = keyStatus(keeper.state, clock, policy);
     const outcome: KeyEventFields =
       error === undefined ? { status: "ok" } : { status: "error", ...errorFields(error) };
     options.onEvent({
@@ -122,7 +121,7 @@ export function createKeyState(options: KeyStateOptions): KeyState {
 
   /** Runs one kind of probe; what it throws becomes state, unless it was aborted. */
   const attempt = async (
-    kind: "failure" | "deepFailure",
+    kind: ProbeKind,
     signal: AbortSignal,
     work: () => Promise<void>,
   ): Promise<boolean> => {
@@ -142,7 +141,7 @@ export function createKeyState(options: KeyStateOptions): KeyState {
   };
 
   const probeDeep = async (signal: AbortSignal): Promise<void> => {
-    const { key } = keeper.state();
+    const { key } = keeper.state;
     if (key === undefined) {
       return;
     }
@@ -150,7 +149,7 @@ export function createKeyState(options: KeyStateOptions): KeyState {
     if (marker !== undefined) {
       keeper.learnMarker(await markerHolds(transit, key.active, marker, signal));
     }
-    const isSound = presentFindings(keeper.state().sightings, policy).every(
+    const isSound = presentFindings(keeper.state.sightings, policy).every(
       ({ code }) => FINDINGS[code].effect === "notice",
     );
     if (isSound) {
@@ -164,7 +163,7 @@ export function createKeyState(options: KeyStateOptions): KeyState {
 
   /** After a failure or a refused marker every probe goes deep, until it is good again or confirmed. */
   const isDeepProbeDue = (): boolean => {
-    const { key, deepFailure, sightings } = keeper.state();
+    const { key, deepFailure, sightings } = keeper.state;
     return (
       deepProbedAtMs === undefined ||
       (key !== undefined && markerOf(key, key.active) === undefined) ||
@@ -187,7 +186,7 @@ export function createKeyState(options: KeyStateOptions): KeyState {
 
   /** Whether the next probe can wait for its turn. */
   const isCalm = (): boolean => {
-    const state = keeper.state();
+    const state = keeper.state;
     return state.failure === undefined && state.deepFailure === undefined && isReady(state, clock, policy);
   };
 
@@ -212,7 +211,7 @@ export function createKeyState(options: KeyStateOptions): KeyState {
   });
 
   const known = (keyId: string): KeyHandle | undefined => {
-    const entry = keeper.state().key?.table.get(keyId);
+    const entry = keeper.state.key?.table.get(keyId);
     switch (entry?.state) {
       case undefined:
         return undefined;
@@ -244,10 +243,10 @@ export function createKeyState(options: KeyStateOptions): KeyState {
       }
     },
     probe,
-    status: () => keyStatus(keeper.state(), clock, policy),
-    keyForEncrypt: () => encryptingKey(keeper.state(), policy),
+    status: () => keyStatus(keeper.state, clock, policy),
+    keyForEncrypt: () => encryptingKey(keeper.state, policy),
     confirmEncrypted: async (handle, sealed, signal) => {
-      const marker = provingMarker(keeper.state(), handle);
+      const marker = provingMarker(keeper.state, handle);
       if (await readsBack(transit, handle, marker, sealed, signal)) {
         return;
       }
@@ -265,8 +264,8 @@ export function createKeyState(options: KeyStateOptions): KeyState {
       if (!isWellFormedKeyId(keyId)) {
         throw malformedKeyId();
       }
-      if (keeper.state().key === undefined) {
-        throw noKeyVersion(keeper.state());
+      if (keeper.state.key === undefined) {
+        throw noKeyVersion(keeper.state);
       }
       if (!isLookingUp && clock.monotonicMs() - lookedUpAtMs < policy.probeIntervalMs) {
         throw unknownKeyId("key_id_not_looked_up", lookUpFailure);
@@ -278,7 +277,7 @@ export function createKeyState(options: KeyStateOptions): KeyState {
       }
       return found;
     },
-    view: () => keyView(keeper.state(), clock, policy),
+    view: () => keyView(keeper.state, clock, policy),
   };
 }
 

@@ -1,45 +1,12 @@
-/**
- * The live key at one moment, and what may be said and done with it.
- *
- * @module An immutable snapshot and pure questions to it: Status, which version encrypts, why not. key-state.ts swaps one
- * snapshot for the next.
- */
+/** @module What Status shows of the live key, which version encrypts, and why not. Pure questions to one snapshot. */
 import type { Clock } from "../../base/clock.ts";
-import type { ErrorClass, ProviderError } from "../../base/error-class.ts";
+import type { ErrorClass } from "../../base/error-class.ts";
 import type { KeyVersion } from "../identity/key-scope.ts";
-import type { RegistryError } from "../registry/errors.ts";
-import type { StoredRecord } from "../registry/read-state.ts";
 import { RotationError } from "./errors.ts";
 import { FINDINGS, type Finding, finding } from "./finding.ts";
-import type { KeyHandle, KeyTable } from "./key-handles.ts";
-import { lostFinding, presentFindings, type RotationPolicy, type Sightings } from "./sightings.ts";
-
-export interface LiveKey {
-  readonly stored: StoredRecord;
-  readonly active: KeyHandle;
-  readonly table: KeyTable;
-  /** Seen, but not on disk: it could not be written. They decrypt all the same. */
-  readonly unrecorded: readonly KeyVersion[];
-}
-
-/** Why probes failed. */
-export interface ProbeFailure {
-  readonly error: ProviderError;
-  /** Probes in succession that failed. */
-  readonly count: number;
-}
-
-export interface LiveState {
-  /** Absent until a registry was loaded or made. */
-  readonly key?: LiveKey;
-  readonly sightings: Sightings;
-  /** The last probe could not ask. */
-  readonly failure?: ProbeFailure;
-  /** The last deep probe could not encrypt and decrypt, although metadata was read. */
-  readonly deepFailure?: ProbeFailure;
-  /** Why the state directory could not be read or written the last time; nothing is promoted meanwhile. */
-  readonly storeFailure?: RegistryError;
-}
+import type { KeyHandle } from "./key-handles.ts";
+import type { LiveKey, LiveState } from "./live-state.ts";
+import { lostFinding, presentFindings, type RotationPolicy } from "./sightings.ts";
 
 export interface StatusPolicy extends RotationPolicy {
   /** Without sound metadata for longer than this, Status is not `ok`. */

@@ -1,14 +1,11 @@
-/**
- * The live key as health, metrics and reports show it.
- *
- * @module A readonly picture; nothing in it is secret.
- */
+/** @module The live key as health, metrics and reports show it. Nothing in it is secret. */
 import type { Clock } from "../../base/clock.ts";
 import type { ErrorClass } from "../../base/error-class.ts";
 import { hashText } from "../identity/key-scope.ts";
 import type { Observation } from "../registry/record.ts";
 import { type Effect, FINDINGS } from "./finding.ts";
-import { isReady, type KeyStatus, keyStatus, type LiveState, type StatusPolicy } from "./key-status.ts";
+import { isReady, type KeyStatus, keyStatus, type StatusPolicy } from "./key-status.ts";
+import type { LiveState } from "./live-state.ts";
 import { lostFinding, presentFindings, type RotationPolicy } from "./sightings.ts";
 
 /** One thing that is wrong. */
@@ -19,7 +16,7 @@ export interface KeyProblem {
   readonly advice?: string;
 }
 
-export interface KeyFinding extends KeyProblem {
+interface KeyFinding extends KeyProblem {
   readonly effect: Effect;
   /** As many successive probes agree as are required; before that it may be a standby that lags. */
   readonly confirmed: boolean;

@@ -1,12 +1,10 @@
 /**
- * The marker: a fixed, non-secret plaintext whose ciphertext proves that a version still decrypts.
- *
- * @module Makes one for a version, and asks whether a kept one still opens. When that is done is key-state.ts.
+ * @module The marker: a fixed, non-secret plaintext whose ciphertext proves that a version still decrypts.
  */
 import { ProviderError } from "../../base/error-class.ts";
+import type { TransitClient } from "../../openbao/transit/client.ts";
 import { RotationError } from "./errors.ts";
 import type { KeyHandle } from "./key-handles.ts";
-import type { MarkerCalls } from "./ports.ts";
 
 /**
  * Known to everybody, so it must be useless as a key: its length is none of AES's 16, 24 and 32 bytes, so that no
@@ -27,13 +25,16 @@ export function isRefusal(error: unknown): boolean {
  * @throws RotationError `marker_differs` when something else came back, and whatever the calls throw.
  */
 export async function makeMarker(
-  calls: MarkerCalls,
+  transit: Pick<TransitClient, "encrypt" | "decrypt">,
   handle: KeyHandle,
   signal: AbortSignal,
 ): Promise<string> {
   const { associatedData, version } = handle;
-  const ciphertext = await calls.encrypt({ plaintext: MARKER, associatedData, keyVersion: version }, signal);
-  if (!MARKER.equals(await calls.decrypt({ ciphertext, associatedData }, signal))) {
+  const ciphertext = await transit.encrypt(
+    { plaintext: MARKER, associatedData, keyVersion: version },
+    signal,
+  );
+  if (!MARKER.equals(await transit.decrypt({ ciphertext, associatedData }, signal))) {
     throw new RotationError({
       code: "marker_differs",
       errorClass: "unknown",
@@ -49,13 +50,13 @@ export async function makeMarker(
  * @throws whatever else the call throws: then nothing was learned.
  */
 export async function markerHolds(
-  calls: MarkerCalls,
+  transit: Pick<TransitClient, "decrypt">,
   { associatedData }: KeyHandle,
   ciphertext: string,
   signal: AbortSignal,
 ): Promise<boolean> {
   try {
-    return MARKER.equals(await calls.decrypt({ ciphertext, associatedData }, signal));
+    return MARKER.equals(await transit.decrypt({ ciphertext, associatedData }, signal));
   } catch (error) {
     if (isRefusal(error)) {
       return false;

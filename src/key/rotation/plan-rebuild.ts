@@ -1,8 +1,6 @@
 /**
- * A lost registry, made again from what storage and Transit show.
- *
- * @module A pure decision. Every key_id that storage needs must derive from a version that Transit shows; whatever does
- * not is named, with what would bring it back, and nothing is made until it is brought back or given up by a person.
+ * @module A lost registry, made again from what storage and Transit show. A key_id that derives from no version blocks it,
+ * until the version is brought back or a person gives it up. Pure.
  */
 import { assertNever } from "../../base/assert-never.ts";
 import type { KeyMetadata } from "../../openbao/transit/key-metadata.ts";
@@ -11,7 +9,7 @@ import { deriveKeyId } from "../identity/key-id.ts";
 import type { KeyVersion } from "../identity/key-scope.ts";
 import type { RegistryContent, RegistryNote, VersionRecord } from "../registry/record.ts";
 import { MAX_EVIDENCE_AGE_MS } from "./plan-retire.ts";
-import type { Blocker, Usage } from "./usage.ts";
+import { type Blocker, blocker, standing, type Usage } from "./usage.ts";
 
 export interface RebuildInput {
   readonly identity: ConfigIdentity;
@@ -28,7 +26,7 @@ export interface RebuildInput {
 }
 
 /** Objects of a key_id that no version derives to. */
-export interface Unreadable {
+interface Unreadable {
   readonly keyId: string;
   readonly statedVersion: number;
   readonly objects: number;
@@ -50,14 +48,12 @@ export function planRebuild(input: RebuildInput): RebuildPlan {
   const active = activeOf(input, versions, byKeyId);
   const blockers = [
     ...sourceBlockers(input),
-    ...("blocker" in active ? [active.blocker] : []),
+    ...("code" in active ? [active] : []),
     ...(input.abandon === undefined ? unreadable.map(unreadableBlocker) : []),
   ];
   return {
     content:
-      "blocker" in active || blockers.length > 0
-        ? undefined
-        : contentOf(input, versions, active.version, unreadable),
+      "code" in active || blockers.length > 0 ? undefined : contentOf(input, versions, active, unreadable),
     unreadable,
     blockers,
   };
@@ -76,13 +72,13 @@ function activeOf(
   { expectedKeyId, usages }: RebuildInput,
   versions: readonly KeyVersion[],
   byKeyId: ReadonlyMap<string, KeyVersion>,
-): { readonly version: KeyVersion } | { readonly blocker: Blocker } {
+): KeyVersion | Blocker {
   const stored = usages
     .flatMap(({ objectsByKeyId }) => [...objectsByKeyId.keys()])
     .flatMap((keyId) => byKeyId.get(keyId) ?? []);
   const expected = expectedKeyId === undefined ? undefined : byKeyId.get(expectedKeyId);
   if (expectedKeyId !== undefined && expected === undefined) {
-    return refuse(
+    return blocker(
       "expected_not_derivable",
       "the expected key_id does not derive from any version that Transit shows",
       "compare the fingerprint of `bao-kms-provider config` with that node's, and see whether the key was made again",
@@ -94,12 +90,12 @@ function activeOf(
     undefined,
   );
   return newest === undefined
-    ? refuse(
+    ? blocker(
         "no_versions",
         "Transit shows no version of the key",
         "check transit.keyName and transit.mountPath",
       )
-    : { version: newest };
+    : newest;
 }
 
 function sourceBlockers(input: RebuildInput): Blocker[] {
@@ -110,42 +106,38 @@ function sourceBlockers(input: RebuildInput): Blocker[] {
   );
   const isProven = expectedKeyId !== undefined || handedOver.length > 0 || live.length > 0;
   return [
-    ...(isProven
-      ? []
-      : [
-          refuse(
-            "no_proof",
-            "nothing shows which versions are in use",
-            "name --expected-key-id of a healthy node's probe, or --etcd-endpoints for an audit of the running etcd",
-          ).blocker,
-        ]),
-    ...changed.map(
-      ({ version }) =>
-        refuse(
-          "made_again",
-          `Transit's version ${version} is another one than the registry that is taken over recorded`,
-          "see whether the key was made again, or the configuration names another one",
-        ).blocker,
+    ...standing(
+      !isProven &&
+        blocker(
+          "no_proof",
+          "nothing shows which versions are in use",
+          "name --expected-key-id of a healthy node's probe, or --etcd-endpoints for an audit of the running etcd",
+        ),
+    ),
+    ...changed.map(({ version }) =>
+      blocker(
+        "made_again",
+        `Transit's version ${version} is another one than the registry that is taken over recorded`,
+        "see whether the key was made again, or the configuration names another one",
+      ),
     ),
     ...live
       .filter(({ readAtUnixMs }) => Math.abs(nowUnixMs - readAtUnixMs) > MAX_EVIDENCE_AGE_MS)
-      .map(
-        ({ name }) =>
-          refuse(
-            "stale_evidence",
-            `${name} was audited more than ${MAX_EVIDENCE_AGE_MS / 60_000} minutes ago`,
-            "audit it again",
-          ).blocker,
+      .map(({ name }) =>
+        blocker(
+          "stale_evidence",
+          `${name} was audited more than ${MAX_EVIDENCE_AGE_MS / 60_000} minutes ago`,
+          "audit it again",
+        ),
       ),
     ...usages
       .filter((usage) => usage.fingerprint !== fingerprint)
-      .map(
-        ({ name }) =>
-          refuse(
-            "other_fingerprint",
-            `${name} was audited with another configuration, or without one`,
-            "audit it again with the --config of this node",
-          ).blocker,
+      .map(({ name }) =>
+        blocker(
+          "other_fingerprint",
+          `${name} was audited with another configuration, or without one`,
+          "audit it again with the --config of this node",
+        ),
       ),
   ];
 }
@@ -169,23 +161,23 @@ function unreadableBlocker({ statedVersion, objects, where, why }: Unreadable): 
   const what = `${where}: ${objects} objects say that they need version ${statedVersion}`;
   switch (why) {
     case "hidden":
-      return refuse(
+      return blocker(
         "hidden_version",
         `${what}, which Transit hides`,
         `lower min_decryption_version to ${statedVersion}, then plan again`,
-      ).blocker;
+      );
     case "made_again":
-      return refuse(
+      return blocker(
         "made_again",
         `${what}, but Transit's version ${statedVersion} is another one: the key was made again, restored, or the configuration names another key`,
         "restore OpenBao from a backup that holds the key, or correct the identity in the configuration",
-      ).blocker;
+      );
     case "gone":
-      return refuse(
+      return blocker(
         "gone",
         `${what}, which Transit does not have`,
         "restore OpenBao from a backup that holds it",
-      ).blocker;
+      );
     default:
       return assertNever(why);
   }
@@ -224,8 +216,4 @@ function contentOf(
     ),
     notes,
   };
-}
-
-function refuse(code: string, message: string, advice: string): { readonly blocker: Blocker } {
-  return { blocker: { code, message, advice, overridable: false } };
 }

@@ -1,11 +1,15 @@
 import { describe, expect, test } from "bun:test";
 import { type FakeKey, fakeKey } from "../../../test/fakes/fake-key.ts";
 import { type KeyNode, keyNode, NODE_STATE_PATH, testPolicy } from "../../../test/fakes/key-node.ts";
+import { testMetadata } from "../../../test/fakes/key-scope.ts";
 import { rotated, testFirstContent, testIdentity } from "../../../test/fakes/registry-fixture.ts";
+import type { KeyVersion } from "../identity/key-scope.ts";
 import { withRemoved, withSeen } from "../registry/changes.ts";
 import { decodeRecord } from "../registry/decode.ts";
+import type { RegistryContent } from "../registry/record.ts";
 import { planRotation, type RotationReport } from "./plan.ts";
-import { planRestoration, planRetirement } from "./retire.ts";
+import { planRestore } from "./plan-restore.ts";
+import { planRetire } from "./plan-retire.ts";
 
 const never = new AbortController().signal;
 
@@ -75,23 +79,43 @@ describe("a rotation's report", () => {
 
 describe("retirement", () => {
   const content = rotated(rotated(testFirstContent));
-  const refusal = (plan: ReturnType<typeof planRetirement>): string =>
-    plan.kind === "refused" ? plan.reason : plan.versions.map((each) => each.version).join();
+  /** Versions with creation times as Transit shows them. */
+  const shown = (versions: readonly KeyVersion[]) =>
+    testMetadata([], { versions, latestVersion: versions.at(-1)?.version ?? 0 });
+  const retired = (before: RegistryContent, beforeVersion: number): string => {
+    const { remove, blockers } = planRetire({
+      content: before,
+      scope: testIdentity,
+      fingerprint: before.fingerprint,
+      metadata: shown(before.versions),
+      beforeVersion,
+      usages: [],
+      nodes: [],
+      nowUnixMs: 0,
+    });
+    return (
+      blockers.find(({ overridable }) => !overridable)?.code ?? remove.map(({ version }) => version)
+    ).toString();
+  };
 
   test("removes what is retired below a version", () => {
-    expect(refusal(planRetirement(content, 2))).toBe("1");
-    expect(refusal(planRetirement(content, 3))).toBe("1,2");
-    expect(refusal(planRetirement(content, 4))).toBe("not_below_active");
-    expect(refusal(planRetirement(content, 1))).toBe("nothing_to_remove");
+    expect(retired(content, 2)).toBe("1");
+    expect(retired(content, 3)).toBe("1,2");
+    expect(retired(content, 4)).toBe("not_below_active");
+    expect(retired(content, 1)).toBe("nothing_to_remove");
     const pending = withSeen(content, [{ version: 4, createdAtUnix: 9 }], 9);
-    expect(refusal(planRetirement(pending, 2))).toBe("version_pending");
+    expect(retired(pending, 2)).toBe("version_pending");
   });
 
   test("restores what was removed", () => {
     const removed = withRemoved(content, [1]);
-    expect(refusal(planRestoration(removed, [1, 2]))).toBe("1");
-    expect(refusal(planRestoration(removed, [2]))).toBe("nothing_to_restore");
-    expect(refusal(planRestoration(removed, [9]))).toBe("version_unknown");
+    const restored = (wanted: readonly number[]): string => {
+      const { restore, blockers } = planRestore(removed, shown(removed.versions), wanted);
+      return (blockers[0]?.code ?? restore.map(({ version }) => version)).toString();
+    };
+    expect(restored([1, 2])).toBe("1");
+    expect(restored([2])).toBe("nothing_to_restore");
+    expect(restored([9])).toBe("version_unknown");
   });
 
   test("a version that a command removed is refused by the running provider, and comes back", async () => {

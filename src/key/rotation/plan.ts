@@ -1,8 +1,4 @@
-/**
- * Where a rotation stands, for people: what is active, what is on its way, what holds it up.
- *
- * @module A pure report over the registry and, when OpenBao could be asked, the key's live metadata. It changes nothing.
- */
+/** @module Where a rotation is, for people: what is active, what is pending, what blocks it. Pure. */
 import { deriveKeyId } from "../identity/key-id.ts";
 import type { KeyScope } from "../identity/key-scope.ts";
 import type { StoredRecord } from "../registry/read-state.ts";

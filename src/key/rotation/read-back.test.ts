@@ -4,11 +4,11 @@ import type { FakeKey } from "../../../test/fakes/fake-key.ts";
 import { type KeyNode, NODE_STATE_PATH, testPolicy } from "../../../test/fakes/key-node.ts";
 import { codeOf, healthz, N, never, recordOf, running } from "../../../test/fakes/key-node-questions.ts";
 import { ProviderError } from "../../base/error-class.ts";
+import type { TransitClient } from "../../openbao/transit/client.ts";
 import { encodeCheckpoint } from "../registry/checkpoint.ts";
 import { encodeRecord } from "../registry/encode.ts";
 import type { KeyHandle } from "./key-handles.ts";
 import { makeMarker } from "./marker.ts";
-import type { ReadBackCall } from "./ports.ts";
 import { readsBack, type Sealed } from "./read-back.ts";
 
 const plaintext = Buffer.from("seed");
@@ -137,7 +137,7 @@ test("without a marker nothing is encrypted, until a probe has made one", async 
 });
 
 describe("answers that are not of one request", () => {
-  const apart: ReadBackCall["decryptTogether"] = async (inputs) =>
+  const apart: Pick<TransitClient, "decryptTogether">["decryptTogether"] = async (inputs) =>
     inputs.map(() => ({ ok: true, value: { value: plaintext, requestId: undefined } }));
 
   test("prove nothing: it is asked again, and refused as unavailable in the end", async () => {
@@ -146,7 +146,7 @@ describe("answers that are not of one request", () => {
     const sealed = await seal(key, handle);
     const marker = await makeMarker(key.transit, handle, never);
     let asked = 0;
-    const lagging = (apartFor: number): ReadBackCall => ({
+    const lagging = (apartFor: number): Pick<TransitClient, "decryptTogether"> => ({
       decryptTogether: (inputs, signal) => {
         asked += 1;
         return asked <= apartFor ? apart(inputs, signal) : key.transit.decryptTogether(inputs, signal);

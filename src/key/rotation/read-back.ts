@@ -1,13 +1,11 @@
 /**
- * Proof that a fresh ciphertext lies under the key that the provider knows, and not under one that has taken its place.
- *
- * @module Reads a ciphertext back beside the marker of its version: OpenBao opens all items of one request with one key, so that
- * both open or the key is another one. What a refusal means for the key is key-state.ts.
+ * @module Proof that a fresh ciphertext is under the known key: OpenBao opens all items of one request with one key, so it must
+ * open together with the marker of its version.
  */
+import type { TransitClient } from "../../openbao/transit/client.ts";
 import { RotationError } from "./errors.ts";
 import type { KeyHandle } from "./key-handles.ts";
 import { isRefusal, MARKER } from "./marker.ts";
-import type { ReadBackCall } from "./ports.ts";
 
 /** What an Encrypt is about to answer. */
 export interface Sealed {
@@ -25,7 +23,7 @@ const ATTEMPTS = 2;
  * learned.
  */
 export async function readsBack(
-  calls: ReadBackCall,
+  transit: Pick<TransitClient, "decryptTogether">,
   { associatedData, version }: KeyHandle,
   marker: string,
   { plaintext, ciphertext }: Sealed,
@@ -33,7 +31,7 @@ export async function readsBack(
 ): Promise<boolean> {
   const inputs = [marker, ciphertext].map((each) => ({ ciphertext: each, associatedData }));
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-    const outcomes = await calls.decryptTogether(inputs, signal);
+    const outcomes = await transit.decryptTogether(inputs, signal);
     const opened: Uint8Array[] = [];
     for (const outcome of outcomes) {
       if (outcome.ok && outcome.value.batchIndex !== undefined) {

@@ -1,9 +1,4 @@
-/**
- * What plans know of the stored objects and of the other nodes.
- *
- * @module Interfaces only, in the words of plans; the audit's evidence and the nodes' reports are turned into them above.
- */
-
+/** @module What plans know of the stored objects and of the other nodes, and what blocks a plan. */
 /** What one source of stored objects shows. */
 export interface Usage {
   /** For messages: the etcd cluster, or the snapshot's file. */
@@ -42,4 +37,17 @@ export interface Blocker {
   readonly advice: string;
   /** Whether a person may go on in spite of it, with a recorded reason. */
   readonly overridable: boolean;
+}
+
+export function blocker(code: string, message: string, advice: string): Blocker {
+  return { code, message, advice, overridable: false };
+}
+
+export function overridable(code: string, message: string, advice: string): Blocker {
+  return { code, message, advice, overridable: true };
+}
+
+/** Those rules that block. */
+export function standing(...rules: readonly (Blocker | false)[]): readonly Blocker[] {
+  return rules.filter((rule) => rule !== false);
 }

@@ -1,8 +1,5 @@
 /**
- * The Transit API in our words: read the key and the mount, encrypt, decrypt.
- *
- * @module What lives here: requests, the decoding of replies, and the limits that hold before OpenBao is asked. What does not:
- * tokens (auth/), retries (openbao/), which version is active (rotation/).
+ * @module The Transit API: read the key and the mount, encrypt, decrypt.
  * @see https://openbao.org/api-docs/secret/transit/
  */
 import * as v from "valibot";
@@ -34,7 +31,7 @@ export interface KeyCalls {
 }
 
 /** The authenticated call, as far as it is needed here. */
-export interface AuthenticatedCall {
+interface AuthenticatedCall {
   readonly call: (call: Omit<OpenBaoCall, "token">) => Promise<OpenBaoReply>;
 }
 
@@ -54,10 +51,10 @@ export function createTransitClient(openbao: AuthenticatedCall, names: KeyNames)
   const keyPath = `${mountPath}/keys/${keyName}`;
   const mountConfigPath = `${mountPath}/config/keys`;
 
-  const keyUse = { ask, mountPath, keyName };
+  const options = { ask, mountPath, keyName };
   const calls: KeyCalls = {
-    encrypt: keyCall(encryption(names), keyUse),
-    decrypt: keyCall(decryption, keyUse),
+    encrypt: keyCall(encryption(names), options),
+    decrypt: keyCall(decryption, options),
   };
 
   return {

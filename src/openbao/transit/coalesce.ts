@@ -1,9 +1,6 @@
 /**
- * Calls that arrive while others are under way go out together as one request.
- *
- * @module Nothing ever waits for a timer: a call goes at the end of the turn in which it arrived, with whatever else arrived
- * in it, or as soon as `enoughItems` have, while fewer than `maxUnderWay` requests are under way, else with the next request.
- * What a batch looks like on the wire is the caller's business (Transit's `batch_input`).
+ * @module Calls that arrive while others are under way share a request. No call waits for a timer: it goes at the end of the
+ * turn in which it arrived, or with the next request when enough requests are under way.
  */
 /** What became of one item of a batch: its own result, or its own error. */
 export type Outcome<Output> =

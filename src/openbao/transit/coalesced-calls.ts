@@ -1,10 +1,4 @@
-/**
- * Transit's Encrypt and Decrypt for many callers at once.
- *
- * @module Encrypt and Decrypt of concurrent KMS calls share requests; identical Decrypts under way share one item. What a call
- * sees is what it would have seen alone.
- */
-
+/** @module Encrypt and Decrypt of concurrent KMS calls share requests; identical Decrypts share one item. */
 import type { KeyCalls } from "./client.ts";
 import { type CoalesceOptions, coalesce } from "./coalesce.ts";
 import { type TransitCode, TransitError } from "./errors.ts";
@@ -36,7 +30,7 @@ const SPOILT_BY_AN_ITEM: ReadonlySet<TransitCode> = new Set<TransitCode>([
   "version_missing",
 ]);
 
-export interface CoalescedCalls {
+interface CoalescedCalls {
   readonly encrypt: (input: EncryptInput, signal: AbortSignal) => Promise<Answered<string>>;
   readonly decrypt: (input: DecryptInput, signal: AbortSignal) => Promise<Answered<Uint8Array>>;
 }

@@ -1,8 +1,4 @@
-/**
- * What can go wrong when Transit is asked.
- *
- * @module Our own codes, and how an error of the call below becomes one of ours.
- */
+/** @module What can go wrong when Transit is asked. */
 import { ProviderError } from "../../base/error-class.ts";
 import type { Operation } from "../../base/operation.ts";
 import { answerError, type OpenBaoCode, OpenBaoError } from "../client/errors.ts";

@@ -1,8 +1,5 @@
 /**
- * A use of the key as calls: one at a time, or many in one request.
- *
- * @module What is sent and what is made of the answer. Items and their limits: key-use.ts. Which calls share a request:
- * coalesce.ts.
+ * @module Encrypt and decrypt as calls: one at a time, or many in one request.
  * @see https://openbao.org/api-docs/secret/transit/#batch_input
  */
 import * as v from "valibot";
@@ -12,7 +9,7 @@ import { answerError, type OpenBaoCode } from "../client/errors.ts";
 import { isObject } from "../client/reply.ts";
 import type { Outcome } from "./coalesce.ts";
 import { asTransitError, malformedReply } from "./errors.ts";
-import type { KeyUse } from "./wire-format.ts";
+import type { WireFormat } from "./wire-format.ts";
 
 /** A result, and where OpenBao's audit log has it. */
 export interface Answered<Output> {
@@ -32,7 +29,7 @@ export interface KeyCall<Input, Output> {
   ) => Promise<readonly Outcome<Answered<Output>>[]>;
 }
 
-export interface KeyCallOptions {
+interface KeyCallOptions {
   readonly ask: (call: Omit<OpenBaoCall, "token" | "idempotent">) => Promise<OpenBaoReply>;
   readonly mountPath: string;
   readonly keyName: string;
@@ -52,17 +49,17 @@ const batchData = v.object({ batch_results: v.array(v.unknown()) });
 const isBatchReply = (data: unknown): boolean => v.is(batchData, data);
 
 export function keyCall<Input, Output>(
-  use: KeyUse<Input, Output>,
+  format: WireFormat<Input, Output>,
   { ask, mountPath, keyName }: KeyCallOptions,
 ): KeyCall<Input, Output> {
-  const { operation } = use;
-  const path = `${mountPath}/${use.verb}/${keyName}`;
+  const { operation } = format;
+  const path = `${mountPath}/${format.verb}/${keyName}`;
   const post = (body: unknown, signal: AbortSignal, more: Pick<OpenBaoCall, "lagCodes" | "isReply">) =>
     ask({ operation, method: "POST", path, body: JSON.stringify(body), signal, ...more });
 
   const single: KeyCall<Input, Output>["single"] = async (input, signal) => {
-    const { data, requestId } = await post(use.encode(input), signal, { lagCodes: USE_LAG });
-    const value = use.decode(data, input);
+    const { data, requestId } = await post(format.encode(input), signal, { lagCodes: USE_LAG });
+    const value = format.decode(data, input);
     if (value === undefined) {
       throw malformedReply(operation, path);
     }
@@ -78,7 +75,7 @@ export function keyCall<Input, Output>(
   };
 
   const batch: KeyCall<Input, Output>["batch"] = async (inputs, signal) => {
-    const body = { batch_input: inputs.map(use.encode) };
+    const body = { batch_input: inputs.map(format.encode) };
     const { data, requestId } = await post(body, signal, { isReply: isBatchReply });
     const parsed = v.safeParse(batchData, data);
     if (!parsed.success || parsed.output.batch_results.length !== inputs.length) {
@@ -98,7 +95,7 @@ export function keyCall<Input, Output>(
           : undefined;
       }
       try {
-        const value = use.decode(result, input);
+        const value = format.decode(result, input);
         return value === undefined
           ? { ok: false, error: malformedReply(operation, path) }
           : { ok: true, value: { value, requestId, batchIndex } };

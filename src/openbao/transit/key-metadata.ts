@@ -1,16 +1,9 @@
 /**
- * What OpenBao says about a Transit key.
- *
- * @module The shape, and its decoding from the `data` of `GET <mount>/keys/<key>`. Whether it is as required: key-profile.ts.
+ * @module What OpenBao says about a Transit key, decoded from `GET <mount>/keys/<key>`.
  * @see https://openbao.org/api-docs/secret/transit/#read-key
  */
 import * as v from "valibot";
-
-export interface KeyVersion {
-  readonly version: number;
-  /** Unix seconds. */
-  readonly createdAtUnix: number;
-}
+import type { KeyVersion } from "../../key/identity/key-scope.ts";
 
 export interface KeyMetadata {
   readonly type: string;

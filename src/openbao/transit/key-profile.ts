@@ -1,7 +1,5 @@
 /**
- * The profile that the Transit key and its mount must have.
- *
- * @module A table of requirements, each with its own message and mend. Pure; what follows from a drift is decided in rotation/.
+ * @module The profile that the Transit key and its mount must have. What follows from a drift is decided in key/rotation/.
  */
 import type { KeyMetadata } from "./key-metadata.ts";
 

@@ -1,13 +1,15 @@
 /**
- * Encrypt and decrypt as Transit takes them, one at a time or many in one request.
- *
- * @module What an item looks like on the wire in both directions, and the limits that hold before OpenBao is asked. Who sends it:
- * client.ts.
+ * @module How an Encrypt or Decrypt looks on the wire, and the limits that apply before OpenBao is asked.
  * @see https://openbao.org/api-docs/secret/transit/#encrypt-data
  */
 import * as v from "valibot";
 import type { Operation } from "../../base/operation.ts";
-import { ciphertextBytes, ciphertextVersion, decodeBase64, MAX_CIPHERTEXT_BYTES } from "./ciphertext.ts";
+import {
+  ciphertextBytes,
+  ciphertextVersion,
+  decodeBase64,
+  MAX_CIPHERTEXT_BYTES,
+} from "../../key/identity/ciphertext.ts";
 import { TransitError } from "./errors.ts";
 import type { KeyNames } from "./key-profile.ts";
 
@@ -24,7 +26,7 @@ export interface DecryptInput {
 }
 
 /** One of the two things that are done with a key. */
-export interface KeyUse<Input, Output> {
+export interface WireFormat<Input, Output> {
   readonly operation: Operation;
   /** The verb in the path. */
   readonly verb: "encrypt" | "decrypt";
@@ -41,7 +43,7 @@ const encryptData = v.object({ ciphertext: v.string(), key_version: v.optional(v
 const decryptData = v.object({ plaintext: v.string() });
 
 /** Encrypt, whose result is the canonical ciphertext under exactly the version that was asked for. */
-export function encryption(names: KeyNames): KeyUse<EncryptInput, string> {
+export function encryption(names: KeyNames): WireFormat<EncryptInput, string> {
   return {
     operation: "transit_encrypt",
     verb: "encrypt",
@@ -70,7 +72,7 @@ export function encryption(names: KeyNames): KeyUse<EncryptInput, string> {
   };
 }
 
-export const decryption: KeyUse<DecryptInput, Uint8Array> = {
+export const decryption: WireFormat<DecryptInput, Uint8Array> = {
   operation: "transit_decrypt",
   verb: "decrypt",
   encode: ({ ciphertext, associatedData }) => {

@@ -7,17 +7,17 @@
 import { dirname } from "node:path";
 import { fingerprint, identityHashes } from "../../../key/identity/fingerprint.ts";
 import { deriveKeyId } from "../../../key/identity/key-id.ts";
+import { systemStateFiles } from "../../../key/registry/file-system.ts";
 import type { StoredRecord } from "../../../key/registry/read-state.ts";
 import { readState } from "../../../key/registry/read-state.ts";
 import { activeVersion } from "../../../key/registry/record.ts";
-import { systemStateFiles } from "../../../key/registry/file-system.ts";
 import { assess } from "../../../key/rotation/assess.ts";
 import { FINDINGS } from "../../../key/rotation/finding.ts";
 import { profileDrifts } from "../../../openbao/transit/key-profile.ts";
+import { configIdentity } from "../../../provider/config-identity.ts";
 import { type Finding, failure, warning } from "../../check.ts";
 import { accessProblem } from "../../service-identity.ts";
 import type { DoctorCheck } from "../check-ids.ts";
-import { keyScopeOf } from "../key-scope-of.ts";
 import type { DoctorContext } from "../ports.ts";
 
 export const keyIdDeterministic: DoctorCheck = {
@@ -27,7 +27,7 @@ export const keyIdDeterministic: DoctorCheck = {
   needs: ["transit.metadata"],
   whenFailed: "compare transit.keyIdScope, openbao.instanceId and openbao.namespace with the other nodes",
   run: (context) => {
-    const scope = keyScopeOf(context.fact("loaded").config);
+    const scope = configIdentity(context.fact("loaded").config);
     const { versions } = context.fact("metadata");
     const ids = versions.map((version) => deriveKeyId(scope, version));
     const mark = fingerprint(scope);
@@ -71,7 +71,7 @@ export const registryState: DoctorCheck = {
     const { self } = context.options;
     const state = await readState({
       statePath: config.state.path,
-      identity: identityHashes(keyScopeOf(config)),
+      identity: identityHashes(configIdentity(config)),
       access: "read",
       euid: self.uid,
       files: systemStateFiles,

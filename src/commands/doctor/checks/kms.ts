@@ -20,9 +20,9 @@ import { KeyManagementService } from "../../../kms/gen/v2/api_pb.ts";
 import { MAX_MESSAGE_BYTES } from "../../../kms/limits.ts";
 import type { KeyHandle, KeyState } from "../../../kms/ports.ts";
 import { kmsService } from "../../../kms/service.ts";
+import { configIdentity } from "../../../provider/config-identity.ts";
 import { DEFAULT_SESSION_LIMITS, startKmsListener, unaryHandlers } from "../../../server/kms-listener.ts";
 import type { DoctorCheck } from "../check-ids.ts";
-import { keyScopeOf } from "../key-scope-of.ts";
 
 const TIMEOUT_MS = 3000;
 /** As long as the seed that kube-apiserver has encrypted. */
@@ -43,7 +43,7 @@ export const kmsStatusEncrypt: DoctorCheck = {
     if (version === undefined) {
       return { skipped: "the key shows no version" };
     }
-    const handle = handleMaker(keyScopeOf(config), buildInfo.version).handleOf(version);
+    const handle = handleMaker(configIdentity(config), buildInfo.version).handleOf(version);
     const directory = mkdtempSync(join(tmpdir(), "doctor-"));
     const uid = process.getuid?.() ?? 0;
     const gid = process.getgid?.() ?? 0;

@@ -7,10 +7,10 @@ import { buildInfo } from "../../../base/build-info.ts";
 import { handleMaker } from "../../../key/rotation/key-handles.ts";
 import { makeMarker } from "../../../key/rotation/marker.ts";
 import { profileDrifts, upsertDrift } from "../../../openbao/transit/key-profile.ts";
+import { configIdentity } from "../../../provider/config-identity.ts";
 import { failure, warning } from "../../check.ts";
 import { forbiddenCapabilities, hasCapability, neededCapabilities } from "../capabilities.ts";
 import type { DoctorCheck } from "../check-ids.ts";
-import { keyScopeOf } from "../key-scope-of.ts";
 
 export const transitCapabilities: DoctorCheck = {
   id: "transit.capabilities",
@@ -131,7 +131,7 @@ export const transitProbe: DoctorCheck = {
     if (latest === undefined) {
       return { skipped: "the key shows no version" };
     }
-    const handle = handleMaker(keyScopeOf(config), buildInfo.version).handleOf(latest);
+    const handle = handleMaker(configIdentity(config), buildInfo.version).handleOf(latest);
     await makeMarker(context.fact("access").transit, handle, signal);
     return { detail: `version ${latest.version}` };
   },

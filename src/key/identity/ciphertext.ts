@@ -1,10 +1,7 @@
 /**
- * Transit's ciphertext as text: `vault:v<version>:<base64>`.
- *
- * @module Only the canonical spelling is ours. OpenBao opens other spellings too (`vault:v01:`, line breaks in the base64), so
- * without this a changed bit could still decrypt. Also here: how long a ciphertext gets.
+ * @module Transit's ciphertext as text, `vault:v<version>:<base64>`, in canonical form only: OpenBao opens other spellings
+ * too, so that without this check a changed bit could still decrypt.
  */
-
 /** kube-apiserver refuses a ciphertext that is longer. */
 export const MAX_CIPHERTEXT_BYTES = 1024;
 

@@ -1,0 +1,86 @@
+/** @module The live key at one moment, as an immutable value, and every step from one such value to the next. Pure. */
+import type { ProviderError } from "../../base/error-class.ts";
+import type { KeyVersion } from "../identity/key-scope.ts";
+import type { RegistryError } from "../registry/errors.ts";
+import type { StoredRecord } from "../registry/read-state.ts";
+import { activeVersion, type RegistryContent, versionOf } from "../registry/record.ts";
+import type { HandleMaker, KeyHandle, KeyTable } from "./key-handles.ts";
+import { NO_SIGHTINGS, type Sightings } from "./sightings.ts";
+
+export interface LiveKey {
+  readonly stored: StoredRecord;
+  readonly active: KeyHandle;
+  readonly table: KeyTable;
+  /** Seen, but not on disk: it could not be written. They decrypt all the same. */
+  readonly unrecorded: readonly KeyVersion[];
+}
+
+/** Why probes failed. */
+interface ProbeFailure {
+  readonly error: ProviderError;
+  /** Probes in succession that failed. */
+  readonly count: number;
+}
+
+/** `failure`: a probe could not ask. `deepFailure`: it could not encrypt and decrypt, although metadata was read. */
+export type ProbeKind = "failure" | "deepFailure";
+
+export interface LiveState extends Partial<Readonly<Record<ProbeKind, ProbeFailure>>> {
+  /** Absent until a registry was loaded or made. */
+  readonly key?: LiveKey;
+  readonly sightings: Sightings;
+  /** Why the state directory could not be read or written the last time; nothing is promoted meanwhile. */
+  readonly storeFailure?: RegistryError;
+}
+
+export const INITIAL_STATE: LiveState = { sightings: NO_SIGHTINGS };
+
+/** With what is on disk. Versions of `unrecorded` that the disk does not have decrypt from memory. */
+export function withStored(
+  state: LiveState,
+  stored: StoredRecord,
+  { handleOf, tableOf }: HandleMaker,
+  unrecorded: readonly KeyVersion[] = state.key?.unrecorded ?? [],
+): LiveState & { readonly key: LiveKey } {
+  const rest = unrecorded.filter((each) => versionOf(stored.record, each.version) === undefined);
+  const table = tableOf(stored.record, rest, state.key?.table ?? new Map());
+  const active = handleOf(activeVersion(stored.record));
+  return {
+    ...state,
+    key: { stored, table, active: table.get(active.keyId)?.handle ?? active, unrecorded: rest },
+  };
+}
+
+/** What could not be written decrypts all the same, from memory. */
+export function withUnrecorded(
+  state: LiveState,
+  { stored }: LiveKey,
+  content: RegistryContent,
+  handles: HandleMaker,
+): LiveState {
+  const unrecorded = content.versions.filter((each) => each.state !== "rejected");
+  return withStored(state, stored, handles, unrecorded);
+}
+
+/** Another process counted: this process's last look at the pending version is not the one before the next. */
+export function withoutOwnObservation({ sightings, ...state }: LiveState): LiveState {
+  const { observedAt: _before, ...rest } = sightings;
+  return { ...state, sightings: rest };
+}
+
+/** `undefined` when the last read or write of the state directory went well. */
+export function withStoreFailure(
+  { storeFailure: _before, ...state }: LiveState,
+  failure: RegistryError | undefined,
+): LiveState {
+  return failure === undefined ? state : { ...state, storeFailure: failure };
+}
+
+export function withProbeFailure(state: LiveState, kind: ProbeKind, error: ProviderError): LiveState {
+  return { ...state, [kind]: { error, count: 1 + (state[kind]?.count ?? 0) } };
+}
+
+export function withoutProbeFailure(state: LiveState, kind: ProbeKind): LiveState {
+  const { [kind]: _before, ...rest } = state;
+  return rest;
+}
