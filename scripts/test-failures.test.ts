@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { failuresIn } from "./test-failures.ts";
+import { failuresIn, flakeReport } from "./test-failures.ts";
 
 const OUTPUT = `bun test v1.4.5 (a7733435c)
 
@@ -70,4 +70,18 @@ describe("failures in the output of a test run", () => {
   test("nothing failed: nothing", () => {
     expect(failuresIn("src/a.test.ts:\n(pass) a\n\n 1 pass\n 0 fail\n")).toEqual([]);
   });
+});
+
+test("flakes are counted by file and named with their suite", () => {
+  const failure = (file: string) => ({ file, text: "" });
+  expect(
+    flakeReport([
+      { suite: "real", passedAgain: [failure("test/real/a.test.ts"), failure("test/real/a.test.ts")] },
+      { suite: "unit", passedAgain: [] },
+      { suite: "faults", passedAgain: [failure("test/faults/b.test.ts")] },
+    ]),
+  ).toBe(
+    "test files that passed only when asked again: 2\n- suite real, test/real/a.test.ts\n- suite faults, test/faults/b.test.ts\n",
+  );
+  expect(flakeReport([{ suite: "unit", passedAgain: [] }])).toBeUndefined();
 });

@@ -65,3 +65,19 @@ export function failuresIn(
   }
   return failures;
 }
+
+export interface Rerun {
+  readonly suite: string;
+  /** What failed in the first run of a file that passed in its second. */
+  readonly passedAgain: readonly Failure[];
+}
+
+/** The flakes of a run, counted and named, each file once; nothing when there is none. */
+export function flakeReport(reruns: readonly Rerun[]): string | undefined {
+  const flakes = new Set(
+    reruns.flatMap(({ suite, passedAgain }) => passedAgain.map(({ file }) => `suite ${suite}, ${file}`)),
+  );
+  return flakes.size === 0
+    ? undefined
+    : `test files that passed only when asked again: ${flakes.size}\n${[...flakes].map((flake) => `- ${flake}\n`).join("")}`;
+}

@@ -1,18 +1,27 @@
 /**
- * The tests of the project: `npm test`. All suites by default, or those that are named: `npm test -- unit contract`; a path
- * works too.
+ * The tests of the project: `npm test`, all suites or those that are named; `npm test -- --help` says more.
  *
- * @module A front of `bun test` that runs suite after suite, says which, and closes with what failed, with its reason, and the line
+ * @module A front of `bun test` that runs suite after suite and closes with what failed, and with the line
  * `N passed, N failed, N skipped`. A suite is a folder of tests, so none can be forgotten here.
  */
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { appendFileSync } from "node:fs";
 import { dirname } from "node:path";
+import { parseArgs } from "node:util";
 import { Glob } from "bun";
 import { builtExecutable } from "../test/harness/executable.ts";
-import { type Failure, failuresIn } from "./test-failures.ts";
+import { importClosure } from "./import-closure.ts";
+import { type Failure, failuresIn, flakeReport } from "./test-failures.ts";
 
 const root = dirname(import.meta.dir);
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    "test-name-pattern": { type: "string", short: "t" },
+    "fail-on-flakes": { type: "boolean", default: false },
+    help: { type: "boolean", short: "h", default: false },
+  },
+});
 
 /** What takes longest comes last. */
 const LAST = ["conformance", "real"];
@@ -21,7 +30,8 @@ const ALONGSIDE = new Set(["cluster"]);
 
 /**
  * Suites of real processes that share a machine with each other, where a test may run out of time for no fault of what it tests.
- * A file of theirs that failed is run once more by itself; what failed the first time is told all the same.
+ * A file of theirs that failed is run once more by itself. If it passes then, it is a flake: counted and named, and a failure
+ * with --fail-on-flakes.
  */
 const ASKED_AGAIN = new Set([
   "contract",
@@ -32,6 +42,23 @@ const ASKED_AGAIN = new Set([
   "real",
   "cluster",
 ]);
+
+const HELP = `Usage: npm test -- [SUITE or PATH …] [OPTIONS]
+
+Runs all suites, or those that are named; a path of a test file or of a folder works too.
+Suites of real components skip what is not on PATH, unless REQUIRE_REAL=1 is set.
+
+Options:
+  -t, --test-name-pattern NAME  Only tests whose name matches this regular expression
+  --fail-on-flakes              A file that passes only when it is run again is a failure
+  -h, --help                    This text
+
+Examples:
+  npm test -- unit contract
+  npm test -- src/cli/parse.test.ts -t help
+  npm test -- src/key
+
+Suites: `;
 
 /** Of one test, for slow machines; those that take longer say so themselves. */
 const TIMEOUT = "--timeout=60000";
@@ -72,10 +99,14 @@ async function runSuite(
   write: (text: string) => void,
 ): Promise<SuiteResult> {
   const began = performance.now();
-  const child = spawn(process.execPath, ["test", TIMEOUT, ...files.map((file) => `./${file}`)], {
-    cwd: root,
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const filter = values["test-name-pattern"];
+  const args = [
+    "test",
+    TIMEOUT,
+    ...(filter === undefined ? [] : ["-t", filter]),
+    ...files.map((file) => `./${file}`),
+  ];
+  const child = spawn(process.execPath, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8");
@@ -108,8 +139,10 @@ function chosenSuites(names: readonly string[]): ReadonlyMap<string, readonly st
   }
   return new Map(
     names.map((name) => {
-      const files = all.get(name) ?? (existsSync(name) ? [name] : undefined);
-      if (files === undefined) {
+      const path = name.replace(/^\.\//, "").replace(/\/$/, "");
+      const every = [...all.values()].flat();
+      const files = all.get(name) ?? every.filter((file) => file === path || file.startsWith(`${path}/`));
+      if (files.length === 0) {
         console.error(`test: no suite or path ${name}; suites: ${[...all.keys()].join(", ")}`);
         process.exit(2);
       }
@@ -140,9 +173,16 @@ function tell(what: string, suite: string, failures: readonly Failure[]): void {
 const print = (text: string): void => {
   process.stdout.write(text);
 };
-const chosen = [...chosenSuites(process.argv.slice(2))];
-// Once, before suites that run side by side would build it both.
-builtExecutable();
+if (values.help) {
+  console.log(HELP + [...suites().keys()].join(", "));
+  process.exit(0);
+}
+const chosen = [...chosenSuites(positionals)];
+const usesExecutable = (file: string): boolean => importClosure(root, file).has("test/harness/executable.ts");
+if (chosen.some(([, files]) => files.some(usesExecutable))) {
+  // Once, before suites that run side by side would build it both.
+  builtExecutable();
+}
 const alongside = chosen
   .filter(([name]) => ALONGSIDE.has(name))
   .map(async ([name, files]) => {
@@ -166,6 +206,14 @@ for (const { name, failures, passedAgain } of results) {
   tell("passed only when asked again", name, passedAgain);
   tell("failed", name, failures);
 }
+const flakes = flakeReport(results.map(({ name, passedAgain }) => ({ suite: name, passedAgain })));
+if (flakes !== undefined) {
+  console.log(`\n${flakes}`);
+  const summary = process.env["GITHUB_STEP_SUMMARY"];
+  if (summary !== undefined) {
+    appendFileSync(summary, flakes);
+  }
+}
 const sum = (count: keyof Totals): number => results.reduce((total, each) => total + each[count], 0);
 console.log(`${sum("pass")} passed, ${sum("fail")} failed, ${sum("skip")} skipped`);
-process.exitCode = sum("fail") === 0 ? 0 : 1;
+process.exitCode = sum("fail") > 0 || (values["fail-on-flakes"] && flakes !== undefined) ? 1 : 0;

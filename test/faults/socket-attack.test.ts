@@ -150,7 +150,7 @@ describe.skipIf(!isRoot)("the socket's directory under attack (root makes the us
               .log()
               .slice(before)
               .some(({ message }) => message === "provider.started"),
-          { timeoutMs: 10_000, everyMs: 10 },
+          { timeoutMs: 30_000, everyMs: 10 },
         );
         await provider.stop();
       }

@@ -55,6 +55,8 @@ export interface WorldBinaries {
 }
 
 /** A younger token is not given up for a 403, because a standby may not know it yet. */
+/** Nothing is timed before the fault: on a busy machine a first Status takes tens of seconds. */
+const SET_UP_MS = 60_000;
 const YOUNG_TOKEN_MS = 10_500;
 /** Of this process alone: port 53 can be had once for each address. */
 const NAME_SERVER_HOST = `127.77.${(process.pid >> 8) % 256}.${process.pid % 256}`;
@@ -153,10 +155,10 @@ async function build(
 
 /** As every key that has lived for a while; a key that is made anew in its place has only a first version. */
 async function onSecondVersion({ operator }: RealOpenBao, names: Provisioning, load: Load): Promise<void> {
-  await eventually("the first key_id is shown", () => load.keyId() !== "", { timeoutMs: 10_000 });
+  await eventually("the first key_id is shown", () => load.keyId() !== "", { timeoutMs: SET_UP_MS });
   const first = load.keyId();
   await operator.must("POST", `${names.mount}/keys/${names.keyName}/rotate`, {});
-  await eventually("the second version is promoted", () => load.keyId() !== first, { timeoutMs: 20_000 });
+  await eventually("the second version is promoted", () => load.keyId() !== first, { timeoutMs: SET_UP_MS });
 }
 
 /** The registry gets a directory of its own, for root on a file system that can be filled and made read-only. */

@@ -131,7 +131,7 @@ export function makeFaultStage(): FaultStage {
       expect([stage.provider.pid(), stage.provider.exited()]).toEqual([pid, false]);
       expect((await stage.provider.client.status()).keyId).toBe(stage.sample.keyId);
       await eventually("ready again", async () => (await stage.provider.health("/ready")).status === 200, {
-        timeoutMs: 10_000,
+        timeoutMs: 30_000,
       });
     },
   };

@@ -1,0 +1,206 @@
+/**
+ * Whether the tests see a changed line: mutates the sources, one line at a time, and runs the tests that should fail.
+ *
+ * @module `bun scripts/mutations.ts --help`. Works on copies in a temporary directory; writes docs/mutations.md when told to.
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { parseArgs } from "node:util";
+import { Glob } from "bun";
+import { importDistances } from "./import-closure.ts";
+import { EQUIVALENT } from "./mutations/equivalent.ts";
+import { type Mutation, mutationsOf, sample } from "./mutations/mutate.ts";
+import { NAMED } from "./mutations/named.ts";
+import { mutationPage, type Outcome, type Result, score } from "./mutations/page.ts";
+
+const root = dirname(import.meta.dir);
+const FLOOR_PERCENT = 95;
+/** Of one mutant's tests; a mutant that hangs them is seen. */
+const TESTS_MS = 90_000;
+/** Tests that reach the file, nearest first. */
+const MAX_TESTS = 14;
+const SLOW = /fuzz|h2spec|\.kill\.test|\.race\.test|model\.property|crash\.test/;
+
+const { values } = parseArgs({
+  options: {
+    count: { type: "string", default: "300" },
+    seed: { type: "string", default: "1" },
+    only: { type: "string", default: "src/" },
+    jobs: { type: "string", default: "2" },
+    minutes: { type: "string", default: "60" },
+    write: { type: "boolean", default: false },
+    "all-lines": { type: "boolean", default: false },
+    list: { type: "boolean", default: false },
+    help: { type: "boolean", short: "h", default: false },
+  },
+});
+if (values.help) {
+  console.log(`Usage: bun scripts/mutations.ts [OPTIONS]
+
+Applies single-line mutations to copies of the sources and runs the tests that import the changed file. A mutation that no test
+sees survives. Ends with code 1 when fewer than ${FLOOR_PERCENT}% are seen.
+
+Options:
+  --count N      Mutations by rule, spread over the folders of src/ [default: 300]; the named ones come on top
+  --seed TEXT    Another seed is another choice of lines [default: 1]
+  --only PREFIX  Only files whose path begins so [default: src/]
+  --all-lines    Every mutation of those files, not a choice
+  --jobs N       Copies at the same time [default: 2]
+  --minutes N    After this time no further mutation is begun; the rest counts as not run [default: 60]
+  --write        Write the table to docs/mutations.md
+  --list         Print the mutations and run nothing`);
+  process.exit(0);
+}
+
+const files = [...new Glob("src/**/*.ts").scanSync(root)]
+  .filter((file) => !/\.test\.ts$|\/gen\//.test(file) && file.startsWith(values.only))
+  .sort();
+const tests = [
+  ...new Glob("{src,test/conformance,test/reference,test/architecture}/**/*.test.ts").scanSync(root),
+]
+  .filter((file) => !SLOW.test(file))
+  .sort();
+const distances = new Map(tests.map((test) => [test, importDistances(root, test)]));
+
+const groupOf = (file: string): string => file.split("/").slice(0, -1).join("/");
+const everyMutation = files.flatMap((file) => mutationsOf(file, readFileSync(join(root, file), "utf8")));
+const byRule = values["all-lines"]
+  ? everyMutation
+  : sample(everyMutation, { count: Number(values.count), seed: values.seed, groupOf });
+const mutations: readonly Mutation[] = [
+  ...NAMED.filter(({ file }) => file.startsWith(values.only)).map(locate),
+  ...byRule,
+];
+
+/** The line that a named mutation means. @throws when its code is gone, so that the list follows the code. */
+function locate({ file, before, after }: (typeof NAMED)[number]): Mutation {
+  const lines = readFileSync(join(root, file), "utf8").split("\n");
+  const found = lines.flatMap((line, index) => (line.includes(before) ? [index] : []));
+  const [index] = found;
+  if (index === undefined || found.length > 1) {
+    throw new Error(`mutations/named.ts: ${file} has ${found.length} lines with: ${before}`);
+  }
+  const line = lines[index] ?? "";
+  return { file, line: index + 1, rule: "named", before: line, after: line.replace(before, () => after) };
+}
+
+function isEquivalent({ file, before, after }: Mutation): boolean {
+  return EQUIVALENT.some(
+    (each) => each.file === file && each.before === before.trim() && each.after === after.trim(),
+  );
+}
+
+/** The file's own tests first, then those that import it, nearest first. */
+function testsFor(file: string): readonly string[] {
+  const stem = file.replace(/\.ts$/, "");
+  const own = tests.filter((test) => test.startsWith(`${stem}.`));
+  const near = tests
+    .flatMap((test) => {
+      const distance = distances.get(test)?.get(file);
+      return distance === undefined || own.includes(test) ? [] : [{ test, distance }];
+    })
+    .sort((a, b) => a.distance - b.distance || (a.test < b.test ? -1 : 1));
+  return [...own, ...near.map(({ test }) => test)].slice(0, MAX_TESTS);
+}
+
+function makeCopy(directory: string): void {
+  const { stdout } = spawnSync("git", ["ls-files", "-co", "--exclude-standard"], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  for (const file of stdout.split("\n").filter(Boolean)) {
+    mkdirSync(dirname(join(directory, file)), { recursive: true });
+    cpSync(join(root, file), join(directory, file), { force: true });
+  }
+  symlinkSync(join(root, "node_modules"), join(directory, "node_modules"));
+}
+
+/** Whether the tests fail; a group of their own, so that nothing of a hanging run is left. */
+async function isSeen(directory: string, chosen: readonly string[]): Promise<boolean> {
+  const child = spawn(
+    process.execPath,
+    ["test", "--bail=1", "--timeout=30000", ...chosen.map((test) => `./${test}`)],
+    { cwd: directory, stdio: "ignore", detached: true },
+  );
+  const kill = (): void => {
+    try {
+      process.kill(-(child.pid ?? 0), "SIGKILL");
+    } catch {
+      // It has ended.
+    }
+  };
+  const timer = setTimeout(kill, TESTS_MS);
+  const code = await new Promise<number | null>((resolve) => child.once("exit", resolve));
+  clearTimeout(timer);
+  kill();
+  return code !== 0;
+}
+
+async function outcomeOf(directory: string, mutation: Mutation): Promise<Outcome> {
+  if (isEquivalent(mutation)) {
+    return "equivalent";
+  }
+  const chosen = testsFor(mutation.file);
+  if (chosen.length === 0) {
+    return "survived";
+  }
+  const path = join(directory, mutation.file);
+  const source = readFileSync(path, "utf8");
+  writeFileSync(
+    path,
+    source
+      .split("\n")
+      .with(mutation.line - 1, mutation.after)
+      .join("\n"),
+  );
+  try {
+    return (await isSeen(directory, chosen)) ? "killed" : "survived";
+  } finally {
+    writeFileSync(path, source);
+  }
+}
+
+if (values.list) {
+  for (const { file, line, rule, before, after } of mutations) {
+    console.log(`${file}:${line} ${rule}\n- ${before.trim()}\n+ ${after.trim()}`);
+  }
+  console.log(`${mutations.length} mutations`);
+  process.exit(0);
+}
+
+const work = mkdtempSync(join(tmpdir(), "mutations-"));
+const until = performance.now() + Number(values.minutes) * 60_000;
+const queue = [...mutations];
+const results: Result[] = [];
+try {
+  await Promise.all(
+    Array.from({ length: Number(values.jobs) }, async (_, job) => {
+      const directory = join(work, String(job));
+      makeCopy(directory);
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+        const outcome = performance.now() > until ? "not_run" : await outcomeOf(directory, next);
+        results.push({ mutation: next, outcome });
+        if (outcome === "survived") {
+          console.log(
+            `survived: ${next.file}:${next.line} (${next.rule})\n  - ${next.before.trim()}\n  + ${next.after.trim()}`,
+          );
+        }
+        if (results.length % 25 === 0) {
+          console.log(`${results.length} of ${mutations.length}`);
+        }
+      }
+    }),
+  );
+} finally {
+  rmSync(work, { recursive: true, force: true });
+}
+const { killed, survived, equivalent, notRun, percent } = score(results);
+console.log(
+  `${killed} killed, ${survived} survived, ${equivalent} equivalent, ${notRun} not run: ${percent.toFixed(1)}% (floor ${FLOOR_PERCENT}%)`,
+);
+if (values.write) {
+  writeFileSync(join(root, "docs", "mutations.md"), mutationPage(results, { groupOf, floor: FLOOR_PERCENT }));
+}
+process.exitCode = percent < FLOOR_PERCENT || notRun > 0 ? 1 : 0;
