@@ -4,7 +4,7 @@
  * @module `bun scripts/mutations.ts --help`. Works on copies in a temporary directory; writes docs/mutations.md when told to.
  */
 import { spawn, spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
@@ -21,6 +21,9 @@ const FLOOR_PERCENT = 95;
 const TESTS_MS = 90_000;
 /** Tests that reach the file, nearest first. */
 const MAX_TESTS = 14;
+const NEAREST = 3;
+/** Suites without processes of others. */
+const SUITES = /^(?:src|test\/(?:conformance|reference|architecture))\//;
 const SLOW = /fuzz|h2spec|\.kill\.test|\.race\.test|model\.property|crash\.test/;
 
 const { values } = parseArgs({
@@ -57,10 +60,8 @@ Options:
 const files = [...new Glob("src/**/*.ts").scanSync(root)]
   .filter((file) => !/\.test\.ts$|\/gen\//.test(file) && file.startsWith(values.only))
   .sort();
-const tests = [
-  ...new Glob("{src,test/conformance,test/reference,test/architecture}/**/*.test.ts").scanSync(root),
-]
-  .filter((file) => !SLOW.test(file))
+const tests = [...new Glob("{src,test}/**/*.test.ts").scanSync(root)]
+  .filter((file) => SUITES.test(file) && !SLOW.test(file))
   .sort();
 const distances = new Map(tests.map((test) => [test, importDistances(root, test)]));
 
@@ -119,6 +120,9 @@ function makeCopy(directory: string): void {
 
 /** Whether the tests fail; a group of their own, so that nothing of a hanging run is left. */
 async function isSeen(directory: string, chosen: readonly string[]): Promise<boolean> {
+  if (chosen.length === 0) {
+    return false;
+  }
   const child = spawn(
     process.execPath,
     ["test", "--bail=1", "--timeout=30000", ...chosen.map((test) => `./${test}`)],
@@ -136,6 +140,16 @@ async function isSeen(directory: string, chosen: readonly string[]): Promise<boo
   clearTimeout(timer);
   kill();
   return code !== 0;
+}
+
+/** A test that fails without a mutation would see every one. @throws when there is one. */
+async function checkBaseline(directory: string, job: number): Promise<void> {
+  const mine = mutations.filter((_, index) => index % Number(values.jobs) === job);
+  for (const test of new Set(mine.flatMap(({ file }) => testsFor(file)))) {
+    if (await isSeen(directory, [test])) {
+      throw new Error(`${test} fails without a mutation`);
+    }
+  }
 }
 
 async function outcomeOf(directory: string, mutation: Mutation): Promise<Outcome> {
@@ -156,7 +170,10 @@ async function outcomeOf(directory: string, mutation: Mutation): Promise<Outcome
       .join("\n"),
   );
   try {
-    return (await isSeen(directory, chosen)) ? "killed" : "survived";
+    // The nearest few see most of them.
+    const seen =
+      (await isSeen(directory, chosen.slice(0, NEAREST))) || (await isSeen(directory, chosen.slice(NEAREST)));
+    return seen ? "killed" : "survived";
   } finally {
     writeFileSync(path, source);
   }
@@ -171,6 +188,8 @@ if (values.list) {
 }
 
 const work = mkdtempSync(join(tmpdir(), "mutations-"));
+// Tests start the sources as other users too.
+chmodSync(work, 0o755);
 const until = performance.now() + Number(values.minutes) * 60_000;
 const queue = [...mutations];
 const results: Result[] = [];
@@ -179,6 +198,7 @@ try {
     Array.from({ length: Number(values.jobs) }, async (_, job) => {
       const directory = join(work, String(job));
       makeCopy(directory);
+      await checkBaseline(directory, job);
       for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
         const outcome = performance.now() > until ? "not_run" : await outcomeOf(directory, next);
         results.push({ mutation: next, outcome });

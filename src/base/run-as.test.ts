@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
 import { printable, runAs } from "./run-as.ts";
 import { HIDDEN, selfCommand } from "./self-command.ts";
 
@@ -28,11 +29,15 @@ async function childWith(word: string): Promise<number> {
 
 describe("this program, started once more", () => {
   test("is the executable alone when it is compiled, and Bun with the source when it is not", () => {
-    expect(selfCommand(["x"], "/usr/bin/bao-kms-provider", "/$bunfs/root")).toEqual([
+    expect(selfCommand(["x"], "/usr/bin/bao-kms-provider", "/$bunfs/root/main")).toEqual([
       "/usr/bin/bao-kms-provider",
       "x",
     ]);
-    expect(selfCommand(["x"], "/usr/bin/bun", "/src/base")).toEqual(["/usr/bin/bun", "/src/main.ts", "x"]);
+    expect(selfCommand(["x"], "/usr/bin/bun", "/src/main.ts")).toEqual([
+      "/usr/bin/bun",
+      join(import.meta.dir, "..", "main.ts"),
+      "x",
+    ]);
   });
 
   test("what it prints cannot drive a terminal", () => {

@@ -21,9 +21,9 @@ export const HIDDEN = {
 export function selfCommand(
   args: readonly string[],
   executable = process.execPath,
-  directory = import.meta.dir,
+  entry = Bun.main,
 ): readonly [string, ...string[]] {
-  return directory.startsWith(COMPILED_ROOT)
+  return entry.startsWith(COMPILED_ROOT)
     ? [executable, ...args]
-    : [executable, join(directory, "..", "main.ts"), ...args];
+    : [executable, join(import.meta.dir, "..", "main.ts"), ...args];
 }

@@ -59,6 +59,7 @@ export async function startCluster(
   binaries: ClusterBinaries,
   config: NonNullable<ProviderOptions["config"]> = {},
   encryption: Pick<KubeApiServerOptions, "alsoEncrypted" | "olderProviders" | "extraFlags"> = {},
+  user: Pick<ProviderOptions, "uid"> = {},
 ): Promise<Cluster> {
   const undo: (() => Promise<void>)[] = [];
   const dispose = async (): Promise<void> => {
@@ -71,7 +72,7 @@ export async function startCluster(
     undo.push(openbao.dispose);
     const issuer = makeJwtIssuer();
     const names = await provision(openbao.operator, issuer.publicKeyPem);
-    const provider = await prepareProvider({ openbao, names, issuer, config });
+    const provider = await prepareProvider({ openbao, names, issuer, config, ...user });
     undo.push(provider.dispose);
     await provider.start();
     const etcd = await startEtcd(binaries.etcd);

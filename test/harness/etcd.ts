@@ -1,12 +1,13 @@
 /**
  * A real etcd.
  *
- * @module One member on loopback without TLS, without fsync, in a temporary directory. Reads go over its JSON gateway.
+ * @module One member on loopback, with and without TLS, without fsync, in a temporary directory. Reads go over its JSON gateway.
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
+import { makeTestCa } from "../fakes/tls/test-ca.ts";
 import { startChild } from "./child.ts";
 import { eventually } from "./eventually.ts";
 import { freePorts } from "./free-port.ts";
@@ -18,6 +19,13 @@ export interface StoredObject {
 
 export interface RealEtcd {
   readonly address: string;
+  /** The same member with mutual TLS, as kubeadm sets it up: the key is root's, mode 0600. */
+  readonly tls: {
+    readonly address: string;
+    readonly ca: string;
+    readonly cert: string;
+    readonly key: string;
+  };
   readonly dataDir: string;
   /** Everything under a prefix, keys ascending. */
   readonly list: (prefix: string) => Promise<readonly StoredObject[]>;
@@ -33,7 +41,8 @@ const START_TIMEOUT_MS = 30_000;
 
 export async function startEtcd(binary: string): Promise<RealEtcd> {
   const dir = mkdtempSync(join(tmpdir(), "etcd-"));
-  const [clientPort = 0, peerPort = 0] = await freePorts(2);
+  const [clientPort = 0, peerPort = 0, tlsPort = 0] = await freePorts(3);
+  const tls = await writeCertificates(dir, tlsPort);
   const address = `http://127.0.0.1:${clientPort}`;
   const peer = `http://127.0.0.1:${peerPort}`;
   const child = startChild(
@@ -41,7 +50,11 @@ export async function startEtcd(binary: string): Promise<RealEtcd> {
     [
       "--name=default",
       `--data-dir=${join(dir, "data")}`,
-      `--listen-client-urls=${address}`,
+      `--listen-client-urls=${address},${tls.address}`,
+      `--trusted-ca-file=${tls.ca}`,
+      `--cert-file=${join(dir, "server.crt")}`,
+      `--key-file=${join(dir, "server.key")}`,
+      "--client-cert-auth",
       `--advertise-client-urls=${address}`,
       `--listen-peer-urls=${peer}`,
       `--initial-advertise-peer-urls=${peer}`,
@@ -78,10 +91,29 @@ export async function startEtcd(binary: string): Promise<RealEtcd> {
   }
   return {
     address,
+    tls,
     dataDir: join(dir, "data"),
     list: (prefix) => range({ key: encoded(prefix), range_end: encoded(endOfPrefix(prefix)) }),
     get: async (key) => (await range({ key: encoded(key) }))[0]?.value,
     dispose,
+  };
+}
+
+async function writeCertificates(dir: string, port: number): Promise<RealEtcd["tls"]> {
+  const path = (name: string): string => join(dir, name);
+  const ca = await makeTestCa({ commonName: "etcd test CA" });
+  const server = await ca.server({ extendedKeyUsages: ["serverAuth", "clientAuth"] });
+  const client = await ca.client({ commonName: "healthcheck-client" });
+  writeFileSync(path("ca.crt"), ca.certPem);
+  writeFileSync(path("server.crt"), server.chainPem);
+  writeFileSync(path("server.key"), server.keyPem, { mode: 0o600 });
+  writeFileSync(path("client.crt"), client.chainPem);
+  writeFileSync(path("client.key"), client.keyPem, { mode: 0o600 });
+  return {
+    address: `https://127.0.0.1:${port}`,
+    ca: path("ca.crt"),
+    cert: path("client.crt"),
+    key: path("client.key"),
   };
 }
 

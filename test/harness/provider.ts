@@ -38,6 +38,8 @@ export interface ProviderOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Another executable than that of `npm run build`. */
   readonly executable?: string;
+  /** Only for root: the user that it runs as, with files as the package gives them to that user. */
+  readonly uid?: number;
 }
 
 export interface LogLine {
@@ -88,8 +90,19 @@ export async function prepareProvider(options: ProviderOptions): Promise<Provide
   mkdirSync(path("state"), { mode: 0o750 });
   makeSocketDirectory(path("run"), gid);
   const [metricsPort = 0, healthPort = 0] = await freePorts(2);
+  const { uid } = options;
+  if (uid !== undefined) {
+    chmodSync(dir, 0o755);
+    chownSync(path("state"), uid, uid);
+    chownSync(path("run"), uid, gid);
+    chmodSync(path("run"), 0o2750);
+  }
   const replace = (name: string, text: string, mode: number): void => {
     writeFileSync(path(`${name}.new`), text, { mode });
+    if (uid !== undefined) {
+      chownSync(path(`${name}.new`), 0, uid);
+      chmodSync(path(`${name}.new`), mode === 0o600 ? 0o640 : mode);
+    }
     renameSync(path(`${name}.new`), path(name));
   };
   const writeCa = (pem: string): void => replace("ca.crt", pem, 0o644);
@@ -108,7 +121,10 @@ export async function prepareProvider(options: ProviderOptions): Promise<Provide
   let child: Child | undefined;
   let output = "";
   const spawn = (): void => {
-    child = startChild(executable, ["serve", "--config", path("config.yaml")], {
+    const serve = [executable, "serve", "--config", path("config.yaml")] as const;
+    const asUser = ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, `--groups=${gid}`, "--"] as const;
+    const [program, ...args] = uid === undefined ? serve : [...asUser, ...serve];
+    child = startChild(program, args, {
       cwd: dir,
       ...(options.env === undefined ? {} : { env: options.env }),
       onLine: (line) => {

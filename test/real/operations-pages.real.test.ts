@@ -4,7 +4,16 @@
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
-import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { adminKubeconfig } from "../harness/admin-kubeconfig.ts";
 import { type Cluster, startCluster } from "../harness/cluster.ts";
@@ -16,6 +25,9 @@ import { describeReal } from "../harness/real-suite.ts";
 import { blocksIn } from "../packaging/doc-blocks.ts";
 
 const MINUTE_MS = 60_000;
+/** The service's user, made by number. */
+const SERVICE_UID = 47_160;
+const isRoot = process.getuid?.() === 0;
 const pages = join(import.meta.dir, "..", "..", "docs", "operations");
 
 function block(id: string): string {
@@ -49,7 +61,7 @@ describeReal(
           PATH: `${join(work, "bin")}:${dirname(builtExecutable())}:${dirname(binary("bao"))}:${process.env["PATH"] ?? ""}`,
           HOME: work,
           CONFIG: cluster.provider.configPath,
-          ETCD: `--etcd-endpoints ${cluster.etcd.address}`,
+          ETCD: etcdFlags(),
           KUBE: "--kubeconfig admin.conf",
           BAO_ADDR: cluster.openbao.address,
           BAO_CACERT: join(work, "bao-ca.crt"),
@@ -57,6 +69,21 @@ describeReal(
           ...variables,
         },
       });
+    };
+    /** As with kubeadm: the key of the certificate is root's alone. */
+    const etcdFlags = (): string => {
+      const { address, ca, cert, key } = cluster.etcd.tls;
+      return `--etcd-endpoints ${address} --etcd-ca ${ca} --etcd-cert ${cert} --etcd-key ${key}`;
+    };
+    /** After a command of root's: every file of the state is still the service's, and the service can start on it. */
+    const expectServiceOwnsState = (): void => {
+      const directory = dirname(cluster.provider.statePath);
+      for (const name of readdirSync(directory).filter((each) => !each.endsWith(".lost"))) {
+        expect([name, statSync(join(directory, name)).uid]).toEqual([
+          name,
+          isRoot ? SERVICE_UID : (process.getuid?.() ?? 0),
+        ]);
+      }
     };
     const good = async (id: string, variables: Readonly<Record<string, string>> = {}): Promise<string> => {
       const { code, stdout, stderr } = await shell(block(id), variables);
@@ -82,6 +109,7 @@ describeReal(
         { bao: binary("bao"), etcd: binary("etcd"), kubeApiServer: binary("kube-apiserver") },
         {},
         { olderProviders: [{ identity: {} }] },
+        isRoot ? { uid: SERVICE_UID } : {},
       );
       work = join(cluster.provider.dir, "work");
       mkdirSync(join(work, "bin"), { recursive: true });
@@ -120,7 +148,13 @@ describeReal(
         expect(await good("rotation.md#retire-plan")).toContain("would remove: version 1");
         const HASH = await hashOf("rotation.md#retire-plan", "stateHash");
         expect(await good("rotation.md#retire-apply", { HASH })).toContain("removed: version 1");
+        expectServiceOwnsState();
         expect(await good("rotation.md#restore-plan")).toContain("would restore: version 1");
+        const RESTORE = await hashOf("rotation.md#restore-plan", "stateHash");
+        expect(await good("rotation.md#restore-apply", { HASH: RESTORE })).toContain("restored: version 1");
+        expectServiceOwnsState();
+        await cluster.provider.stop();
+        await cluster.provider.start();
       },
       3 * MINUTE_MS,
     );
@@ -136,6 +170,7 @@ describeReal(
         expect(await good("disaster-recovery.md#rebuild-plan")).toContain("version 2  active");
         const HASH = await hashOf("disaster-recovery.md#rebuild-plan", "planHash");
         expect(await good("disaster-recovery.md#rebuild-apply", { HASH })).toContain("written");
+        expectServiceOwnsState();
         await cluster.provider.start();
         expect((await cluster.provider.client.status()).keyId).toBe(keyId);
         const saved = await shell(
@@ -157,6 +192,11 @@ describeReal(
         renameSync(`${state}.checkpoint`, `${state}.checkpoint.ours`);
         writeFileSync(state, go, { mode: 0o600 });
         writeFileSync(`${state}.checkpoint`, "{}", { mode: 0o600 });
+        if (isRoot) {
+          for (const path of [state, `${state}.checkpoint`]) {
+            chownSync(path, SERVICE_UID, SERVICE_UID);
+          }
+        }
         await good("switching-from-go.md#go-aside");
         expect(await good("switching-from-go.md#from-go")).toContain("version 2  active");
         renameSync(`${state}.ours`, state);
