@@ -23,6 +23,7 @@ import { blockerLines } from "../blocker-lines.ts";
 import { loadConfiguration } from "../configuration.ts";
 import { gatherEvidence } from "../gathered-evidence.ts";
 import { readLiveKey } from "../live-key.ts";
+import { serviceUidOf } from "../load-for-service.ts";
 import { requireStateHash } from "../state-hash.ts";
 import type { RebuildFlags } from "./command.ts";
 
@@ -35,7 +36,8 @@ export async function rebuildRegistry(flags: RebuildFlags, context: CommandConte
   const identity = configIdentity(config);
   const mark = fingerprint(identity);
   const metadata = await readLiveKey(config, context);
-  const handedOver = flags["from-go"] === undefined ? [] : await goVersions(flags["from-go"], identity);
+  const handedOver =
+    flags["from-go"] === undefined ? [] : await goVersions(flags["from-go"], identity, serviceUidOf(config));
   const evidence = await gatherEvidence(
     flags,
     {
@@ -77,13 +79,14 @@ function hashOf({ identity, versions }: RegistryContent): string {
 async function goVersions(
   path: string,
   identity: ReturnType<typeof configIdentity>,
+  serviceUid: number,
 ): Promise<readonly KeyVersion[]> {
   const { bytes } = await readSafeFile(path, {
     what: "the registry of the Go implementation",
     field: "--from-go",
     maxBytes: MAX_GO_REGISTRY_BYTES,
     secret: false,
-    serviceUid: process.geteuid?.() ?? 0,
+    serviceUid,
     errorClass: "registry_invalid",
   });
   return decodeGoRegistry(bytes, path, identity);
