@@ -39,7 +39,7 @@ const TARGETS: readonly {
   },
   {
     what: "EncryptionConfiguration",
-    files: ["src/kubernetes/encryption-config.property.test.ts"],
+    files: ["src/kubernetes/encryption-config/decode.property.test.ts"],
     share: 5,
   },
   {

@@ -1,21 +1,22 @@
 /**
  * The two EncryptionConfiguration files of a migration: first every API server learns to read, then they write.
  *
- * @module Pure. With a current file each of its providers stays a reader in both phases; without one the cluster is taken to
- * encrypt nothing yet, and both files say so on top.
+ * @module Pure. Each provider of the current file stays a reader; without a current file the cluster encrypts nothing yet.
  */
-import { stringify } from "yaml";
-import { Secret } from "../../base/secret.ts";
-import {
-  type EncryptionConfig,
-  type EncryptionProvider,
-  groupFor,
-  type ResourceGroup,
-} from "../../kubernetes/encryption-config.ts";
+import { Document, visit } from "yaml";
+import { socketPathOf } from "../../kubernetes/encryption-config/kms-endpoint.ts";
+import { plainScalar } from "../../kubernetes/encryption-config/plain-scalar.ts";
+import { groupsFor } from "../../kubernetes/encryption-config/resources.ts";
+import type {
+  EncryptionConfig,
+  EncryptionProvider,
+  KmsProvider,
+  ResourceGroup,
+} from "../../kubernetes/encryption-config/types.ts";
 import { InitError } from "./errors.ts";
 
 export interface EncryptionFiles {
-  /** Phase 1: writes as before, reads KMS too. Holds the keys of the current file. */
+  /** Phase 1: writes as before, reads KMS too. Has the keys of the current file in it. */
   readonly readers: string;
   /** Phase 2: writes with KMS, reads all that was there. */
   readonly writers: string;
@@ -29,48 +30,40 @@ export interface EncryptionFilesRequest {
 
 const RESOURCE = "secrets";
 const API_TIMEOUT = "3s";
-const IDENTITY: EncryptionProvider = {
-  kind: "identity",
-  source: new Secret('{"identity":{}}'),
-};
+const IDENTITY: EncryptionProvider = { kind: "identity" };
 
 const PLAIN_CLUSTER = `# ONLY for a cluster that encrypts nothing in etcd yet. If kube-apiserver already runs with an EncryptionConfiguration, its
-# providers are missing here and what they wrote would become unreadable: make these files again with
+# providers are missing here and kube-apiserver could not read what they wrote. Then make these files again with
 # bao-kms-provider init --current-encryption-config FILE
 `;
 
 const PHASE_1 = `# Phase 1: every API server learns to read with KMS and still writes as before. Roll it out to all control-plane nodes
-# before phase 2: an API server without it cannot read what another writes then.
+# before phase 2: an API server without it cannot read what another one writes in phase 2.
 `;
 
-const PHASE_2 = `# Phase 2: new writes are encrypted by KMS; what was written before stays readable until it has been rewritten. Only after
-# phase 1 runs on all control-plane nodes.
+const PHASE_2 = `# Phase 2: KMS encrypts new writes; older values stay readable until they are rewritten. Roll it out only after phase 1
+# runs on all control-plane nodes.
 `;
 
 /** @throws InitError when the current file already uses the name in another way. */
-export function encryptionFiles({
-  providerName,
-  socketPath,
-  current,
-}: EncryptionFilesRequest): EncryptionFiles {
-  const config: EncryptionConfig = current ?? { groups: [{ resources: [RESOURCE], providers: [IDENTITY] }] };
-  const endpoint = `unix://${socketPath}`;
-  const kms: EncryptionProvider = {
+export function encryptionFiles(request: EncryptionFilesRequest): EncryptionFiles {
+  const { providerName, socketPath, current } = request;
+  const config = current ?? { groups: [], isLegacyKind: false };
+  const kms: KmsProvider = {
     kind: "kms",
     apiVersion: "v2",
     name: providerName,
-    endpoint,
+    endpoint: `unix://${socketPath}`,
+    timeout: API_TIMEOUT,
     timeoutMs: 3000,
-    source: new Secret(
-      JSON.stringify({ kms: { apiVersion: "v2", name: providerName, endpoint, timeout: API_TIMEOUT } }),
-    ),
+    cacheSize: undefined,
   };
-  const isOurs = (provider: EncryptionProvider): boolean =>
+  const isOurs = (provider: EncryptionProvider): provider is KmsProvider =>
     provider.kind === "kms" && provider.name === providerName;
-  checkCurrent(config, isOurs, endpoint, providerName);
+  checkCurrent(config, isOurs, kms);
 
-  // kube-apiserver takes the name of a KMS v2 provider only once in a file, so it serves the one group of Secrets.
-  const group = groupFor(config, RESOURCE) ?? { resources: [RESOURCE], providers: [IDENTITY] };
+  // kube-apiserver accepts the name of a KMS v2 provider once in a file, so one entry gets it.
+  const group = groupsFor(config, RESOURCE)[0] ?? { resources: [RESOURCE], providers: [IDENTITY] };
   const [writer = IDENTITY, ...rest] = group.providers.filter((provider) => !isOurs(provider));
   const before = current === undefined ? PLAIN_CLUSTER : "";
   return {
@@ -81,21 +74,18 @@ export function encryptionFiles({
 
 function checkCurrent(
   config: EncryptionConfig,
-  isOurs: (provider: EncryptionProvider) => boolean,
-  endpoint: string,
-  providerName: string,
+  isOurs: (provider: EncryptionProvider) => provider is KmsProvider,
+  kms: KmsProvider,
 ): void {
-  for (const { resources, providers } of config.groups) {
-    for (const provider of providers) {
-      if (provider.kind !== "kms" || !isOurs(provider)) {
-        continue;
-      }
-      const isSame = provider.apiVersion === "v2" && provider.endpoint === endpoint;
-      const isHere = groupFor(config, RESOURCE)?.resources === resources;
-      if (!isSame || !isHere) {
+  const [first] = groupsFor(config, RESOURCE);
+  for (const group of config.groups) {
+    for (const provider of group.providers.filter(isOurs)) {
+      const isSame =
+        provider.apiVersion === "v2" && socketPathOf(provider.endpoint) === socketPathOf(kms.endpoint);
+      if (!isSame || group !== first) {
         throw new InitError(
           "current_config_conflict",
-          `--current-encryption-config: a KMS provider named ${JSON.stringify(providerName)} is already there, for other resources, with another endpoint or another apiVersion`,
+          `--current-encryption-config: the file has a KMS provider with the name ${JSON.stringify(kms.name)} for other resources, or with another endpoint or apiVersion`,
           "choose another transit.keyIdScope.providerName, or correct that entry of the current file first",
         );
       }
@@ -110,17 +100,58 @@ function fileText(
   providers: readonly EncryptionProvider[],
 ): string {
   const groups = config.groups.includes(changed) ? config.groups : [...config.groups, changed];
-  return stringify(
-    {
-      apiVersion: "apiserver.config.k8s.io/v1",
-      kind: "EncryptionConfiguration",
-      resources: groups.map((group) => ({
-        resources: group.resources,
-        providers: (group === changed ? providers : group.providers).map(({ source }) =>
-          JSON.parse(source.expose()),
-        ),
-      })),
+  const document = new Document({
+    apiVersion: "apiserver.config.k8s.io/v1",
+    kind: "EncryptionConfiguration",
+    resources: groups.map((group) => ({
+      resources: group.resources,
+      providers: (group === changed ? providers : group.providers).map(providerTree),
+    })),
+  });
+  quoteForYaml11(document);
+  return document.toString({ lineWidth: 0 }).replace(UNREADABLE, escaped);
+}
+
+function providerTree(provider: EncryptionProvider): object {
+  switch (provider.kind) {
+    case "identity":
+      return { identity: {} };
+    case "kms": {
+      const { apiVersion, name, endpoint, timeout, cacheSize } = provider;
+      return {
+        kms: {
+          apiVersion,
+          name,
+          ...(cacheSize === undefined ? {} : { cachesize: cacheSize }),
+          endpoint,
+          ...(timeout === undefined ? {} : { timeout }),
+        },
+      };
+    }
+    default:
+      return {
+        [provider.kind]: {
+          keys: provider.keys.map(({ name, secret }) => ({ name, secret: secret.expose() })),
+        },
+      };
+  }
+}
+
+/** Only in quotes here; kube-apiserver's reader refuses these characters, or takes them for line breaks. */
+const UNREADABLE = /[\u007f-\u009f\u2028\u2029\ufeff\ufffe\uffff]/g;
+const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+
+/** Text that any YAML reader takes for text without quotes. */
+const PLAIN = /^[A-Za-z][A-Za-z0-9._/:=+-]*[A-Za-z0-9=]$/;
+
+/** kube-apiserver reads YAML 1.1, for which on and 1_000 are no text. */
+function quoteForYaml11(document: Document): void {
+  visit(document, {
+    Scalar: (key, node) => {
+      if (key !== "key" && typeof node.value === "string") {
+        const isPlain = PLAIN.test(node.value) && plainScalar(node.value).kind === "string";
+        node.type = isPlain ? "PLAIN" : "QUOTE_DOUBLE";
+      }
     },
-    { lineWidth: 0 },
-  );
+  });
 }

@@ -6,7 +6,7 @@ import { parse } from "yaml";
 import { configFile } from "../../../test/fakes/config-file.ts";
 import { recordedOutput } from "../../../test/fakes/recorded-output.ts";
 import { run } from "../../cli/run.ts";
-import { decodeEncryptionConfig } from "../../kubernetes/encryption-config.ts";
+import { decodeEncryptionConfig } from "../../kubernetes/encryption-config/decode.ts";
 import { COMMANDS } from "../table.ts";
 import { type InstallationRequest, planInstallation } from "./installation.ts";
 
@@ -128,7 +128,7 @@ describe("EncryptionConfiguration", () => {
       ),
       "current",
     );
-  const secret = "c2VjcmV0LWtleS1vZi0zMi1ieXRlcy0uLi4uLi4uLg==";
+  const secret = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
   const aescbc = { aescbc: { keys: [{ name: "key1", secret }] } };
 
   test("with one, every provider in force stays a reader, and other resources stay as they are", () => {
@@ -143,6 +143,24 @@ describe("EncryptionConfiguration", () => {
     expect(textOf("encryption-config.yaml", values(), more)).not.toContain("ONLY for");
   });
 
+  test.each(["2024_01_01", "on", "n", "1_000", "0b11", "0o17", "null", "a: b", "a\u007f\u0085b", "é", "x y"])(
+    "a key with the name %p is written as text for YAML 1.1",
+    (name) => {
+      const keyed = current([{ aescbc: { keys: [{ name, secret }] } }, { identity: {} }]);
+      const text = textOf("encryption-config.yaml", values(), { current: keyed });
+      const [, group] = decodeEncryptionConfig(Buffer.from(text), "made").groups;
+      expect(group?.providers[1]).toEqual({ kind: "aescbc", keys: [{ name, secret: expect.anything() }] });
+    },
+  );
+
+  test("the cache and the timeout of other KMS providers stay as they are", () => {
+    const other = {
+      kms: { apiVersion: "v1", name: "a", cachesize: 7, endpoint: "unix:///x", timeout: "1m" },
+    };
+    const text = textOf("encryption-config.yaml", values(), { current: current([other]) });
+    expect(parse(text).resources[1].providers[1]).toEqual(other);
+  });
+
   test("a file that has the provider already is not given it twice", () => {
     const kms = { kms: { apiVersion: "v2", name: "openbao", endpoint: "unix:///run/openbao-kms/kms.sock" } };
     const more = { current: current([{ identity: {} }, kms]) };
@@ -150,10 +168,16 @@ describe("EncryptionConfiguration", () => {
   });
 
   test("a provider of that name with another meaning is refused", () => {
-    const kms = { kms: { name: "openbao", endpoint: "unix:///run/openbao-kms/kms.sock" } };
-    expect(() => plan(values(), { current: current([kms]) })).toThrow(
-      expect.objectContaining({ code: "current_config_conflict" }),
-    );
+    const v2 = { apiVersion: "v2", name: "openbao", endpoint: "unix:///run/openbao-kms/kms.sock" };
+    for (const refused of [
+      current([{ kms: { ...v2, apiVersion: "v1" } }]),
+      current([{ kms: { ...v2, endpoint: "unix:///other" } }]),
+      current([{ kms: v2 }], ["events"]),
+    ]) {
+      expect(() => plan(values(), { current: refused })).toThrow(
+        expect.objectContaining({ code: "current_config_conflict" }),
+      );
+    }
   });
 
   test("Secrets that no entry covers get an entry of their own", () => {

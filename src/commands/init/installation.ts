@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { buildInfo } from "../../base/build-info.ts";
 import { jsonText } from "../../cli/output.ts";
 import { fingerprint } from "../../key/identity/fingerprint.ts";
-import type { EncryptionConfig } from "../../kubernetes/encryption-config.ts";
+import type { EncryptionConfig } from "../../kubernetes/encryption-config/types.ts";
 import { configIdentity } from "../../provider/config-identity.ts";
 import { openbaoPolicy } from "../openbao-policy.ts";
 import { encryptionFiles } from "./encryption-files.ts";

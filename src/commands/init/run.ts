@@ -9,11 +9,9 @@ import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
 import { UsageError } from "../../cli/usage-error.ts";
 import { MAX_CONFIG_BYTES } from "../../config/decode-config.ts";
-import {
-  decodeEncryptionConfig,
-  type EncryptionConfig,
-  MAX_ENCRYPTION_CONFIG_BYTES,
-} from "../../kubernetes/encryption-config.ts";
+import { decodeEncryptionConfig } from "../../kubernetes/encryption-config/decode.ts";
+import { MAX_ENCRYPTION_CONFIG_BYTES } from "../../kubernetes/encryption-config/file-tree.ts";
+import type { EncryptionConfig } from "../../kubernetes/encryption-config/types.ts";
 import { type Installation, planInstallation } from "./installation.ts";
 import { systemRandom } from "./values.ts";
 import { writeFiles } from "./write-files.ts";

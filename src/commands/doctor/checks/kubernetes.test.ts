@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { decodeEncryptionConfig } from "../../../kubernetes/encryption-config.ts";
-import { encryptionFindings, lostReaders } from "./kubernetes.ts";
+import { decodeEncryptionConfig } from "../../../kubernetes/encryption-config/decode.ts";
+import { encryptionFindings, legacyFindings } from "./kubernetes.ts";
 
 const expected = {
   providerName: "openbao",
@@ -11,7 +11,6 @@ const kms = {
   kms: { apiVersion: "v2", name: "openbao", endpoint: "unix:///run/openbao-kms/kms.sock", timeout: "3s" },
 };
 const identity = { identity: {} };
-const aescbc = { aescbc: { keys: [{ name: "key1", secret: "c2VjcmV0" }] } };
 
 type Group = readonly [resources: readonly string[], ...providers: readonly unknown[]];
 
@@ -43,53 +42,59 @@ describe("findings", () => {
     ["KMS v1", [[covering, changed({ apiVersion: "v1" })]], ["kms_version"]],
     ["another endpoint", [[covering, changed({ endpoint: "unix:///other.sock" })]], ["endpoint_differs"]],
     [
-      "an endpoint with two slashes",
+      "an endpoint without the two slashes, which is dialled alike",
       [[covering, changed({ endpoint: "unix:/run/openbao-kms/kms.sock" })]],
+      [],
+    ],
+    [
+      "an endpoint with two slashes, whose first part is a host",
+      [[covering, changed({ endpoint: "unix://run/openbao-kms/kms.sock" })]],
       ["endpoint_differs"],
     ],
     ["a short timeout", [[covering, changed({ timeout: "500ms" })]], ["timeout_short"]],
-    ["a timeout that is none", [[covering, changed({ timeout: "fast" })]], ["timeout_invalid"]],
     ["another name", [[covering, changed({ name: "other" })]], ["provider_name_differs"]],
     ["no KMS provider", [[covering, identity]], ["provider_absent"]],
-    [
-      "twice",
-      [
-        [covering, kms],
-        [["events"], kms],
-      ],
-      ["provider_twice"],
-    ],
     ["Secrets uncovered", [[["events"], kms]], ["secrets_uncovered"]],
     [
-      "an earlier wildcard decides",
+      "an entry with secrets decides before a wildcard",
       [
-        [["*."], identity],
-        [["secrets"], kms],
+        [["secrets"], identity],
+        [["*."], kms],
       ],
       ["provider_elsewhere"],
+    ],
+    [
+      "two entries with secrets count as one list",
+      [
+        [["secrets"], identity],
+        [covering, kms],
+      ],
+      ["not_writing"],
     ],
   ])("%s", (_, groups, wanted) => {
     expect(codes(...groups)).toEqual([...wanted]);
   });
 });
 
-describe("readers that would disappear", () => {
-  const lost = (before: readonly Group[], now: readonly Group[]) =>
-    lostReaders(config(...before), config(...now)).map(({ message }) => message);
+describe("what kube-apiserver loads by exception", () => {
+  const v1 = (name: string) => ({ kms: { name, endpoint: "unix:///x" } });
+  const legacy = (current: readonly Group[], previous?: readonly Group[]) =>
+    legacyFindings(config(...current), previous === undefined ? undefined : config(...previous)).map(
+      ({ code, severity }) => `${severity} ${code}`,
+    );
 
-  test("none when all stay", () => {
-    expect(lost([[["secrets"], aescbc, identity]], [[["secrets"], kms, aescbc, identity]])).toEqual([]);
+  test("KMS v1 fails, unless the previous file has the same provider", () => {
+    expect(legacy([[covering, kms]])).toEqual([]);
+    expect(legacy([[covering, kms, v1("a")]])).toEqual(["failure kms_v1_gate"]);
+    expect(legacy([[covering, kms, v1("a")]], [[covering, v1("a")]])).toEqual([]);
+    expect(legacy([[covering, kms, v1("a")]], [[covering, v1("b")]])).toEqual(["failure kms_v1_gate"]);
+    expect(legacy([[covering, v1("openbao")]], [[covering, kms]])).toEqual(["failure kms_v1_gate"]);
   });
 
-  test("a key, a provider, a whole entry", () => {
-    const other = { aescbc: { keys: [{ name: "key2", secret: "c2VjcmV0" }] } };
-    expect(lost([[["secrets"], aescbc]], [[["secrets"], kms, other]])).toHaveLength(1);
-    expect(lost([[["secrets"], kms, identity]], [[["secrets"], identity]])).toHaveLength(1);
-    expect(lost([[["events"], aescbc]], [[["secrets"], kms]])).toHaveLength(1);
-    expect(lost([[["events"], identity]], [[["secrets"], kms]])).toEqual([]);
-  });
-
-  test("no key is in the message", () => {
-    expect(lost([[["secrets"], aescbc]], [[["secrets"], kms]]).join()).not.toContain("c2VjcmV0");
+  test("the legacy kind is a warning", () => {
+    const text =
+      "apiVersion: v1\nkind: EncryptionConfig\nresources: [{resources: [a], providers: [identity: {}]}]\n";
+    const decoded = decodeEncryptionConfig(Buffer.from(text), "file");
+    expect(legacyFindings(decoded, undefined).map(({ code }) => code)).toEqual(["legacy_kind"]);
   });
 });

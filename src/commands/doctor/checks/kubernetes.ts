@@ -1,19 +1,16 @@
 /**
- * `kubernetes.encryption_config`: whether kube-apiserver would use this provider, rightly and without losing a reader.
+ * `kubernetes.encryption_config`: whether kube-apiserver would load the file, use this provider, and keep every reader.
  *
- * @module Findings over files that kubernetes/encryption-config.ts has decoded.
+ * @module Findings over files that kubernetes/encryption-config has decoded.
  */
-
 import { formatDuration } from "../../../base/duration.ts";
 import { readSafeFile } from "../../../base/safe-file.ts";
-import {
-  decodeEncryptionConfig,
-  type EncryptionConfig,
-  type EncryptionProvider,
-  groupFor,
-  MAX_ENCRYPTION_CONFIG_BYTES,
-  readerIdentity,
-} from "../../../kubernetes/encryption-config.ts";
+import { decodeEncryptionConfig } from "../../../kubernetes/encryption-config/decode.ts";
+import { MAX_ENCRYPTION_CONFIG_BYTES } from "../../../kubernetes/encryption-config/file-tree.ts";
+import { socketPathOf } from "../../../kubernetes/encryption-config/kms-endpoint.ts";
+import { type LostReader, lostReaders } from "../../../kubernetes/encryption-config/readers.ts";
+import { groupsFor, providersFor } from "../../../kubernetes/encryption-config/resources.ts";
+import type { EncryptionConfig, KmsProvider } from "../../../kubernetes/encryption-config/types.ts";
 import { type Finding, failure, warning } from "../../check.ts";
 import type { DoctorCheck } from "../check-ids.ts";
 
@@ -30,9 +27,9 @@ export interface ExpectedProvider {
 export const kubernetesEncryptionConfig: DoctorCheck = {
   id: "kubernetes.encryption_config",
   proves:
-    "kube-apiserver's EncryptionConfiguration names this provider rightly and keeps every reader that is still needed.",
+    "kube-apiserver loads the EncryptionConfiguration, uses this provider by it, and keeps every reader that is still needed.",
   needs: ["config.validate"],
-  whenFailed: "bao-kms-provider init --current-encryption-config FILE makes right ones",
+  whenFailed: "bao-kms-provider init --current-encryption-config FILE writes correct ones",
   run: async (context) => {
     const { encryptionConfig, previousEncryptionConfig, self } = context.options;
     if (encryptionConfig === undefined) {
@@ -47,18 +44,19 @@ export const kubernetesEncryptionConfig: DoctorCheck = {
     return {
       detail: encryptionConfig,
       findings: [
+        ...legacyFindings(current, previous),
         ...encryptionFindings(current, {
           providerName: config.transit.keyIdScope.providerName,
           endpoint: `unix://${config.server.socketPath}`,
           openbaoTimeoutMs: config.openbao.timeout,
         }),
-        ...(previous === undefined ? [] : lostReaders(previous, current)),
+        ...(previous === undefined ? [] : lostReaders(previous, current).map(lostFinding)),
       ],
     };
   },
 };
 
-/** kube-apiserver's files are root's, and hold keys. */
+/** kube-apiserver's files are root's, and have keys in them. */
 async function read(path: string, field: string, uid: number): Promise<EncryptionConfig> {
   const { bytes } = await readSafeFile(path, {
     what: "the EncryptionConfiguration",
@@ -71,43 +69,66 @@ async function read(path: string, field: string, uid: number): Promise<Encryptio
   return decodeEncryptionConfig(bytes, path);
 }
 
+const kmsProviders = ({ groups }: EncryptionConfig): readonly KmsProvider[] =>
+  groups.flatMap(({ providers }) => providers).filter((each) => each.kind === "kms");
+
+/** What kube-apiserver still loads, or loads only with a flag. */
+export function legacyFindings(
+  current: EncryptionConfig,
+  previous: EncryptionConfig | undefined,
+): readonly Finding[] {
+  const known = new Set(
+    kmsProviders(previous ?? { groups: [], isLegacyKind: false })
+      .filter(({ apiVersion }) => apiVersion === "v1")
+      .map(({ name }) => name),
+  );
+  const isNew = kmsProviders(current).some(({ apiVersion, name }) => apiVersion === "v1" && !known.has(name));
+  return [
+    ...(current.isLegacyKind
+      ? [
+          warning(
+            "legacy_kind",
+            "its kind is EncryptionConfig of apiVersion v1, which kube-apiserver still loads and does not document",
+            "write apiVersion: apiserver.config.k8s.io/v1 and kind: EncryptionConfiguration",
+          ),
+        ]
+      : []),
+    ...(isNew
+      ? [
+          failure(
+            "kms_v1_gate",
+            "it has a provider of KMS v1, which kube-apiserver refuses unless it runs with --feature-gates=KMSv1=true",
+            "set apiVersion: v2, or give the file that kube-apiserver runs with as --previous-encryption-config",
+            "config_invalid",
+          ),
+        ]
+      : []),
+  ];
+}
+
 /** What is wrong with the entry of this provider, or missing. */
 export function encryptionFindings(config: EncryptionConfig, expected: ExpectedProvider): readonly Finding[] {
-  const named = config.groups.flatMap(({ providers }) =>
-    providers.filter((each) => each.kind === "kms" && each.name === expected.providerName),
-  );
-  const [kms] = named;
-  if (kms?.kind !== "kms") {
-    const other = config.groups
-      .flatMap(({ providers }) => providers)
-      .find((each) => each.kind === "kms" && sameEndpoint(each.endpoint, expected.endpoint));
+  const all = kmsProviders(config);
+  const kms = all.find(({ name }) => name === expected.providerName);
+  if (kms === undefined) {
+    const other = all.find(({ endpoint }) => sameEndpoint(endpoint, expected.endpoint));
     return [
       other === undefined
         ? failure(
             "provider_absent",
-            `no KMS provider is named ${JSON.stringify(expected.providerName)}, as transit.keyIdScope.providerName says`,
+            `it has no KMS provider with the name ${JSON.stringify(expected.providerName)}, which is transit.keyIdScope.providerName`,
             "add it as bao-kms-provider init does, or correct the name",
             "config_invalid",
           )
         : failure(
             "provider_name_differs",
-            `the KMS provider at ${expected.endpoint} has another name than ${JSON.stringify(expected.providerName)}, which transit.keyIdScope.providerName says`,
-            "the name stands in front of every value in etcd: correct whichever of the two is not in use yet",
+            `its KMS provider at ${expected.endpoint} has another name than ${JSON.stringify(expected.providerName)}, which is transit.keyIdScope.providerName`,
+            "etcd has the name in front of every value: correct the one of the two that is not in use yet",
             "config_invalid",
           ),
     ];
   }
   return [
-    ...(named.length > 1
-      ? [
-          failure(
-            "provider_twice",
-            "its KMS provider is named more than once; kube-apiserver refuses that",
-            "keep the one that serves Secrets",
-            "config_invalid",
-          ),
-        ]
-      : []),
     ...(kms.apiVersion === "v2"
       ? []
       : [
@@ -134,13 +155,10 @@ export function encryptionFindings(config: EncryptionConfig, expected: ExpectedP
 }
 
 function sameEndpoint(endpoint: string, expected: string): boolean {
-  return endpoint === expected || endpoint.replace(/^unix:\/\/\/?(?=@?\/)/, "unix://") === expected;
+  return socketPathOf(endpoint) === socketPathOf(expected);
 }
 
-function timeoutFindings(timeoutMs: number | undefined, openbaoTimeoutMs: number): readonly Finding[] {
-  if (timeoutMs === undefined) {
-    return [failure("timeout_invalid", "its timeout is not a duration", "set timeout: 3s", "config_invalid")];
-  }
+function timeoutFindings(timeoutMs: number, openbaoTimeoutMs: number): readonly Finding[] {
   return timeoutMs < Math.max(SHORTEST_TIMEOUT_MS, openbaoTimeoutMs)
     ? [
         warning(
@@ -152,47 +170,47 @@ function timeoutFindings(timeoutMs: number | undefined, openbaoTimeoutMs: number
     : [];
 }
 
-function orderFindings(config: EncryptionConfig, kms: EncryptionProvider): readonly Finding[] {
-  const group = groupFor(config, RESOURCE);
-  if (group === undefined) {
+function orderFindings(config: EncryptionConfig, kms: KmsProvider): readonly Finding[] {
+  if (groupsFor(config, RESOURCE).length === 0) {
     return [
       failure(
         "secrets_uncovered",
-        "no entry covers Secrets, so they are stored in the open",
+        "it has no entry for Secrets, so kube-apiserver stores them in plaintext",
         "add secrets to the entry of this provider",
         "config_invalid",
       ),
     ];
   }
-  const index = group.providers.indexOf(kms);
+  const providers = providersFor(config, RESOURCE);
+  const index = providers.indexOf(kms);
   if (index === -1) {
     return [
       failure(
         "provider_elsewhere",
-        "its KMS provider is in another entry than the one that decides about Secrets, which is the first that names them or matches them by wildcard",
-        "move it there",
+        "its KMS provider is in no entry that decides about Secrets: one with secrets, else one with '*.', else one with '*.*'",
+        "add secrets to the entry of this provider",
         "config_invalid",
       ),
     ];
   }
-  const [writer] = group.providers;
-  const uncovered = ["configmaps"].filter((resource) => !groupFor(config, resource)?.providers.includes(kms));
+  const [writer] = providers;
+  const uncovered = ["configmaps"].filter((resource) => !providersFor(config, resource).includes(kms));
   return [
     ...(index === 0
       ? []
       : [
           warning(
             "not_writing",
-            `it reads but does not write yet: ${writer?.kind ?? "nothing"} is first`,
-            "right in the first phase of a migration; in the second, put the KMS provider first",
+            `its KMS provider reads but does not write yet: ${writer?.kind ?? "nothing"} is first`,
+            "this is correct in the first phase of a migration; in the second, put the KMS provider first",
           ),
         ]),
-    ...(index === 0 && group.providers.some(({ kind }) => kind === "identity")
+    ...(index === 0 && providers.some(({ kind }) => kind === "identity")
       ? [
           warning(
             "identity_left",
-            "identity is still a reader, so values in the open are accepted",
-            "once nothing lies in the open any more (bao-kms-provider audit), remove identity",
+            "identity is still a reader, so kube-apiserver accepts values in plaintext",
+            "remove identity when bao-kms-provider audit finds no plaintext",
           ),
         ]
       : []),
@@ -201,34 +219,19 @@ function orderFindings(config: EncryptionConfig, kms: EncryptionProvider): reado
           warning(
             "resources_uncovered",
             `${uncovered.join(", ")} and other resources are not encrypted by it`,
-            "add what holds secrets to the resources of its entry",
+            "add the resources that contain secrets to its entry",
           ),
         ]
       : []),
   ];
 }
 
-/** Readers of the file before that are gone: what they wrote could not be read any more. */
-export function lostReaders(previous: EncryptionConfig, current: EncryptionConfig): readonly Finding[] {
-  const resources = [...new Set(previous.groups.flatMap((group) => group.resources))];
-  const lost = resources.flatMap((resource) => {
-    const before = previous.groups.find((group) => group.resources.includes(resource));
-    const now = new Set(
-      (
-        current.groups.find((group) => group.resources.includes(resource)) ?? groupFor(current, resource)
-      )?.providers.map(readerIdentity) ?? ["identity"],
-    );
-    return (before?.providers ?? [])
-      .map(readerIdentity)
-      .filter((reader) => !now.has(reader))
-      .map((reader) => ({ resource, reader }));
-  });
-  return lost.map(({ resource, reader }) =>
-    failure(
-      "reader_lost",
-      `${resource}: the reader ${JSON.stringify(reader)} of the previous file is gone; what it wrote can no longer be read`,
-      "keep it as a reader until bao-kms-provider audit shows that nothing is stored under it",
-      "config_invalid",
-    ),
+export function lostFinding({ resource, kind, name, hasOtherSecret }: LostReader): Finding {
+  const reader = name === undefined ? kind : `${kind} ${JSON.stringify(name)}`;
+  return failure(
+    "reader_lost",
+    `${resource}: the reader ${reader} of the previous file ${hasOtherSecret ? "has another secret" : "is gone"}; kube-apiserver could not read what it wrote`,
+    "keep it as a reader until bao-kms-provider audit shows that nothing is stored under it",
+    "config_invalid",
   );
 }

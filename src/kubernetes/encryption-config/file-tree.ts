@@ -1,0 +1,269 @@
+/**
+ * Bytes to a tree with line numbers, read as kube-apiserver reads them: strict JSON when the first character is `{`, else YAML 1.1.
+ *
+ * @module Syntax only; decode.ts gives the fields their meaning. Aliases, tags and further documents are refused by choice.
+ */
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseAllDocuments,
+  Scalar,
+  type YAMLMap,
+} from "yaml";
+import { parseJson } from "../../base/parse-json.ts";
+import { plainScalar } from "./plain-scalar.ts";
+import { refuse } from "./types.ts";
+
+export type Tree = { readonly line: number } & (
+  | { readonly kind: "map"; readonly fields: ReadonlyMap<string, Field> }
+  | { readonly kind: "list"; readonly items: readonly Tree[] }
+  | { readonly kind: "string"; readonly value: string }
+  /** NaN when JSON's number is not written in digits. */
+  | { readonly kind: "number"; readonly value: number }
+  | { readonly kind: "bool" | "null" }
+);
+
+export interface Field {
+  /** Of the field's name. */
+  readonly line: number;
+  readonly value: Tree;
+}
+
+export const MAX_ENCRYPTION_CONFIG_BYTES = 1024 * 1024;
+
+/** Unicode white space, which Go trims before it looks for the brace. */
+const JSON_START = /^[\t\n\v\f\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*\{/u;
+/** Not printable for kube-apiserver's reader, or a line break for it and not for ours. */
+const UNREADABLE =
+  /[^\t\n\r\u0020-\u007e\u00a0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\u{10000}-\u{10ffff}]|\r(?!\n)/u;
+const TAB = /^[^#\n]*\t/m;
+const DIRECTIVE = /^%/m;
+
+/** @throws Refused */
+export function fileTree(bytes: Uint8Array): Tree {
+  if (bytes.length > MAX_ENCRYPTION_CONFIG_BYTES) {
+    refuse(
+      "size",
+      undefined,
+      `is larger than ${MAX_ENCRYPTION_CONFIG_BYTES} bytes`,
+      "give the name of the right file",
+    );
+  }
+  const text = utf8(bytes);
+  const isJson = JSON_START.test(text);
+  try {
+    if (isJson && parseJson(text) === undefined) {
+      refuse(
+        "json_syntax",
+        undefined,
+        "begins with { and is not valid JSON",
+        "remove trailing commas and comments, or write it as YAML without the outer braces",
+      );
+    }
+    const yaml = text.startsWith("\ufeff") ? text.slice(1) : text;
+    if (!isJson) {
+      checkCharacters(yaml);
+    }
+    return documentTree(yaml, isJson);
+  } catch (error) {
+    if (error instanceof RangeError) {
+      refuseNesting();
+    }
+    throw error;
+  }
+}
+
+function utf8(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return refuse("encoding", undefined, "is not valid UTF-8", "save it as UTF-8");
+  }
+}
+
+function checkCharacters(text: string): void {
+  const lineOf = (index: number): number => text.slice(0, index).split("\n").length;
+  const unreadable = UNREADABLE.exec(text);
+  if (unreadable !== null) {
+    refuse(
+      "character",
+      lineOf(unreadable.index),
+      "has a character that is not printable text",
+      "remove it; end lines with a line feed",
+    );
+  }
+  const directive = DIRECTIVE.exec(text);
+  if (directive !== null) {
+    refuse("directive", lineOf(directive.index), "has a YAML directive", "remove the line");
+  }
+  const tab = TAB.exec(text);
+  if (tab !== null) {
+    refuse("tab", lineOf(tab.index), "has a tab, which kube-apiserver accepts in few places", "write spaces");
+  }
+}
+
+function documentTree(text: string, isJson: boolean): Tree {
+  const lines = new LineCounter();
+  const parsed = parseAllDocuments(text, {
+    schema: "failsafe",
+    merge: false,
+    uniqueKeys: false,
+    prettyErrors: false,
+    logLevel: "silent",
+    lineCounter: lines,
+  });
+  const documents: readonly Document[] = "empty" in parsed ? [] : parsed;
+  const lineOf = (node: { readonly range?: Node["range"] }): number =>
+    lines.linePos(node.range?.[0] ?? 0).line;
+  const [document, second] = documents;
+  const [error] = document?.errors ?? [];
+  if (error !== undefined) {
+    const { line } = lines.linePos(error.pos[0]);
+    if (error.code === "RESOURCE_EXHAUSTION") {
+      refuseNesting();
+    }
+    if (error.code === "BAD_ALIAS") {
+      refuseAlias(line);
+    }
+    refuse(
+      "syntax",
+      line,
+      "is not valid YAML",
+      "check indentation, colons, quotes and brackets near that line",
+    );
+  }
+  if (second !== undefined) {
+    refuse(
+      "documents",
+      lineOf(second),
+      "begins another YAML document, which kube-apiserver would ignore",
+      "keep one document in the file",
+    );
+  }
+  return nodeTree(document?.contents ?? null, { lineOf, isJson, text });
+}
+
+/** Brackets nested by the thousand end in a RangeError here or in the parser, which recurse. */
+function refuseNesting(): never {
+  return refuse("nesting", undefined, "is nested too deeply", "give the name of the right file");
+}
+
+function refuseAlias(line: number): never {
+  return refuse("alias", line, "has a YAML alias", "write the value out in full");
+}
+
+function refuseTag(line: number): never {
+  return refuse("tag", line, "has a YAML tag", "remove it");
+}
+
+interface Reading {
+  readonly text: string;
+  readonly lineOf: (node: Node) => number;
+  readonly isJson: boolean;
+}
+
+function nodeTree(node: unknown, reading: Reading): Tree {
+  if (isAlias(node)) {
+    refuseAlias(reading.lineOf(node));
+  }
+  if (!isMap(node) && !isSeq(node) && !isScalar(node)) {
+    return { kind: "null", line: 1 };
+  }
+  const line = reading.lineOf(node);
+  if (node.tag !== undefined) {
+    refuseTag(line);
+  }
+  if (isMap(node)) {
+    return { kind: "map", line, fields: fieldsOf(node, line, reading) };
+  }
+  if (isSeq(node)) {
+    return { kind: "list", line, items: node.items.map((item) => nodeTree(item, reading)) };
+  }
+  return scalarTree(node, line, reading);
+}
+
+function fieldsOf(map: YAMLMap, mapLine: number, reading: Reading): ReadonlyMap<string, Field> {
+  const fields = new Map<string, Field>();
+  for (const { key, value } of map.items) {
+    if (isAlias(key)) {
+      refuseAlias(reading.lineOf(key));
+    }
+    if (!isScalar(key)) {
+      const line = isMap(key) || isSeq(key) ? reading.lineOf(key) : mapLine;
+      return refuse(
+        "key_not_scalar",
+        line,
+        "has a list or a mapping where a field name belongs",
+        "check the braces and commas near that line",
+      );
+    }
+    const name = String(key.value);
+    const line = reading.lineOf(key);
+    checkScalar(key, line, reading);
+    if (key.type === Scalar.PLAIN && COLON_THEN_BRACKET.test(after(key, reading.text))) {
+      refuseOurs(line);
+    }
+    if (key.tag !== undefined) {
+      refuseTag(line);
+    }
+    if (fields.has(name)) {
+      refuse("duplicate_field", line, "gives one field twice", "keep one of the two");
+    }
+    fields.set(name, { line, value: nodeTree(value, reading) });
+  }
+  return fields;
+}
+
+/** YAML 1.2, which our parser reads, has these; kube-apiserver's YAML 1.1 reader refuses them. JSON has the escapes too. */
+function checkScalar(node: Scalar, line: number, { text, isJson }: Reading): void {
+  const [start, end] = node.range ?? [0, 0];
+  const source = text.slice(start, end);
+  if (
+    !isJson &&
+    ((node.type === Scalar.QUOTE_DOUBLE && NEWER_ESCAPE.test(source)) ||
+      (node.type === Scalar.PLAIN && NEWER_START.test(source)))
+  ) {
+    refuseOurs(line);
+  }
+}
+
+/** In flow collections only, but it is no loss elsewhere. */
+const NEWER_START = /^[:?]/;
+/** An escaped slash or surrogate. */
+const NEWER_ESCAPE = /^(?:[^\\]|\\.)*?\\(?:\/|u[dD][89a-fA-F]|U0000[dD][89a-fA-F])/s;
+const COLON_THEN_BRACKET = /^:[[\]{},]/;
+const after = (node: Scalar, text: string): string => text.slice(node.range?.[1] ?? text.length).slice(0, 2);
+
+function refuseOurs(line: number): never {
+  return refuse(
+    "syntax",
+    line,
+    "has YAML that kube-apiserver's older reader refuses",
+    "write a space after each colon, and text without escapes",
+  );
+}
+
+function scalarTree(node: Scalar, line: number, reading: Reading): Tree {
+  // Go puts U+FFFD for a surrogate without its other half.
+  const value = String(node.value).toWellFormed();
+  const { isJson } = reading;
+  checkScalar(node, line, reading);
+  if (node.type !== Scalar.PLAIN) {
+    return { kind: "string", line, value };
+  }
+  const plain = plainScalar(value);
+  switch (plain.kind) {
+    case "string":
+      return { kind: "string", line, value };
+    case "number":
+      // Go's JSON decoder takes an integer field only from digits; its YAML reader has made digits of 1e3 before.
+      return { kind: "number", line, value: isJson && !/^-?\d+$/.test(value) ? Number.NaN : plain.value };
+    default:
+      return { kind: plain.kind, line };
+  }
+}

@@ -1,0 +1,46 @@
+/**
+ * The path that kube-apiserver dials for the `endpoint` of a KMS provider.
+ *
+ * @module Go's url.Parse and k8s.io/kms ParseEndpoint: host, query and fragment do not count, `/@` begins an abstract name.
+ */
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: Go refuses a URL with these characters.
+const CONTROL = /[\u0000-\u001f\u007f]/;
+const URL_PARTS = /^unix:(?:\/\/(?<host>[^/]*))?(?<path>[^?]*)(?:\?(?<query>.*))?$/is;
+/** A narrower form of what Go takes; nothing listens at a host. */
+const HOST = /^[A-Za-z0-9._~!$&'()*+,;=-]*(?::\d*)?$/;
+const BAD_ESCAPE = /%(?![0-9a-fA-F]{2})/;
+
+/** Undefined when kube-apiserver would refuse the endpoint. */
+export function socketPathOf(endpoint: string): string | undefined {
+  const [address = "", fragment = ""] = split(endpoint, "#");
+  const parts = URL_PARTS.exec(address)?.groups;
+  if (parts === undefined || CONTROL.test(endpoint) || BAD_ESCAPE.test(fragment)) {
+    return undefined;
+  }
+  const { host = "", path = "" } = parts;
+  if (!HOST.test(host) || BAD_ESCAPE.test(path)) {
+    return undefined;
+  }
+  // Without a slash after the scheme Go has an opaque URL, whose path is empty.
+  const dialled = path.startsWith("/") ? unescaped(path) : "";
+  // kube-apiserver's gRPC client parses the path once more as part of a URL.
+  if (BAD_ESCAPE.test(dialled) || CONTROL.test(dialled)) {
+    return undefined;
+  }
+  return dialled.startsWith("/@") ? dialled.slice(1) : dialled;
+}
+
+function split(text: string, separator: string): readonly [string, string] {
+  const index = text.indexOf(separator);
+  return index === -1 ? [text, ""] : [text.slice(0, index), text.slice(index + 1)];
+}
+
+/** Bytes, not characters, are escaped; what is not UTF-8 then cannot be a path of ours. */
+function unescaped(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
+}
