@@ -124,7 +124,7 @@ const SAMPLE = file(
   ),
   entry("\n  - '*.apps'\n  - events # ours"),
 );
-const PUT = [..." \n:,{}[]'\"#&*!|>%@-?x0.\\/"];
+const PUT = Array.from(" \n:,{}[]'\"#&*!|>%@-?x0.\\/");
 
 /** Files with a changed character that are still passed here: those that must be right. */
 function passedMutants(count: number): readonly string[] {

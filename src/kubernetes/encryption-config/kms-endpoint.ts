@@ -4,8 +4,6 @@
  * @module Go's url.Parse and k8s.io/kms ParseEndpoint: host, query and fragment do not count, `/@` begins an abstract name.
  */
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: Go refuses a URL with these characters.
-const CONTROL = /[\u0000-\u001f\u007f]/;
 const URL_PARTS = /^unix:(?:\/\/(?<host>[^/]*))?(?<path>[^?]*)(?:\?(?<query>.*))?$/is;
 /** A narrower form of what Go takes; nothing listens at a host. */
 const HOST = /^[A-Za-z0-9._~!$&'()*+,;=-]*(?::\d*)?$/;
@@ -13,9 +11,9 @@ const BAD_ESCAPE = /%(?![0-9a-fA-F]{2})/;
 
 /** Undefined when kube-apiserver would refuse the endpoint. */
 export function socketPathOf(endpoint: string): string | undefined {
-  const [address = "", fragment = ""] = split(endpoint, "#");
+  const [address, fragment] = split(endpoint, "#");
   const parts = URL_PARTS.exec(address)?.groups;
-  if (parts === undefined || CONTROL.test(endpoint) || BAD_ESCAPE.test(fragment)) {
+  if (parts === undefined || hasControl(endpoint) || BAD_ESCAPE.test(fragment)) {
     return undefined;
   }
   const { host = "", path = "" } = parts;
@@ -25,10 +23,15 @@ export function socketPathOf(endpoint: string): string | undefined {
   // Without a slash after the scheme Go has an opaque URL, whose path is empty.
   const dialled = path.startsWith("/") ? unescaped(path) : "";
   // kube-apiserver's gRPC client parses the path once more as part of a URL.
-  if (BAD_ESCAPE.test(dialled) || CONTROL.test(dialled)) {
+  if (BAD_ESCAPE.test(dialled) || hasControl(dialled)) {
     return undefined;
   }
   return dialled.startsWith("/@") ? dialled.slice(1) : dialled;
+}
+
+/** Go refuses a URL with one. */
+function hasControl(text: string): boolean {
+  return Array.from(text).some((character) => character < " " || character === "\u007f");
 }
 
 function split(text: string, separator: string): readonly [string, string] {

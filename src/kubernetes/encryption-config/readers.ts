@@ -16,7 +16,7 @@ export interface Reader {
   readonly name: string | undefined;
 }
 
-export interface LostReader extends Reader {
+export interface LostReader extends Omit<Reader, "identity"> {
   /** A resource, or `*.group` or `*.*` for those that no entry gives by name. */
   readonly resource: string;
   /** A reader of the same kind and name stays, with another secret. */
@@ -54,10 +54,11 @@ export function lostReaders(previous: EncryptionConfig, current: EncryptionConfi
     );
     return [...before.values()]
       .filter(({ identity }) => !kept.has(identity))
-      .map((reader) => ({
-        ...reader,
+      .map(({ kind, name }) => ({
         resource,
-        hasOtherSecret: now.some(({ kind, name }) => kind === reader.kind && name === reader.name),
+        kind,
+        name,
+        hasOtherSecret: now.some((each) => each.kind === kind && each.name === name),
       }));
   });
 }

@@ -24,7 +24,7 @@ const SAMPLES = [
 `,
 ];
 /** Characters that mean something in YAML, and one that does not. */
-const PUT = [..." \n:,{}[]'\"#&*|>?-x"];
+const PUT = Array.from(" \n:,{}[]'\"#&*|>?-x");
 
 const expected = { providerName: "bao", endpoint: "unix:///x", openbaoTimeoutMs: 2000 };
 const none = decodeEncryptionConfig(
