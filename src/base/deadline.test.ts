@@ -41,3 +41,21 @@ test("after disposal nothing aborts any more", async () => {
   await Bun.sleep(10);
   expect(deadline.signal.aborted).toBe(false);
 });
+
+test("a parent that has given up passes its reason on; a negative time is up at once", async () => {
+  const reason = new Error("gone");
+  using early = withDeadline(AbortSignal.abort(reason), 10_000);
+  expect(early.signal.reason).toBe(reason);
+  expect(stopReason(early.signal)).toBe("canceled");
+  using late = withDeadline(undefined, -1);
+  expect(await aborted(late.signal)).toBeInstanceOf(DeadlineError);
+  expect(stopReason(AbortSignal.abort("TimeoutError"))).toBe("canceled");
+});
+
+test("a disposed deadline leaves no timer that keeps the process alive", async () => {
+  const script = `
+    import { withDeadline } from ${JSON.stringify(`${import.meta.dir}/deadline.ts`)};
+    using deadline = withDeadline(undefined, 60_000);`;
+  const child = Bun.spawn([process.execPath, "-e", script], { env: {}, timeout: 20_000 });
+  expect(await child.exited).toBe(0);
+});

@@ -52,3 +52,27 @@ test.each([
 ])("%p is not a duration", (text) => {
   expect(parseDurationMs(text)).toBeUndefined();
 });
+
+test.each([
+  [0, "0s"],
+  [0.4, "0s"],
+  [1, "1ms"],
+  [999, "999ms"],
+  [1000, "1s"],
+  [1500, "1.5s"],
+  [59_999, "59.999s"],
+  [60_000, "1m"],
+  [90_000, "1m30s"],
+  [3_600_000, "1h"],
+  [3_660_000, "1h1m"],
+  [3_601_000, "1h1s"],
+])("%d ms is %s", (ms, text) => {
+  expect(formatDuration(ms)).toBe(text);
+});
+
+test("a hundred years is the longest, and 64 characters", () => {
+  expect(parseDurationMs("876600h")).toBe(100 * 365.25 * 24 * 3_600_000);
+  expect(parseDurationMs("876601h")).toBeUndefined();
+  expect(parseDurationMs(`${"0".repeat(62)}1s`)).toBe(1000);
+  expect(parseDurationMs(`${"0".repeat(63)}1s`)).toBeUndefined();
+});

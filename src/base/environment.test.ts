@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { sanitiseEnvironment } from "./environment.ts";
+import { existsSync, readFileSync } from "node:fs";
+import { describeRefused, hardenProcess, sanitiseEnvironment } from "./environment.ts";
 
 describe("variables that can be undone", () => {
   test.each([
@@ -50,4 +51,25 @@ test("everything else is left alone", () => {
     BUN_CONFIG_DNS_TIME_TO_LIVE_SECONDS: "5",
   };
   expect(sanitiseEnvironment({ ...environment })).toEqual([]);
+});
+
+test("the message names the variable and how it is unset, for a shell and for a unit", () => {
+  const [refused] = sanitiseEnvironment({ LD_PRELOAD: "/evil.so" });
+  const text = refused === undefined ? "" : describeRefused(refused);
+  expect(text).toContain("unset LD_PRELOAD");
+  expect(text).toContain("UnsetEnvironment=LD_PRELOAD");
+  expect(text).not.toContain("evil");
+});
+
+test("files are for the owner and, for reading, the group; memory is left out of core dumps", () => {
+  const before = process.umask();
+  try {
+    hardenProcess();
+    expect(process.umask()).toBe(0o027);
+    if (existsSync("/proc/self/coredump_filter")) {
+      expect(Number.parseInt(readFileSync("/proc/self/coredump_filter", "utf8"), 16)).toBe(0);
+    }
+  } finally {
+    process.umask(before);
+  }
 });

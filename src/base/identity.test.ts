@@ -136,7 +136,9 @@ describe.skipIf(!isRoot)("the rights of a directory's owner", () => {
     );
 
   test("are taken for the work alone, and given back", () => {
+    process.setgroups?.([4243, 4242]);
     const before = status();
+    expect(before[2]).toBe("4242 4243");
     const path = state();
     const [uids, gids, groups, capabilities] = withRightsOfOwner(path, () => {
       writeFileSync(join(path, "file"), "");
@@ -146,7 +148,18 @@ describe.skipIf(!isRoot)("the rights of a directory's owner", () => {
     expect(gids?.split("\t")[1]).toBe(String(SERVICE.gid));
     expect([groups, Number(capabilities)]).toEqual(["", 0]);
     expect(status()).toEqual(before);
+    process.setgroups?.([]);
     expect(statSync(join(path, "file"))).toMatchObject({ uid: SERVICE.uid, gid: SERVICE.gid });
+  });
+
+  test("are looked for through as many links as the kernel allows or fewer", () => {
+    mkdirSync(join(directory, "behind"), { mode: 0o755 });
+    symlinkSync("behind", join(directory, "link-1"));
+    for (let each = 2; each <= 17; each += 1) {
+      symlinkSync(`link-${each - 1}`, join(directory, `link-${each}`));
+    }
+    expect(ownerToActAs(join(directory, "link-16"))).toBeUndefined();
+    expect(() => ownerToActAs(join(directory, "link-17"))).toThrow(UnsafeForRootError);
   });
 
   test("are given back after a failure", () => {
@@ -207,6 +220,22 @@ describe.skipIf(!isRoot)("the rights of a directory's owner", () => {
 
 test.skipIf(isRoot)("without root, the work is done as it is", () => {
   expect(withRightsOfOwner(directory, () => process.geteuid?.())).toBe(process.geteuid?.());
+});
+
+describe.skipIf(!isRoot)("an identity that was not taken whole is noticed", () => {
+  const nothing = () => {};
+  const roots = { uid: 0, gid: 0, groups: [...(process.getgroups?.() ?? [])] };
+  const steps = { setgroups: nothing, setgid: nothing, setuid: nothing };
+  test("root's own is taken", () => {
+    expect(becomeForGood(roots, steps)).toBeUndefined();
+  });
+  test.each([
+    ["user", { ...roots, uid: SERVICE.uid }],
+    ["group", { ...roots, gid: SERVICE.gid }],
+    ["groups", { ...roots, groups: [...roots.groups, SERVICE.gid] }],
+  ])("the %s", (_, identity) => {
+    expect(() => becomeForGood(identity, steps)).toThrow("kept rights");
+  });
 });
 
 test.skipIf(isRoot)("without root, no other identity can be taken", () => {

@@ -48,10 +48,13 @@ export function parseIdentity(text: string): Identity | undefined {
  * Gives up every other right of this process, for good.
  * @throws Error when the kernel refuses, or when anything of the old identity is left.
  */
-export function becomeForGood({ uid, gid, groups }: Identity): void {
-  process.setgroups?.([...groups]);
-  process.setgid?.(gid);
-  process.setuid?.(uid);
+export function becomeForGood(
+  { uid, gid, groups }: Identity,
+  self: Pick<NodeJS.Process, "setgroups" | "setgid" | "setuid"> = process,
+): void {
+  self.setgroups?.([...groups]);
+  self.setgid?.(gid);
+  self.setuid?.(uid);
   const status = readFileSync("/proc/self/status", "utf8");
   const field = (name: string): string =>
     (new RegExp(`^${name}:[ \\t]*(.*)$`, "m").exec(status)?.[1] ?? "").trim();

@@ -46,6 +46,10 @@ describe("readSafeFile", () => {
     ["exactly the bound", () => file("bound", "x".repeat(16), 0o600), {}, "read"],
     ["a world-readable secret", () => file("world", "secret", 0o644), {}, "file_readable_by_others"],
     ["a world-readable public file", () => file("public", "ca", 0o644), { secret: false }, "read"],
+    ["a secret that others may execute", () => file("ox", "x", 0o601), {}, "file_readable_by_others"],
+    ["a secret that others may read alone", () => file("or", "x", 0o604), {}, "file_readable_by_others"],
+    ["a secret that others may write", () => file("ow", "x", 0o602), {}, "file_writable_by_others"],
+    ["a secret that its group may execute", () => file("gx", "x", 0o610), {}, "read"],
     ["a group-writable file", () => file("gw", "x", 0o660), {}, "file_writable_by_others"],
     [
       "a world-writable public file",
@@ -65,6 +69,13 @@ describe("readSafeFile", () => {
       },
       {},
       "file_not_regular",
+    ],
+    ["more than it said it has", () => "/proc/self/status", { secret: false }, "file_too_large"],
+    [
+      "all of a file that says it has nothing",
+      () => "/proc/self/status",
+      { secret: false, maxBytes: 1 << 20 },
+      "read",
     ],
     ["a device", () => "/dev/null", { secret: false }, "file_not_regular"],
     [
@@ -87,6 +98,27 @@ describe("readSafeFile", () => {
     chownSync(path, 12345, 12345);
     expect(await codeOf(readSafeFile(path, rules))).toBe("file_wrong_owner");
     expect(await codeOf(readSafeFile(path, { ...rules, serviceUid: 12345 }))).toBe("read");
+  });
+
+  test.skipIf(uid !== 0)("a file that the process may not open (needs root to become another)", async () => {
+    const path = file("closed", "x", 0o600);
+    chmodSync(dir, 0o755);
+    process.seteuid?.(12345);
+    try {
+      expect(await codeOf(readSafeFile(path, rules))).toBe("file_unreadable");
+    } finally {
+      process.seteuid?.(0);
+    }
+  });
+
+  test("what the content and its identity are", async () => {
+    const { bytes, identity } = await readSafeFile(file("content", "secret", 0o600), rules);
+    expect(Buffer.from(bytes).toString()).toBe("secret");
+    expect(identity.sizeBytes).toBe(6);
+  });
+
+  test("an error that no rule foresees is unreadable too", async () => {
+    expect(await codeOf(readSafeFile(join(dir, "x".repeat(300)), rules))).toBe("file_unreadable");
   });
 
   test("a FIFO does not hang", async () => {

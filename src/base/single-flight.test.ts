@@ -69,3 +69,42 @@ test("an aborted signal starts nothing", async () => {
   await expect(get(AbortSignal.abort(new Error("before")))).rejects.toThrow("before");
   expect(runs).toBe(0);
 });
+
+test("an attempt is stopped only by its last caller, and only when that one gives up", async () => {
+  const stops: boolean[] = [];
+  const gates = [Promise.withResolvers<string>(), Promise.withResolvers<string>()];
+  let runs = 0;
+  const get = singleFlight((signal) => {
+    const run = runs++;
+    stops[run] = false;
+    signal.addEventListener("abort", () => {
+      stops[run] = true;
+    });
+    return gates[run]?.promise ?? Promise.reject(new Error("too many"));
+  });
+  const [first, second] = [new AbortController(), new AbortController()];
+  const [one, two] = [get(first.signal), get(second.signal)];
+  gates[0]?.resolve("done");
+  expect(await Promise.all([one, two])).toEqual(["done", "done"]);
+  expect(stops[0]).toBe(false);
+
+  const three = get(first.signal);
+  first.abort(new Error("gave up"));
+  await expect(three).rejects.toThrow("gave up");
+  expect(stops[1]).toBe(true);
+});
+
+test("a wait ends at once with an aborted signal, and listens no more when it is over", async () => {
+  const reason = new Error("before");
+  await expect(abortable(new Promise(() => {}), AbortSignal.abort(reason))).rejects.toBe(reason);
+  const { signal } = new AbortController();
+  let listening = 0;
+  const remove = signal.removeEventListener.bind(signal);
+  signal.removeEventListener = (...args: Parameters<typeof remove>) => {
+    listening -= 1;
+    remove(...args);
+  };
+  expect(await abortable(Promise.resolve(1), signal)).toBe(1);
+  await Promise.resolve();
+  expect(listening).toBe(-1);
+});

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { ERROR_CLASSES, ProviderError } from "../base/error-class.ts";
 import { type AuditCode, auditError } from "../etcd/errors.ts";
 import { EXIT_CODES, exitOfError } from "./exit-code.ts";
 
@@ -27,4 +28,18 @@ test.each(codes)("an audit that ends with %s exits %d", (code, exit) => {
 
 test("what nobody foresaw is an internal failure", () => {
   expect(exitOfError(new Error("any"))).toBe("internal");
+});
+
+test("each class of error has its exit", () => {
+  const codes = ERROR_CLASSES.map((errorClass) => [
+    errorClass,
+    EXIT_CODES[exitOfError(new ProviderError({ code: "x", errorClass, message: "" }))].code,
+  ]);
+  const others = codes.filter(([, code]) => code !== EXIT_CODES.refused.code);
+  expect(others).toEqual([
+    ["config_invalid", 3],
+    ["canceled", 5],
+    ["unknown", 1],
+  ]);
+  expect(Object.values(EXIT_CODES).map(({ code }) => code)).toEqual([0, 1, 2, 3, 4, 5, 6]);
 });

@@ -48,3 +48,52 @@ test("a reader that has gone makes it quiet", async () => {
   expect(out.written).toEqual([]);
   expect(output.isBroken()).toBe(true);
 });
+
+test("progress overwrites the line of a terminal, and of nothing else", () => {
+  const shown = (isTTY: boolean, environment: Record<string, string>) => {
+    const err = stream(isTTY);
+    const output = createOutput(stream(true).self, err.self, environment);
+    output.progress("p");
+    return [output.canShowProgress, err.written];
+  };
+  expect(shown(true, {})).toEqual([true, ["\r\u001b[Kp"]]);
+  expect(shown(true, { TERM: "dumb" })).toEqual([false, []]);
+  expect(shown(false, {})).toEqual([false, []]);
+});
+
+test("flush waits for what was written, or until its reader has gone", async () => {
+  const pending: (() => void)[] = [];
+  const slow = (): { self: OutputStream; fail: () => void } => {
+    let fail = (): void => {};
+    return {
+      fail: () => fail(),
+      self: {
+        write: (_, done) => {
+          pending.push(done);
+          return true;
+        },
+        on: (_, listener) => {
+          fail = () => listener(new Error("EPIPE"));
+        },
+      },
+    };
+  };
+  const [out, err] = [slow(), slow()];
+  const output = createOutput(out.self, err.self, {});
+  output.result("1");
+  output.say("2");
+  let flushed = 0;
+  const wait = (): Promise<void> => output.flush().then(() => void (flushed += 1));
+  const both = [wait(), wait()];
+  pending[0]?.();
+  await Promise.resolve();
+  expect(flushed).toBe(0);
+  pending[1]?.();
+  await Promise.all(both);
+  expect(flushed).toBe(2);
+  output.result("3");
+  const third = wait();
+  err.fail();
+  await third;
+  expect([flushed, output.isBroken()]).toEqual([3, true]);
+});
