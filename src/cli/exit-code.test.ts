@@ -31,11 +31,11 @@ test("what nobody foresaw is an internal failure", () => {
 });
 
 test("each class of error has its exit", () => {
-  const codes = ERROR_CLASSES.map((errorClass) => [
+  const exits = ERROR_CLASSES.map((errorClass) => [
     errorClass,
     EXIT_CODES[exitOfError(new ProviderError({ code: "x", errorClass, message: "" }))].code,
   ]);
-  const others = codes.filter(([, code]) => code !== EXIT_CODES.refused.code);
+  const others = exits.filter(([, code]) => code !== EXIT_CODES.refused.code);
   expect(others).toEqual([
     ["config_invalid", 3],
     ["canceled", 5],

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { type Harness, keyHandle, startHarness } from "../../../test/conformance/harness.ts";
 import { recordedOutput } from "../../../test/fakes/recorded-output.ts";
 import { run } from "../../cli/run.ts";
@@ -129,6 +129,66 @@ describe("a provider that is not", () => {
 test("what root and the owner cannot prove is said", () => {
   expect(unprovenBy({ uid: 0, gid: 0, groups: [] }, provider.path)).toHaveLength(1);
   expect(unprovenBy({ uid: 12_345, gid: 0, groups: [] }, provider.path)).toHaveLength(0);
+});
+
+describe.skipIf(process.geteuid?.() !== 0)("--as-apiserver", () => {
+  const UID = 47_180;
+  const directory = mkdtempSync(join(tmpdir(), "as-apiserver-"));
+  chmodSync(directory, 0o755);
+  const program = join(directory, "kube-apiserver");
+  copyFileSync(Bun.which("sleep") ?? "/bin/sleep", program);
+  chmodSync(program, 0o755);
+  let server: Bun.Subprocess;
+  beforeAll(async () => {
+    server = Bun.spawn([program, "60"], { uid: UID, gid: UID, env: {}, cwd: "/" });
+    while (readFileSync(`/proc/${server.pid}/comm`, "utf8") !== "kube-apiserver\n") {
+      await Bun.sleep(5);
+    }
+  });
+  afterAll(async () => {
+    server.kill("SIGKILL");
+    await server.exited;
+    rmSync(directory, { recursive: true, force: true });
+  });
+  const words = (socket: string) => [
+    "--as-apiserver",
+    "--apiserver-pid",
+    String(server.pid),
+    "--socket",
+    socket,
+  ];
+
+  test("probes with its identity, and passes on what the probe says and how it ends", async () => {
+    const options = ["--output", "json", "--wait-socket", "1ms", "--expected-key-id", "other"];
+    const { code, stdout, stderr } = await probe(...words("/nonexistent/kms.sock"), ...options);
+    expect(code).toBe(4);
+    expect(stderr).toBe(`kube-apiserver is process ${server.pid}, uid ${UID}, gid ${UID}\n`);
+    expect(JSON.parse(stdout)).toMatchObject({
+      good: false,
+      socket: "/nonexistent/kms.sock",
+      caller: { uid: UID, gid: UID, groups: [] },
+    });
+  });
+
+  test("reaches a socket that its user may connect to", async () => {
+    chmodSync(dirname(provider.path), 0o755);
+    chmodSync(provider.path, 0o666);
+    const { code, stdout } = await probe(...words(provider.path));
+    expect(code).toBe(0);
+    expect(stdout).toContain("probe.decrypt");
+  });
+
+  test("a refused option of the child is passed on", async () => {
+    const { code, stderr } = await probe(...words(""));
+    expect(code).toBe(2);
+    expect(stderr).toContain("--socket");
+  });
+
+  test("what is not believed is named with its reason", async () => {
+    const { code, stderr } = await probe("--as-apiserver", "--apiserver-pid", "1");
+    expect(code).toBe(3);
+    expect(stderr).toContain("process 1 is not named kube-apiserver");
+  });
 });
 
 test.skipIf(process.geteuid?.() === 0)("--as-apiserver is for root", async () => {

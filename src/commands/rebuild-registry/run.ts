@@ -130,7 +130,7 @@ function report({ plan, planHash, applied, statePath }: Outcome, flags: RebuildF
       ? []
       : [
           "",
-          `plan hash  ${planHash}`,
+          `state hash  ${planHash}`,
           `to do it: the same command with --apply --expected-state-hash ${planHash}`,
         ]),
   ];

@@ -1,0 +1,68 @@
+/**
+ * A control-plane node whose key has two versions, for tests of the commands that change the registry.
+ *
+ * @module Around node-files.ts: the registry is written anew for each test, with the states that it wants.
+ */
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { systemClock } from "../../src/base/clock.ts";
+import { decodeConfig } from "../../src/config/decode-config.ts";
+import type { ProviderConfig } from "../../src/config/schema.ts";
+import { type ConfigIdentity, fingerprint, identityHashes } from "../../src/key/identity/fingerprint.ts";
+import type { KeyVersion } from "../../src/key/identity/key-scope.ts";
+import type { RegistryContent, VersionState } from "../../src/key/registry/record.ts";
+import { configIdentity } from "../../src/provider/config-identity.ts";
+import { openOperatorAccess } from "../../src/provider/operator.ts";
+import { openRegistry } from "../../src/provider/registry.ts";
+import { makeNodeFiles, type NodeFiles } from "./node-files.ts";
+
+export interface RotatedNode extends NodeFiles {
+  readonly config: () => ProviderConfig;
+  readonly identity: ConfigIdentity;
+  readonly versions: readonly [KeyVersion, KeyVersion];
+  readonly contentOf: (states: readonly [VersionState, VersionState]) => RegistryContent;
+  /** An empty state directory, and in it the registry. */
+  readonly writeRegistry: (states: readonly [VersionState, VersionState]) => Promise<void>;
+  /** The states in the registry's file. */
+  readonly states: () => unknown;
+}
+
+const never = new AbortController().signal;
+
+export async function makeRotatedNode(): Promise<RotatedNode> {
+  const node = await makeNodeFiles();
+  await node.operator.must("POST", `${node.names.mount}/keys/${node.names.keyName}/rotate`, {});
+  const config = (): ProviderConfig => decodeConfig(readFileSync(node.configPath), "test").config;
+  const euid = process.geteuid?.() ?? 0;
+  const access = await openOperatorAccess(config(), euid);
+  const [first, second] = (await access.transit.readKey(never)).versions;
+  await access.close();
+  if (first === undefined || second === undefined) {
+    throw new Error("the key was not rotated");
+  }
+  const identity = configIdentity(config());
+  const contentOf: RotatedNode["contentOf"] = ([one, two]) => ({
+    identity: identityHashes(identity),
+    fingerprint: fingerprint(identity),
+    versions: [
+      { ...first, state: one, firstSeenUnixMs: 1 },
+      { ...second, state: two, firstSeenUnixMs: 2, activatedUnixMs: 3 },
+    ],
+  });
+  return {
+    ...node,
+    config,
+    identity,
+    versions: [first, second],
+    contentOf,
+    writeRegistry: async (states) => {
+      rmSync(node.at("state"), { recursive: true });
+      mkdirSync(node.at("state"), { mode: 0o750 });
+      const store = openRegistry({ config: config(), clock: systemClock, euid, access: "write" });
+      await store.commit(undefined, contentOf(states), never);
+    },
+    states: () =>
+      JSON.parse(readFileSync(node.at("state/key-registry.json"), "utf8")).body.versions.map(
+        ({ state }: { state: string }) => state,
+      ),
+  };
+}
