@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
+import { defineCommand } from "../../cli/command.ts";
 import { COMMANDS } from "../table.ts";
 import { completionScript } from "./completion.ts";
 
@@ -49,6 +50,39 @@ describe("bash", () => {
 });
 
 describe.each(["bash", "zsh", "fish"])("%s", (shell) => {
+  test("the whole script of a small table", () => {
+    const bare = {
+      summary: "does it's [best]: well",
+      description: [],
+      examples: ["x"],
+      run: async (): Promise<"good"> => "good",
+    } as const;
+    const table = [
+      defineCommand({
+        ...bare,
+        name: "one",
+        options: {
+          file: { kind: "text", placeholder: "FILE", description: "a file" },
+          name: { kind: "text", placeholder: "NAME", description: "a name" },
+          "log-level": { kind: "text", placeholder: "LEVEL", description: "a level" },
+          list: { kind: "list", placeholder: "FILE", description: "files" },
+          flag: { kind: "flag", description: "a flag" },
+          switch: { kind: "switch", description: "a switch" },
+          way: { kind: "choice", placeholder: "W", choices: ["a", "b"], default: "a", description: "a way" },
+        },
+      }),
+      defineCommand({ ...bare, name: "one two", options: {} }),
+      defineCommand({ ...bare, name: "group first", options: {} }),
+      defineCommand({
+        ...bare,
+        name: "shell",
+        argument: { name: "SHELL", description: "", choices: ["x", "y"] },
+        options: {},
+      }),
+    ];
+    expect(completionScript(shell, table)).toMatchSnapshot();
+  });
+
   test("knows every command and flag", () => {
     const script = completionScript(shell, COMMANDS);
     for (const { name, options } of COMMANDS) {
