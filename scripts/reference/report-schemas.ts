@@ -109,6 +109,7 @@ const rotationPlan = v.union([
       generation: whole,
       hash: said(v.string(), "What --expected-state-hash takes."),
       checkpoint: v.picklist(["current", "behind"]),
+      origin: v.picklist(["first_version", "observed", "rebuilt"]),
       fingerprint: v.string(),
     }),
     activeVersion: whole,

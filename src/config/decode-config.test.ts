@@ -66,7 +66,11 @@ describe("accepted", () => {
         clockSkewLeeway: 30_000,
       },
     });
-    expect(config.bootstrap).toEqual({ graceTimeout: 60_000, retryInterval: 5000 });
+    expect(config.bootstrap).toEqual({
+      graceTimeout: 60_000,
+      retryInterval: 5000,
+      missingState: "refuse",
+    });
     expect(config.status).toEqual({
       probeInterval: 30_000,
       deepProbeInterval: 300_000,

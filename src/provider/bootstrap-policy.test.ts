@@ -52,6 +52,11 @@ describe("leavesAfterFailedStart", () => {
     }
   });
 
+  test("a node that observes the key is not restarted for it", () => {
+    const failure = { errorClass: "status_stale", code: "registry_observing" } as const;
+    expect(leavesAfterFailedStart({ ...late, registryLoaded: false, failure })).toBe(false);
+  });
+
   test("nothing has failed yet", () => {
     expect(leavesAfterFailedStart({ ...late, failure: undefined, registryLoaded: false })).toBe(false);
   });

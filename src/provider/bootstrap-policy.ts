@@ -41,6 +41,10 @@ export function leavesAfterFailedStart(state: StartState): boolean {
   if (state.failure === undefined || state.elapsedMs < state.graceMs) {
     return false;
   }
+  // Observing a key ends by itself; a restart would begin it anew.
+  if (state.failure.code === "registry_observing") {
+    return false;
+  }
   return (
     !state.registryLoaded ||
     NEEDS_A_PERSON.has(state.failure.errorClass) ||

@@ -72,8 +72,11 @@ export function keyObserver(
     return metadataAgeMs === undefined ? undefined : metadataAgeMs / 1000;
   });
   const show = (): void => {
-    const { active, rotationState } = view();
+    const { active, registry, rotationState } = view();
     metrics.rotationState.show({ state: rotationState });
+    if (registry !== undefined) {
+      metrics.registryOrigin.show({ origin: registry.origin });
+    }
     if (active !== undefined) {
       metrics.keyVersion.set({}, active.version);
       metrics.statusKeyIdHash.show({ hash: active.keyIdHash });

@@ -141,6 +141,7 @@ export async function buildProvider(options: ProviderOptions, logger: Adjustable
       deepProbeIntervalMs: config.status.deepProbeInterval,
       statusMaxStalenessMs: config.status.statusMaxStaleness,
       retryIntervalMs: config.bootstrap.retryInterval,
+      missingState: config.bootstrap.missingState,
       names: config.transit,
     },
     onEvent: keyObserver(telemetry, () => keys.view()),

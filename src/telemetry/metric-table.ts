@@ -120,6 +120,11 @@ export const METRICS = {
     "1 for the present state: active (nothing to promote), pending (a newer version waits), lost (the active version is proven unusable), unknown (no key state).",
     { state: ["active", "pending", "lost", "unknown"] },
   ),
+  registryOrigin: gauge(
+    "registry_origin",
+    "1 for how the registry of this node began: first_version (key never rotated), observed (inferred from the key's metadata), rebuilt (rebuild-registry).",
+    { origin: ["first_version", "observed", "rebuilt"] },
+  ),
   aadValidationErrors: counter(
     "aad_validation_errors_total",
     "Decrypts refused because annotations or associated data were not as they must be.",

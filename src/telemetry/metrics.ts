@@ -74,6 +74,7 @@ export function createMetrics(): { readonly metrics: Metrics; readonly page: Met
     statusCacheAge: gaugeOf(METRICS.statusCacheAge, registry),
     transitMetadataObservation: counterOf(METRICS.transitMetadataObservation, registry),
     rotationState: gaugeOf(METRICS.rotationState, registry),
+    registryOrigin: gaugeOf(METRICS.registryOrigin, registry),
     aadValidationErrors: counterOf(METRICS.aadValidationErrors, registry),
     decryptKeyIdErrors: counterOf(METRICS.decryptKeyIdErrors, registry),
     circuitBreakerState: gaugeOf(METRICS.circuitBreakerState, registry),

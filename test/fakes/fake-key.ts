@@ -44,14 +44,16 @@ export interface FakeKey {
 
 export type FakeCall = "readKey" | "readDisableUpsert" | "encrypt" | "decrypt";
 
-export function fakeKey(): FakeKey {
+/** With `nowMs` versions carry the time at which they were made, and answers OpenBao's clock. */
+export function fakeKey(nowMs?: () => number): FakeKey {
   let created = 0;
   let reads = 0;
   let failure: { readonly code: AnswerCode; readonly only: FakeCall | undefined } | undefined;
   let lagging: FakeKeyState | undefined;
   const newVersion = (version: number): FakeVersion => {
     created += 1;
-    return { version, createdAtUnix: 1_700_000_000 + created, material: `material ${created}` };
+    const createdAtUnix = nowMs === undefined ? 1_700_000_000 + created : Math.floor(nowMs() / 1000);
+    return { version, createdAtUnix, material: `material ${created}` };
   };
   let state: FakeKeyState = {
     exists: true,
@@ -113,7 +115,7 @@ export function fakeKey(): FakeKey {
           if (!now.exists) {
             throw refused("not_found");
           }
-          return metadataOf(now, latestOf(now));
+          return { ...metadataOf(now, latestOf(now)), answeredAtMs: secondOf(nowMs?.()) };
         });
       },
       readDisableUpsert: (signal) => call("readDisableUpsert", signal, (now) => now.upsertDisabled),
@@ -162,6 +164,11 @@ export function fakeKey(): FakeKey {
       lagging = before;
     },
   };
+}
+
+/** As an HTTP Date header has it. */
+function secondOf(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : Math.floor(ms / 1000) * 1000;
 }
 
 function metadataOf(

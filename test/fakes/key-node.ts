@@ -20,6 +20,7 @@ export const testPolicy: ProbePolicy = {
   statusMaxStalenessMs: 120_000,
   deepProbeIntervalMs: 300_000,
   retryIntervalMs: 5000,
+  missingState: "refuse",
   names: { mountPath: "transit", keyName: "kubernetes" },
 };
 

@@ -43,6 +43,7 @@ export function testMetadata(versions: readonly number[], change: Partial<KeyMet
     versions: versions.map(testVersion),
     autoRotatePeriodSeconds: 0,
     imported: false,
+    answeredAtMs: undefined,
     ...change,
   };
 }

@@ -93,6 +93,7 @@ describeReal("key state on a real OpenBao", { needs: ["bao"] }, (binary) => {
         probeIntervalMs: 0,
         statusMaxStalenessMs: 60_000,
         deepProbeIntervalMs: 0,
+        missingState: "refuse",
         retryIntervalMs: 0,
         names,
       },

@@ -52,6 +52,13 @@ describe("values", () => {
     expect(() => plan(withoutLineage)).toThrow(expect.objectContaining({ code: "config_refused" }));
   });
 
+  test("a replaced node may observe the key, unless the values refuse that", () => {
+    expect(textOf("config.yaml")).toMatch(/^bootstrap:\n {2}# .+\n {2}missingState: observe$/m);
+    const refusal = values((fields) => ({ ...fields, bootstrap: { missingState: "refuse" } }));
+    const refusing = textOf("config.yaml", refusal);
+    expect(refusing).toMatch(/^bootstrap:\n {2}missingState: refuse$/m);
+  });
+
   test("the config.yaml of one node is the values of the next, with the same result", () => {
     const first = plan(withoutLineage, { isNewKey: true });
     const config = first.files.find(({ name }) => name === "config.yaml")?.text ?? "";

@@ -52,6 +52,9 @@ export function nodeConfig({ bytes, file, isNewKey, socketGid, random }: ValuesR
   if (socketGid !== undefined) {
     tree = withValue(tree, ["server", "socketGroup"], String(socketGid));
   }
+  if (at(tree, ["bootstrap", "missingState"]) === undefined) {
+    tree = withValue(tree, ["bootstrap", "missingState"], "observe");
+  }
   const text = configText(tree);
   try {
     return { config: decodeConfig(Buffer.from(text), file).config, text };
@@ -81,8 +84,11 @@ function configText(tree: unknown): string {
   return `# yaml-language-server: $schema=/usr/share/doc/bao-kms-provider/config.schema.json
 # Made by bao-kms-provider init. Install it root:openbao-kms 0640 as /etc/openbao-kms/config.yaml.
 # The parts of transit.keyIdScope, openbao.instanceId and openbao.namespace name the key for ever: never change them.
-${stringify(sorted(tree, ""), { lineWidth: 0 })}`;
+${stringify(sorted(tree, ""), { lineWidth: 0 }).replace(/^( +)(?=missingState: observe$)/m, `$1# ${OBSERVE_COMMENT}\n$1`)}`;
 }
+
+const OBSERVE_COMMENT =
+  "A replaced node observes a rotated key and begins without copied files; refuse asks for the files.";
 
 function withKeyHint(error: ConfigError, file: string): ConfigError {
   const problems = error.problems.map((problem) =>

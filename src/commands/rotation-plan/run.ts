@@ -108,7 +108,7 @@ function reportText(report: RotationReport, { record }: StoredRecord, { paint }:
   const { observation } = record;
   return [
     `fingerprint  ${registry.fingerprint}`,
-    `registry     generation ${registry.generation}, checkpoint ${registry.checkpoint}`,
+    `registry     generation ${registry.generation}, checkpoint ${registry.checkpoint}, origin ${registry.origin}`,
     `state hash   ${registry.hash}`,
     `active       version ${report.activeVersion}`,
     `latest       ${report.latestVersion === undefined ? "not known: OpenBao was not asked" : `version ${report.latestVersion}`}`,

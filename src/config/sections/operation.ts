@@ -23,6 +23,16 @@ export const bootstrapSection = v.strictObject({
     duration({ description: "The pause between two such attempts." }, { minMs: 50, maxMs: 5 * 60_000 }),
     "5s",
   ),
+  missingState: v.optional(
+    oneOf(
+      {
+        description:
+          "What a start without registry and checkpoint does on a rotated key: refuse, or observe the key until the active version is certain and begin with it.",
+      },
+      ["refuse", "observe"],
+    ),
+    "refuse",
+  ),
 });
 
 export const statusSection = v.strictObject({

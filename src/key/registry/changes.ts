@@ -37,6 +37,22 @@ export function firstContent(
   };
 }
 
+/** The first record of a node that had none while the key was rotated: all versions that OpenBao shows, and a note. */
+export function withObservedBeginning(
+  first: RegistryContent,
+  shown: readonly KeyVersion[],
+  nowUnixMs: number,
+): RegistryContent {
+  const active = activeVersion(first).version;
+  const others = shown.filter(({ version }) => version !== active);
+  const reason =
+    "no registry and no checkpoint: the active version was inferred from the age of the versions";
+  return {
+    ...withSeen(first, others, nowUnixMs),
+    notes: [{ atUnixMs: nowUnixMs, kind: "observed", by: "serve", reason }],
+  };
+}
+
 /** Adds versions that were seen for the first time: pending above the active one, retired below it. */
 export function withSeen(
   content: RegistryContent,

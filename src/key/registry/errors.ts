@@ -89,6 +89,7 @@ const REFUSALS = {
   registry_rotated_without_state: {
     problem:
       "is missing but the Transit key was rotated before, so which versions are in use cannot be known",
+    first: "set bootstrap.missingState to observe if this node was replaced",
   },
   checkpoint_damaged: { problem: "is empty, cut short, changed by hand or of another program" },
   checkpoint_of_go: {

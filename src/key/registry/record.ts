@@ -75,6 +75,14 @@ export function activeVersion(content: RegistryContent): VersionRecord {
   return active;
 }
 
+/** How a registry began, which its first note records. */
+export type RegistryOrigin = "first_version" | "observed" | "rebuilt";
+
+export function originOf({ notes }: RegistryContent): RegistryOrigin {
+  const kind = notes?.[0]?.kind;
+  return kind === "observed" || kind === "rebuilt" ? kind : "first_version";
+}
+
 /** The entry of a number that is not rejected; at most one exists. */
 export function versionOf(content: RegistryContent, version: number): VersionRecord | undefined {
   return content.versions.find((each) => each.version === version && each.state !== "rejected");

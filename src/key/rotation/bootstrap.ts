@@ -1,30 +1,123 @@
-/** @module Whether a node without any state may make a registry by itself. Pure. */
-import type { KeyNames } from "../../openbao/transit/key-profile.ts";
+/**
+ * @module How a node without a registry begins: at once on a key that was never rotated, else not at all or after it has
+ * observed the key (`bootstrap.missingState`). Pure; key-keeper.ts makes the marker and writes the registry.
+ */
+import { formatDuration } from "../../base/duration.ts";
+import type { ProviderError } from "../../base/error-class.ts";
+import type { KeyMetadata } from "../../openbao/transit/key-metadata.ts";
 import type { KeyVersion } from "../identity/key-scope.ts";
 import { refusal } from "../registry/errors.ts";
 import { assessProfile } from "./assess.ts";
 import { RotationError } from "./errors.ts";
 import { type Finding, finding } from "./finding.ts";
-import type { ProbeAnswer } from "./sightings.ts";
+import { noticeMs, type ProbeAnswer, type RotationPolicy } from "./sightings.ts";
 
-/**
- * The version with which the first registry is made.
- * @throws RegistryError `registry_rotated_without_state`; RotationError `no_key_version` when the key is not fit.
- */
-export function firstVersion(answer: ProbeAnswer, statePath: string, names: KeyNames): KeyVersion {
+export interface BootstrapPolicy extends RotationPolicy {
+  /** What a node does that has neither registry nor checkpoint while the key was rotated. */
+  readonly missingState: "refuse" | "observe";
+}
+
+/** What successive probes of a node without a registry agree on. */
+export interface Candidate {
+  readonly active: KeyVersion;
+  readonly latestVersion: number;
+  readonly count: number;
+}
+
+export type Beginning =
+  /** `observed`: what other nodes use is inferred from the key alone, and the registry records that. */
+  | { readonly kind: "begin"; readonly active: KeyVersion; readonly observed: boolean }
+  | { readonly kind: "wait"; readonly candidate?: Candidate; readonly reason: ProviderError };
+
+/** OpenBao tells both times to the second only. */
+const CLOCK_ERROR_MS = 1000;
+
+export function beginning(
+  answer: ProbeAnswer,
+  before: Candidate | undefined,
+  statePath: string,
+  policy: BootstrapPolicy,
+): Beginning {
+  const { names } = policy;
   if (answer.kind === "missing") {
-    throw notFit(finding("key_missing", names));
+    return { kind: "wait", reason: notFit(finding("key_missing", names)) };
   }
   const { key } = answer;
-  const [first] = key.versions;
-  if (first?.version !== 1 || key.latestVersion !== 1 || key.versions.length !== 1) {
-    throw refusal("registry_rotated_without_state", statePath, statePath);
+  const chosen = policy.missingState === "refuse" ? onlyVersion(key, statePath) : observedActive(key, policy);
+  if ("reason" in chosen) {
+    return { kind: "wait", reason: chosen.reason };
   }
-  const [wrong] = assessProfile(answer, names, first.version);
+  const { active, isNew } = chosen;
+  const [wrong] = assessProfile(answer, names, active.version);
   if (wrong !== undefined) {
-    throw notFit(wrong);
+    return { kind: "wait", reason: notFit(wrong) };
   }
-  return first;
+  if (policy.missingState === "refuse" || isNew) {
+    return { kind: "begin", active, observed: false };
+  }
+  const candidate = countCandidate(before, active, key.latestVersion);
+  return candidate.count >= policy.requireStableObservationCount
+    ? { kind: "begin", active, observed: true }
+    : {
+        kind: "wait",
+        candidate,
+        reason: observing(
+          `${candidate.count} of ${policy.requireStableObservationCount} probes agree that version ${active.version} is active`,
+        ),
+      };
+}
+
+interface Chosen {
+  readonly active: KeyVersion;
+  /** No other version can have been active on any node. */
+  readonly isNew: boolean;
+}
+
+interface NotYet {
+  readonly reason: ProviderError;
+}
+
+function onlyVersion(key: KeyMetadata, statePath: string): Chosen | NotYet {
+  const [first] = key.versions;
+  return first?.version === 1 && key.latestVersion === 1
+    ? { active: first, isNew: true }
+    : { reason: refusal("registry_rotated_without_state", statePath, statePath) };
+}
+
+/**
+ * The newest version that some node may have promoted, once every node has had the time to promote it: so this node never
+ * starts below what it used before it lost its memory. Version 1 needs no promotion.
+ */
+function observedActive({ versions, answeredAtMs }: KeyMetadata, policy: RotationPolicy): Chosen | NotYet {
+  const { activationDelayMs } = policy;
+  const ageMs = ({ createdAtUnix }: KeyVersion): number =>
+    (answeredAtMs ?? Number.NaN) - createdAtUnix * 1000;
+  const active = versions.findLast(
+    (each) => each.version === 1 || ageMs(each) >= activationDelayMs - CLOCK_ERROR_MS,
+  );
+  if (answeredAtMs === undefined && versions.some(({ version }) => version > 1)) {
+    return { reason: openbaoTimeUnknown() };
+  }
+  if (active === undefined) {
+    return { reason: observing("no version is old enough to be active on any node") };
+  }
+  const settledMs = activationDelayMs + noticeMs(policy) + CLOCK_ERROR_MS;
+  return active.version === 1 || ageMs(active) >= settledMs
+    ? { active, isNew: active.version === 1 && ageMs(active) < activationDelayMs - CLOCK_ERROR_MS }
+    : {
+        reason: observing(
+          `other nodes may be promoting version ${active.version}; that is over in ${formatDuration(settledMs - ageMs(active))}`,
+        ),
+      };
+}
+
+function countCandidate(before: Candidate | undefined, active: KeyVersion, latestVersion: number): Candidate {
+  const agrees =
+    before !== undefined &&
+    before.active.version === active.version &&
+    before.active.createdAtUnix === active.createdAtUnix &&
+    before.latestVersion <= latestVersion;
+  return { active, latestVersion, count: agrees ? before.count + 1 : 1 };
 }
 
 function notFit(found: Finding): RotationError {
@@ -33,5 +126,23 @@ function notFit(found: Finding): RotationError {
     errorClass: found.code === "key_missing" ? "transit_key_missing" : "status_stale",
     message: `a first registry cannot be made: ${found.message}`,
     advice: found.advice,
+  });
+}
+
+function observing(detail: string): RotationError {
+  return new RotationError({
+    code: "registry_observing",
+    errorClass: "status_stale",
+    message: `this node has no registry and observes the key before it encrypts (bootstrap.missingState): ${detail}`,
+  });
+}
+
+function openbaoTimeUnknown(): RotationError {
+  return new RotationError({
+    code: "openbao_time_unknown",
+    errorClass: "openbao_unavailable",
+    message:
+      "this node has no registry, and OpenBao's answers carry no Date by which the age of a version is known",
+    advice: "check whether a proxy before OpenBao removes the Date header",
   });
 }

@@ -4,6 +4,10 @@ import { ProviderError } from "../../base/error-class.ts";
 type RotationCode =
   /** No registry and no first metadata yet. */
   | "no_key_version"
+  /** No registry, and the key is observed before one is made. */
+  | "registry_observing"
+  /** No registry, and the age of the versions is unknown. */
+  | "openbao_time_unknown"
   /** The active version is proven lost. */
   | "active_version_lost"
   /** Metadata was not read since the start, so what is loaded may be out of date. */

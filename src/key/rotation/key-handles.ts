@@ -24,7 +24,7 @@ export interface HandleMaker {
   readonly handleOf: (version: KeyVersion) => KeyHandle;
   /** The table of a registry's versions and of `unrecorded` ones, which count as pending or retired. */
   readonly tableOf: (
-    content: RegistryContent,
+    content: Pick<RegistryContent, "versions">,
     unrecorded: readonly KeyVersion[],
     before: KeyTable,
   ) => KeyTable;

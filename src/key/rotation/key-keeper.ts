@@ -9,13 +9,19 @@ import type { KeyMetadata } from "../../openbao/transit/key-metadata.ts";
 import type { KeyNames } from "../../openbao/transit/key-profile.ts";
 import { type ConfigIdentity, fingerprint, identityHashes } from "../identity/fingerprint.ts";
 import type { KeyVersion } from "../identity/key-scope.ts";
-import { firstContent, withActiveMarker, withPromoted, withSeen } from "../registry/changes.ts";
+import {
+  firstContent,
+  withActiveMarker,
+  withObservedBeginning,
+  withPromoted,
+  withSeen,
+} from "../registry/changes.ts";
 import { isRegistryError, type RegistryError } from "../registry/errors.ts";
 import type { RegistryStore } from "../registry/file-store.ts";
 import type { StoredRecord } from "../registry/read-state.ts";
-import { type RegistryContent, versionOf } from "../registry/record.ts";
+import { originOf, type RegistryContent, versionOf } from "../registry/record.ts";
 import { assess } from "./assess.ts";
-import { firstVersion } from "./bootstrap.ts";
+import { type BootstrapPolicy, beginning } from "./bootstrap.ts";
 import { FINDINGS } from "./finding.ts";
 import {
   changeEvents,
@@ -32,6 +38,7 @@ import {
   type LiveKey,
   type LiveState,
   type ProbeKind,
+  withObserving,
   withoutOwnObservation,
   withoutProbeFailure,
   withProbeFailure,
@@ -50,7 +57,7 @@ export interface KeyKeeperOptions {
   readonly pluginVersion: string;
   readonly transit: Pick<TransitClient, "encrypt" | "decrypt">;
   readonly clock: Clock;
-  readonly policy: StatusPolicy;
+  readonly policy: StatusPolicy & BootstrapPolicy;
   readonly onEvent: (event: KeyEvent) => void;
 }
 
@@ -238,21 +245,34 @@ export class KeyKeeper {
 
   async #bootstrap(answer: ProbeAnswer, at: Moment, signal: AbortSignal): Promise<void> {
     const { identity, policy, statePath, transit } = this.#options;
-    const first = firstVersion(answer, statePath, policy.names);
-    const marker = await makeMarker(transit, this.#handles.handleOf(first), signal);
-    const content = firstContent(
+    const shown = answer.kind === "key" ? answer.key.versions : [];
+    const step = beginning(answer, this.#live.observing?.candidate, statePath, policy);
+    if (step.kind === "wait") {
+      this.#live =
+        policy.missingState === "observe"
+          ? withObserving(this.#live, step, shown, this.#handles)
+          : this.#live;
+      throw step.reason;
+    }
+    const marker = await makeMarker(transit, this.#handles.handleOf(step.active), signal);
+    const first = firstContent(
       identityHashes(identity),
       fingerprint(identity),
-      { ...first, marker },
+      { ...step.active, marker },
       at.wallMs,
     );
+    const content = step.observed ? withObservedBeginning(first, shown, at.wallMs) : first;
     const { key, problem } = await this.#write(undefined, content, signal);
     this.#remember(problem);
     if (key === undefined) {
       throw problem ?? new TypeError("a write that failed without a reason");
     }
     this.#live = { ...this.#live, sightings: { ...this.#live.sightings, soundAt: at } };
-    this.#emit("registry.created", "info", { generation: 1, ...keyFields(key.active) });
+    this.#emit("registry.created", "info", {
+      generation: 1,
+      code: originOf(content),
+      ...keyFields(key.active),
+    });
   }
 
   async #apply(start: LiveKey, answer: ProbeAnswer, at: Moment, signal: AbortSignal): Promise<void> {

@@ -7,6 +7,7 @@ import { singleFlight } from "../../base/single-flight.ts";
 import type { TransitClient } from "../../openbao/transit/client.ts";
 import { isWellFormedKeyId } from "../identity/key-id.ts";
 import { activeVersion } from "../registry/record.ts";
+import type { BootstrapPolicy } from "./bootstrap.ts";
 import { malformedKeyId, unknownKeyId, versionNotServed } from "./errors.ts";
 import { FINDINGS } from "./finding.ts";
 import { errorFields, type KeyEventFields } from "./key-events.ts";
@@ -27,9 +28,9 @@ import { type KeyView, keyView } from "./key-view.ts";
 import type { ProbeKind } from "./live-state.ts";
 import { makeMarker, markerHolds } from "./marker.ts";
 import { readsBack, type Sealed } from "./read-back.ts";
-import { momentOf, type ProbeAnswer, presentFindings } from "./sightings.ts";
+import { momentOf, PROBE_JITTER, type ProbeAnswer, presentFindings } from "./sightings.ts";
 
-export interface ProbePolicy extends StatusPolicy {
+export interface ProbePolicy extends StatusPolicy, BootstrapPolicy {
   readonly deepProbeIntervalMs: number;
   /** Between probes while the key is not ready. */
   readonly retryIntervalMs: number;
@@ -69,9 +70,6 @@ export interface KeyState {
   keyForDecrypt(keyId: string, signal: AbortSignal): Promise<KeyHandle>;
   view(): KeyView;
 }
-
-/** Half the width of the jitter, as a part of the interval: nodes of one control plane do not probe in step. */
-const JITTER = 0.1;
 
 export function createKeyState(options: KeyStateOptions): KeyState {
   const { transit, clock, policy, random } = options;
@@ -211,7 +209,8 @@ export function createKeyState(options: KeyStateOptions): KeyState {
   });
 
   const known = (keyId: string): KeyHandle | undefined => {
-    const entry = keeper.state.key?.table.get(keyId);
+    const { key, observing } = keeper.state;
+    const entry = (key ?? observing)?.table.get(keyId);
     switch (entry?.state) {
       case undefined:
         return undefined;
@@ -233,7 +232,7 @@ export function createKeyState(options: KeyStateOptions): KeyState {
         try {
           await probe(signal);
           const intervalMs = isCalm() ? policy.probeIntervalMs : policy.retryIntervalMs;
-          const pauseMs = intervalMs * (1 - JITTER + 2 * JITTER * random());
+          const pauseMs = intervalMs * (1 - PROBE_JITTER + 2 * PROBE_JITTER * random());
           await clock.sleep(pauseMs, AbortSignal.any([signal, wake.signal]));
         } catch (error) {
           if (!signal.aborted && !wake.signal.aborted) {

@@ -2,7 +2,7 @@
 import type { Clock } from "../../base/clock.ts";
 import type { ErrorClass } from "../../base/error-class.ts";
 import { hashText } from "../identity/key-scope.ts";
-import type { Observation } from "../registry/record.ts";
+import { type Observation, originOf, type RegistryOrigin } from "../registry/record.ts";
 import { type Effect, FINDINGS } from "./finding.ts";
 import { isReady, type KeyStatus, keyStatus, type StatusPolicy } from "./key-status.ts";
 import type { LiveState } from "./live-state.ts";
@@ -31,6 +31,7 @@ export interface KeyView {
     readonly generation: number;
     readonly hash: string;
     readonly checkpoint: "current" | "behind";
+    readonly origin: RegistryOrigin;
   };
   readonly active?: { readonly version: number; readonly createdAtUnix: number; readonly keyIdHash: string };
   readonly observation?: Observation;
@@ -66,6 +67,7 @@ export function keyView(state: LiveState, clock: Clock, policy: StatusPolicy): K
             generation: key.stored.record.generation,
             hash: key.stored.hash,
             checkpoint: key.stored.checkpoint,
+            origin: originOf(key.stored.record),
           },
           active: {
             version: key.active.version,

@@ -4,6 +4,7 @@ import type { KeyVersion } from "../identity/key-scope.ts";
 import type { RegistryError } from "../registry/errors.ts";
 import type { StoredRecord } from "../registry/read-state.ts";
 import { activeVersion, type RegistryContent, versionOf } from "../registry/record.ts";
+import type { Beginning, Candidate } from "./bootstrap.ts";
 import type { HandleMaker, KeyHandle, KeyTable } from "./key-handles.ts";
 import { NO_SIGHTINGS, type Sightings } from "./sightings.ts";
 
@@ -28,6 +29,8 @@ export type ProbeKind = "failure" | "deepFailure";
 export interface LiveState extends Partial<Readonly<Record<ProbeKind, ProbeFailure>>> {
   /** Absent until a registry was loaded or made. */
   readonly key?: LiveKey;
+  /** Only without `key`: the versions that OpenBao shows, for Decrypt, and what the probes agree on. */
+  readonly observing?: { readonly table: KeyTable; readonly candidate?: Candidate };
   readonly sightings: Sightings;
   /** Why the state directory could not be read or written the last time; nothing is promoted meanwhile. */
   readonly storeFailure?: RegistryError;
@@ -42,13 +45,25 @@ export function withStored(
   { handleOf, tableOf }: HandleMaker,
   unrecorded: readonly KeyVersion[] = state.key?.unrecorded ?? [],
 ): LiveState & { readonly key: LiveKey } {
+  const { observing: _before, ...before } = state;
   const rest = unrecorded.filter((each) => versionOf(stored.record, each.version) === undefined);
   const table = tableOf(stored.record, rest, state.key?.table ?? new Map());
   const active = handleOf(activeVersion(stored.record));
   return {
-    ...state,
+    ...before,
     key: { stored, table, active: table.get(active.keyId)?.handle ?? active, unrecorded: rest },
   };
+}
+
+/** A node without a registry that observes the key decrypts with every version that OpenBao shows. */
+export function withObserving(
+  { observing: before, ...state }: LiveState,
+  { candidate }: Extract<Beginning, { kind: "wait" }>,
+  shown: readonly KeyVersion[],
+  { tableOf }: HandleMaker,
+): LiveState {
+  const table = tableOf({ versions: [] }, shown, before?.table ?? new Map());
+  return { ...state, observing: { table, ...(candidate === undefined ? {} : { candidate }) } };
 }
 
 /** What could not be written decrypts all the same, from memory. */

@@ -2,7 +2,7 @@
 import { deriveKeyId } from "../identity/key-id.ts";
 import type { KeyScope } from "../identity/key-scope.ts";
 import type { StoredRecord } from "../registry/read-state.ts";
-import { activeVersion, type VersionState } from "../registry/record.ts";
+import { activeVersion, originOf, type RegistryOrigin, type VersionState } from "../registry/record.ts";
 import { assess } from "./assess.ts";
 import { FINDINGS, type Finding, finding } from "./finding.ts";
 import type { ProbeAnswer, RotationPolicy } from "./sightings.ts";
@@ -43,6 +43,7 @@ export interface RotationReport {
     readonly hash: string;
     readonly checkpoint: "current" | "behind";
     readonly fingerprint: string;
+    readonly origin: RegistryOrigin;
   };
   readonly activeVersion: number;
   /** Absent when OpenBao was not asked. */
@@ -62,7 +63,13 @@ export function planRotation(
   const key = answer?.kind === "key" ? answer.key : undefined;
   const findings = findingsOf(record, answer, policy);
   return {
-    registry: { generation: record.generation, hash, checkpoint, fingerprint: record.fingerprint },
+    registry: {
+      generation: record.generation,
+      hash,
+      checkpoint,
+      fingerprint: record.fingerprint,
+      origin: originOf(record),
+    },
     activeVersion: activeVersion(record).version,
     ...(key === undefined ? {} : { latestVersion: key.latestVersion }),
     versions: record.versions.map(({ version, createdAtUnix, state, marker }) => ({

@@ -15,6 +15,14 @@ export interface RotationPolicy {
   readonly names: KeyNames;
 }
 
+/** Half the width of the jitter between two probes, as a part of the interval: nodes do not probe in step. */
+export const PROBE_JITTER = 0.1;
+
+/** How long after `activationDelayMs` a healthy node may take to promote a new version. */
+export function noticeMs({ requireStableObservationCount, probeIntervalMs }: RotationPolicy): number {
+  return (requireStableObservationCount + 1) * probeIntervalMs * (1 + PROBE_JITTER);
+}
+
 /** The three clocks at one moment. */
 export interface Moment {
   readonly wallMs: number;

@@ -111,6 +111,7 @@ describe("reading the key and the mount", () => {
           { version: 1, createdAtUnix: created },
           { version: 2, createdAtUnix: created },
         ],
+        answeredAtMs: created * 1000,
       }),
     );
     expect(await transit.readDisableUpsert(signal())).toBe(true);

@@ -60,8 +60,14 @@ export function createTransitClient(openbao: AuthenticatedCall, names: KeyNames)
   return {
     readKey: async (signal) => {
       const operation = "transit_metadata_read";
-      const { data } = await ask({ operation, method: "GET", path: keyPath, signal, lagCodes: READ_LAG });
-      const metadata = decodeKeyMetadata(data);
+      const { data, date } = await ask({
+        operation,
+        method: "GET",
+        path: keyPath,
+        signal,
+        lagCodes: READ_LAG,
+      });
+      const metadata = decodeKeyMetadata(data, date);
       if (metadata === undefined) {
         throw malformedReply(operation, keyPath);
       }

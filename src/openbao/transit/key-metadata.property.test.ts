@@ -20,8 +20,8 @@ test("any JSON is a key's metadata or nothing", () => {
       fc.jsonValue(),
       fc.constantFrom(...Object.keys(good), "keys", "latest_version"),
       (value, field) => {
-        decodeKeyMetadata(value);
-        decodeKeyMetadata({ ...good, keys: { "1": 1 }, latest_version: 1, [field]: value });
+        decodeKeyMetadata(value, null);
+        decodeKeyMetadata({ ...good, keys: { "1": 1 }, latest_version: 1, [field]: value }, null);
       },
     ),
   );
@@ -36,11 +36,11 @@ test("versions come out ascending by number, whatever order they came in", () =>
         const keys = Object.fromEntries(versions.map((version) => [String(version), created]));
         const latest = Math.max(...versions);
         expect(
-          decodeKeyMetadata({ ...good, keys, latest_version: latest })?.versions.map(
+          decodeKeyMetadata({ ...good, keys, latest_version: latest }, null)?.versions.map(
             ({ version }) => version,
           ),
         ).toEqual([...versions].sort((a, b) => a - b));
-        expect(decodeKeyMetadata({ ...good, keys, latest_version: latest + 1 })).toBeUndefined();
+        expect(decodeKeyMetadata({ ...good, keys, latest_version: latest + 1 }, null)).toBeUndefined();
       },
     ),
   );
@@ -48,8 +48,17 @@ test("versions come out ascending by number, whatever order they came in", () =>
 
 test("an asymmetric key shows its type and no versions of ours", () => {
   const keys = { "1": { creation_time: "2026-01-01T00:00:00Z", public_key: "x" } };
-  expect(decodeKeyMetadata({ ...good, type: "rsa-4096", keys, latest_version: 1 })).toMatchObject({
+  expect(decodeKeyMetadata({ ...good, type: "rsa-4096", keys, latest_version: 1 }, null)).toMatchObject({
     type: "rsa-4096",
     versions: [],
   });
+});
+
+test.each([
+  ["Sat, 28 Nov 2026 04:31:04 GMT", 1_795_840_264_000],
+  [null, undefined],
+  ["yesterday", undefined],
+])("OpenBao's clock is its Date header: %p", (date, expected) => {
+  const metadata = decodeKeyMetadata({ ...good, keys: { "1": 1 }, latest_version: 1 }, date);
+  expect(metadata).toMatchObject({ answeredAtMs: expected });
 });

@@ -24,6 +24,8 @@ export interface KeyMetadata {
   /** 0: never. */
   readonly autoRotatePeriodSeconds: number;
   readonly imported: boolean;
+  /** OpenBao's clock when it answered, to the second; `undefined` without a Date header. */
+  readonly answeredAtMs: number | undefined;
 }
 
 const versionNumber = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -50,7 +52,7 @@ const keyData = v.object({
 });
 
 /** The metadata in a reply's `data`; `undefined` when it is not that of a key, or contradicts itself. */
-export function decodeKeyMetadata(data: unknown): KeyMetadata | undefined {
+export function decodeKeyMetadata(data: unknown, date: string | null): KeyMetadata | undefined {
   const parsed = v.safeParse(keyData, data);
   if (!parsed.success) {
     return undefined;
@@ -81,5 +83,6 @@ export function decodeKeyMetadata(data: unknown): KeyMetadata | undefined {
     versions,
     autoRotatePeriodSeconds: output.auto_rotate_period,
     imported: output.imported_key,
+    answeredAtMs: date === null || Number.isNaN(Date.parse(date)) ? undefined : Date.parse(date),
   };
 }

@@ -10,7 +10,7 @@ import { deriveKeyId } from "../../../key/identity/key-id.ts";
 import { systemStateFiles } from "../../../key/registry/file-system.ts";
 import type { StoredRecord } from "../../../key/registry/read-state.ts";
 import { readState } from "../../../key/registry/read-state.ts";
-import { activeVersion } from "../../../key/registry/record.ts";
+import { activeVersion, originOf } from "../../../key/registry/record.ts";
 import { assess } from "../../../key/rotation/assess.ts";
 import { FINDINGS } from "../../../key/rotation/finding.ts";
 import { profileDrifts } from "../../../openbao/transit/key-profile.ts";
@@ -95,22 +95,37 @@ export const registryState: DoctorCheck = {
       return {
         findings: [
           ...directory,
-          ...withoutRegistry(context.knows("metadata") ? context.fact("metadata") : undefined),
+          ...withoutRegistry(
+            context.knows("metadata") ? context.fact("metadata") : undefined,
+            config.bootstrap,
+          ),
         ],
         detail: "none yet",
       };
     }
     return {
-      detail: `generation ${stored.record.generation}, active version ${activeVersion(stored.record).version}`,
+      detail: `generation ${stored.record.generation}, active version ${activeVersion(stored.record).version}, origin ${originOf(stored.record)}`,
       findings: [...directory, ...(context.knows("metadata") ? againstMetadata(context, stored) : [])],
     };
   },
 };
 
 /** A first start makes the registry itself, unless the key was rotated before: then it cannot know what is in use. */
-function withoutRegistry(metadata: { readonly latestVersion: number } | undefined): readonly Finding[] {
-  return metadata === undefined || metadata.latestVersion === 1
-    ? []
+function withoutRegistry(
+  metadata: { readonly latestVersion: number } | undefined,
+  { missingState }: { readonly missingState: "refuse" | "observe" },
+): readonly Finding[] {
+  if (metadata === undefined || metadata.latestVersion === 1) {
+    return [];
+  }
+  return missingState === "observe"
+    ? [
+        warning(
+          "registry_observed_start",
+          `there is no registry and the key is at version ${metadata.latestVersion}: the next start observes the key before it encrypts`,
+          "if this node had a registry, copy registry and checkpoint from a healthy node instead",
+        ),
+      ]
     : [
         failure(
           "registry_rotated_without_state",
