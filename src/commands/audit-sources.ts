@@ -14,14 +14,18 @@ export const liveSourceOptions = {
     kind: "text",
     placeholder: "URL,…",
     description:
-      "Members of one running etcd, separated by commas: https://host:2379; read only, at one revision",
+      "Members of one running etcd, as for etcdctl, separated by commas: https://host:2379; read only, at one revision",
   },
   "etcd-ca": {
     kind: "text",
     placeholder: "FILE",
     description: "CA bundle that the etcd members' certificates are verified with",
   },
-  "etcd-cert": { kind: "text", placeholder: "FILE", description: "Client certificate for etcd" },
+  "etcd-cert": {
+    kind: "text",
+    placeholder: "FILE",
+    description: "Client certificate, for an etcd that asks for one",
+  },
   "etcd-key": { kind: "text", placeholder: "FILE", description: "Private key of --etcd-cert" },
   "etcd-prefix": {
     kind: "text",
@@ -89,11 +93,11 @@ export async function openTargets(flags: SourceFlags): Promise<OpenTargets> {
 }
 
 async function liveTarget(flags: SourceFlags): Promise<Extract<AuditTarget, { kind: "etcd" }>> {
-  const urls = (flags["etcd-endpoints"] ?? "").split(",").map(checkedEndpoint);
   const tls = await etcdTls(flags);
+  const urls = etcdEndpointUrls(flags["etcd-endpoints"] ?? "", tls !== undefined);
   if (tls === undefined && urls.some((url) => url.startsWith("https:"))) {
     throw new UsageError(
-      "an https endpoint needs --etcd-ca, --etcd-cert and --etcd-key",
+      "an https endpoint needs --etcd-ca, and --etcd-cert with --etcd-key where etcd asks for a client certificate",
       "with kubeadm these are /etc/kubernetes/pki/etcd/ca.crt, healthcheck-client.crt and healthcheck-client.key",
     );
   }
@@ -106,18 +110,24 @@ async function liveTarget(flags: SourceFlags): Promise<Extract<AuditTarget, { ki
   };
 }
 
+/**
+ * The endpoints as URLs. As for etcdctl, `host:port` without a scheme means https when there are TLS files, else http.
+ * @throws UsageError
+ */
+export function etcdEndpointUrls(list: string, hasTls: boolean): readonly string[] {
+  return list.split(",").map((each) => {
+    const text = each.trim();
+    return checkedEndpoint(text.includes("://") ? text : `${hasTls ? "https" : "http"}://${text}`);
+  });
+}
+
 function checkedEndpoint(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const isPlain = url?.protocol === "http:";
-  if (
-    url === undefined ||
-    !(isPlain || url.protocol === "https:") ||
-    url.pathname !== "/" ||
-    url.search !== ""
-  ) {
+  if (url === undefined || !(isPlain || url.protocol === "https:") || `${url.origin}/` !== url.href) {
     throw new UsageError(
-      "--etcd-endpoints: an endpoint is not of the form https://host:port",
-      "write for example https://10.0.0.1:2379",
+      "--etcd-endpoints: an endpoint is neither https://host:port nor host:port",
+      "write for example https://10.0.0.1:2379,https://10.0.0.2:2379",
     );
   }
   if (isPlain && !LOOPBACK.test(url.hostname)) {
@@ -134,13 +144,24 @@ async function etcdTls(flags: LiveSourceFlags): Promise<EtcdTls | undefined> {
   if (ca === undefined && certificate === undefined && privateKey === undefined) {
     return undefined;
   }
-  if (ca === undefined || certificate === undefined || privateKey === undefined) {
-    throw new UsageError("--etcd-ca, --etcd-cert and --etcd-key go together", "name all three, or none");
+  if (ca === undefined) {
+    throw new UsageError(
+      "--etcd-cert and --etcd-key need --etcd-ca",
+      "name the CA bundle that etcd's certificate is verified with",
+    );
+  }
+  if ((certificate === undefined) !== (privateKey === undefined)) {
+    throw new UsageError("--etcd-cert and --etcd-key go together", "name both, or none");
   }
   return {
     ca: await pem(ca, "--etcd-ca", "the CA bundle", false),
-    certificate: await pem(certificate, "--etcd-cert", "the client certificate", false),
-    privateKey: await pem(privateKey, "--etcd-key", "the private key", true),
+    client:
+      certificate === undefined || privateKey === undefined
+        ? undefined
+        : {
+            certificate: await pem(certificate, "--etcd-cert", "the client certificate", false),
+            privateKey: await pem(privateKey, "--etcd-key", "the private key", true),
+          },
   };
 }
 

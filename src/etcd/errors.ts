@@ -12,6 +12,8 @@ export type AuditCode =
   | "snapshot_read_failed"
   /** The file is no etcd database: neither a saved snapshot nor a copy of member/snap/db. */
   | "snapshot_not_etcd"
+  /** The file is packed: gzip, zstd, xz, bzip2 or zip. */
+  | "snapshot_compressed"
   /** The file ends before what its own header promises. */
   | "snapshot_truncated"
   /** The digest that etcdctl appended is not that of the bytes before it. */
@@ -44,6 +46,7 @@ export class AuditError extends ProviderError<AuditCode> {}
 /** What is in a file that was named failed its check; no class of the running provider means that. */
 const FAILED_CHECKS: ReadonlySet<string> = new Set<AuditCode>([
   "snapshot_not_etcd",
+  "snapshot_compressed",
   "snapshot_truncated",
   "snapshot_hash_mismatch",
   "snapshot_damaged",

@@ -14,7 +14,7 @@ export const auditCommand = defineCommand({
   description: [
     "Reads every object of a running etcd, or of snapshot files, and counts by resource what it lies under: plaintext, a key of the EncryptionConfiguration, another KMS provider, or ours and then which key_id and Transit version. Nothing is decrypted, and no value is kept.",
     "With --config, key_ids are tied to versions by this node's registry; without it, versions are what the objects' annotations state.",
-    "A running etcd is read page by page at one revision. A lost connection goes on with the next endpoint; if the revision is compacted meanwhile, the read starts again, three times at most. A snapshot's digest is checked first, and damage anywhere is a refusal, never a smaller count.",
+    "A running etcd is read page by page at one revision. A lost connection goes on with the next endpoint; if the revision is compacted meanwhile, the read starts again, three times at most. A saved snapshot's digest is checked first, and damage anywhere in it is a refusal, never a smaller count. A bare member/snap/db carries no digest: damage that leaves its pages consistent cannot be seen, so it is good for a report and not as evidence.",
     "--evidence-out writes the counts with a digest, for verify-rotation, retire-versions and rebuild-registry, and for the change ticket; --html writes the same as one page.",
   ],
   options: {

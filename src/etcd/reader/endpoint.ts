@@ -11,8 +11,8 @@ import { KV, Maintenance, type RangeResponse, type StatusResponse } from "../gen
 /** PEM texts; absent for an endpoint without TLS, which is accepted on loopback only. */
 export interface EtcdTls {
   readonly ca: Uint8Array;
-  readonly certificate: Uint8Array;
-  readonly privateKey: Uint8Array;
+  /** For an etcd that asks for a client certificate, as kubeadm's does. */
+  readonly client: { readonly certificate: Uint8Array; readonly privateKey: Uint8Array } | undefined;
 }
 
 export interface RangeCall {
@@ -47,8 +47,9 @@ export function etcdEndpoint(url: string, tls: EtcdTls | undefined, limits: Endp
       ? {}
       : {
           ca: Buffer.from(tls.ca),
-          cert: Buffer.from(tls.certificate),
-          key: Buffer.from(tls.privateKey),
+          ...(tls.client === undefined
+            ? {}
+            : { cert: Buffer.from(tls.client.certificate), key: Buffer.from(tls.client.privateKey) }),
           rejectUnauthorized: true,
           minVersion: "TLSv1.2",
         },

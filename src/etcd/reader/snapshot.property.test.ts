@@ -58,7 +58,11 @@ const key = fc.oneof(
 );
 const value = fc.oneof(fc.uint8Array({ maxLength: 60 }), fc.constant(new Uint8Array(9000).fill(7)));
 const writes: fc.Arbitrary<Write[]> = fc.array(
-  fc.oneof({ weight: 4, arbitrary: fc.record({ key, value }) }, fc.record({ key })),
+  fc.oneof(
+    { weight: 8, arbitrary: fc.record({ key, value }) },
+    { weight: 2, arbitrary: fc.record({ key }) },
+    fc.constant({ key: "" }),
+  ),
   { maxLength: 120 },
 );
 const pageBytes = fc.constantFrom(1024, 4096);
@@ -202,4 +206,31 @@ describe("damage in a bare database", () => {
     bytes[at] = byte;
     expect(await contentOf(bytes)).toBe(code);
   });
+});
+
+describe("a packed file is told to be unpacked", () => {
+  test.each([
+    ["gzip", "1f8b0800000000"],
+    ["zstd", "28b52ffd0000"],
+    ["xz", "fd377a585a00"],
+    ["bzip2", "425a68393141"],
+    ["zip", "504b03041400"],
+  ])("%s", async (_, firstBytes) => {
+    const bytes = Buffer.concat([Buffer.from(firstBytes, "hex"), Buffer.alloc(8192)]);
+    expect(await contentOf(bytes)).toBe("snapshot_compressed");
+  });
+
+  test("shorter than any such mark: truncated", async () => {
+    expect(await contentOf(Buffer.from("1f8b08", "hex"))).toBe("snapshot_truncated");
+  });
+});
+
+test("a deletion without a key is damage", async () => {
+  const whole = Buffer.from(snapshotBytes([{ key: "/registry/a" }], { pageBytes: 4096, hashed: false }));
+  // The leaf's only element: its size of the value becomes 0.
+  const at = whole.indexOf(Buffer.from("5f0000000000000000", "hex"));
+  expect(at).toBeGreaterThan(0);
+  const leaf = Math.floor(at / 4096) * 4096;
+  whole.writeUInt32LE(0, leaf + 16 + 12);
+  expect(await contentOf(whole)).toBe("snapshot_damaged");
 });

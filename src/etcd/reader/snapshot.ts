@@ -54,6 +54,7 @@ export interface SnapshotOptions {
  * close. Throws AuditError.
  */
 export async function openSnapshot(file: OpenFile, options: SnapshotOptions): Promise<Snapshot> {
+  refuseCompressed(file);
   const hashed = file.sizeBytes % SECTOR_BYTES === HASH_BYTES;
   const databaseBytes = hashed ? file.sizeBytes - HASH_BYTES : file.sizeBytes;
   const bolt = openBolt(file, databaseBytes);
@@ -82,6 +83,33 @@ export async function openSnapshot(file: OpenFile, options: SnapshotOptions): Pr
       file.assertUnchanged();
     },
   };
+}
+
+/** The first bytes of what snapshots are often packed with, and the command that unpacks it. */
+const COMPRESSED: readonly (readonly [name: string, firstBytes: string, unpack: string])[] = [
+  ["gzip", "1f8b", "gunzip FILE"],
+  ["zstd", "28b52ffd", "unzstd FILE"],
+  ["xz", "fd377a585a00", "unxz FILE"],
+  ["bzip2", "425a68", "bunzip2 FILE"],
+  ["zip", "504b0304", "unzip FILE"],
+];
+const MAGIC_BYTES = 6;
+
+function refuseCompressed(file: OpenFile): void {
+  if (file.sizeBytes < MAGIC_BYTES) {
+    return;
+  }
+  const magic = new Uint8Array(MAGIC_BYTES);
+  file.readAt(magic, 0);
+  const first = Buffer.from(magic).toString("hex");
+  for (const [name, firstBytes, unpack] of COMPRESSED) {
+    if (first.startsWith(firstBytes)) {
+      throw auditError("snapshot_compressed", {
+        message: `the file is compressed with ${name}`,
+        advice: `unpack it first: ${unpack}`,
+      });
+    }
+  }
 }
 
 async function hashDatabase(
@@ -153,9 +181,13 @@ async function checkRecords(
   let newest = 0;
   for (const { key, value, isBucket } of entriesDescending(bolt, bucket)) {
     const { main, isDeletion } = decodeRevisionKey(key);
-    const { modRevision } = decodeKeyValue(value);
-    if (isBucket || modRevision !== (isDeletion ? 0 : main)) {
-      throw damagedSnapshot(`the record of revision ${main} belongs to another revision`);
+    if (isBucket || !isRevisionMark(value)) {
+      const { modRevision } = decodeKeyValue(value);
+      if (isBucket || modRevision !== (isDeletion ? 0 : main)) {
+        throw damagedSnapshot(`the record of revision ${main} belongs to another revision`);
+      }
+    } else if (isDeletion) {
+      throw damagedSnapshot(`the deletion of revision ${main} names no key`);
     }
     newest = Math.max(newest, main);
     records += 1;
@@ -216,13 +248,15 @@ async function walkPart(
 ): Promise<boolean> {
   let walked = 0;
   for (const record of entriesDescending(bolt, bucket)) {
-    const { key, value, modRevision } = decodeKeyValue(record.value);
-    const added = startsWith(key, prefix) ? seen.add(key) : "not_mine";
-    if (added === "full") {
-      return false;
-    }
-    if (added === "new" && modRevision !== 0) {
-      sink.add({ key, value, modRevision });
+    if (!isRevisionMark(record.value)) {
+      const { key, value, modRevision } = decodeKeyValue(record.value);
+      const added = startsWith(key, prefix) ? seen.add(key) : "not_mine";
+      if (added === "full") {
+        return false;
+      }
+      if (added === "new" && modRevision !== 0) {
+        sink.add({ key, value, modRevision });
+      }
     }
     walked += 1;
     if (walked % RECORDS_PER_TURN === 0) {
@@ -231,6 +265,14 @@ async function walkPart(
     }
   }
   return true;
+}
+
+/**
+ * `etcdutl snapshot restore --bump-revision` raises the revision by a record without content, and no write leaves one.
+ * @see https://etcd.io/docs/v3.6/op-guide/recovery/#restoring-with-revision-bump
+ */
+function isRevisionMark(value: Uint8Array): boolean {
+  return value.length === 0;
 }
 
 function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {

@@ -7,6 +7,7 @@
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 
 export interface Write {
+  /** Empty without a value: the mark of `etcdutl snapshot restore --bump-revision`. */
   readonly key: string;
   /** Absent: the key is deleted. */
   readonly value?: Uint8Array;
@@ -73,9 +74,13 @@ export function withDigest(database: Uint8Array): Uint8Array {
 
 function record({ key, value }: Write, index: number): Element {
   const revision = BigInt(index + 2);
-  const name = Buffer.alloc(value === undefined ? 18 : 17);
+  const isMark = key === "" && value === undefined;
+  const name = Buffer.alloc(value === undefined && !isMark ? 18 : 17);
   name.writeBigUInt64BE(revision, 0);
   name.write("_", 8);
+  if (isMark) {
+    return { key: name, value: new Uint8Array(), flags: 0 };
+  }
   if (value === undefined) {
     name.write("t", 17);
   }
