@@ -5,16 +5,20 @@
  * its text may hold what came from a remote.
  */
 import { ProviderError } from "../base/error-class.ts";
+import { visible } from "../base/visible-text.ts";
 import { ConfigError, describeProblem } from "../config/errors.ts";
 
 export function describeError(error: unknown): readonly string[] {
   if (error instanceof ConfigError && error.problems.length > 0) {
     return error.problems.map(
-      (problem) => `error: ${describeProblem(problem, error.source)}\n  fix: ${problem.mend}`,
+      (problem) =>
+        `error: ${visible(describeProblem(problem, error.source))}\n  fix: ${visible(problem.mend)}`,
     );
   }
   if (error instanceof ProviderError) {
-    return [`error: ${error.message}${error.advice === undefined ? "" : `\n  fix: ${error.advice}`}`];
+    return [
+      `error: ${visible(error.message)}${error.advice === undefined ? "" : `\n  fix: ${visible(error.advice)}`}`,
+    ];
   }
   const errno = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
   const kind = error instanceof Error ? error.name : typeof error;
@@ -27,5 +31,5 @@ export function describeError(error: unknown): readonly string[] {
 
 /** The same for a log's last line. */
 export function describeOnOneLine({ message, advice }: ProviderError): string {
-  return `error: ${message}${advice === undefined ? "" : `; fix: ${advice}`}`;
+  return visible(`error: ${message}${advice === undefined ? "" : `; fix: ${advice}`}`);
 }

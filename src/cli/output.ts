@@ -1,8 +1,10 @@
 /**
  * stdout for the result, stderr for talk.
  *
- * @module Writes to both, knows whether colours are wanted, and is quiet when the reader has gone away.
+ * @module Writes to both, knows whether colours are wanted, and is quiet when the reader has gone away. No control character
+ * but a line break gets through.
  */
+import { visibleLines } from "../base/visible-text.ts";
 
 export interface OutputStream {
   write(text: string, done: () => void): boolean;
@@ -11,7 +13,7 @@ export interface OutputStream {
 }
 
 export interface Output {
-  /** The result, as it is; it should end with a newline. */
+  /** The result, with its line breaks; it should end with one. */
   readonly result: (text: string) => void;
   /** One line for the person at the terminal. */
   readonly say: (line: string) => void;
@@ -70,8 +72,8 @@ export function createOutput(
   const canShowProgress = stderr.isTTY === true && environment["TERM"] !== "dumb";
 
   return {
-    result: (text) => write(stdout, text),
-    say: (line) => write(stderr, `${line}\n`),
+    result: (text) => write(stdout, visibleLines(text, hasColour)),
+    say: (line) => write(stderr, `${visibleLines(line, hasColour)}\n`),
     paint: (colour, text) => (hasColour ? `\u001b[${SGR[colour]}m${text}\u001b[0m` : text),
     canShowProgress,
     progress: (line) => {

@@ -4,6 +4,7 @@
  * @module One wording for text and HTML.
  */
 import { assertNever } from "../base/assert-never.ts";
+import { visible } from "../base/visible-text.ts";
 import type { ObjectGroup, SourceAudit } from "./evidence.ts";
 
 /** What a reader should think of a group: ours on a version, not ours but encrypted, readable, or not to be trusted. */
@@ -16,7 +17,13 @@ export interface GroupLabel {
   readonly key: string;
 }
 
+/** The words for a group, in visible characters whatever stands in etcd. */
 export function groupLabel(group: ObjectGroup): GroupLabel {
+  const { text, tone, key } = rawLabel(group);
+  return { text: visible(text), tone, key: visible(key) };
+}
+
+function rawLabel(group: ObjectGroup): GroupLabel {
   switch (group.kind) {
     case "ours":
       return {
@@ -60,7 +67,7 @@ export function sourceLabel({ source }: SourceAudit): string {
     return `etcd cluster ${source.clusterId} at revision ${source.revision}, read ${source.readAt}`;
   }
   const proof = source.integrity === "verified" ? "digest verified" : "no digest: for reports only";
-  return `snapshot ${source.file} at revision ${source.revision} (${proof})`;
+  return `snapshot ${visible(source.file)} at revision ${source.revision} (${proof})`;
 }
 
 /** 1234567 is `1,234,567`. */

@@ -4,6 +4,7 @@
  * @module Pure. Whatever a value holds, the result is a single line of visible characters: names that come from outside
  * cannot forge a line, move a cursor or turn text around.
  */
+import { visible } from "../base/visible-text.ts";
 import { LOG_FIELD_NAMES, type LogEvent, type LogFieldName, type LogFields } from "./log-event.ts";
 
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -18,9 +19,6 @@ export interface LogRecord {
 
 /** Longer texts are cut; no text of ours comes near. */
 const MAX_TEXT = 2048;
-
-/** Control and format characters (bidirectional ones among them), line separators and lone surrogates. */
-const INVISIBLE = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;
 
 const FIELDS = Object.entries(LOG_FIELD_NAMES).map(([key, name]) => [key, name] as const);
 
@@ -60,13 +58,5 @@ function numberText(value: number): string {
 
 function quoted(text: string): string {
   const bounded = text.length <= MAX_TEXT ? text : `${text.slice(0, MAX_TEXT)}…`;
-  return JSON.stringify(bounded).replace(INVISIBLE, escaped);
-}
-
-function escaped(character: string): string {
-  let units = "";
-  for (let index = 0; index < character.length; index += 1) {
-    units += `\\u${character.charCodeAt(index).toString(16).padStart(4, "0")}`;
-  }
-  return units;
+  return visible(JSON.stringify(bounded));
 }

@@ -4,6 +4,7 @@
  * @module A self-contained document: no script, nothing loaded from anywhere, every text escaped. The chart is one SVG
  * bar per resource, split by what its objects lie under.
  */
+import { visible } from "../../base/visible-text.ts";
 import type { Evidence, SourceAudit, StoredGroup } from "../../etcd/evidence.ts";
 import {
   type GroupTone,
@@ -127,5 +128,5 @@ const ESCAPES: Readonly<Record<string, string>> = {
 };
 
 function escape(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => ESCAPES[character] ?? "");
+  return visible(text).replace(/[&<>"']/g, (character) => ESCAPES[character] ?? "");
 }

@@ -4,6 +4,7 @@
  * @module Aligned text with a bar for each group. Colour is the caller's: it gives the function that paints, or none.
  */
 import { countOf } from "../../base/count-of.ts";
+import { visible } from "../../base/visible-text.ts";
 import type { Evidence, SourceAudit } from "../../etcd/evidence.ts";
 import {
   type GroupTone,
@@ -26,11 +27,11 @@ export function reportText({ audits, configuration, digest, limitations }: Evide
     ...audits.flatMap((audit) => [...auditLines(audit, paint), ""]),
     configuration === undefined
       ? "configuration  none given"
-      : `configuration  ${configuration.fingerprint} (provider ${configuration.providerName})`,
+      : `configuration  ${configuration.fingerprint} (provider ${visible(configuration.providerName)})`,
     `digest         ${digest}`,
     "",
     "not looked at:",
-    ...limitations.map((each) => `  - ${each}`),
+    ...limitations.map((each) => `  - ${visible(each)}`),
   ].join("\n");
 }
 
@@ -40,7 +41,7 @@ function auditLines(audit: SourceAudit, paint: Paint): string[] {
     groups.map((group, index) => {
       const { text, key, tone } = groupLabel(group);
       return {
-        resource: index === 0 ? resource : "",
+        resource: index === 0 ? visible(resource) : "",
         text,
         key: key.length > SHOWN_KEY ? `${key.slice(0, SHOWN_KEY)}…` : key,
         objects: grouped(group.objects),
@@ -60,7 +61,7 @@ function auditLines(audit: SourceAudit, paint: Paint): string[] {
   const hidden = plaintextOnly.reduce((total, { objects }) => total + objects, 0);
   return [
     sourceLabel(audit),
-    `${grouped(audit.objects)} objects under ${audit.prefix}`,
+    `${grouped(audit.objects)} objects under ${visible(audit.prefix)}`,
     ...(audit.objects === 0
       ? ["nothing was found: is this kube-apiserver's --etcd-prefix, and its etcd?"]
       : []),

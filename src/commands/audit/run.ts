@@ -5,6 +5,7 @@
  * audit/'s.
  */
 
+import { visible } from "../../base/visible-text.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
 import { jsonText, type Output } from "../../cli/output.ts";
@@ -108,5 +109,5 @@ function lister(
 function objectLine({ resource, path, group }: ListedObject, format: "text" | "json"): string {
   return format === "json"
     ? `${JSON.stringify({ resource, path, ...group })}\n`
-    : `${resource} ${path}  ${groupLabel(group).text}\n`;
+    : `${visible(`${resource} ${path}`)}  ${groupLabel(group).text}\n`;
 }

@@ -4,6 +4,7 @@
  * @module The report, as text and as JSON.
  */
 
+import { visible } from "../../base/visible-text.ts";
 import { jsonText, type Output } from "../../cli/output.ts";
 import { grouped } from "../../etcd/group-label.ts";
 import type { GoalWords, Verdict } from "./goal.ts";
@@ -64,7 +65,9 @@ function appliedLines(
     ...rows(left),
     "",
     ...(counts === undefined
-      ? requested.map(({ resource, name, state }) => `${resource}: StorageVersionMigration ${name}: ${state}`)
+      ? requested.map(
+          ({ resource, name, state }) => `${visible(resource)}: StorageVersionMigration ${name}: ${state}`,
+        )
       : [
           `${grouped(counts.rewritten)} rewritten, ${grouped(counts.deleted)} deleted by others meanwhile, ${grouped(counts.contended + counts.refused + counts.not_served)} left`,
         ]),
@@ -88,5 +91,7 @@ function sum({ remaining }: Verdict): number {
 }
 
 function rows({ remaining }: Verdict): readonly string[] {
-  return remaining.map(({ resource, under, objects }) => `    ${grouped(objects)} ${resource}: ${under}`);
+  return remaining.map(
+    ({ resource, under, objects }) => `    ${grouped(objects)} ${visible(resource)}: ${under}`,
+  );
 }

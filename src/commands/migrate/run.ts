@@ -6,6 +6,7 @@
  */
 
 import { systemClock } from "../../base/clock.ts";
+import { visible } from "../../base/visible-text.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
 import { progressBar } from "../../cli/progress.ts";
@@ -181,7 +182,7 @@ async function rewriteInRounds(
       onDone: (done) => progress.show("rewriting", done, objects.length),
       onLeft: ({ resource, path }, why) => {
         given.add(`${resource}/${path}`);
-        output.say(`left: ${resource} ${path}: ${LEFT[why]}`);
+        output.say(`left: ${visible(`${resource} ${path}`)}: ${LEFT[why]}`);
       },
     });
     progress.end();

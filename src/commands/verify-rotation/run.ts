@@ -4,6 +4,7 @@
  * @module Joins registry, live metadata and evidence; the judgement is etcd/verify-rotation.ts.
  */
 
+import { visible } from "../../base/visible-text.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
 import { jsonText, type Output } from "../../cli/output.ts";
@@ -68,13 +69,14 @@ function verdictLines(verdict: RotationVerdict, { paint }: Output): readonly str
   return [
     head,
     ...remaining.map(
-      ({ source, resource, under, objects }) => `    ${grouped(objects)} ${resource}: ${under}  (${source})`,
+      ({ source, resource, under, objects }) =>
+        `    ${grouped(objects)} ${visible(resource)}: ${under}  (${source})`,
     ),
     ...(remaining.length > 0 ? ["    rewrite them with `bao-kms-provider migrate`"] : []),
     ...problems.map((problem) => `${paint("red", "✗")} ${problem}`),
     "",
     `confidence  ${confidence}`,
     "not looked at:",
-    ...limitations.map((each) => `  - ${each}`),
+    ...limitations.map((each) => `  - ${visible(each)}`),
   ];
 }
