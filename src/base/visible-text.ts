@@ -7,6 +7,9 @@
 /** Control and format characters (bidirectional ones among them), line separators and lone surrogates. */
 const INVISIBLE = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;
 
+const ESCAPE = "\u001b";
+const LINE_BREAK_OR_COLOUR = new RegExp(`(\\n|${ESCAPE}\\[[0-9]{1,2}m)`);
+
 /** The text with each invisible character as `\uXXXX`; never more than one line. */
 export function visible(text: string): string {
   return text.replace(INVISIBLE, escaped);
@@ -14,7 +17,7 @@ export function visible(text: string): string {
 
 /** The same for text that has lines of its own: line breaks stay, and colours of a terminal where they are wanted. */
 export function visibleLines(text: string, hasColour: boolean): string {
-  const kept = hasColour ? /(\n|\u001b\[[0-9]{1,2}m)/ : /(\n)/;
+  const kept = hasColour ? LINE_BREAK_OR_COLOUR : /(\n)/;
   return text
     .split(kept)
     .map((part, index) => (index % 2 === 1 ? part : visible(part)))
