@@ -47,7 +47,7 @@ function commandOf(file: string): string | undefined {
 
 function mayImport(file: string, target: string): boolean {
   if (target.startsWith("..")) {
-    return target === "../package.json";
+    return target === "../package.json" || target.startsWith("../deploy/");
   }
   const [from, to] = [folderOf(file), folderOf(target)];
   if (from === to) {

@@ -56,6 +56,7 @@ describeReal("init on a real OpenBao", { needs: ["bao"], long: true }, (binary) 
       values: { bytes: Buffer.from(text), file: "values.yaml" },
       model: "systemd",
       isNewKey,
+      node: undefined,
       current: undefined,
       policyName: "openbao-kms",
       image: undefined,

@@ -1,59 +1,70 @@
 /**
  * `init`: everything that one node needs, from one values file.
  *
- * @module Description and options; the work is in actions/init.ts.
+ * @module Description and options.
  */
 import { defineCommand } from "../../cli/command.ts";
+import type { ValuesOf } from "../../cli/option.ts";
+
+const initOptions = {
+  values: { kind: "text", placeholder: "FILE", description: "The values: a configuration file" },
+  out: { kind: "text", placeholder: "DIR", description: "A directory that is absent or empty" },
+  model: {
+    kind: "choice",
+    placeholder: "MODEL",
+    choices: ["systemd", "static-pod"],
+    default: "systemd",
+    description: "How the provider is run",
+  },
+  node: {
+    kind: "text",
+    placeholder: "NAME",
+    description: "The node's name, which takes the place of {node} in the values",
+  },
+  "new-key": {
+    kind: "flag",
+    description: "The first node of a cluster: name a new key and let the script make it",
+  },
+  "current-encryption-config": {
+    kind: "text",
+    placeholder: "FILE",
+    description: "The EncryptionConfiguration that kube-apiserver runs with now",
+  },
+  "policy-name": {
+    kind: "text",
+    placeholder: "NAME",
+    default: "openbao-kms",
+    description: "The name of the policy in OpenBao",
+  },
+  image: {
+    kind: "text",
+    placeholder: "IMAGE",
+    description: "Static pod: the image by digest, REF@sha256:…",
+  },
+  "socket-gid": {
+    kind: "count",
+    placeholder: "GID",
+    min: 1,
+    max: 4_294_967_294,
+    description: "In place of server.socketGroup: the group's number on this host",
+  },
+} as const;
+
+export type InitFlags = ValuesOf<typeof initOptions>;
 
 export const initCommand = defineCommand({
   name: "init",
   summary: "Make all files of an installation from one values file",
   description: [
-    "Writes config.yaml, both EncryptionConfiguration files, the OpenBao policy and setup script, the manifest of a static pod, and installation.json into a new directory: all of them, or none. Contacts nothing and overwrites nothing.",
-    "The values file is a configuration file, checked as serve checks it. Give --new-key once, for the first node of a cluster; further nodes take the first node's config.yaml as their values.",
-    "A cluster that encrypts already gives its EncryptionConfiguration, so that each provider in force stays a reader in both phases.",
+    "Writes config.yaml, both EncryptionConfiguration files, the OpenBao policy and setup script, kubeadm's settings, the manifest of a static pod, and installation.json into a new directory: all of them, or none. Contacts nothing and overwrites nothing.",
+    "The values file is a configuration file, checked as serve checks it. Where nodes differ, for example in auth.jwt.expectedSubject and auth.jwt.role, write {node} and give --node.",
+    "Give --new-key once, for the first node of a cluster. It writes a values.yaml with the key's name in it, which is the values file of the further nodes; without --node, take the first node's config.yaml.",
+    "For a cluster that encrypts already, give its EncryptionConfiguration, so that each provider in use stays a reader in both phases.",
   ],
-  options: {
-    values: { kind: "text", placeholder: "FILE", description: "The values: a configuration file" },
-    out: { kind: "text", placeholder: "DIR", description: "A directory that is absent or empty" },
-    model: {
-      kind: "choice",
-      placeholder: "MODEL",
-      choices: ["systemd", "static-pod"],
-      default: "systemd",
-      description: "How the provider is run",
-    },
-    "new-key": {
-      kind: "flag",
-      description: "The first node of a cluster: name a new key and let the script make it",
-    },
-    "current-encryption-config": {
-      kind: "text",
-      placeholder: "FILE",
-      description: "The EncryptionConfiguration that kube-apiserver runs with now",
-    },
-    "policy-name": {
-      kind: "text",
-      placeholder: "NAME",
-      default: "openbao-kms",
-      description: "The name of the policy in OpenBao",
-    },
-    image: {
-      kind: "text",
-      placeholder: "IMAGE",
-      description: "Static pod: the image by digest, REF@sha256:…",
-    },
-    "socket-gid": {
-      kind: "count",
-      placeholder: "GID",
-      min: 1,
-      max: 4_294_967_294,
-      description: "In place of server.socketGroup: the group's number on this host",
-    },
-  },
+  options: initOptions,
   examples: [
-    "init --values values.yaml --out node-1 --new-key",
-    "init --values node-1/config.yaml --out node-2",
+    "init --values values.yaml --node cp-1 --out cp-1 --new-key",
+    "init --values cp-1/values.yaml --node cp-2 --out cp-2",
   ],
   run: async (flags, context) => {
     const { init } = await import("./run.ts");

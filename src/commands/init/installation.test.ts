@@ -31,6 +31,7 @@ const plan = (text: string, more: Partial<InstallationRequest> = {}) =>
     values: { bytes: Buffer.from(text), file: "values.yaml" },
     model: "systemd",
     isNewKey: false,
+    node: undefined,
     current: undefined,
     policyName: "openbao-kms",
     image: undefined,
@@ -97,6 +98,76 @@ describe("values", () => {
   test("what serve would refuse is refused", () => {
     expect(() => plan(values((fields) => ({ ...fields, extra: 1 })))).toThrow(
       expect.objectContaining({ code: "config_refused" }),
+    );
+  });
+});
+
+describe("several nodes", () => {
+  const perNode = configFile(({ auth, transit, ...rest }) => {
+    const { keyLineageId: _, ...keyIdScope } = transit.keyIdScope;
+    const jwt = { ...auth.jwt, ...bound, role: "kms-{node}", expectedSubject: "spiffe://x/{node}/{node}" };
+    return { ...rest, auth: { jwt }, transit: { ...transit, keyIdScope } };
+  });
+  const first = () => plan(perNode, { isNewKey: true, node: "cp-1" });
+  const fileOf = ({ files }: ReturnType<typeof plan>, name: string) =>
+    files.find((file) => file.name === name)?.text ?? "";
+
+  test("{node} becomes the node's name, and the values of the further nodes keep it and the key", () => {
+    const second = plan(fileOf(first(), "values.yaml"), { node: "cp-2" });
+    expect(fileOf(first(), "config.yaml")).toContain("spiffe://x/cp-1/cp-1");
+    expect(second.config.auth).toMatchObject({
+      jwt: { role: "kms-cp-2", expectedSubject: "spiffe://x/cp-2/cp-2" },
+    });
+    expect(second.fingerprint).toBe(first().fingerprint);
+    expect(fileOf(second, "values.yaml")).toBe(fileOf(first(), "values.yaml"));
+    expect(fileOf(second, "openbao-setup.sh")).toContain("ROLE='kms-cp-2'");
+    expect(fileOf(second, "openbao-setup.sh")).toContain("POLICY='openbao-kms-cp-2'");
+    expect(JSON.parse(fileOf(second, "installation.json"))).toMatchObject({
+      node: "cp-2",
+      policyName: "openbao-kms-cp-2",
+    });
+  });
+
+  test("what belongs to the cluster is made by the script of the first node only", () => {
+    const second = plan(fileOf(first(), "values.yaml"), { node: "cp-2" });
+    for (const step of ["bao secrets enable", "bao write -f"]) {
+      expect(fileOf(first(), "openbao-setup.sh")).toContain(step);
+      expect(fileOf(second, "openbao-setup.sh")).not.toContain(step);
+    }
+  });
+
+  test.each([
+    ["a place without a name", () => plan(perNode, { isNewKey: true })],
+    ["a name without a place", () => plan(withoutLineage, { isNewKey: true, node: "cp-1" })],
+    ["the config.yaml of another node", () => plan(fileOf(first(), "config.yaml"), { node: "cp-2" })],
+    ["a second new key", () => plan(fileOf(first(), "values.yaml"), { isNewKey: true, node: "cp-2" })],
+    ["a name with a slash", () => plan(perNode, { isNewKey: true, node: "cp/1" })],
+    ["a name in capitals", () => plan(perNode, { isNewKey: true, node: "CP-1" })],
+    ["a name that ends in a dash", () => plan(perNode, { isNewKey: true, node: "cp-" })],
+  ])("%s is refused", (_, make) => {
+    expect(make).toThrow(expect.objectContaining({ code: "options_conflict" }));
+  });
+});
+
+describe("kubeadm", () => {
+  test("the socket's directory is mounted, and the group by number is a patch", () => {
+    const text = values(({ server, ...rest }) => ({
+      ...rest,
+      server: { ...server, socketPath: "/run/x/kms.sock" },
+    }));
+    const config = parse(textOf("kubeadm-config.yaml", text));
+    expect(config.apiServer.extraVolumes).toContainEqual({
+      name: "openbao-kms",
+      hostPath: "/run/x",
+      mountPath: "/run/x",
+      readOnly: true,
+      pathType: "Directory",
+    });
+    expect(config.apiServer.extraVolumes).toHaveLength(2);
+    const patch = "patches/kube-apiserver0+strategic.yaml";
+    expect(textOf(patch)).toBe("");
+    expect(parse(textOf(patch, values(), { socketGid: 77 })).spec.securityContext.supplementalGroups).toEqual(
+      [77],
     );
   });
 });
@@ -245,6 +316,7 @@ describe("the command", () => {
       "encryption-config-readers.yaml",
       "encryption-config.yaml",
       "installation.json",
+      "kubeadm-config.yaml",
       "openbao-policy.hcl",
       "openbao-setup.sh",
     ]);
@@ -268,6 +340,26 @@ describe("the command", () => {
     const empty = join(directory, "empty");
     mkdirSync(empty);
     expect(await type(`init --values ${file} --out ${empty} --new-key`)).toMatchObject({ code: 0 });
+  });
+
+  test("next steps are those of the model and of the node", async () => {
+    const perNode = join(directory, "per-node.yaml");
+    writeFileSync(perNode, withoutLineage.replace('"role":"kms"', '"role":"kms-{node}"'), { mode: 0o640 });
+    const out = join(directory, "cp-1");
+    const pod = await type(
+      `init --values ${perNode} --out ${out} --node cp-1 --new-key --model static-pod --socket-gid 77 --image ${digest}`,
+    );
+    expect(pod.code).toBe(0);
+    expect(pod.stdout).toContain("/etc/kubernetes/manifests");
+    expect(pod.stdout).toContain("--service-user 65532");
+    expect(pod.stdout).toContain(`init --values ${out}/values.yaml --node NAME`);
+    expect(statSync(join(out, "patches")).mode & 0o777).toBe(0o700);
+    const further = await type(
+      `init --values ${out}/values.yaml --out ${join(directory, "cp-2")} --node cp-2`,
+    );
+    expect(further.stdout).not.toContain("static-pod");
+    expect(further.stdout).not.toContain("--node NAME");
+    expect(readFileSync(join(directory, "cp-2", "config.yaml"), "utf8")).toContain("role: kms-cp-2");
   });
 
   test("says what is missing", async () => {

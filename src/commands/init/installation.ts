@@ -6,12 +6,14 @@
 import { createHash } from "node:crypto";
 import { buildInfo } from "../../base/build-info.ts";
 import { jsonText } from "../../cli/output.ts";
+import type { ProviderConfig } from "../../config/schema.ts";
 import { fingerprint } from "../../key/identity/fingerprint.ts";
 import type { EncryptionConfig } from "../../kubernetes/encryption-config/types.ts";
 import { configIdentity } from "../../provider/config-identity.ts";
 import { openbaoPolicy } from "../openbao-policy.ts";
 import { encryptionFiles } from "./encryption-files.ts";
 import { InitError } from "./errors.ts";
+import { kubeApiServerPatch, kubeadmConfig } from "./kubeadm.ts";
 import { setupScript } from "./setup-script.ts";
 import { staticPodManifest } from "./static-pod.ts";
 import { nodeConfig } from "./values.ts";
@@ -21,6 +23,7 @@ export interface InstallationRequest {
   readonly values: { readonly bytes: Uint8Array; readonly file: string };
   readonly model: "systemd" | "static-pod";
   readonly isNewKey: boolean;
+  readonly node: string | undefined;
   readonly current: EncryptionConfig | undefined;
   readonly policyName: string;
   readonly image: string | undefined;
@@ -30,18 +33,29 @@ export interface InstallationRequest {
 
 export interface Installation {
   readonly files: readonly NewFile[];
+  readonly config: ProviderConfig;
   readonly fingerprint: string;
 }
 
 const IMAGE = /^[a-z0-9][A-Za-z0-9./:_-]{0,254}@sha256:[0-9a-f]{64}$/;
+/** As Kubernetes names nodes: RFC 1123, short enough for the names made of it. */
+const NODE_NAME = /^[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?$/;
 const POLICY_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
 
 /** @throws ConfigError, InitError */
 export function planInstallation(request: InstallationRequest): Installation {
   checkChoices(request);
-  const { model, isNewKey, policyName, image, socketGid } = request;
-  const { config, text } = nodeConfig({ ...request.values, isNewKey, socketGid, random: request.random });
-  if (model === "static-pod" && !/^\d+$/.test(config.server.socketGroup)) {
+  const { model, isNewKey, node, image, socketGid, random } = request;
+  const { config, text, furtherValues } = nodeConfig({
+    ...request.values,
+    isNewKey,
+    node,
+    socketGid,
+    random,
+  });
+  // A role and a policy for each node: one node's access can be taken away alone.
+  const policyName = node === undefined ? request.policyName : `${request.policyName}-${node}`;
+  if (model === "static-pod" && !isNumber(config.server.socketGroup)) {
     throw new InitError(
       "options_conflict",
       "server.socketGroup: a static pod needs the group's number, because its image knows no host names",
@@ -61,6 +75,7 @@ export function planInstallation(request: InstallationRequest): Installation {
   });
   const files: readonly NewFile[] = [
     { name: "config.yaml", text, mode: 0o640 },
+    ...(furtherValues === undefined ? [] : [{ name: "values.yaml", text: furtherValues, mode: 0o640 }]),
     { name: "encryption-config-readers.yaml", text: readers, mode: 0o600 },
     { name: "encryption-config.yaml", text: writers, mode: 0o600 },
     { name: "openbao-policy.hcl", text: policy, mode: 0o644 },
@@ -69,6 +84,16 @@ export function planInstallation(request: InstallationRequest): Installation {
       text: setupScript({ config, policyName, policy, isNewKey }),
       mode: 0o755,
     },
+    { name: "kubeadm-config.yaml", text: kubeadmConfig(config.server.socketPath), mode: 0o644 },
+    ...(isNumber(config.server.socketGroup)
+      ? [
+          {
+            name: "patches/kube-apiserver0+strategic.yaml",
+            text: kubeApiServerPatch(Number(config.server.socketGroup)),
+            mode: 0o644,
+          },
+        ]
+      : []),
     ...(model === "static-pod" && image !== undefined
       ? [
           {
@@ -83,6 +108,7 @@ export function planInstallation(request: InstallationRequest): Installation {
   const record = jsonText({
     madeBy: buildInfo,
     model,
+    node,
     fingerprint: mark,
     newKey: isNewKey,
     policyName,
@@ -92,10 +118,23 @@ export function planInstallation(request: InstallationRequest): Installation {
       sha256: createHash("sha256").update(content).digest("hex"),
     })),
   });
-  return { files: [...files, { name: "installation.json", text: record, mode: 0o644 }], fingerprint: mark };
+  return {
+    files: [...files, { name: "installation.json", text: record, mode: 0o644 }],
+    config,
+    fingerprint: mark,
+  };
 }
 
-function checkChoices({ model, image, policyName }: InstallationRequest): void {
+const isNumber = (text: string): boolean => /^\d+$/.test(text);
+
+function checkChoices({ model, image, policyName, node }: InstallationRequest): void {
+  if (node !== undefined && !NODE_NAME.test(node)) {
+    throw new InitError(
+      "options_conflict",
+      "--node: not a name of lower-case letters, digits, `-` and `.`",
+      "give the node's name in Kubernetes: kubectl get nodes",
+    );
+  }
   if (!POLICY_NAME.test(policyName)) {
     throw new InitError(
       "options_conflict",

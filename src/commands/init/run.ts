@@ -1,31 +1,22 @@
 /**
- * What `init` does.
+ * What `init` does: reads its two input files, writes the installation, and prints the next steps.
  *
- * @module Reads the two input files, and says what was made and what comes next; the files are planned and written by
- * cli/init/.
+ * @module installation.ts plans the files, write-files.ts writes them.
  */
 import { readSafeFile } from "../../base/safe-file.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
 import { UsageError } from "../../cli/usage-error.ts";
 import { MAX_CONFIG_BYTES } from "../../config/decode-config.ts";
+import type { ProviderConfig } from "../../config/schema.ts";
 import { decodeEncryptionConfig } from "../../kubernetes/encryption-config/decode.ts";
 import { MAX_ENCRYPTION_CONFIG_BYTES } from "../../kubernetes/encryption-config/file-tree.ts";
 import type { EncryptionConfig } from "../../kubernetes/encryption-config/types.ts";
+import type { InitFlags } from "./command.ts";
 import { type Installation, planInstallation } from "./installation.ts";
+import { credentialFiles } from "./static-pod.ts";
 import { systemRandom } from "./values.ts";
 import { writeFiles } from "./write-files.ts";
-
-export interface InitFlags {
-  readonly values: string | undefined;
-  readonly out: string | undefined;
-  readonly model: "systemd" | "static-pod";
-  readonly "new-key": boolean;
-  readonly "current-encryption-config": string | undefined;
-  readonly "policy-name": string;
-  readonly image: string | undefined;
-  readonly "socket-gid": number | undefined;
-}
 
 export async function init(flags: InitFlags, { output }: CommandContext): Promise<ExitName> {
   const values = required(flags.values, "--values");
@@ -34,6 +25,7 @@ export async function init(flags: InitFlags, { output }: CommandContext): Promis
     values: { bytes: await readValues(values), file: values },
     model: flags.model,
     isNewKey: flags["new-key"],
+    node: flags.node,
     current: await readCurrent(flags["current-encryption-config"]),
     policyName: flags["policy-name"],
     image: flags.image,
@@ -41,7 +33,7 @@ export async function init(flags: InitFlags, { output }: CommandContext): Promis
     random: systemRandom,
   });
   await writeFiles(out, installation.files);
-  output.result(summary(out, installation));
+  output.result(summary(out, installation, flags));
   return "good";
 }
 
@@ -79,17 +71,42 @@ async function readCurrent(path: string | undefined): Promise<EncryptionConfig |
   return decodeEncryptionConfig(bytes, path);
 }
 
-function summary(out: string, { files, fingerprint }: Installation): string {
+function summary(
+  out: string,
+  { files, config, fingerprint }: Installation,
+  { model, "new-key": isNewKey, node }: InitFlags,
+): string {
+  const steps = [
+    isNewKey
+      ? `${out}/openbao-setup.sh, once for the cluster, with an OpenBao administrator's token`
+      : `${out}/openbao-setup.sh, which adds this node to the key of the first, with an OpenBao administrator's token`,
+    ...(model === "static-pod" ? staticPodSteps(out, config) : systemdSteps(out)),
+    `kubeadm: add ${out}/kubeadm-config.yaml to its configuration; ${out}/patches, where it exists, is for --patches`,
+    `${out}/encryption-config-readers.yaml on all control-plane nodes, then encryption-config.yaml on all`,
+    ...(isNewKey && node !== undefined
+      ? [`further nodes: bao-kms-provider init --values ${out}/values.yaml --node NAME --out DIR`]
+      : []),
+  ];
   return [
     ...files.map(({ name }) => `${out}/${name}`),
     "",
     `fingerprint  ${fingerprint}   (the same on every node of this control plane)`,
     "",
     "Next:",
-    `  1. ${out}/openbao-setup.sh, once, with an OpenBao administrator's token`,
-    `  2. install ${out}/config.yaml as /etc/openbao-kms/config.yaml on this node, and start the provider`,
-    "  3. bao-kms-provider doctor --config /etc/openbao-kms/config.yaml",
-    `  4. ${out}/encryption-config-readers.yaml on all control-plane nodes, then encryption-config.yaml on all`,
+    ...steps.map((step, index) => `  ${index + 1}. ${step}`),
     "",
   ].join("\n");
 }
+
+const systemdSteps = (out: string): readonly string[] => [
+  `install ${out}/config.yaml as /etc/openbao-kms/config.yaml on this node, and start the provider`,
+  "bao-kms-provider doctor --config /etc/openbao-kms/config.yaml",
+];
+
+const staticPodSteps = (out: string, config: ProviderConfig): readonly string[] => [
+  "on this node: the directories and the socket's group, from sysusers.conf and tmpfiles.conf of deploy/static-pod",
+  `${out}/config.yaml as /etc/openbao-kms/config.yaml (root:65532 0640), the CA as ${config.openbao.caCertFile}`,
+  `the credential, for user 65532: ${credentialFiles(config.auth).join(", ")}`,
+  "bao-kms-provider doctor --config /etc/openbao-kms/config.yaml --service-user 65532",
+  `${out}/bao-kms-provider.yaml to /etc/kubernetes/manifests: kubelet starts the pod at once`,
+];

@@ -50,9 +50,11 @@ function tokenFields({ policyName, ttl }: TokenTerms) {
   };
 }
 
+const mountName = (mountPath: string): string => mountPath.slice("auth/".length);
+
 /** Mounts the method when nothing is there; `$AUTH` is the mount without `auth/`. */
 function mountStep(mountPath: string, type: string, what: string, field: string, accepted = type): string {
-  return `AUTH=${quoted(mountPath.slice("auth/".length))}
+  return `AUTH=${quoted(mountName(mountPath))}
 case "$(field "sys/auth/$AUTH" type)" in
   ${accepted}) good "the ${what} auth method is mounted at auth/$AUTH" ;;
   "") change "mount the ${what} auth method at auth/$AUTH" bao auth enable -path="$AUTH" ${type} || true ;;
@@ -63,17 +65,12 @@ esac`;
 /** Writes the role unless the fields that matter are as they should be already. */
 function roleStep(path: string, role: object, held: Readonly<Record<string, string>>): string {
   const tests = Object.entries(held).map(([name, value]) => `role_is ${name} ${quoted(value)}`);
-  return `role_json() {
-cat <<'ROLE_END'
-${JSON.stringify(role, null, 2)}
-ROLE_END
-}
-write_role() { role_json | bao write "auth/$AUTH/${path}/$ROLE" -; }
-role_is() { [ "$(field "auth/$AUTH/${path}/$ROLE" "$1")" = "$2" ]; }
+  return `role_is() { [ "$(field "auth/$AUTH/${path}/$ROLE" "$1")" = "$2" ]; }
 if ${tests.join(" \\\n  && ")}; then
   good "the role $ROLE is as it should be"
 else
-  change "write the role $ROLE of auth/$AUTH" write_role || true
+  input=${quoted(JSON.stringify(role, null, 2))}
+  change "write the role $ROLE of auth/$AUTH" bao write "auth/$AUTH/${path}/$ROLE" - || true
 fi
 `;
 }
@@ -165,23 +162,25 @@ function approleStep(approle: AppRoleConfig, terms: TokenTerms): string {
     secret_id_ttl: SECRET_ID_TTL,
     ...tokenFields(terms),
   };
+  const rolePath = `auth/${mountName(approle.mountPath)}/role/${terms.policyName}`;
   const roleId =
     approle.roleId.kind === "value"
-      ? `if [ "$(field "auth/$AUTH/role/$ROLE/role-id" role_id)" = ${quoted(approle.roleId.value)} ]; then
+      ? `ROLE_ID=${quoted(approle.roleId.value)}
+if [ "$(field "auth/$AUTH/role/$ROLE/role-id" role_id)" = "$ROLE_ID" ]; then
   good "the role id is the one of the configuration"
 else
-  change "give the role the id of the configuration" bao write "auth/$AUTH/role/$ROLE/role-id" role_id=${quoted(approle.roleId.value)} || true
+  change "give the role the id of the configuration" bao write "auth/$AUTH/role/$ROLE/role-id" "role_id=$ROLE_ID" || true
 fi
 `
-      : `echo "role id, for ${approle.roleId.file}: bao read $WHERE-field=role_id auth/$AUTH/role/$ROLE/role-id"
+      : `later ${quoted(`role id, for ${approle.roleId.file}: bao read `)} ${quoted(`-field=role_id ${quoted(`${rolePath}/role-id`)}`)}
 `;
   return `# --- AppRole login
 ${mountStep(approle.mountPath, "approle", "AppRole", "auth.approle.mountPath")}
 # The provider never sends the role's name, so it has that of the policy.
 ROLE=$POLICY
-# For what is typed after this script, which does not know its namespace.
-WHERE=\${BAO_NAMESPACE:+"-namespace=$BAO_NAMESPACE "}
-${roleStep("role", role, { bind_secret_id: "true", secret_id_num_uses: "0", ...heldToken(terms) })}${roleId}echo "secret id, wrapped: bao write $WHERE-wrap-ttl=10m -f -field=wrapping_token auth/$AUTH/role/$ROLE/secret-id > wrapping-token"
+# later TEXT COMMAND: what to type after this script, in its namespace.
+later() { printf '%s%s%s\\n' "$1" "\${BAO_NAMESPACE:+-namespace=$BAO_NAMESPACE }" "$2"; }
+${roleStep("role", role, { bind_secret_id: "true", secret_id_num_uses: "0", ...heldToken(terms) })}${roleId}later 'secret id, wrapped: bao write ' ${quoted(`-wrap-ttl=10m -f -field=wrapping_token ${quoted(`${rolePath}/secret-id`)} > wrapping-token`)}
 echo "then on the node, as root: bao-kms-provider unwrap-secret-id --config CONFIG --role $ROLE < wrapping-token"
 `;
 }
@@ -202,7 +201,7 @@ if role_is token_no_default_policy true && role_is token_policies ${quoted(`[${p
 elif [ -n "\${CLIENT_CA:-}" ] && [ -n "\${CLIENT_COMMON_NAME:-}" ]; then
   change "write the certificate role $ROLE of auth/$AUTH" bao write "auth/$AUTH/certs/$ROLE" certificate=@"$CLIENT_CA" \\
     allowed_common_names="$CLIENT_COMMON_NAME" token_policies="$POLICY" token_no_default_policy=true \\
-    token_ttl=${ttl} token_max_ttl=${TOKEN_MAX_TTL} token_num_uses=0 || true
+    token_ttl=${quoted(ttl)} token_max_ttl=${TOKEN_MAX_TTL} token_num_uses=0 || true
 elif [ "$answer" = no ]; then
   echo "to do: write the certificate role $ROLE (CLIENT_CA and CLIENT_COMMON_NAME)" >&2; left=$((left + 1))
 else

@@ -2,7 +2,7 @@
  * The script that sets OpenBao up: mount, key, policy, auth method, role.
  *
  * @module Pure. The script reads before it writes, shows each change and asks before it makes it, and can be run again at any
- * time. Every value of the configuration stands in single quotes.
+ * time.
  */
 import type { ProviderConfig } from "../../config/schema.ts";
 import { authStep } from "./setup-auth.ts";
@@ -32,8 +32,7 @@ export function setupScript(request: SetupRequest): string {
     `POLICY=${quoted(policyName)}`,
     "",
     CONNECTION,
-    TRANSIT,
-    request.isNewKey ? NEW_KEY : KNOWN_KEY,
+    ...(request.isNewKey ? [transitStep(MOUNT), NEW_KEY] : [transitStep(NO_MOUNT), KNOWN_KEY]),
     KEY_PROFILE,
     policyStep(policy),
     authStep(config, policyName),
@@ -57,17 +56,21 @@ case "\${1:-}" in
 esac
 left=0
 
-# change WHAT COMMAND...: shows what would be done, asks, does it.
+# change WHAT COMMAND...: shows what would be done, asks, does it. The command reads $input when it is not empty.
+input=
 change() {
   what=$1; shift
+  text=$input; input=
   if [ "$answer" = ask ]; then
-    printf 'change: %s\\n        %s\\nDo it? [y/N] ' "$what" "$*" >&2
+    printf 'change: %s\\n        %s\\n' "$what" "$*" >&2
+    [ -z "$text" ] || printf '%s\\n' "$text" | sed 's/^/        < /' >&2
+    printf 'Do it? [y/N] ' >&2
     read -r reply || reply=
-    case "$reply" in y|Y|yes) ;; *) echo "left as it is: $what" >&2; left=$((left + 1)); return 1 ;; esac
+    case "$reply" in y|Y|yes) ;; *) echo "not done: $what" >&2; left=$((left + 1)); return 1 ;; esac
   elif [ "$answer" = no ]; then
     echo "to do: $what" >&2; left=$((left + 1)); return 1
   fi
-  "$@" >/dev/null || stop "OpenBao refused it: $what" "see its message above; the token may need more rights"
+  printf '%s\\n' "$text" | "$@" >/dev/null || stop "OpenBao refused it: $what" "see its message above; the token may need more permissions"
   echo "done: $what"
 }
 good() { echo "good: $1"; }
@@ -84,10 +87,10 @@ bao token lookup >/dev/null 2>&1 || stop "OpenBao does not answer, or not to thi
   "set BAO_ADDR, BAO_CACERT and BAO_TOKEN, then try: bao token lookup"
 `;
 
-const TRANSIT = `# --- Transit mount
+const transitStep = (whenAbsent: string): string => `# --- Transit mount
 case "$(field "sys/mounts/$MOUNT" type)" in
   transit) good "Transit is mounted at $MOUNT" ;;
-  "") change "mount Transit at $MOUNT" bao secrets enable -path="$MOUNT" transit || true ;;
+  "") ${whenAbsent} ;;
   *) stop "something else than Transit is mounted at $MOUNT" "choose another transit.mountPath" ;;
 esac
 if [ "$(field "$MOUNT/config/keys" disable_upsert)" = true ]; then
@@ -96,6 +99,10 @@ else
   change "let encrypting create no keys at $MOUNT" bao write "$MOUNT/config/keys" disable_upsert=true || true
 fi
 `;
+
+const MOUNT = 'change "mount Transit at $MOUNT" bao secrets enable -path="$MOUNT" transit || true';
+const NO_MOUNT =
+  'stop "nothing is mounted at $MOUNT, and this is not the first node" "run the script of the first node, or compare transit.mountPath with it"';
 
 const NEW_KEY = `# --- Transit key, which this cluster does not have yet
 if [ -n "$(field "$MOUNT/keys/$KEY" type)" ]; then
@@ -131,16 +138,12 @@ fi
 
 function policyStep(policy: string): string {
   return `# --- policy of least privilege
-policy_text() {
-cat <<'POLICY_END'
-${policy.trimEnd()}
-POLICY_END
-}
-write_policy() { policy_text | bao policy write "$POLICY" -; }
-if [ "$(bao policy read "$POLICY" 2>/dev/null || true)" = "$(policy_text)" ]; then
+wanted=${quoted(policy.trimEnd())}
+if [ "$(bao policy read "$POLICY" 2>/dev/null || true)" = "$wanted" ]; then
   good "the policy $POLICY is as it should be"
 else
-  change "write the policy $POLICY" write_policy || true
+  input=$wanted
+  change "write the policy $POLICY" bao policy write "$POLICY" - || true
 fi
 `;
 }

@@ -16,12 +16,16 @@ export interface NodeConfig {
   readonly config: ProviderConfig;
   /** The text of config.yaml. */
   readonly text: string;
+  /** The values with their key and without a node; undefined when they have no place for a node's name. */
+  readonly furtherValues: string | undefined;
 }
 
 export interface ValuesRequest {
   readonly bytes: Uint8Array;
   readonly file: string;
   readonly isNewKey: boolean;
+  /** Takes the place of {node} in the values. */
+  readonly node: string | undefined;
   /** Takes the place of server.socketGroup: a container knows no host names. */
   readonly socketGid: number | undefined;
   readonly random: (bytes: number) => Uint8Array;
@@ -30,7 +34,7 @@ export interface ValuesRequest {
 type Tree = Readonly<Record<string, unknown>>;
 
 /** @throws ConfigError, InitError */
-export function nodeConfig({ bytes, file, isNewKey, socketGid, random }: ValuesRequest): NodeConfig {
+export function nodeConfig({ bytes, file, isNewKey, node, socketGid, random }: ValuesRequest): NodeConfig {
   const decoded = decodeYaml(bytes, MAX_CONFIG_BYTES);
   if (!decoded.ok) {
     throw new ConfigError("config_malformed", file, [{ path: "", ...decoded }]);
@@ -40,7 +44,7 @@ export function nodeConfig({ bytes, file, isNewKey, socketGid, random }: ValuesR
     throw new InitError(
       "options_conflict",
       `--new-key: ${file} already names a key in transit.keyIdScope.keyLineageId`,
-      "leave out --new-key for the further nodes of a cluster; for another key remove transit.keyIdScope.keyLineageId",
+      "leave out --new-key for the further nodes of a cluster; for a new cluster remove transit.keyIdScope.keyLineageId first",
     );
   }
   let tree = decoded.value;
@@ -55,9 +59,11 @@ export function nodeConfig({ bytes, file, isNewKey, socketGid, random }: ValuesR
   if (at(tree, ["bootstrap", "missingState"]) === undefined) {
     tree = withValue(tree, ["bootstrap", "missingState"], "observe");
   }
-  const text = configText(tree);
+  checkNode(node, tree, file);
+  const text = CONFIG_HEADER + configText(node === undefined ? tree : withNode(tree, node));
+  const furtherValues = node === undefined ? undefined : VALUES_HEADER + configText(tree);
   try {
-    return { config: decodeConfig(Buffer.from(text), file).config, text };
+    return { config: decodeConfig(Buffer.from(text), file).config, text, furtherValues };
   } catch (error) {
     throw error instanceof ConfigError && lineage === undefined && !isNewKey
       ? withKeyHint(error, file)
@@ -66,6 +72,14 @@ export function nodeConfig({ bytes, file, isNewKey, socketGid, random }: ValuesR
 }
 
 export const systemRandom = (bytes: number): Uint8Array => randomBytes(bytes);
+
+const SCHEMA = "# yaml-language-server: $schema=/usr/share/doc/bao-kms-provider/config.schema.json\n";
+const CONFIG_HEADER = `${SCHEMA}# Made by bao-kms-provider init. Install it root:openbao-kms 0640 as /etc/openbao-kms/config.yaml.
+# Never change the parts of transit.keyIdScope, openbao.instanceId or openbao.namespace: they name the key for ever.
+`;
+const VALUES_HEADER = `# Made by bao-kms-provider init. Values for the further nodes of this cluster:
+# bao-kms-provider init --values values.yaml --node NAME --out DIR
+`;
 
 /** Fields in the order of the reference page. */
 function configText(tree: unknown): string {
@@ -81,10 +95,42 @@ function configText(tree: unknown): string {
         .map(([name, inner]) => [name, sorted(inner, `${prefix}${name}.`)]),
     );
   };
-  return `# yaml-language-server: $schema=/usr/share/doc/bao-kms-provider/config.schema.json
-# Made by bao-kms-provider init. Install it root:openbao-kms 0640 as /etc/openbao-kms/config.yaml.
-# The parts of transit.keyIdScope, openbao.instanceId and openbao.namespace name the key for ever: never change them.
-${stringify(sorted(tree, ""), { lineWidth: 0 }).replace(/^( +)(?=missingState: observe$)/m, `$1# ${OBSERVE_COMMENT}\n$1`)}`;
+  return stringify(sorted(tree, ""), { lineWidth: 0 }).replace(
+    /^( +)(?=missingState: observe$)/m,
+    `$1# ${OBSERVE_COMMENT}\n$1`,
+  );
+}
+
+const NODE = "{node}";
+
+function checkNode(node: string | undefined, tree: unknown, file: string): void {
+  const hasPlace = JSON.stringify(tree ?? null).includes(NODE);
+  if (hasPlace && node === undefined) {
+    throw new InitError(
+      "options_conflict",
+      `--node: missing, although ${file} has ${NODE} in it`,
+      "give --node and the name of the node that the files are for",
+    );
+  }
+  if (!hasPlace && node !== undefined) {
+    throw new InitError(
+      "options_conflict",
+      `--node: ${file} has no ${NODE} that the name could replace`,
+      `write ${NODE} where the values differ between nodes, for example expectedSubject: kms-${NODE}; for further nodes use the values.yaml that init wrote for the first`,
+    );
+  }
+}
+
+function withNode(tree: unknown, node: string): unknown {
+  if (typeof tree === "string") {
+    return tree.replaceAll(NODE, node);
+  }
+  if (Array.isArray(tree)) {
+    return tree.map((each) => withNode(each, node));
+  }
+  return isTree(tree)
+    ? Object.fromEntries(Object.entries(tree).map(([name, value]) => [name, withNode(value, node)]))
+    : tree;
 }
 
 const OBSERVE_COMMENT =
@@ -95,7 +141,7 @@ function withKeyHint(error: ConfigError, file: string): ConfigError {
     problem.path === "transit.keyIdScope.keyLineageId"
       ? {
           ...problem,
-          mend: "give --new-key for the first node of a cluster; for further nodes use the config.yaml of the first as --values",
+          mend: "give --new-key for the first node of a cluster; for further nodes give as --values the values.yaml, or the config.yaml, of the first",
         }
       : problem,
   );

@@ -27,6 +27,7 @@ export async function writeFiles(directory: string, files: readonly NewFile[]): 
     await mkdir(dirname(target), { recursive: true });
     partial = await mkdtemp(join(dirname(target), `.${basename(target)}.`));
     for (const file of files) {
+      await mkdir(dirname(join(partial, file.name)), { recursive: true, mode: DIRECTORY_MODE });
       await writeSynced(join(partial, file.name), file);
     }
     const handle = await open(partial);
