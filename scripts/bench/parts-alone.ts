@@ -17,8 +17,6 @@ import {
 } from "../../src/kms/gen/v2/api_pb.ts";
 import { coalesce } from "../../src/openbao/transit/coalesce.ts";
 import { GROUPING } from "../../src/openbao/transit/coalesced-calls.ts";
-import { receiveBody } from "../../src/server/grpc/request-body.ts";
-import { SharedTrailers } from "../../src/server/grpc/shared-trailers.ts";
 import { ASSOCIATED_DATA, directTarget, encryptAnswer, encryptBody, transitPost } from "./transit-post.ts";
 
 /** `encryptReply`: an answer of the provider, base64; those of this server are as long. */
@@ -70,7 +68,6 @@ const METHODS = new Map<string, (message: Uint8Array) => Uint8Array | Promise<Ui
 ]);
 
 const server = createServer();
-const trailers = new SharedTrailers();
 server.on("stream", (stream: ServerHttp2Stream, headers) => {
   const chunks: Uint8Array[] = [];
   stream.on("error", () => {});
@@ -81,10 +78,10 @@ server.on("stream", (stream: ServerHttp2Stream, headers) => {
     frame.writeUInt32BE(message.length, 1);
     frame.set(message, ENVELOPE_BYTES);
     stream.respond({ ":status": 200, "content-type": "application/grpc+proto" }, { waitForTrailers: true });
-    stream.on("wantTrailers", () => trailers.due(() => stream.sendTrailers({ "grpc-status": "0" })));
-    trailers.answered();
+    stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
     stream.end(frame);
   };
-  receiveBody(stream, { piece: (bytes) => chunks.push(bytes), complete: () => void answer() });
+  stream.on("data", (bytes: Uint8Array) => chunks.push(bytes));
+  stream.on("end", () => void answer());
 });
 server.listen(process.argv[2]);

@@ -119,10 +119,10 @@ const CLASSES: Readonly<Record<ErrorClass, ClassHelp>> = {
     steps: ["As for aad_mismatch."],
   },
   protocol_limit: {
-    means: "A request or answer breaks a limit of KMS v2, or too many calls are under way.",
+    means: "A request or answer breaks a limit of KMS v2, or too many calls wait for their turn.",
     effect: "That call is refused; others are not disturbed.",
     steps: [
-      "RESOURCE_EXHAUSTED under load: raise server.maxConcurrentDecrypt or server.maxConcurrentEncrypt, and see why OpenBao is slow.",
+      "RESOURCE_EXHAUSTED under load: see why OpenBao is slow; if it is not, raise server.maxConcurrentDecrypt or server.maxConcurrentEncrypt.",
     ],
   },
   status_stale: {

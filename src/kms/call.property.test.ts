@@ -52,40 +52,60 @@ function bodyOf(outcome: Outcome, go: Promise<void>, stop: AbortController): () 
   };
 }
 
-test("every call is recorded once, let in or turned away, and leaves with a constant text", async () => {
+test("every call is recorded once, waits or is turned away, and leaves with a constant text", async () => {
   const call = fc.record({ method: fc.constantFrom(...KMS_METHODS), outcome: fc.constantFrom(...OUTCOMES) });
   await fc.assert(
     fc.asyncProperty(
       fc.array(call, { maxLength: 20 }),
       fc.integer({ min: 1, max: 4 }),
-      async (calls, cap) => {
-        const gate = admission({ Status: cap, Encrypt: cap, Decrypt: cap });
+      fc.nat({ max: 3 }),
+      async (calls, cap, waiting) => {
+        const each = (count: number) => ({ Status: count, Encrypt: count, Decrypt: count });
+        const gate = admission(each(cap), each(waiting));
         const started: KmsMethod[] = [];
         const records: CallRecord[] = [];
+        const clock = manualClock();
         const run = callRunner({
           admission: gate,
-          clock: manualClock(),
+          clock,
           observer: { started: (method) => started.push(method), ended: (record) => records.push(record) },
         });
         const go = Promise.withResolvers<void>();
         const results = calls.map(({ method, outcome }) => {
           const stop = new AbortController();
-          return run(method, "uid", { signal: stop.signal }, bodyOf(outcome, go.promise, stop));
+          const body = bodyOf(outcome, go.promise, stop);
+          return run(method, "uid", { signal: stop.signal }, async (own) => {
+            await own.turn();
+            return await body();
+          });
         });
-        const turnedAway = records.length;
-        expect(gate.inFlight).toBe(started.length);
+        const expected = each(0);
+        let held = 0;
+        for (const { method } of calls) {
+          expected[method] += 1;
+          held += expected[method] > cap + waiting ? 0 : 1;
+        }
+        expect(gate.inFlight).toBe(held);
+        expect(started).toEqual(calls.map(({ method }) => method));
+        clock.pass(7);
         go.resolve();
         const settled = await Promise.allSettled(results);
 
         expect(gate.inFlight).toBe(0);
         expect(records).toHaveLength(calls.length);
-        expect(started).toHaveLength(calls.length - turnedAway);
-        const seen: Record<KmsMethod, number> = { Status: 0, Encrypt: 0, Decrypt: 0 };
-        const expected = calls.map(({ method, outcome }) => {
+        const seen = each(0);
+        const statuses = calls.map(({ method, outcome }) => {
           seen[method] += 1;
-          return seen[method] > cap ? "RESOURCE_EXHAUSTED" : EXPECTED[outcome];
+          return seen[method] > cap + waiting ? "RESOURCE_EXHAUSTED" : EXPECTED[outcome];
         });
-        expect(records.map((record) => record.status).sort()).toEqual([...expected].sort());
+        expect(records.map((record) => record.status).sort()).toEqual([...statuses].sort());
+        for (const method of KMS_METHODS) {
+          const waited = records.filter(
+            (record) => record.method === method && record.waitedMs !== undefined,
+          );
+          expect(waited).toHaveLength(Math.min(Math.max(seen[method] - cap, 0), waiting));
+          expect(waited.every(({ waitedMs }) => waitedMs === 7)).toBe(true);
+        }
         for (const result of settled) {
           if (result.status === "rejected") {
             expect(result.reason).toBeInstanceOf(ConnectError);
@@ -98,6 +118,31 @@ test("every call is recorded once, let in or turned away, and leaves with a cons
   );
 });
 
-test.each([[0], [-1], [1.5], [Number.NaN]])("a cap of %p is refused at construction", (cap) => {
-  expect(() => admission({ Status: cap, Encrypt: 1, Decrypt: 1 })).toThrow(RangeError);
+test("a call that gives up while it waits says how long it waited, and that time was up", async () => {
+  const gate = admission({ Status: 1, Encrypt: 1, Decrypt: 1 });
+  const records: CallRecord[] = [];
+  const clock = manualClock();
+  const run = callRunner({
+    admission: gate,
+    clock,
+    observer: { started: () => {}, ended: (record) => records.push(record) },
+  });
+  const go = Promise.withResolvers<void>();
+  const first = run("Decrypt", "", { signal: new AbortController().signal }, async (own) => {
+    await own.turn();
+    await go.promise;
+  });
+  const stop = new AbortController();
+  let ran = false;
+  const second = run("Decrypt", "", { signal: stop.signal }, async (own) => {
+    await own.turn();
+    ran = true;
+  });
+  clock.pass(3000);
+  stop.abort(new ConnectError("time is up", Code.DeadlineExceeded));
+  await expect(second).rejects.toMatchObject({ code: Code.DeadlineExceeded });
+  expect(records).toMatchObject([{ status: "DEADLINE_EXCEEDED", waitedMs: 3000 }]);
+  go.resolve();
+  await first;
+  expect([ran, gate.inFlight]).toEqual([false, 0]);
 });

@@ -1,21 +1,25 @@
 /**
- * One call from admission to record.
+ * One call from its arrival to its record.
  *
- * @module What every method has in common: the cap, the deadline, the constant error, the record for logs and metrics.
- * What does not live here: what a method does.
+ * @module What every method has in common: its turn, the deadline, the constant error, the record for logs and metrics.
  */
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import type { Clock } from "../base/clock.ts";
 import { type ErrorClass, errorClassOf, ProviderError } from "../base/error-class.ts";
-import type { Admission } from "./admission.ts";
+import type { Admission, Turn } from "./admission.ts";
 import { AnnotationError, KmsError, replyFor, statusName, toConnectError } from "./errors.ts";
 import type { Answered, CallFailure, CallObserver, KeyHandle, KmsMethod, Rejection } from "./ports.ts";
 
-/** What a method learns on its way and the record shall show. */
-export interface CallNotes {
+/** One call: what its method learns, which the record shall show, and its turn among the others. */
+export interface Call {
   keyId: string | undefined;
   key: KeyHandle | undefined;
   answer: Pick<Answered<unknown>, "requestId" | "batchIndex"> | undefined;
+  /**
+   * Takes the call's turn; `undefined` when it may run at once. To be called once.
+   * @param identity calls with the same one do the same work and count once.
+   */
+  turn(identity?: string): Promise<void> | undefined;
 }
 
 export interface CallRunnerOptions {
@@ -28,58 +32,81 @@ export type CallRunner = <Output>(
   method: KmsMethod,
   uid: string,
   context: Pick<HandlerContext, "signal">,
-  body: (notes: CallNotes) => Output | Promise<Output>,
+  body: (call: Call) => Output | Promise<Output>,
 ) => Promise<Output>;
 
-interface RunningCall {
+class RunningCall implements Call {
+  keyId: string | undefined;
+  key: KeyHandle | undefined;
+  answer: Call["answer"];
+  waitedMs: number | undefined;
   readonly method: KmsMethod;
   readonly uid: string;
   readonly startMs: number;
-  readonly notes: CallNotes;
+  readonly signal: AbortSignal;
+  readonly #options: CallRunnerOptions;
+  #turn: Turn | undefined;
+
+  constructor(options: CallRunnerOptions, method: KmsMethod, uid: string, signal: AbortSignal) {
+    this.#options = options;
+    this.method = method;
+    this.uid = uid;
+    this.signal = signal;
+    this.startMs = options.clock.monotonicMs();
+  }
+
+  turn(identity?: string): Promise<void> | undefined {
+    this.#turn = this.#options.admission.enter(this.method, identity, this.signal);
+    return this.#turn.wait === undefined ? undefined : this.#waitedFor(this.#turn.wait);
+  }
+
+  leave(): void {
+    this.#turn?.leave();
+  }
+
+  async #waitedFor(wait: Promise<void>): Promise<void> {
+    const { clock } = this.#options;
+    const sinceMs = clock.monotonicMs();
+    try {
+      await wait;
+    } finally {
+      this.waitedMs = clock.monotonicMs() - sinceMs;
+    }
+  }
 }
 
 /** Runs calls so that each, however it ends, is counted once and leaves with a constant text. */
-export function callRunner({ admission, clock, observer }: CallRunnerOptions): CallRunner {
-  const record = (
-    { method, uid, startMs, notes }: RunningCall,
-    status: string,
-    failure: CallFailure | undefined,
-  ): void =>
+export function callRunner(options: CallRunnerOptions): CallRunner {
+  const { clock, observer } = options;
+  const record = (call: RunningCall, status: string, failure: CallFailure | undefined): void =>
     observer.ended({
-      method,
+      method: call.method,
       status,
-      durationMs: clock.monotonicMs() - startMs,
-      uid,
-      keyId: notes.key?.keyId ?? notes.keyId,
-      transitKeyVersion: notes.key?.version,
-      openbaoRequestId: notes.answer?.requestId,
-      batchIndex: notes.answer?.batchIndex,
+      durationMs: clock.monotonicMs() - call.startMs,
+      waitedMs: call.waitedMs,
+      uid: call.uid,
+      keyId: call.key?.keyId ?? call.keyId,
+      transitKeyVersion: call.key?.version,
+      openbaoRequestId: call.answer?.requestId,
+      batchIndex: call.answer?.batchIndex,
       failure,
     });
-  const fail = (call: RunningCall, failure: CallFailure): ConnectError => {
-    const reply = replyFor(failure.errorClass, failure.code);
-    record(call, statusName(reply.code), failure);
-    return toConnectError(reply);
-  };
 
   return async (method, uid, { signal }, body) => {
-    const notes: CallNotes = { keyId: undefined, key: undefined, answer: undefined };
-    const call = { method, uid, startMs: clock.monotonicMs(), notes };
-    try {
-      admission.enter(method);
-    } catch (error) {
-      throw fail(call, refusal(error));
-    }
+    const call = new RunningCall(options, method, uid, signal);
     observer.started(method);
     try {
       signal.throwIfAborted();
-      const output = await body(notes);
+      const output = await body(call);
       record(call, "OK", undefined);
       return output;
     } catch (error) {
-      throw fail(call, signal.aborted ? aborted(error, signal) : refusal(error));
+      const failure = signal.aborted ? aborted(error, signal) : refusal(error);
+      const reply = replyFor(failure.errorClass, failure.code);
+      record(call, statusName(reply.code), failure);
+      throw toConnectError(reply);
     } finally {
-      admission.leave(method);
+      call.leave();
     }
   };
 }

@@ -7,7 +7,7 @@
  */
 import { isUtf8 } from "node:buffer";
 import { ciphertextBytes, MAX_CIPHERTEXT_BYTES } from "../key/identity/ciphertext.ts";
-import { type KmsCode, KmsError } from "./errors.ts";
+import { AnnotationError, type KmsCode, KmsError } from "./errors.ts";
 import type { DecryptRequest, EncryptRequest, EncryptResponse } from "./gen/v2/api_pb.ts";
 
 /** One gRPC message in either direction, in bytes. */
@@ -15,6 +15,8 @@ export const MAX_MESSAGE_BYTES = 65_536;
 export const MAX_KEY_ID_BYTES = 1024;
 /** Keys plus values of all annotations of one message. */
 export const MAX_ANNOTATIONS_BYTES = 32_768;
+/** Annotations of one message; we make eight. Bounds what a call holds in memory while it waits for its turn. */
+export const MAX_ANNOTATIONS = 64;
 const MAX_ANNOTATION_KEY_CHARS = 253;
 
 const LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?";
@@ -31,7 +33,7 @@ export function checkEncryptRequest(request: EncryptRequest, keyVersion: number)
   }
 }
 
-/** Sizes only; costs no more than the number of annotations. @throws KmsError of class `protocol_limit`. */
+/** Sizes only. @throws KmsError of class `protocol_limit`, or `annotation_invalid` for too many annotations. */
 export function checkDecryptRequest(request: DecryptRequest): void {
   if (request.ciphertext.length === 0 || request.ciphertext.length > MAX_CIPHERTEXT_BYTES) {
     throw outside("ciphertext_size", "the ciphertext of a Decrypt must have 1 to 1024 bytes");
@@ -41,6 +43,9 @@ export function checkDecryptRequest(request: DecryptRequest): void {
   }
   if (annotationBytes(request.annotations) > MAX_ANNOTATIONS_BYTES) {
     throw outside("annotations_too_large", "the annotations of a Decrypt exceed 32768 bytes");
+  }
+  if (Object.keys(request.annotations).length > MAX_ANNOTATIONS) {
+    throw new AnnotationError("unexpected");
   }
 }
 

@@ -78,6 +78,8 @@ export interface CallRecord {
   /** `OK` or the gRPC code's name, such as `INVALID_ARGUMENT`. */
   readonly status: string;
   readonly durationMs: number;
+  /** How long the call waited for its turn; `undefined` when it ran at once. */
+  readonly waitedMs: number | undefined;
   /** The uid that the caller gave, empty for Status. Hostile text: hash it before it is logged. */
   readonly uid: string;
   readonly keyId: string | undefined;
@@ -112,8 +114,8 @@ export type Rejection =
     };
 
 export interface CallObserver {
-  /** A call was let in. */
+  /** A call has arrived. */
   started(method: KmsMethod): void;
-  /** A call that was let in has ended, or was turned away at the concurrency cap (then `started` was not called). */
+  /** A call has ended, answered or refused. Called once for each that started. */
   ended(call: CallRecord): void;
 }

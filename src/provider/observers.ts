@@ -131,11 +131,14 @@ export function kmsObserver(
       const method = METHOD[call.method];
       const { failure } = call;
       metrics.grpcRequests.increment({ method, status: METRIC_STATUS.get(call.status) ?? "unknown" });
+      metrics.grpcInFlight.add({ method }, -1);
       if (failure?.rejection?.check === "concurrency") {
         metrics.grpcConcurrencyRejections.increment({ method });
       } else {
-        metrics.grpcInFlight.add({ method }, -1);
         metrics.grpcDuration.observe({ method }, call.durationMs / 1000);
+      }
+      if (call.waitedMs !== undefined) {
+        metrics.grpcWait.observe({ method }, call.waitedMs / 1000);
       }
       const ownFields: LogFields = {
         operation: method,

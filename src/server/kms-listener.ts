@@ -7,6 +7,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { createServiceImplSpec, type ServiceImpl } from "@connectrpc/connect";
 import { createUniversalServiceHandlers, type UniversalHandler } from "@connectrpc/connect/protocol";
+import { MAX_BODIES_BYTES } from "./grpc/body-budget.ts";
 import { type GrpcSessions, grpcSessions, type SessionLimits } from "./grpc/grpc-sessions.ts";
 import { type UnaryGrpcOptions, unaryGrpc } from "./grpc/unary-grpc.ts";
 import { type KmsSocket, type KmsSocketOptions, openKmsSocket } from "./socket/kms-socket.ts";
@@ -27,18 +28,25 @@ export interface KmsListener {
 }
 
 /**
- * One kube-apiserver holds a connection or two, whose calls are capped by the service; the rest is room for probes and for
- * the time when a server is replaced by the next.
+ * kube-apiserver has one connection, on which Status must not queue behind its Decrypts: hence the many streams. The memory of
+ * all streams together has a bound of its own.
  */
 export const DEFAULT_SESSION_LIMITS: SessionLimits = {
   maxSessions: 64,
-  maxStreamsPerSession: 256,
+  maxWaitingConnections: 256,
+  maxStreamsPerSession: 1024,
   maxHeaderListBytes: 16_384,
   maxHeaderPairs: 64,
+  maxBodiesBytes: MAX_BODIES_BYTES,
   handshakeTimeoutMs: 5000,
   firstCallTimeoutMs: 30_000,
   requestTimeoutMs: 10_000,
   idleTimeoutMs: 600_000,
+  greetingGraceMs: 100,
+  firstCallGraceMs: 500,
+  stallMs: 1000,
+  maxRefusedInARow: 64,
+  seniorSessions: 32,
   sweepIntervalMs: 1000,
 };
 

@@ -68,10 +68,17 @@ export const METRICS = {
     status: GRPC_STATUSES,
   }),
   grpcDuration: histogram("grpc_duration_seconds", "How long KMS calls took.", { method: KMS_METHODS }),
-  grpcInFlight: gauge("grpc_in_flight", "KMS calls under way.", { method: KMS_METHODS }),
+  grpcInFlight: gauge("grpc_in_flight", "KMS calls that run or wait for their turn.", {
+    method: KMS_METHODS,
+  }),
+  grpcWait: histogram(
+    "grpc_wait_seconds",
+    "How long KMS calls waited for their turn; calls that ran at once are not in it.",
+    { method: KMS_METHODS },
+  ),
   grpcConcurrencyRejections: counter(
     "grpc_concurrency_rejections_total",
-    "KMS calls refused because as many as configured were under way.",
+    "KMS calls refused because too many were waiting.",
     { method: KMS_METHODS },
   ),
   openbaoRequests: counter("openbao_requests_total", "Calls to OpenBao and to token sources, by outcome.", {

@@ -57,6 +57,7 @@ export function createMetrics(): { readonly metrics: Metrics; readonly page: Met
   const metrics: Metrics = {
     grpcRequests: counterOf(METRICS.grpcRequests, registry),
     grpcDuration: histogramOf(METRICS.grpcDuration, registry),
+    grpcWait: histogramOf(METRICS.grpcWait, registry),
     grpcInFlight: gaugeOf(METRICS.grpcInFlight, registry),
     grpcConcurrencyRejections: counterOf(METRICS.grpcConcurrencyRejections, registry),
     openbaoRequests: counterOf(METRICS.openbaoRequests, registry),

@@ -12,6 +12,8 @@ import {
   headerBlock,
   PREFACE,
   type RawConnection,
+  rawConnection,
+  request,
   requestFields,
   settings,
 } from "./raw-http2.ts";
@@ -126,5 +128,113 @@ export const ATTACKS: readonly (readonly [name: string, attack: Attack])[] = [
   [
     "streams that make the server reset",
     streamsWith((id) => frame(FRAME.windowUpdate, 0, id, Buffer.alloc(4))),
+  ],
+];
+
+const SESSIONS = 64;
+
+/** Connections that stay open until the attack is over. */
+async function sessions(path: string): Promise<readonly RawConnection[]> {
+  return await Promise.all(
+    Array.from({ length: SESSIONS }, async () => {
+      const peer = await rawConnection(path);
+      peer.send(...GREETING);
+      return peer;
+    }),
+  );
+}
+
+/** As {@link request}, in DATA frames that do not end the stream. */
+function unfinished(streamId: number, frames: number, frameBytes: number): Uint8Array {
+  return Buffer.concat([
+    requestHeaders(streamId, FLAG.endHeaders),
+    many(frames, () => frame(FRAME.data, 0, streamId, Buffer.alloc(frameBytes))),
+  ]);
+}
+
+/** Sends to all connections in turn until `rounds` are over or so many milliseconds. */
+async function inTurns(
+  peers: readonly RawConnection[],
+  rounds: number,
+  bytes: (round: number) => Uint8Array,
+  ms = 2500,
+): Promise<void> {
+  const endMs = performance.now() + ms;
+  for (let round = 0; round < rounds && performance.now() < endMs; round += 1) {
+    const each = bytes(round);
+    for (const peer of peers) {
+      peer.send(each);
+    }
+    await Bun.sleep(1);
+  }
+}
+
+/** What a hostile peer holds memory with, on as many connections as there may be. All are open at its end. */
+export const HOARDERS: readonly (readonly [
+  name: string,
+  hoard: (path: string) => Promise<readonly RawConnection[]>,
+])[] = [
+  [
+    "streams with headers alone",
+    async (path) => {
+      const peers = await sessions(path);
+      await inTurns(peers, 3, (round) =>
+        many(100, (index) => requestHeaders(1 + 2 * (100 * round + index), FLAG.endHeaders)),
+      );
+      return peers;
+    },
+  ],
+  [
+    "half bodies, as much of each as flow control lets through",
+    async (path) => {
+      const peers = await sessions(path);
+      await inTurns(peers, 80, (round) => unfinished(1 + 2 * round, 2, 16_000));
+      return peers;
+    },
+  ],
+  [
+    "bodies in DATA frames of one byte",
+    async (path) => {
+      const peers = await sessions(path);
+      await inTurns(peers, 20, (round) => unfinished(1 + 2 * round, 200, 1));
+      return peers;
+    },
+  ],
+  [
+    "answers that are not read",
+    async (path) => {
+      const peers = await sessions(path);
+      for (const peer of peers) {
+        peer.socket.pause();
+      }
+      await inTurns(peers, 60, (round) => many(10, (index) => request(1 + 2 * (10 * round + index), STATUS)));
+      return peers;
+    },
+  ],
+  [
+    "answers that flow control holds back",
+    async (path) => {
+      const peers = await sessions(path);
+      for (const peer of peers) {
+        peer.send(settings([4, 0]));
+      }
+      await inTurns(peers, 60, (round) => many(10, (index) => request(1 + 2 * (10 * round + index), STATUS)));
+      return peers;
+    },
+  ],
+  [
+    "requests as large as they may be",
+    async (path) => {
+      const peers = await sessions(path);
+      const method = `${SERVICE}Encrypt`;
+      await inTurns(peers, 20, (round) =>
+        Buffer.concat([
+          frame(FRAME.headers, FLAG.endHeaders, 1 + 2 * round, headerBlock(requestFields(method))),
+          many(3, () => frame(FRAME.data, 0, 1 + 2 * round, Buffer.alloc(16_000))),
+          frame(FRAME.data, FLAG.endStream, 1 + 2 * round, Buffer.alloc(10)),
+        ]),
+      );
+      return peers;
+    },
   ],
 ];

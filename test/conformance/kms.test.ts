@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { status as code } from "@grpc/grpc-js";
 import { ProviderError } from "../../src/base/error-class.ts";
+import { MAX_WAITING } from "../../src/kms/admission.ts";
 import { failure, keyHandle, LARGEST_PLAINTEXT_BYTES } from "./harness.ts";
 import { callsStarted, servedEachTest } from "./served.ts";
 
@@ -106,14 +107,49 @@ describe.each(["ours", "connect"] as const)("calls as they should be, gRPC proto
   });
 });
 
-describe("concurrency", () => {
+describe("more calls than run at the same time", () => {
   const served = servedEachTest({ caps: { Status: 16, Encrypt: 2, Decrypt: 64 } });
 
-  test("the call above the cap is refused at once, other methods go on", async () => {
+  test("those above the cap wait, other methods do not, and none is refused", async () => {
+    const release = Promise.withResolvers<void>();
+    let underWay = 0;
+    let most = 0;
+    served.harness.transit.override.encrypt = async () => {
+      underWay += 1;
+      most = Math.max(most, underWay);
+      await release.promise;
+      underWay -= 1;
+      return "vault:v2:AAAA";
+    };
+    const held = Array.from({ length: 10 }, () => served.client.encrypt({ plaintext: seed }));
+    await callsStarted(served, 10);
+    expect(await served.client.status()).toMatchObject({ healthz: "ok" });
+    release.resolve();
+    await Promise.all(held);
+    expect(most).toBe(2);
+    const waited = served.harness.records.filter(({ waitedMs }) => waitedMs !== undefined);
+    expect(waited.length).toBe(8);
+  });
+
+  test("a call that waits ends with its own deadline", async () => {
     const release = Promise.withResolvers<string>();
     served.harness.transit.override.encrypt = () => release.promise;
     const held = [served.client.encrypt({ plaintext: seed }), served.client.encrypt({ plaintext: seed })];
     await callsStarted(served, 2);
+    const [late] = await failure(served.client.encrypt({ plaintext: seed }, { deadline: Date.now() + 100 }));
+    expect(late).toBe(code.DEADLINE_EXCEEDED);
+    release.resolve("vault:v2:AAAA");
+    await Promise.all(held);
+    served.harness.transit.override = {};
+    await served.client.encrypt({ plaintext: seed });
+  });
+
+  test("above the bound a call is refused, and Status on the same connection is not", async () => {
+    const release = Promise.withResolvers<string>();
+    served.harness.transit.override.encrypt = () => release.promise;
+    const bound = 2 + MAX_WAITING.Encrypt;
+    const held = Array.from({ length: bound }, () => served.client.encrypt({ plaintext: seed }));
+    await callsStarted(served, bound);
     expect(await failure(served.client.encrypt({ plaintext: seed }))).toEqual([
       code.RESOURCE_EXHAUSTED,
       "too many calls at once",
@@ -122,7 +158,43 @@ describe("concurrency", () => {
     expect(await served.client.status()).toMatchObject({ healthz: "ok" });
     release.resolve("vault:v2:AAAA");
     await Promise.all(held);
-    served.harness.transit.override = {};
-    await served.client.encrypt({ plaintext: seed });
+  });
+});
+
+describe("kube-apiserver reads everything anew", () => {
+  const served = servedEachTest();
+  const SEEDS = 200;
+  const CALLERS = 1000;
+
+  test("1,000 callers of 200 ciphertexts: none is refused, Status is answered meanwhile", async () => {
+    const sealed = await Promise.all(
+      Array.from({ length: SEEDS }, async (_, index) => {
+        const plaintext = Buffer.alloc(32, index);
+        const { ciphertext, keyId, annotations } = await served.client.encrypt({ plaintext });
+        return { plaintext, request: { ciphertext, keyId, annotations } };
+      }),
+    );
+    let underWay = 0;
+    let most = 0;
+    served.harness.transit.override.decrypt = async ({ ciphertext }) => {
+      underWay += 1;
+      most = Math.max(most, underWay);
+      // As long as a real one takes.
+      await Bun.sleep(2);
+      underWay -= 1;
+      return Buffer.from(ciphertext.slice(9), "base64").subarray(28);
+    };
+    const deadline = Date.now() + 3000;
+    const calls = Array.from({ length: CALLERS }, async (_, index) => {
+      const { plaintext, request } = sealed[index % SEEDS] ?? { plaintext: seed, request: {} };
+      const opened = await served.client.decrypt(request, { deadline });
+      expect(Buffer.from(opened.plaintext)).toEqual(plaintext);
+    });
+    expect((await served.client.status({ deadline })).healthz).toBe("ok");
+    const settled = await Promise.allSettled(calls);
+    expect(settled.filter(({ status }) => status === "rejected")).toEqual([]);
+    // 64 places; identical calls share theirs.
+    expect(most).toBeGreaterThan(32);
+    expect(new Set(served.harness.records.map(({ status }) => status))).toEqual(new Set(["OK"]));
   });
 });

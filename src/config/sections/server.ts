@@ -7,12 +7,19 @@ import * as v from "valibot";
 import { listenAddress } from "../address-types.ts";
 import { count, flag, groupName, socketMode, socketPath } from "../field-types.ts";
 
-const concurrency = (call: string, fallback: number) =>
+/** What happens to the calls above a cap; the bounds are MAX_WAITING in kms/admission.ts. */
+const ABOVE_THE_CAP = {
+  Status: "Status is answered from memory, so none ever waits.",
+  Encrypt:
+    "Up to 256 more wait their turn within their deadline; only above that is a call answered RESOURCE_EXHAUSTED.",
+  Decrypt:
+    "Identical calls count once. Up to 1024 more wait their turn within their deadline; only above that is a call answered RESOURCE_EXHAUSTED.",
+} as const;
+
+const concurrency = (call: keyof typeof ABOVE_THE_CAP, fallback: number) =>
   v.optional(
     count(
-      {
-        description: `How many ${call} calls may be under way at once; one more is answered RESOURCE_EXHAUSTED without waiting.`,
-      },
+      { description: `How many ${call} calls run at the same time. ${ABOVE_THE_CAP[call]}` },
       { min: 1, max: 4096 },
     ),
     fallback,

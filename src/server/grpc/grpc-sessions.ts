@@ -1,34 +1,41 @@
 /**
- * HTTP/2 sessions over accepted connections, each within its limits.
+ * HTTP/2 sessions over accepted connections: how many, for how long, and their orderly end.
  *
- * @module Bun's HTTP/2 itself ends sessions that flood it with pings, settings, continuations, empty frames or resets (held by
- * test/conformance/hostile.test.ts). What it leaves to the application is here: silence, requests without an end, too
- * many connections, and the orderly end. It counts no bytes for the application, so harmless frames without end (window
- * updates, priorities, unknown types) cost their sender more than us but are ended only by the timeouts. What does not live here: one request (grpc-stream.ts), the
- * socket (kms-socket.ts).
+ * @module Acts on what session-standing.ts decides. What Bun's HTTP/2 bounds by itself is in docs/http2.md.
  */
 import { performServerHandshake, type ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import type { Clock } from "../../base/clock.ts";
-import { type StreamCall, serveStream } from "./grpc-stream.ts";
-import { SharedTrailers } from "./shared-trailers.ts";
+import { BodyBudget } from "./body-budget.ts";
+import { type StreamCall, type StreamOptions, serveStream } from "./grpc-stream.ts";
+import {
+  callAnswered,
+  callEnded,
+  callHandled,
+  callOpened,
+  callRefused,
+  callsUnderWay,
+  givesWay,
+  isUnsettled,
+  newStanding,
+  overdue,
+  type SessionStanding,
+  type StandingLimits,
+  verdict,
+} from "./session-standing.ts";
 import { ENVELOPE_BYTES } from "./unary-grpc.ts";
 
-export interface SessionLimits {
+export interface SessionLimits extends StandingLimits {
   readonly maxSessions: number;
+  /** Connections that wait for a session to give way. */
+  readonly maxWaitingConnections: number;
   readonly maxStreamsPerSession: number;
   /** Metadata of one request in bytes, as HTTP/2 counts it (RFC 9113, 6.5.2). */
   readonly maxHeaderListBytes: number;
   readonly maxHeaderPairs: number;
-  /** From accept to the client's SETTINGS. */
-  readonly handshakeTimeoutMs: number;
-  /** From accept to the first request: a gRPC client connects because it has one. */
-  readonly firstCallTimeoutMs: number;
-  /** From a request's headers to the end of its body. */
-  readonly requestTimeoutMs: number;
-  /** A session without a call for so long is closed in order; a gRPC client connects again by itself. */
-  readonly idleTimeoutMs: number;
+  /** All request bodies together. */
+  readonly maxBodiesBytes: number;
   readonly sweepIntervalMs: number;
 }
 
@@ -40,6 +47,7 @@ export interface GrpcSessionsOptions {
 }
 
 export interface GrpcSessions {
+  /** Takes a paused connection. */
   accept(socket: Socket): void;
   readonly sessions: number;
   readonly calls: number;
@@ -47,19 +55,10 @@ export interface GrpcSessions {
   drain(timeoutMs: number): Promise<void>;
 }
 
-interface OpenCall {
-  readonly startedMs: number;
-  readonly call: StreamCall;
-}
-
-interface SessionState {
-  readonly session: ServerHttp2Session;
+interface Session {
+  readonly http2: ServerHttp2Session;
   readonly socket: Socket;
-  readonly acceptedMs: number;
-  readonly calls: Set<OpenCall>;
-  lastCallMs: number;
-  completedCalls: number;
-  greeted: boolean;
+  readonly standing: SessionStanding;
 }
 
 /** How long the sweeper rests while all sessions are quiet. */
@@ -68,26 +67,59 @@ const QUIET_SWEEP_MS = 60_000;
 /** Serves connections until drained. */
 export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
   const { limits, clock } = options;
-  const open = new Map<ServerHttp2Session, SessionState>();
-  const stream = {
+  const open = new Set<Session>();
+  /** Closed in order, with the last bytes still to be sent. */
+  const leaving = new Set<Session>();
+  /** Connections that wait for a place, first come first served. */
+  const waiting = new Set<Socket>();
+  const streamOptions: StreamOptions = {
     handlers: new Map(options.handlers.map((handler) => [handler.requestPath, handler])),
     maxBodyBytes: options.maxMessageBytes + ENVELOPE_BYTES,
-    trailers: new SharedTrailers(),
+    budget: new BodyBudget(limits.maxBodiesBytes),
   };
+  const stop = new AbortController();
   let draining = false;
   let whenEmpty: (() => void) | undefined;
-  /** Ends the long rest of the sweeper, while it takes one. */
-  let wake: (() => void) | undefined;
-  const stopSweeping = new AbortController();
+  let nap = { endMs: 0, wake: new AbortController() };
 
   function accept(socket: Socket): void {
     // Errors of the socket reach the session and end it; this listener keeps them from ending the process.
     socket.on("error", () => {});
-    if (draining || (open.size >= limits.maxSessions && !evictOne())) {
+    if (draining || waiting.size >= limits.maxWaitingConnections) {
       socket.destroy();
       return;
     }
-    const session = performServerHandshake(socket, {
+    waiting.add(socket);
+    socket.once("close", () => waiting.delete(socket));
+    serveWaiting();
+  }
+
+  function serveWaiting(): void {
+    for (const socket of waiting) {
+      if (open.size >= limits.maxSessions && !makeRoom()) {
+        lookWithin(limits.greetingGraceMs);
+        return;
+      }
+      waiting.delete(socket);
+      serve(socket);
+    }
+  }
+
+  function makeRoom(): boolean {
+    const session = givesWay(open, clock.monotonicMs(), limits);
+    if (session === undefined) {
+      return false;
+    }
+    if (session.standing.completedCalls > 0 && callsUnderWay(session.standing) === 0) {
+      leave(session);
+    } else {
+      drop(session);
+    }
+    return true;
+  }
+
+  function serve(socket: Socket): void {
+    const http2 = performServerHandshake(socket, {
       maxHeaderListPairs: limits.maxHeaderPairs,
       settings: {
         maxConcurrentStreams: limits.maxStreamsPerSession,
@@ -95,123 +127,106 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
         enablePush: false,
       },
     });
-    const nowMs = clock.monotonicMs();
-    const state: SessionState = {
-      session,
-      socket,
-      acceptedMs: nowMs,
-      calls: new Set(),
-      lastCallMs: nowMs,
-      completedCalls: 0,
-      greeted: false,
-    };
-    open.set(session, state);
-    wake?.();
-    session.on("error", () => {});
-    session.once("remoteSettings", () => {
-      state.greeted = true;
+    const standing = newStanding(clock.monotonicMs());
+    const session: Session = { http2, socket, standing };
+    open.add(session);
+    http2.on("error", () => {});
+    http2.once("remoteSettings", () => {
+      standing.greeted = true;
     });
-    session.once("close", () => {
-      open.delete(session);
-      if (open.size === 0) {
-        whenEmpty?.();
-      }
+    http2.once("close", () => gone(session));
+    http2.on("stream", (stream, headers) => {
+      const call: StreamCall = serveStream(stream, headers, session, streamOptions, {
+        handled: () => callHandled(standing, call),
+        answered: () => callAnswered(standing, call, clock.monotonicMs()),
+        refused: () => {
+          if (callRefused(standing, limits)) {
+            drop(session);
+          }
+        },
+        unread: () => drop(session),
+        ended: () => {
+          callEnded(standing, call);
+          if (draining && callsUnderWay(standing) === 0) {
+            leave(session);
+          }
+        },
+      });
+      callOpened(standing, call, clock.monotonicMs());
+      lookWithin(limits.sweepIntervalMs);
     });
-    session.on("stream", (each, headers) => {
-      const startedMs = clock.monotonicMs();
-      state.lastCallMs = startedMs;
-      const entry: OpenCall = {
-        startedMs,
-        call: serveStream(each, headers, stream, () => callEnded(state, entry)),
-      };
-      state.calls.add(entry);
-      wake?.();
-    });
+    lookWithin(limits.sweepIntervalMs);
+    socket.resume();
   }
 
-  function callEnded(state: SessionState, entry: OpenCall): void {
-    state.calls.delete(entry);
-    if (entry.call.bodyComplete) {
-      state.completedCalls += 1;
-    }
-    if (draining && state.calls.size === 0) {
-      end(state);
-    }
-  }
-
-  /** Makes room: a session without a call under way, rather one that never had a call, rather the one idle longest. */
-  function evictOne(): boolean {
-    let victim: SessionState | undefined;
-    for (const state of open.values()) {
-      if (state.calls.size === 0 && (victim === undefined || lessWorth(state, victim))) {
-        victim = state;
-      }
-    }
-    if (victim === undefined) {
-      return false;
-    }
-    drop(victim);
-    return true;
-  }
-
-  function sweep(): void {
-    const nowMs = clock.monotonicMs();
-    for (const state of open.values()) {
-      const ageMs = nowMs - state.acceptedMs;
-      const silent = !state.greeted && ageMs >= limits.handshakeTimeoutMs;
-      const idle = state.lastCallMs === state.acceptedMs && ageMs >= limits.firstCallTimeoutMs;
-      if (silent || idle) {
-        drop(state);
-      } else if (state.calls.size === 0) {
-        if (nowMs - state.lastCallMs >= limits.idleTimeoutMs) {
-          state.session.close();
-        }
-      } else {
-        giveUpUnfinished(state, nowMs);
-      }
-    }
-  }
-
-  function giveUpUnfinished(state: SessionState, nowMs: number): void {
-    for (const { call, startedMs } of state.calls) {
-      if (!call.bodyComplete && nowMs - startedMs >= limits.requestTimeoutMs) {
-        call.giveUp();
-      }
+  function gone(session: Session): void {
+    open.delete(session);
+    leaving.delete(session);
+    serveWaiting();
+    if (open.size + leaving.size === 0) {
+      whenEmpty?.();
     }
   }
 
   /** At once, for a peer that is not worth waiting for. */
-  function drop(state: SessionState): void {
-    open.delete(state.session);
-    state.session.destroy();
-    state.socket.destroy();
+  function drop(session: Session): void {
+    open.delete(session);
+    leaving.delete(session);
+    streamOptions.budget.releaseSession(session);
+    session.http2.destroy();
+    session.socket.destroy();
   }
 
-  function end(state: SessionState): void {
-    state.session.close();
-    state.socket.end();
+  /** In order: the peer is told which of its calls to send again on its next connection. */
+  function leave(session: Session): void {
+    open.delete(session);
+    leaving.add(session);
+    session.http2.close();
+    session.socket.destroySoon();
   }
 
-  /** Whether something is open that may soon be overdue; a quiet kube-apiserver is not worth a timer a second. */
-  function isBusy(): boolean {
-    for (const { greeted, completedCalls, calls } of open.values()) {
-      if (!greeted || completedCalls === 0 || calls.size > 0) {
-        return true;
+  function sweep(): void {
+    const nowMs = clock.monotonicMs();
+    // They had the time of a nap for their last bytes.
+    leaving.forEach(drop);
+    for (const session of open) {
+      switch (verdict(session.standing, nowMs, limits)) {
+        case "drop":
+          drop(session);
+          break;
+        case "close":
+          leave(session);
+          break;
+        case "keep":
+          for (const call of overdue(session.standing, nowMs, limits)) {
+            call.giveUp();
+          }
       }
     }
-    return false;
+    serveWaiting();
+  }
+
+  /** A quiet kube-apiserver is not worth a timer a second. */
+  function napMs(): number {
+    const isBusy = leaving.size > 0 || [...open].some(({ standing }) => isUnsettled(standing));
+    const ms = isBusy ? limits.sweepIntervalMs : QUIET_SWEEP_MS;
+    return waiting.size > 0 ? Math.min(limits.greetingGraceMs, ms) : ms;
+  }
+
+  /** Ends a nap that would be longer. */
+  function lookWithin(ms: number): void {
+    if (nap.endMs > clock.monotonicMs() + ms) {
+      nap.wake.abort();
+    }
   }
 
   const sweeping = (async () => {
-    while (!stopSweeping.signal.aborted) {
-      const nap = new AbortController();
-      const busy = isBusy();
-      wake = busy ? undefined : () => nap.abort();
-      const intervalMs = busy ? limits.sweepIntervalMs : QUIET_SWEEP_MS;
+    while (!stop.signal.aborted) {
+      const ms = napMs();
+      nap = { endMs: clock.monotonicMs() + ms, wake: new AbortController() };
       await clock
-        .sleep(intervalMs, AbortSignal.any([stopSweeping.signal, nap.signal]))
-        .catch(() => stopSweeping.signal.throwIfAborted());
-      sweep();
+        .sleep(ms, AbortSignal.any([stop.signal, nap.wake.signal]))
+        .then(sweep, () => stop.signal.throwIfAborted());
     }
   })().catch(() => {
     // The sleep was ended by drain(); sweep() itself does not throw.
@@ -224,38 +239,35 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
     },
     get calls() {
       let calls = 0;
-      for (const state of open.values()) {
-        calls += state.calls.size;
+      for (const { standing } of open) {
+        calls += callsUnderWay(standing);
       }
       return calls;
     },
     drain: async (timeoutMs) => {
       draining = true;
-      stopSweeping.abort();
+      stop.abort();
       await sweeping;
+      for (const socket of waiting) {
+        socket.destroy();
+      }
+      waiting.clear();
       const empty = new Promise<void>((resolve) => {
         whenEmpty = resolve;
       });
-      for (const state of open.values()) {
-        state.session.close();
-        if (state.calls.size === 0) {
-          end(state);
+      for (const session of open) {
+        session.http2.close();
+        if (callsUnderWay(session.standing) === 0) {
+          leave(session);
         }
       }
-      if (open.size > 0) {
+      if (open.size + leaving.size > 0) {
         const expired = new AbortController();
         await Promise.race([empty, clock.sleep(timeoutMs, expired.signal).catch(() => {})]);
         expired.abort();
       }
-      for (const state of open.values()) {
-        drop(state);
-      }
+      open.forEach(drop);
+      leaving.forEach(drop);
     },
   };
-}
-
-function lessWorth(one: SessionState, other: SessionState): boolean {
-  return (one.completedCalls === 0) !== (other.completedCalls === 0)
-    ? one.completedCalls === 0
-    : one.lastCallMs < other.lastCallMs;
 }

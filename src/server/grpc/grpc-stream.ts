@@ -1,14 +1,13 @@
 /**
- * Between one HTTP/2 stream and one of Connect's handlers.
+ * Between one HTTP/2 stream and one of Connect's handlers: the request read whole and bounded, the answer written.
  *
- * @module Reads the request whole and bounded, calls the handler, writes headers, message and trailers. What does not live
- * here: sessions and their limits (grpc-sessions.ts), gRPC's messages (unary-grpc.ts).
+ * @module Sessions and their limits are in grpc-sessions.ts, gRPC's messages in unary-grpc.ts.
  */
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { constants } from "node:http2";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
-import { receiveBody } from "./request-body.ts";
-import type { SharedTrailers } from "./shared-trailers.ts";
+import type { BodyBudget } from "./body-budget.ts";
+import { BodyBuffer } from "./body-buffer.ts";
 import { UnaryRequest, WholeBody } from "./unary-request.ts";
 
 export interface StreamOptions {
@@ -16,14 +15,26 @@ export interface StreamOptions {
   readonly handlers: ReadonlyMap<string, UniversalHandler>;
   /** Longest request body in bytes, its envelope included. */
   readonly maxBodyBytes: number;
-  readonly trailers: SharedTrailers;
+  readonly budget: BodyBudget;
 }
 
 /** A request under way. */
 export interface StreamCall {
-  /** Ends a request whose body does not come to an end. */
+  /** Ends a request whose peer does not send the rest of it, or does not read the answer. */
   giveUp(): void;
-  readonly bodyComplete: boolean;
+}
+
+export interface StreamEvents {
+  /** The body has arrived, and a handler has the call. */
+  handled(): void;
+  /** The handler's answer is on its way. */
+  answered(): void;
+  /** The request was refused without a handler. */
+  refused(): void;
+  /** The answer was given up since the peer does not read it. */
+  unread(): void;
+  /** Nothing is under way any more. Called once. */
+  ended(): void;
 }
 
 /** The only metadata that is looked at; all other metadata of the caller is dropped here. */
@@ -32,6 +43,7 @@ const PROTOCOL_HEADERS = ["content-type", "grpc-timeout", "grpc-encoding"] as co
 /** gRPC's status codes that are answered without a handler (status codes and their use in gRPC). */
 const UNKNOWN_METHOD = trailersOnly("12", "unknown%20method");
 const BODY_TOO_LARGE = trailersOnly("8", "message%20is%20too%20large");
+const BODIES_TOO_LARGE = trailersOnly("8", "too%20many%20unfinished%20requests");
 const BODY_TOO_SLOW = trailersOnly("4", "request%20did%20not%20come%20to%20an%20end");
 const HANDLER_FAILED = trailersOnly("13", "internal%20error");
 
@@ -44,79 +56,96 @@ function trailersOnly(status: string, encodedMessage: string): OutgoingHttpHeade
   };
 }
 
-/** Serves one stream; `ended` is called once, when nothing is under way any more. */
+/** Serves one stream of `session`, which is who its share of the budget is counted for. */
 export function serveStream(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
+  session: object,
   options: StreamOptions,
-  ended: () => void,
+  events: StreamEvents,
 ): StreamCall {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  let bodyComplete = false;
+  const { budget } = options;
   let request: UnaryRequest | undefined;
-  let answered = false;
+  let state: "receiving" | "handled" | "answered" | "refused" = "receiving";
 
   const refuse = (refusal: OutgoingHttpHeaders): void => {
-    if (!answered) {
-      answered = true;
+    if (state === "answered") {
+      events.unread();
+    } else if (state !== "refused") {
+      const wasHandled = state === "handled";
+      state = "refused";
+      body?.clear();
+      request?.callerIsGone();
       respondOnly(stream, refusal);
-      // The peer may still be sending what nobody reads.
+      // The peer may still be sending what is not read.
       stream.close(constants.NGHTTP2_NO_ERROR);
+      if (!wasHandled) {
+        events.refused();
+      }
     }
   };
+
+  const path = headers[":path"];
+  const handler = path === undefined ? undefined : options.handlers.get(path);
+  const share = handler === undefined ? undefined : budget.admit(session, () => refuse(BODIES_TOO_LARGE));
+  const body = share === undefined ? undefined : new BodyBuffer(budget, share, options.maxBodyBytes);
 
   // A reset by the peer surfaces as an error too; the call is over either way, and "close" follows.
   stream.on("error", ignore);
   stream.on("close", () => {
-    if (!answered) {
-      answered = true;
+    if (share !== undefined) {
+      budget.release(share);
+    }
+    if (state === "handled") {
       request?.callerIsGone();
     }
-    ended();
+    events.ended();
   });
 
-  const path = headers[":path"] ?? "";
-  const handler = typeof path === "string" ? options.handlers.get(path) : undefined;
-  if (handler === undefined) {
-    refuse(UNKNOWN_METHOD);
-    return { giveUp: () => {}, bodyComplete: true };
+  if (handler === undefined || share === undefined || body === undefined) {
+    refuse(handler === undefined ? UNKNOWN_METHOD : BODIES_TOO_LARGE);
+    return { giveUp: ignore };
   }
 
-  const onComplete = async (): Promise<void> => {
-    bodyComplete = true;
-    if (answered) {
+  stream.on("data", (piece: Uint8Array) => {
+    if (state !== "receiving") {
       return;
     }
-    const [first] = chunks;
+    switch (body.add(piece)) {
+      case "added":
+        return;
+      case "too_large":
+        refuse(BODY_TOO_LARGE);
+        return;
+      case "no_room":
+        refuse(BODIES_TOO_LARGE);
+        return;
+    }
+  });
+  stream.on("end", () => {
+    // A stream that was reset also ends.
+    if (state !== "receiving" || stream.aborted || (stream.rstCode ?? 0) !== 0) {
+      return;
+    }
+    state = "handled";
+    budget.setHandled(share, true);
+    events.handled();
     request = new UnaryRequest({
       path: handler.requestPath,
       method: headers[":method"] ?? "",
       header: protocolHeaders(headers),
-      bytes: chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, bytes),
+      bytes: body.bytes,
     });
-    await answer(stream, handler, request, options.trailers);
-    answered = true;
-  };
-  receiveBody(stream, {
-    piece: (chunk) => {
-      bytes += chunk.length;
-      if (bytes > options.maxBodyBytes) {
-        chunks.length = 0;
-        refuse(BODY_TOO_LARGE);
-        return;
+    void answer(stream, handler, request).then((answered) => {
+      if (state === "handled" && answered) {
+        state = "answered";
+        budget.setHandled(share, false);
+        events.answered();
       }
-      chunks.push(chunk);
-    },
-    complete: () => void onComplete(),
+    });
   });
 
-  return {
-    giveUp: () => refuse(BODY_TOO_SLOW),
-    get bodyComplete() {
-      return bodyComplete;
-    },
-  };
+  return { giveUp: () => refuse(BODY_TOO_SLOW) };
 }
 
 function ignore(): void {}
@@ -132,33 +161,33 @@ function protocolHeaders(headers: IncomingHttpHeaders): Headers {
   return picked;
 }
 
-/** Lets the handler answer. Never rejects. */
+/** Lets the handler answer; `false` when the stream was gone. Never rejects. */
 async function answer(
   stream: ServerHttp2Stream,
   handler: UniversalHandler,
   request: UnaryRequest,
-  shared: SharedTrailers,
-): Promise<void> {
+): Promise<boolean> {
   try {
     const { status, header, body, trailer } = await handler(request);
     const bytes = body === undefined || body instanceof WholeBody ? body?.bytes : await readAll(body);
     const headers = outgoing(header, { ":status": status });
     if (bytes === undefined) {
-      respondOnly(stream, outgoing(trailer, headers));
-    } else if (!stream.destroyed && !stream.closed) {
-      const trailers = outgoing(trailer, {});
-      const sendTrailers = (): void => {
-        if (!stream.destroyed && !stream.closed) {
-          stream.sendTrailers(trailers);
-        }
-      };
-      stream.respond(headers, { waitForTrailers: true });
-      stream.on("wantTrailers", () => shared.due(sendTrailers));
-      shared.answered();
-      stream.end(bytes);
+      return respondOnly(stream, outgoing(trailer, headers));
     }
+    if (stream.destroyed || stream.closed) {
+      return false;
+    }
+    const trailers = outgoing(trailer, {});
+    stream.respond(headers, { waitForTrailers: true });
+    stream.on("wantTrailers", () => {
+      if (!stream.destroyed && !stream.closed) {
+        stream.sendTrailers(trailers);
+      }
+    });
+    stream.end(bytes);
+    return true;
   } catch {
-    respondOnly(stream, HANDLER_FAILED);
+    return respondOnly(stream, HANDLER_FAILED);
   }
 }
 
@@ -170,11 +199,13 @@ function outgoing(from: Headers | undefined, to: OutgoingHttpHeaders): OutgoingH
   return to;
 }
 
-/** HEADERS that end the stream: an HTTP error, or gRPC's Trailers-Only. */
-function respondOnly(stream: ServerHttp2Stream, headers: OutgoingHttpHeaders): void {
-  if (!stream.destroyed && !stream.closed && !stream.headersSent) {
-    stream.respond(headers, { endStream: true });
+/** HEADERS that end the stream: an HTTP error, or gRPC's Trailers-Only. `false` when the stream was gone. */
+function respondOnly(stream: ServerHttp2Stream, headers: OutgoingHttpHeaders): boolean {
+  if (stream.destroyed || stream.closed || stream.headersSent) {
+    return false;
   }
+  stream.respond(headers, { endStream: true });
+  return true;
 }
 
 /** The body of a handler that answers in pieces, such as Connect's own. */

@@ -127,7 +127,8 @@ export async function bindSocket(
   accept: (socket: Socket) => void,
 ): Promise<BoundSocket> {
   const unfinished = directory.at(unfinishedPrefix(rules.path) + randomBytes(6).toString("hex"));
-  const server = createServer(accept);
+  // Paused, so that a connection that waits for a place costs what the kernel has of it.
+  const server = createServer({ pauseOnConnect: true }, accept);
   // A failed accept(2), such as for want of descriptors, concerns one connection; the listener goes on.
   server.on("error", () => {});
   await listen(server, unfinished, rules);

@@ -1,0 +1,55 @@
+/**
+ * The body of one request, gathered in one buffer within its share of the budget.
+ *
+ * @module Pieces are copied at once, so that many small ones cost no more than their bytes.
+ */
+import type { BodyBudget, BodyShare } from "./body-budget.ts";
+
+const SMALLEST_BUFFER_BYTES = 2048;
+const NOTHING = new Uint8Array(0);
+
+export class BodyBuffer {
+  readonly #budget: BodyBudget;
+  readonly #share: BodyShare;
+  readonly #maxBytes: number;
+  #buffer: Uint8Array = NOTHING;
+  #length = 0;
+
+  /** @param maxBytes of the whole body. */
+  constructor(budget: BodyBudget, share: BodyShare, maxBytes: number) {
+    this.#budget = budget;
+    this.#share = share;
+    this.#maxBytes = maxBytes;
+  }
+
+  add(piece: Uint8Array): "added" | "too_large" | "no_room" {
+    const length = this.#length + piece.length;
+    if (length > this.#maxBytes) {
+      return "too_large";
+    }
+    if (length > this.#buffer.length) {
+      const capacity = Math.min(
+        Math.max(SMALLEST_BUFFER_BYTES, 2 * this.#buffer.length, length),
+        this.#maxBytes,
+      );
+      if (!this.#budget.grow(this.#share, capacity)) {
+        return "no_room";
+      }
+      const larger = new Uint8Array(capacity);
+      larger.set(this.bytes);
+      this.#buffer = larger;
+    }
+    this.#buffer.set(piece, this.#length);
+    this.#length = length;
+    return "added";
+  }
+
+  get bytes(): Uint8Array {
+    return this.#buffer.subarray(0, this.#length);
+  }
+
+  clear(): void {
+    this.#buffer = NOTHING;
+    this.#length = 0;
+  }
+}

@@ -1,0 +1,61 @@
+/** How much memory the provider ever has under each attack, measured by the kernel on a process of its own. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { ATTACKS, HOARDERS } from "./attacks.ts";
+import { kmsClient } from "./harness.ts";
+import { rawConnection } from "./raw-http2.ts";
+import { type ServedProcess, serveInProcess } from "./served-process.ts";
+
+const MOST_MIB = 128;
+/** What an attack by itself does not end is ended here; the process stays the same, and with it its highest mark. */
+const ATTACK_MS = 1000;
+
+let served: ServedProcess;
+beforeAll(async () => {
+  served = await serveInProcess();
+});
+afterAll(() => served.stop());
+
+async function stillServes(): Promise<void> {
+  const client = kmsClient(served.path);
+  expect((await client.status({ deadline: Date.now() + 20_000 })).healthz).toBe("ok");
+  client.close();
+}
+
+describe(`less than ${MOST_MIB} MiB`, () => {
+  test.each(HOARDERS)(
+    "%s, on 64 connections",
+    async (_name, hoard) => {
+      const peers = await hoard(served.path);
+      // Until the provider has taken what it takes.
+      const sent = (): boolean =>
+        peers.every(({ socket, isClosed }) => isClosed || socket.writableLength === 0);
+      for (let waits = 0; waits < 40 && (waits < 10 || !sent()); waits += 1) {
+        await Bun.sleep(50);
+      }
+      for (const peer of peers) {
+        peer.destroy();
+      }
+      await stillServes();
+      console.log(_name, served.peakRssMiB());
+      expect(served.peakRssMiB()).toBeLessThan(MOST_MIB);
+    },
+    30_000,
+  );
+
+  test.each(ATTACKS)(
+    "%s, on 16 connections",
+    async (_name, attack) => {
+      const peers = await Promise.all(Array.from({ length: 16 }, () => rawConnection(served.path)));
+      const attacking = Promise.all(peers.map(attack));
+      await Promise.race([attacking, Bun.sleep(ATTACK_MS)]);
+      for (const peer of peers) {
+        peer.destroy();
+      }
+      await stillServes();
+      await attacking;
+      console.log(_name, served.peakRssMiB());
+      expect(served.peakRssMiB()).toBeLessThan(MOST_MIB);
+    },
+    30_000,
+  );
+});
