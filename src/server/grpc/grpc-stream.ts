@@ -122,11 +122,7 @@ export function serveStream(
         return;
     }
   });
-  stream.on("end", () => {
-    // A stream that was reset also ends.
-    if (state !== "receiving" || stream.aborted || (stream.rstCode ?? 0) !== 0) {
-      return;
-    }
+  const handle = async (): Promise<void> => {
     state = "handled";
     budget.setHandled(share, true);
     events.handled();
@@ -136,13 +132,17 @@ export function serveStream(
       header: protocolHeaders(headers),
       bytes: body.bytes,
     });
-    void answer(stream, handler, request).then((answered) => {
-      if (state === "handled" && answered) {
-        state = "answered";
-        budget.setHandled(share, false);
-        events.answered();
-      }
-    });
+    if ((await answer(stream, handler, request)) && state === "handled") {
+      state = "answered";
+      budget.setHandled(share, false);
+      events.answered();
+    }
+  };
+  stream.on("end", () => {
+    // A stream that was reset also ends.
+    if (state === "receiving" && !stream.aborted && (stream.rstCode ?? 0) === 0) {
+      void handle();
+    }
   });
 
   return { giveUp: () => refuse(BODY_TOO_SLOW) };
