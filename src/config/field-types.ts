@@ -7,6 +7,7 @@
  */
 import * as v from "valibot";
 import { formatDuration, parseDurationMs } from "../base/duration.ts";
+import { MAX_SOCKET_PATH_BYTES } from "../base/unix-socket.ts";
 
 /** What every field says about itself; the messages and the reference page are made from it. */
 export interface FieldDoc {
@@ -36,8 +37,6 @@ export function about(doc: FieldDoc, kind: KindDoc) {
 }
 
 const MAX_PATH_BYTES = 4095;
-/** sun_path of unix(7) without its closing NUL. */
-const MAX_SOCKET_PATH_BYTES = 107;
 const CONTROL = /[\p{Cc}\u2028\u2029]/u;
 
 const hasNoControl = (text: string): boolean => !CONTROL.test(text);

@@ -3,9 +3,10 @@
  *
  * @module A gate per method, so that no method waits for another. Which call is next is decided in gate.ts.
  */
+
+import { KMS_METHODS, type KmsMethod } from "./call-record.ts";
 import { KmsError } from "./errors.ts";
 import { Gate, type Place } from "./gate.ts";
-import { KMS_METHODS, type KmsMethod } from "./ports.ts";
 
 export type ConcurrencyCaps = Readonly<Record<KmsMethod, number>>;
 

@@ -5,7 +5,7 @@ import { manualClock } from "../../test/fakes/manual-clock.ts";
 import { ProviderError } from "../base/error-class.ts";
 import { admission } from "./admission.ts";
 import { callRunner } from "./call.ts";
-import { type CallRecord, KMS_METHODS, type KmsMethod } from "./ports.ts";
+import { type CallRecord, KMS_METHODS, type KmsMethod } from "./call-record.ts";
 
 type Outcome = "answers" | "refuses" | "throws" | "rejects with nothing" | "deadline" | "gone";
 

@@ -6,9 +6,11 @@
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import type { Clock } from "../base/clock.ts";
 import { type ErrorClass, errorClassOf, ProviderError } from "../base/error-class.ts";
+import type { KeyHandle } from "../key/rotation/key-handles.ts";
+import type { Answered } from "../openbao/transit/key-call.ts";
 import type { Admission, Turn } from "./admission.ts";
+import type { CallFailure, CallObserver, KmsMethod, Rejection } from "./call-record.ts";
 import { AnnotationError, KmsError, replyFor, statusName, toConnectError } from "./errors.ts";
-import type { Answered, CallFailure, CallObserver, KeyHandle, KmsMethod, Rejection } from "./ports.ts";
 
 /** One call: what its method learns, which the record shall show, and its turn among the others. */
 export interface Call {

@@ -1,8 +1,7 @@
 /**
- * The three methods of KMS v2.
+ * The three methods of KMS v2: what Status, Encrypt and Decrypt mean, in the order of the wire contract's checks.
  *
- * @module What Status, Encrypt and Decrypt mean, in the order of the wire contract's checks. What does not live here:
- * caps, errors and records of a call (call.ts), sizes (limits.ts), which versions there are (rotation/).
+ * @module Turns, errors and records of a call are in call.ts, sizes in limits.ts.
  */
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { Clock } from "../base/clock.ts";
@@ -10,8 +9,14 @@ import { type ErrorClass, errorClassOf } from "../base/error-class.ts";
 import type { AnnotationCodec } from "../key/identity/annotations.ts";
 import { ciphertextVersion, MAX_CIPHERTEXT_BYTES } from "../key/identity/ciphertext.ts";
 import { isWellFormedKeyId } from "../key/identity/key-id.ts";
+import type { KeyHandle } from "../key/rotation/key-handles.ts";
+import type { KeyState } from "../key/rotation/key-state.ts";
+import type { KeyStatus } from "../key/rotation/key-status.ts";
+import type { CoalescedCalls } from "../openbao/transit/coalesced-calls.ts";
+import type { Answered } from "../openbao/transit/key-call.ts";
 import { admission, type ConcurrencyCaps } from "./admission.ts";
 import { callRunner } from "./call.ts";
+import type { CallObserver } from "./call-record.ts";
 import { AnnotationError, KmsError } from "./errors.ts";
 import type { DecryptRequest, KeyManagementService } from "./gen/v2/api_pb.ts";
 import {
@@ -21,11 +26,13 @@ import {
   checkEncryptResponse,
   replyOutOfBounds,
 } from "./limits.ts";
-import type { Answered, CallObserver, KeyHandle, KeyState, KeyStatus, Transit } from "./ports.ts";
+
+/** What the service asks of the key's state. */
+export type ServingKey = Pick<KeyState, "status" | "keyForEncrypt" | "confirmEncrypted" | "keyForDecrypt">;
 
 export interface KmsServiceOptions {
-  readonly keys: KeyState;
-  readonly transit: Transit;
+  readonly keys: ServingKey;
+  readonly transit: CoalescedCalls;
   readonly caps: ConcurrencyCaps;
   readonly clock: Clock;
   readonly observer: CallObserver;

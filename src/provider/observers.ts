@@ -3,7 +3,7 @@ import { errorClassOf } from "../base/error-class.ts";
 import { hashText } from "../key/identity/key-scope.ts";
 import type { KeyEvent } from "../key/rotation/key-events.ts";
 import type { KeyView } from "../key/rotation/key-view.ts";
-import type { CallObserver, CallRecord, KmsMethod as ServiceMethod } from "../kms/ports.ts";
+import type { CallObserver, CallRecord, KmsMethod as ServiceMethod } from "../kms/call-record.ts";
 import type { CredentialObserver } from "../openbao/auth/credential-report.ts";
 import type { SessionObserver, SessionReport } from "../openbao/auth/session.ts";
 import type { OpenBaoObserver } from "../openbao/client/client.ts";

@@ -12,6 +12,7 @@ import { fingerprint } from "../key/identity/fingerprint.ts";
 import { trySqliteLock } from "../key/registry/writer-lock.ts";
 import { createKeyState, type KeyState } from "../key/rotation/key-state.ts";
 import { KeyManagementService } from "../kms/gen/v2/api_pb.ts";
+import { MAX_MESSAGE_BYTES } from "../kms/limits.ts";
 import { kmsService } from "../kms/service.ts";
 import { type CredentialWatch, credentialWatch } from "../openbao/auth/credential-watch.ts";
 import type { TokenSession } from "../openbao/auth/session.ts";
@@ -68,8 +69,6 @@ export interface Provider {
   readonly readLogLevel: () => Promise<LogLevel>;
 }
 
-/** kube-apiserver's own bound for a gRPC message of KMS v2. */
-const MAX_MESSAGE_BYTES = 65_536;
 /** kube-apiserver waits 3 s by default; nobody who waits longer than this is still there. */
 const MAX_CALL_MS = 60_000;
 /** A socket that vanished is made again within this time; connections that are open do not need it. */

@@ -23,6 +23,8 @@ import { annotationCodec } from "../../src/key/identity/annotations.ts";
 import { transitAssociatedData } from "../../src/key/identity/associated-data.ts";
 import { deriveKeyId } from "../../src/key/identity/key-id.ts";
 import { trySqliteLock } from "../../src/key/registry/writer-lock.ts";
+import type { KeyHandle } from "../../src/key/rotation/key-handles.ts";
+import type { CallRecord, KmsMethod } from "../../src/kms/call-record.ts";
 import {
   DecryptRequestSchema,
   DecryptResponseSchema,
@@ -33,8 +35,8 @@ import {
   StatusResponseSchema,
 } from "../../src/kms/gen/v2/api_pb.ts";
 import { MAX_MESSAGE_BYTES } from "../../src/kms/limits.ts";
-import type { CallRecord, KeyHandle, KeyState, KmsMethod, Transit } from "../../src/kms/ports.ts";
-import { type KmsServiceOptions, kmsService } from "../../src/kms/service.ts";
+import { type KmsServiceOptions, kmsService, type ServingKey } from "../../src/kms/service.ts";
+import type { CoalescedCalls } from "../../src/openbao/transit/coalesced-calls.ts";
 import type { SessionLimits } from "../../src/server/grpc/grpc-sessions.ts";
 import { DEFAULT_SESSION_LIMITS, startKmsListener, unaryHandlers } from "../../src/server/kms-listener.ts";
 import type { SocketEvent } from "../../src/server/socket/kms-socket.ts";
@@ -63,10 +65,10 @@ export function keyHandle(version: number, createdAtUnix = 1_700_000_000 + versi
 }
 
 /** Key state with versions 1 and 2, of which 2 is active. */
-export function fakeKeys(): KeyState & { override: Partial<KeyState> } {
+export function fakeKeys(): ServingKey & { override: Partial<ServingKey> } {
   const versions = [keyHandle(1), keyHandle(2)];
   const active = keyHandle(2);
-  const fake: KeyState & { override: Partial<KeyState> } = {
+  const fake: ServingKey & { override: Partial<ServingKey> } = {
     override: {},
     status: () => fake.override.status?.() ?? { kind: "known", keyId: active.keyId, healthz: "ok" },
     keyForEncrypt: () => fake.override.keyForEncrypt?.() ?? active,
@@ -93,13 +95,13 @@ export function fakeKeys(): KeyState & { override: Partial<KeyState> } {
 
 /** What a test puts in the place of the two calls, without what is known of OpenBao's answer. */
 export interface TransitOverride {
-  encrypt?: (...args: Parameters<Transit["encrypt"]>) => Promise<string>;
-  decrypt?: (...args: Parameters<Transit["decrypt"]>) => Promise<Uint8Array>;
+  encrypt?: (...args: Parameters<CoalescedCalls["encrypt"]>) => Promise<string>;
+  decrypt?: (...args: Parameters<CoalescedCalls["decrypt"]>) => Promise<Uint8Array>;
 }
 
 /** Transit without cryptography: the "ciphertext" is the plaintext behind 28 bytes, in Transit's canonical form. */
-export function fakeTransit(): Transit & { override: TransitOverride; calls: number } {
-  const fake: Transit & { override: TransitOverride; calls: number } = {
+export function fakeTransit(): CoalescedCalls & { override: TransitOverride; calls: number } {
+  const fake: CoalescedCalls & { override: TransitOverride; calls: number } = {
     override: {},
     calls: 0,
     encrypt: async (input, signal) => {

@@ -6,11 +6,8 @@
  * @see https://github.com/kubernetes/apiserver/blob/master/pkg/storage/value/encrypt/envelope/kmstypes/v2/api.proto
  */
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
-
-/** What kube-apiserver itself accepts from a provider. */
-const MAX_KEY_ID_BYTES = 1024;
-const MAX_DEK_SOURCE_BYTES = 1024;
-const MAX_ANNOTATIONS_BYTES = 32_768;
+import { MAX_CIPHERTEXT_BYTES } from "../../key/identity/ciphertext.ts";
+import { MAX_ANNOTATIONS_BYTES, MAX_KEY_ID_BYTES } from "../../kms/limits.ts";
 
 export interface EncryptedObject {
   readonly keyId: string;
@@ -67,7 +64,7 @@ function decode(bytes: Uint8Array): EncryptedObject | undefined {
         break;
       }
       case ENCRYPTED_DEK_SOURCE:
-        if (boundedBytes(reader, MAX_DEK_SOURCE_BYTES) === undefined) {
+        if (boundedBytes(reader, MAX_CIPHERTEXT_BYTES) === undefined) {
           return undefined;
         }
         break;

@@ -30,7 +30,7 @@ const SPOILT_BY_AN_ITEM: ReadonlySet<TransitCode> = new Set<TransitCode>([
   "version_missing",
 ]);
 
-interface CoalescedCalls {
+export interface CoalescedCalls {
   readonly encrypt: (input: EncryptInput, signal: AbortSignal) => Promise<Answered<string>>;
   readonly decrypt: (input: DecryptInput, signal: AbortSignal) => Promise<Answered<Uint8Array>>;
 }

@@ -1,9 +1,7 @@
 /**
- * Metrics and health over plain HTTP.
+ * Metrics and health over plain HTTP: one request a connection, GET and HEAD only, bounded in size, time and connections.
  *
- * @module One request a connection, GET and HEAD only, everything bounded: size, time, connections. What the paths answer is
- * a table that compose fills. There is no keep-alive: a scrape every few seconds does not need it, and what does not exist
- * cannot be smuggled into.
+ * @module Not `Bun.serve`: it bounds neither connections nor a header section that trickles in, and takes two Host fields.
  */
 import { createServer, type Server, type Socket } from "node:net";
 import { errnoOf } from "../../base/errno.ts";

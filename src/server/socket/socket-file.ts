@@ -21,6 +21,7 @@ import {
 import { createServer, type Server, type Socket } from "node:net";
 import { basename, dirname } from "node:path";
 import { errnoOf } from "../../base/errno.ts";
+import { MAX_SOCKET_PATH_BYTES } from "../../base/unix-socket.ts";
 import { ServerError } from "../errors.ts";
 import type { DirectoryIdentity } from "./socket-directory.ts";
 
@@ -33,8 +34,6 @@ export interface SocketFileRules {
   readonly groupGid: number;
 }
 
-/** Longest path of a Unix socket that a client can name: sockaddr_un holds 108 bytes with the final NUL. */
-export const MAX_SOCKET_PATH_BYTES = 107;
 const WIDEST_MODE = 0o660;
 
 /** What can be said of a path and mode without looking at the file system. @throws ServerError `config_invalid`. */

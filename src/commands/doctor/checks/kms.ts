@@ -14,12 +14,12 @@ import { systemClock } from "../../../base/clock.ts";
 import { ProviderError } from "../../../base/error-class.ts";
 import { activeVersion } from "../../../key/registry/record.ts";
 import { trySqliteLock } from "../../../key/registry/writer-lock.ts";
+import type { KeyHandle } from "../../../key/rotation/key-handles.ts";
 import { handleMaker } from "../../../key/rotation/key-handles.ts";
 import { openKmsClient } from "../../../kms/client.ts";
 import { KeyManagementService } from "../../../kms/gen/v2/api_pb.ts";
 import { MAX_MESSAGE_BYTES } from "../../../kms/limits.ts";
-import type { KeyHandle, KeyState } from "../../../kms/ports.ts";
-import { kmsService } from "../../../kms/service.ts";
+import { kmsService, type ServingKey } from "../../../kms/service.ts";
 import { configIdentity } from "../../../provider/config-identity.ts";
 import { DEFAULT_SESSION_LIMITS, startKmsListener, unaryHandlers } from "../../../server/kms-listener.ts";
 import type { DoctorCheck } from "../check-ids.ts";
@@ -102,7 +102,7 @@ export const kmsStatusEncrypt: DoctorCheck = {
   },
 };
 
-function fixedKey(handle: KeyHandle): KeyState {
+function fixedKey(handle: KeyHandle): ServingKey {
   return {
     status: () => ({ kind: "known", keyId: handle.keyId, healthz: "ok" }),
     keyForEncrypt: () => handle,
