@@ -1,27 +1,24 @@
 /**
- * The CA bundle that servers are verified against, and its replacement while we run.
+ * The CA bundle that servers are verified against, and its replacement while the provider runs.
  *
- * @module Reads, checks and re-reads the file. A bundle that turns bad is reported and the last good one stays in use, so
- * that a half-written file cannot cut a running provider off. Who verifies with it: https.ts.
+ * @module A bundle that turns bad is reported and the last good one stays in use: a half-written file cuts nothing off.
  */
-import { X509Certificate } from "node:crypto";
 import { ProviderError } from "../base/error-class.ts";
+import { decodePemCertificates } from "../base/pem-certificates.ts";
 import { type FileIdentity, readSafeFile } from "../base/safe-file.ts";
 import { singleFlight } from "../base/single-flight.ts";
 
 export class CaFileError extends ProviderError<"ca_invalid"> {}
 
-/** One certificate in PEM (RFC 7468); text around the blocks, as many bundles have it, is skipped. */
-const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g;
-
 /** A bundle of all public CAs has about 250 KB. */
 const MAX_BYTES = 1 << 20;
+const MAX_CERTIFICATES = 4096;
 
 export interface CaFile {
   /** The certificates of the last good read, PEM, nothing else. */
   readonly pem: () => string;
   /**
-   * Reads the file again; true when its certificates are other ones than before.
+   * Reads the file again; true when its certificates have changed.
    * @throws SafeFileError or CaFileError when it is unusable now; {@link pem} then stays as it was.
    */
   readonly refresh: () => Promise<boolean>;
@@ -36,7 +33,7 @@ export interface CaFileOptions {
 
 /**
  * Opens the bundle for the first time.
- * @throws SafeFileError or CaFileError with the field, the path and the mend.
+ * @throws SafeFileError or CaFileError with the field, the path and the fix.
  */
 export async function openCaFile({ path, field, serviceUid }: CaFileOptions): Promise<CaFile> {
   const read = () =>
@@ -54,7 +51,7 @@ export async function openCaFile({ path, field, serviceUid }: CaFileOptions): Pr
       throw new CaFileError({
         code: "ca_invalid",
         errorClass: "config_invalid",
-        message: `${field}: the CA bundle ${path} holds no certificate, or one that cannot be parsed`,
+        message: `${field}: the CA bundle ${path} has no certificate, or one that is broken or cut off`,
         advice: `put the root CA of the server's certificate there as PEM; look at it with: openssl x509 -in ${path} -noout -subject -dates`,
       });
     }
@@ -82,18 +79,9 @@ export async function openCaFile({ path, field, serviceUid }: CaFileOptions): Pr
   };
 }
 
-/** The bundle's certificates as PEM; `undefined` when there is none, or one of them is not a certificate. */
+/** The bundle's certificates as PEM; `undefined` when there is none, or one of them is broken or cut off. */
 export function decodeCaBundle(bytes: Uint8Array): string | undefined {
-  if (bytes.length > MAX_BYTES) {
-    return undefined;
-  }
-  const blocks = new TextDecoder("latin1").decode(bytes).match(PEM_CERTIFICATE) ?? [];
-  try {
-    const pems = blocks.map((block) => new X509Certificate(block).toString());
-    return pems.length === 0 ? undefined : pems.join("");
-  } catch {
-    return undefined;
-  }
+  return decodePemCertificates(bytes, { maxBytes: MAX_BYTES, maxCertificates: MAX_CERTIFICATES })?.join("");
 }
 
 function sameFile(a: FileIdentity, b: FileIdentity): boolean {

@@ -1,10 +1,8 @@
 /**
- * What can go wrong between us and a server before an HTTP answer is there.
+ * What can go wrong before a server has answered over HTTP.
  *
- * @module What lives here: the closed set of transport codes, the one table from Bun's error codes to ours, and the one
- * table from ours to class, message and advice. What does not: the meaning of an HTTP status (openbao/client/errors.ts).
+ * @module The closed set of codes with class, message and advice. Which failure has which code: runtime-codes.ts.
  */
-import { stopReason } from "../base/deadline.ts";
 import { type ErrorClass, ProviderError } from "../base/error-class.ts";
 
 export type TransportCode =
@@ -19,6 +17,14 @@ export type TransportCode =
   | "tls_expired"
   | "tls_not_yet_valid"
   | "tls_wrong_usage"
+  | "tls_key_usage"
+  | "tls_name_in_cn"
+  | "tls_weak_certificate"
+  | "tls_root_missing"
+  | "tls_constraint_violated"
+  | "tls_unknown_extension"
+  | "tls_no_shared_version"
+  | "tls_not_spoken"
   | "tls_server_is_ca"
   | "tls_client_refused"
   | "tls_no_shared_scheme"
@@ -30,11 +36,11 @@ export type TransportCode =
 
 export class TransportError extends ProviderError<TransportCode> {}
 
-/** How a server and the settings that lead to it are called in messages. */
+/** The names of a server and of its settings in messages. */
 export interface EndpointNames {
   /** "OpenBao", "the token endpoint". */
   readonly what: string;
-  /** The field that holds the address: `openbao.address`. */
+  /** The field of the address: `openbao.address`. */
   readonly addressField: string;
   readonly caField: string;
   readonly serverNameField: string;
@@ -53,7 +59,7 @@ const MEANINGS: Readonly<Record<TransportCode, Meaning>> = {
     advice: ({ addressField }) =>
       `see whether the server of ${addressField} is overloaded or a firewall drops packets to it; openbao.timeout is how long one call may take`,
   },
-  canceled: { errorClass: "canceled", problem: () => "was no longer waited for: the caller gave up" },
+  canceled: { errorClass: "canceled", problem: () => "did not answer before the caller gave up" },
   dns_failed: {
     errorClass: "openbao_unavailable",
     problem: () => "cannot be found: its host name does not resolve",
@@ -77,13 +83,13 @@ const MEANINGS: Readonly<Record<TransportCode, Meaning>> = {
   },
   tls_untrusted: {
     errorClass: "openbao_unavailable",
-    problem: ({ caField }) => `shows a certificate that no certificate of ${caField} vouches for`,
+    problem: ({ caField }) => `shows a certificate that no CA of ${caField} has issued`,
     advice: ({ caField }) =>
       `put the root CA of its certificate into the file of ${caField}, and let the server send its intermediates`,
   },
   tls_name_mismatch: {
     errorClass: "config_invalid",
-    problem: ({ serverNameField }) => `shows a certificate that does not hold the name of ${serverNameField}`,
+    problem: ({ serverNameField }) => `shows a certificate that does not have the name of ${serverNameField}`,
     advice: ({ serverNameField }) =>
       `set ${serverNameField} to a DNS name of the certificate's subject alternative names`,
   },
@@ -102,27 +108,71 @@ const MEANINGS: Readonly<Record<TransportCode, Meaning>> = {
     problem: () => "shows a certificate that is not meant for servers",
     advice: () => "issue the server's certificate with extended key usage serverAuth",
   },
+  tls_key_usage: {
+    errorClass: "openbao_unavailable",
+    problem: () => "shows a certificate whose keyUsage lacks digitalSignature, which TLS with ECDHE needs",
+    advice: () =>
+      "issue the server's certificate with keyUsage digitalSignature (and keyEncipherment), or without keyUsage",
+  },
+  tls_name_in_cn: {
+    errorClass: "openbao_unavailable",
+    problem: () => "shows a certificate that has a name in its subject only, not in a subject alternative name",
+    advice: ({ serverNameField }) =>
+      `issue the server's certificate with the name of ${serverNameField} in subjectAltName`,
+  },
+  tls_weak_certificate: {
+    errorClass: "openbao_unavailable",
+    problem: () => "shows a certificate with an RSA key below 2048 bits or a signature with SHA-1 or MD5",
+    advice: () => "issue the server's certificate with RSA of 2048 bits or more or ECDSA, signed with SHA-256",
+  },
+  tls_root_missing: {
+    errorClass: "openbao_unavailable",
+    problem: ({ caField }) => `shows a certificate whose chain ends above the certificates of ${caField}`,
+    advice: ({ caField }) =>
+      `put the root CA into the file of ${caField} too; an intermediate CA alone is not enough`,
+  },
+  tls_constraint_violated: {
+    errorClass: "openbao_unavailable",
+    problem: () => "shows a certificate that the name constraints of a CA above it forbid",
+    advice: () => "issue it from a CA whose name constraints permit the server's names",
+  },
+  tls_unknown_extension: {
+    errorClass: "openbao_unavailable",
+    problem: () => "shows a certificate with a critical extension that is not understood",
+    advice: () => "issue the server's certificate without that extension, or mark it as not critical",
+  },
+  tls_no_shared_version: {
+    errorClass: "openbao_unavailable",
+    problem: () => "and this client have no TLS version and cipher suite in common",
+    advice: () => "allow TLS 1.3, or TLS 1.2 with ECDHE cipher suites, at the server",
+  },
+  tls_not_spoken: {
+    errorClass: "openbao_unavailable",
+    problem: () => "does not speak TLS on this port",
+    advice: ({ addressField }) => `check the port in ${addressField}, or turn TLS on at the server`,
+  },
   tls_server_is_ca: {
     errorClass: "openbao_unavailable",
-    problem: () => "shows a certificate that is a CA's own (CA:TRUE), which is not taken for a server's",
+    problem: () => "shows a certificate that is a CA's own (CA:TRUE), which a server may not use",
     advice: () => "issue a certificate for the server from that CA, with basicConstraints CA:FALSE",
   },
   tls_client_refused: {
     errorClass: "auth_failed",
-    problem: () => "refused the client certificate during the TLS handshake",
+    problem: () => "demands a client certificate in the TLS handshake, or refused the one that was shown",
     advice: () =>
       "let the listener trust the CA of the client certificate (tls_client_ca_file), or leave the check to the auth mount (no tls_require_and_verify_client_cert)",
   },
   tls_no_shared_scheme: {
     errorClass: "openbao_unavailable",
     problem: () => "and the PKCS#11 token have no TLS version and signature scheme in common",
-    advice: () => "allow the token CKM_RSA_PKCS_PSS, or the server TLS 1.2",
+    advice: () =>
+      "use a key of RSA, P-256 or P-384; allow the token CKM_RSA_PKCS_PSS, or the server TLS 1.2",
   },
   tls_handshake_failed: {
     errorClass: "openbao_unavailable",
     problem: () => "ended the TLS handshake",
     advice: ({ addressField }) =>
-      `check that ${addressField} names a TLS port with TLS 1.2 or later that does not demand a client certificate`,
+      `see the server's log; check that the port in ${addressField} speaks TLS 1.3, or TLS 1.2 with ECDHE cipher suites, and demands no client certificate`,
   },
   redirect_refused: {
     errorClass: "openbao_unavailable",
@@ -142,46 +192,6 @@ const MEANINGS: Readonly<Record<TransportCode, Meaning>> = {
   request_failed: { errorClass: "openbao_unavailable", problem: () => "could not be asked" },
 };
 
-/** As thrown by Bun 1.4.5 as `error.code`; https.test.ts and tls-trust.test.ts provoke those that a server can provoke. */
-const BUN_CODES: Readonly<Record<string, TransportCode>> = {
-  ENOTFOUND: "dns_failed",
-  EAI_AGAIN: "dns_failed",
-  ENODATA: "dns_failed",
-  ESERVFAIL: "dns_failed",
-  ECONNREFUSED: "connect_refused",
-  FailedToOpenSocket: "connect_failed",
-  EHOSTUNREACH: "connect_failed",
-  ENETUNREACH: "connect_failed",
-  EADDRNOTAVAIL: "connect_failed",
-  ETIMEDOUT: "connect_failed",
-  EACCES: "connect_failed",
-  EPERM: "connect_failed",
-  ECONNRESET: "connection_lost",
-  EPIPE: "connection_lost",
-  ConnectionClosed: "connection_lost",
-  EPROTO: "tls_handshake_failed",
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "tls_untrusted",
-  UNABLE_TO_GET_ISSUER_CERT: "tls_untrusted",
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "tls_untrusted",
-  DEPTH_ZERO_SELF_SIGNED_CERT: "tls_untrusted",
-  SELF_SIGNED_CERT_IN_CHAIN: "tls_untrusted",
-  CERT_SIGNATURE_FAILURE: "tls_untrusted",
-  CERT_UNTRUSTED: "tls_untrusted",
-  CERT_REJECTED: "tls_untrusted",
-  CERT_CHAIN_TOO_LONG: "tls_untrusted",
-  CERT_REVOKED: "tls_untrusted",
-  INVALID_CA: "tls_untrusted",
-  PATH_LENGTH_EXCEEDED: "tls_untrusted",
-  ERR_TLS_CERT_ALTNAME_INVALID: "tls_name_mismatch",
-  HOSTNAME_MISMATCH: "tls_name_mismatch",
-  CERT_HAS_EXPIRED: "tls_expired",
-  CERT_NOT_YET_VALID: "tls_not_yet_valid",
-  INVALID_PURPOSE: "tls_wrong_usage",
-  UnexpectedRedirect: "redirect_refused",
-  InvalidHTTPResponse: "reply_malformed",
-  ResponseHeadersTooLarge: "reply_malformed",
-};
-
 /** The transport error of a code, in the words of the endpoint. `origin` is configuration, so it may be shown. */
 export function transportError(
   code: TransportCode,
@@ -199,13 +209,7 @@ export function transportError(
   });
 }
 
-/** The code of whatever fetch threw, given the signal that it ran under. */
-export function transportCodeOf(thrown: unknown, signal: AbortSignal): TransportCode {
-  if (signal.aborted) {
-    return stopReason(signal);
-  }
-  const code = thrown instanceof Error && "code" in thrown ? thrown.code : undefined;
-  return typeof code === "string" && Object.hasOwn(BUN_CODES, code)
-    ? (BUN_CODES[code] ?? "request_failed")
-    : "request_failed";
+/** Whether asking again cannot help: one of the two certificates, or what the server allows, has to change. */
+export function isLastingTlsCode(code: string): boolean {
+  return code.startsWith("tls_") && code !== "tls_handshake_failed";
 }

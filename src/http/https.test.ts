@@ -85,12 +85,12 @@ describe("failures on the way", () => {
     [
       "it does not speak TLS",
       () => tcp((socket) => socket.on("data", () => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"))),
-      "tls_handshake_failed",
+      "tls_not_spoken",
     ],
     [
       "TLS is too old",
       () => stage.rawServer(OK, { minVersion: "TLSv1", maxVersion: "TLSv1.1" }),
-      "tls_handshake_failed",
+      "tls_no_shared_version",
     ],
     ["it hangs up after the request", () => stage.rawServer(""), "connection_lost"],
     [

@@ -1,22 +1,17 @@
 /**
  * One HTTPS request to one known kind of server.
  *
- * @module What lives here: TLS verification against our own CA bundle and server name only, deadline, body cap, no redirects,
- * no proxy, no decompression, no verbose output, kept-alive connections. What does not: what the bytes mean, and whether
- * to ask again.
+ * @module Verification against one CA bundle and server name, deadline, body limit, no redirects, no proxy, kept connections.
  */
 import type { Clock } from "../base/clock.ts";
 import { withDeadline } from "../base/deadline.ts";
 import type { Secret } from "../base/secret.ts";
 import { readBody } from "./body.ts";
 import type { CaFile } from "./ca-file.ts";
-import {
-  type EndpointNames,
-  type TransportCode,
-  TransportError,
-  transportCodeOf,
-  transportError,
-} from "./errors.ts";
+import { type EndpointNames, type TransportCode, TransportError, transportError } from "./errors.ts";
+import { handshakeFailure } from "./handshake-failure.ts";
+import { transportCodeOf } from "./runtime-codes.ts";
+import { SERVER_VERIFICATION } from "./server-identity.ts";
 
 export interface HttpRequest {
   readonly method: "GET" | "POST" | "PATCH";
@@ -78,8 +73,8 @@ const TRUST_CHECK_INTERVAL_MS = 10_000;
 const IDLE_CONNECTION_SECONDS = 60;
 const MAX_IDLE_CONNECTIONS = 64;
 
-/** Failures that a new CA bundle may mend. */
-const TRUST_CODES: ReadonlySet<TransportCode> = new Set(["tls_untrusted", "tls_expired"]);
+/** Failures that a new CA bundle may end. */
+const TRUST_CODES: ReadonlySet<TransportCode> = new Set(["tls_untrusted", "tls_root_missing", "tls_expired"]);
 
 export function createHttpTransport(options: HttpTransportOptions): HttpTransport {
   const { names, trust, clock } = options;
@@ -126,15 +121,20 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
       }
       using deadline = withDeadline(request.signal, request.timeoutMs);
       const { signal } = deadline;
-      const fail = (error: unknown): TransportError =>
-        error instanceof TransportError
-          ? error
-          : transportError(transportCodeOf(error, signal), names, originOf(request.url), error);
+      const fail = async (error: unknown): Promise<TransportError> => {
+        if (error instanceof TransportError) {
+          return error;
+        }
+        const code = transportCodeOf(error, signal);
+        const reason =
+          code === "tls_handshake_failed" ? await handshakeFailure(request.url, tlsOf(options), signal) : code;
+        return transportError(reason, names, originOf(request.url), error);
+      };
       const tried = session;
       try {
         return await send(request, signal);
       } catch (error) {
-        const failure = fail(error);
+        const failure = await fail(error);
         if (!TRUST_CODES.has(failure.code)) {
           throw failure;
         }
@@ -143,8 +143,8 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
           throw failure;
         }
       }
-      return send(request, signal).catch((error: unknown) => {
-        throw fail(error);
+      return send(request, signal).catch(async (error: unknown) => {
+        throw await fail(error);
       });
     },
     reloadTrust,
@@ -152,15 +152,18 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
   };
 }
 
-function sessionInit({ trust, serverName, identity }: HttpTransportOptions): Bun.FetchSessionInit {
+function tlsOf({ trust, serverName, identity }: HttpTransportOptions) {
   return {
-    tls: {
-      ca: trust.pem(),
-      serverName,
-      // Said aloud, or NODE_TLS_REJECT_UNAUTHORIZED=0 in the environment would switch verification off.
-      rejectUnauthorized: true,
-      ...(identity === undefined ? {} : { cert: identity.chainPem, key: identity.keyPem.expose() }),
-    },
+    ...SERVER_VERIFICATION,
+    ca: trust.pem(),
+    serverName,
+    ...(identity === undefined ? {} : { cert: identity.chainPem, key: identity.keyPem.expose() }),
+  };
+}
+
+function sessionInit(options: HttpTransportOptions): Bun.FetchSessionInit {
+  return {
+    tls: tlsOf(options),
     proxy: false,
     keepAlive: { idleTimeout: IDLE_CONNECTION_SECONDS, maxIdleSockets: MAX_IDLE_CONNECTIONS },
   };

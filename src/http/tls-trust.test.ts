@@ -1,6 +1,8 @@
 /** Which certificates are taken, and when a new CA bundle is. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import type { TlsOptions } from "node:tls";
 import { manualClock } from "../../test/fakes/manual-clock.ts";
 import { ask, codeOf, type HttpsStage, OK, openHttpsStage } from "../../test/fakes/tls/https-stage.ts";
 import { type Leaf, makeTestCa } from "../../test/fakes/tls/test-ca.ts";
@@ -39,11 +41,67 @@ describe("certificates", () => {
       "tls_not_yet_valid",
     ],
     ["for clients", () => stage.ca.client({ dnsNames: ["localhost"] }), "tls_wrong_usage"],
+    [
+      "with keyUsage keyEncipherment only",
+      () => stage.ca.server({ keyType: "rsa-2048", keyUsage: "keyEncipherment" }),
+      "tls_key_usage",
+    ],
+    [
+      "with its name in the subject only",
+      () => stage.ca.server({ commonName: "localhost", dnsNames: [], ipAddresses: [] }),
+      "tls_name_in_cn",
+    ],
+    ["with RSA of 1024 bits", () => stage.ca.server({ keyType: "rsa-1024" }), "tls_weak_certificate"],
+    ["signed with SHA-1", () => stage.ca.server({ hash: "SHA-1" }), "tls_weak_certificate"],
+    [
+      "outside of a CA's name constraints",
+      async () => (await stage.ca.intermediate({ permittedDomain: "corp.test" })).server(),
+      "tls_constraint_violated",
+    ],
   ];
   test.each(refused)("one %s is refused", async (_, make, code) => {
     const { chainPem, keyPem } = await make();
     const url = await stage.rawServer(OK, { cert: chainPem, key: keyPem });
     expect(await codeOf(ask(await stage.transportTo(), url))).toBe(code);
+  });
+
+  test.each(["ec-p384", "ec-p521", "ed25519", "rsa-2048"] as const)("one with a key of %s is taken", async (keyType) => {
+    const { chainPem, keyPem } = await stage.ca.server({ keyType });
+    const url = await stage.rawServer(OK, { cert: chainPem, key: keyPem });
+    expect((await ask(await stage.transportTo(), url)).status).toBe(200);
+  });
+
+  test("one whose root is not in the bundle, its intermediate is", async () => {
+    const intermediate = await stage.ca.intermediate();
+    const { chainPem, keyPem } = await intermediate.server();
+    const url = await stage.rawServer(OK, { cert: chainPem, key: keyPem });
+    const trust = { pem: () => intermediate.certPem, refresh: () => Promise.resolve(false) };
+    expect(await codeOf(ask(await stage.transportTo({ trust }), url))).toBe("tls_root_missing");
+  });
+
+  const handshakes: readonly [string, TlsOptions, string][] = [
+    ["static RSA key exchange", { ciphers: "AES128-GCM-SHA256", maxVersion: "TLSv1.2" }, "tls_handshake_failed"],
+    ["TLS 1.1", { ciphers: "ALL", minVersion: "TLSv1", maxVersion: "TLSv1.1" }, "tls_no_shared_version"],
+    [
+      "a client certificate that is demanded and not there",
+      { requestCert: true, rejectUnauthorized: true },
+      "tls_client_refused",
+    ],
+  ];
+  test.each(handshakes)("a server with %s is refused", async (_, options, code) => {
+    const { chainPem, keyPem } = await stage.ca.server({ keyType: "rsa-2048" });
+    const url = await stage.rawServer(OK, { ...options, cert: chainPem, key: keyPem });
+    expect(await codeOf(ask(await stage.transportTo(), url))).toBe(code);
+  });
+
+  test("a server without TLS is named", async () => {
+    const url = await stage.listen(createServer((socket) => socket.on("error", () => {}).end("HTTP/1.1 400 Bad Request\r\n\r\n")));
+    expect(await codeOf(ask(await stage.transportTo(), url))).toBe("tls_not_spoken");
+  });
+
+  test("a server that never answers the handshake is a timeout", async () => {
+    const silent = await stage.listen(createServer(() => {}));
+    expect(await codeOf(ask(await stage.transportTo(), silent, { timeoutMs: 100 }))).toBe("timeout");
   });
 
   const leafAlone = (whole: Leaf): Leaf => ({ ...whole, chainPem: whole.certPem });
@@ -85,7 +143,7 @@ describe("certificates", () => {
     const problems: unknown[] = [];
     const url = await stage.rawServer(OK, {}, true);
     const transport = await stage.transportTo({ clock, onTrustProblem: (error) => problems.push(error) });
-    writeFileSync(stage.caPath, "half of a bun");
+    writeFileSync(stage.caPath, stage.ca.certPem + stage.ca.certPem.slice(0, 400));
     await clock.advance(10_000);
     expect((await ask(transport, url)).status).toBe(200);
     for (let turn = 0; turn < 100 && problems.length === 0; turn += 1) {

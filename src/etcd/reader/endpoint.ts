@@ -6,6 +6,7 @@
  */
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { SERVER_VERIFICATION } from "../../http/server-identity.ts";
 import { KV, Maintenance, type RangeResponse, type StatusResponse } from "../gen/etcd/rpc_pb.ts";
 
 /** PEM texts; absent for an endpoint without TLS, which is accepted on loopback only. */
@@ -50,7 +51,7 @@ export function etcdEndpoint(url: string, tls: EtcdTls | undefined, limits: Endp
           ...(tls.client === undefined
             ? {}
             : { cert: Buffer.from(tls.client.certificate), key: Buffer.from(tls.client.privateKey) }),
-          rejectUnauthorized: true,
+          ...SERVER_VERIFICATION,
           minVersion: "TLSv1.2",
         },
   );

@@ -1,41 +1,29 @@
 /**
- * The certificate that proves who we are, before OpenBao sees it.
+ * The client certificate, checked before OpenBao sees it.
  *
- * @module Decodes a chain and finds here, with a message, what OpenBao would only refuse. For keys in files (cert-file-method.ts)
- * and in PKCS#11 tokens alike: of the key it takes only the public part.
+ * @module Finds, with a message, what OpenBao would only refuse; for keys in files and in PKCS#11 tokens.
  */
-import { type KeyObject, X509Certificate } from "node:crypto";
+import type { KeyObject, X509Certificate } from "node:crypto";
+import { hasStrongSignature, MIN_RSA_BITS } from "../../base/certificate-strength.ts";
 import { formatDuration } from "../../base/duration.ts";
 import type { ErrorClass } from "../../base/error-class.ts";
+import { decodePemCertificates } from "../../base/pem-certificates.ts";
 import { AuthError } from "./errors.ts";
 
 /** A chain of several certificates has a few KB. */
 export const MAX_CHAIN_BYTES = 65_536;
 const MAX_CHAIN_LENGTH = 8;
 
-const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g;
-const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
-const MIN_RSA_BITS = 2048;
-const CURVES: ReadonlySet<string> = new Set(["prime256v1", "secp384r1"]);
+/** RFC 5280 section 4.2.1.12: clientAuth, and anyExtendedKeyUsage, which includes it. */
+const CLIENT_USAGES: ReadonlySet<string> = new Set(["1.3.6.1.5.5.7.3.2", "2.5.29.37.0"]);
+const CURVES: ReadonlySet<string> = new Set(["prime256v1", "secp384r1", "secp521r1"]);
 
 /** Leaf first, as in the file. */
 export type CertificateChain = readonly [X509Certificate, ...X509Certificate[]];
 
-/** The certificates of a PEM text; `undefined` when there is none, one is broken, or there are too many. */
+/** The chain of a PEM text; `undefined` when there is none, one is broken or cut off, or there are too many. */
 export function decodeChain(bytes: Uint8Array): CertificateChain | undefined {
-  if (bytes.length > MAX_CHAIN_BYTES) {
-    return undefined;
-  }
-  const blocks = new TextDecoder("latin1").decode(bytes).match(PEM_CERTIFICATE) ?? [];
-  if (blocks.length > MAX_CHAIN_LENGTH) {
-    return undefined;
-  }
-  try {
-    const [leaf, ...others] = blocks.map((block) => new X509Certificate(block));
-    return leaf === undefined ? undefined : [leaf, ...others];
-  } catch {
-    return undefined;
-  }
+  return decodePemCertificates(bytes, { maxBytes: MAX_CHAIN_BYTES, maxCertificates: MAX_CHAIN_LENGTH });
 }
 
 export interface CertificateRules {
@@ -52,7 +40,7 @@ export type CertificateProblem =
   | "certificate_chain_broken"
   | "certificate_weak";
 
-/** The first thing about the chain that will not do at this time, or `undefined`. Trust in its end is OpenBao's to decide. */
+/** The first problem of the chain at this time, or `undefined`. OpenBao decides whether its CA is trusted. */
 export function certificateProblem(
   chain: CertificateChain,
   publicKey: KeyObject,
@@ -73,9 +61,9 @@ export function certificateProblem(
   if (remainingMs < rules.minRemainingTtlMs) {
     return "certificate_expires_soon";
   }
-  // RFC 5280 section 4.2.1.12: without the extension every usage is allowed.
+  // Without the extension every usage is allowed.
   const usages = leaf.keyUsage ?? [];
-  if (usages.length > 0 && !usages.includes(CLIENT_AUTH)) {
+  if (usages.length > 0 && !usages.some((usage) => CLIENT_USAGES.has(usage))) {
     return "certificate_wrong_usage";
   }
   if (!isUnbroken(chain)) {
@@ -83,7 +71,7 @@ export function certificateProblem(
   }
   // The signature on a root means nothing: it is trusted, or not, for being known.
   const signed = chain.filter((each) => !each.checkIssued(each));
-  return hasWeakKey(leaf) || signed.some(hasWeakSignature) ? "certificate_weak" : undefined;
+  return hasWeakKey(leaf) || !signed.every(hasStrongSignature) ? "certificate_weak" : undefined;
 }
 
 /** RFC 8446 section 4.4.2: each certificate certifies the one before it. */
@@ -98,20 +86,9 @@ function hasWeakKey({ publicKey }: X509Certificate): boolean {
   const { asymmetricKeyType: type, asymmetricKeyDetails: details } = publicKey;
   const isGood =
     (type === "rsa" && (details?.modulusLength ?? 0) >= MIN_RSA_BITS) ||
-    (type === "ec" && CURVES.has(details?.namedCurve ?? ""));
+    (type === "ec" && CURVES.has(details?.namedCurve ?? "")) ||
+    type === "ed25519";
   return !isGood;
-}
-
-const STRONG_SIGNATURE = /sha-?(256|384|512)|^ed(25519|448)$/i;
-const PSS = "1.2.840.113549.1.1.10";
-/** RFC 4055 section 3.1: the AlgorithmIdentifier of RSASSA-PSS whose hash is SHA-256, 384 or 512; the default is SHA-1. */
-const PSS_WITH_SHA2 =
-  /06092a864886f70d01010a30[0-9a-f]{2}a0[0-9a-f]{2}30[0-9a-f]{2}060960864801650304020[123]/;
-
-function hasWeakSignature({ signatureAlgorithm, signatureAlgorithmOid, raw }: X509Certificate): boolean {
-  return signatureAlgorithmOid === PSS
-    ? !PSS_WITH_SHA2.test(raw.toString("hex"))
-    : !STRONG_SIGNATURE.test(signatureAlgorithm ?? "");
 }
 
 interface Meaning {
@@ -153,7 +130,7 @@ const MEANINGS: Readonly<Record<CertificateProblem, Meaning>> = {
   certificate_weak: {
     errorClass: "auth_failed",
     problem: () => "has a weak key or a weak signature",
-    advice: "have it issued for RSA of 2048 bits or more, P-256 or P-384, signed with SHA-256 or better",
+    advice: "have it issued for RSA of 2048 bits or more, P-256, P-384, P-521 or Ed25519, signed with SHA-256 or better",
   },
 };
 
@@ -168,7 +145,7 @@ export function chainError(what: string, path: string): AuthError {
   return new AuthError({
     code: "certificate_malformed",
     errorClass: "auth_failed",
-    message: `${what} is no PEM certificate chain of at most ${MAX_CHAIN_LENGTH} certificates`,
+    message: `${what} is not a whole PEM certificate chain of at most ${MAX_CHAIN_LENGTH} certificates`,
     advice: `put the leaf first, then its intermediates; look at it with: openssl x509 -in ${path} -noout -subject -dates`,
   });
 }

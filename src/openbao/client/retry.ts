@@ -37,27 +37,23 @@ const NEVER_DONE: ReadonlySet<OpenBaoCode> = new Set([
   "dns_failed",
   "connect_refused",
   "connect_failed",
-  "tls_untrusted",
-  "tls_name_mismatch",
-  "tls_expired",
-  "tls_not_yet_valid",
-  "tls_wrong_usage",
-  "tls_server_is_ca",
-  "tls_client_refused",
-  "tls_no_shared_scheme",
-  "tls_handshake_failed",
   "redirect_refused",
   "sealed",
   "not_initialized",
   "standby",
 ]);
 
+/** A request is sent only after the TLS handshake. */
+function wasNeverDone(code: OpenBaoCode): boolean {
+  return NEVER_DONE.has(code) || code.startsWith("tls_");
+}
+
 /** The request may have been done; only one that may be done twice goes to another address. */
 const MAYBE_DONE: ReadonlySet<OpenBaoCode> = new Set(["timeout", "connection_lost", "reply_malformed"]);
 
 /** Whether a failure speaks against the address, so that other calls had better start at another one. */
 export function speaksAgainstAddress(code: OpenBaoCode): boolean {
-  return NEVER_DONE.has(code) || MAYBE_DONE.has(code);
+  return wasNeverDone(code) || MAYBE_DONE.has(code);
 }
 
 const LAG_DELAYS_MS: readonly number[] = [50, 100, 200, 400, 800];
@@ -77,7 +73,7 @@ export function nextStep({
   if (remainingMs <= 0) {
     return { kind: "give_up" };
   }
-  if (anotherNode && (NEVER_DONE.has(code) || (idempotent && MAYBE_DONE.has(code)))) {
+  if (anotherNode && (wasNeverDone(code) || (idempotent && MAYBE_DONE.has(code)))) {
     return { kind: "other_node" };
   }
   return code === "connection_lost" && idempotent && retries.lostConnection === 0

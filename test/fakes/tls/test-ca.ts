@@ -11,7 +11,7 @@ import {
   BasicConstraintsExtension,
   ExtendedKeyUsage,
   ExtendedKeyUsageExtension,
-  type Extension,
+  Extension,
   KeyUsageFlags,
   KeyUsagesExtension,
   PemConverter,
@@ -27,6 +27,14 @@ const DAY_MS = 24 * 3_600_000;
 const KEY_TYPES = {
   "ec-p256": { name: "ECDSA", namedCurve: "P-256" },
   "ec-p384": { name: "ECDSA", namedCurve: "P-384" },
+  "ec-p521": { name: "ECDSA", namedCurve: "P-521" },
+  ed25519: { name: "Ed25519" },
+  "rsa-1024": {
+    name: "RSASSA-PKCS1-v1_5",
+    modulusLength: 1024,
+    publicExponent: Uint8Array.of(1, 0, 1),
+    hash: "SHA-256",
+  },
   "rsa-2048": {
     name: "RSASSA-PKCS1-v1_5",
     modulusLength: 2048,
@@ -38,6 +46,9 @@ const KEY_TYPES = {
 export type TestKeyType = keyof typeof KEY_TYPES;
 type Hash = "SHA-1" | "SHA-256" | "SHA-384";
 
+/** RFC 5280 section 4.2.1.12. */
+const ANY_USAGE = "2.5.29.37.0";
+
 interface Validity {
   /** Default: two days ago. */
   readonly notBefore?: Date;
@@ -48,6 +59,8 @@ interface Validity {
 export interface TestCaOptions extends Validity {
   readonly commonName?: string;
   readonly keyType?: TestKeyType;
+  /** The only DNS domain that certificates below this CA may name. */
+  readonly permittedDomain?: string;
 }
 
 export interface LeafOptions extends Validity {
@@ -63,7 +76,9 @@ export interface LeafOptions extends Validity {
   /** Default: SHA-256. SHA-1 makes the weak signature that checks must refuse. */
   readonly hash?: Hash;
   /** Default: the usage that the name of the method says. */
-  readonly extendedKeyUsages?: readonly ("clientAuth" | "serverAuth")[];
+  readonly extendedKeyUsages?: readonly ("clientAuth" | "serverAuth" | "any")[];
+  /** Default: digitalSignature. */
+  readonly keyUsage?: "digitalSignature" | "keyEncipherment";
 }
 
 export interface Leaf {
@@ -150,7 +165,10 @@ function authority(certPem: string, issuer: Issuer): TestCa {
         signingKey: issuer.keys.privateKey,
         signingAlgorithm: signing(issuer.keys, "SHA-256"),
         ...validity(options),
-        extensions: await caExtensions(keys, issuer.keys),
+        extensions: [
+          ...(await caExtensions(keys, issuer.keys)),
+          ...(options.permittedDomain === undefined ? [] : [nameConstraints(options.permittedDomain)]),
+        ],
       });
       const pem = cert.toString("pem");
       return authority(pem, { name, keys, below: `${pem}\n${issuer.below}` });
@@ -158,8 +176,20 @@ function authority(certPem: string, issuer: Issuer): TestCa {
   };
 }
 
+/** RFC 5280 section 4.2.1.10: one permitted subtree, a dNSName. */
+function nameConstraints(domain: string): Extension {
+  const name = [0x82, domain.length, ...Buffer.from(domain, "latin1")];
+  const subtree = [0x30, name.length, ...name];
+  const permitted = [0xa0, subtree.length, ...subtree];
+  return new Extension("2.5.29.30", true, Uint8Array.of(0x30, permitted.length, ...permitted));
+}
+
 async function makeKeys(keyType: TestKeyType = "ec-p256"): Promise<CryptoKeyPair> {
-  return crypto.subtle.generateKey(KEY_TYPES[keyType], true, ["sign", "verify"]);
+  const keys = await crypto.subtle.generateKey(KEY_TYPES[keyType], true, ["sign", "verify"]);
+  if (!("privateKey" in keys)) {
+    throw new TypeError(`${keyType} makes no pair of keys`);
+  }
+  return keys;
 }
 
 function signing(keys: CryptoKeyPair, hash: Hash): { name: string; hash: string } {
@@ -195,9 +225,11 @@ async function leafExtensions(
   ];
   return [
     new BasicConstraintsExtension(false, undefined, true),
-    new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
+    new KeyUsagesExtension(KeyUsageFlags[options.keyUsage ?? "digitalSignature"], true),
     new ExtendedKeyUsageExtension(
-      (options.extendedKeyUsages ?? [usage]).map((each) => ExtendedKeyUsage[each]),
+      (options.extendedKeyUsages ?? [usage]).map((each) =>
+        each === "any" ? ANY_USAGE : ExtendedKeyUsage[each],
+      ),
     ),
     await SubjectKeyIdentifierExtension.create(publicKey),
     await AuthorityKeyIdentifierExtension.create(issuer.keys.publicKey),
