@@ -1,7 +1,7 @@
 /**
- * JSON from bytes that may be anything.
+ * JSON from hostile bytes.
  *
- * @module One function; the shape of what comes out is the caller's to check.
+ * @module Strict UTF-8 and JSON syntax. The caller bounds the bytes and checks the shape.
  */
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -22,4 +22,18 @@ export function decodeUtf8(bytes: Uint8Array): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** Whether a value is a JSON object. */
+export function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The JSON object, or `undefined` for everything else. Peers may send a byte order mark (RFC 8259 section 8.1). */
+export function parseJsonObject(source: Uint8Array): JsonObject | undefined {
+  const hasMark = source[0] === 0xef && source[1] === 0xbb && source[2] === 0xbf;
+  const value = parseJson(hasMark ? source.subarray(3) : source);
+  return isJsonObject(value) ? value : undefined;
 }

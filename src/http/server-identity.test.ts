@@ -1,12 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
 import { type LeafOptions, makeTestCa } from "../../test/fakes/tls/test-ca.ts";
-import { serverIdentityProblem } from "./server-identity.ts";
+import { type ServerIdentityCode, serverIdentityProblem } from "./server-identity.ts";
 
 const ca = await makeTestCa();
 
 describe("a server's certificate", () => {
-  const cases: readonly [string, LeafOptions, string | undefined][] = [
+  const cases: readonly [string, LeafOptions, ServerIdentityCode | undefined][] = [
     ["localhost", {}, undefined],
     ["127.0.0.1", {}, undefined],
     ["a.corp.test", { dnsNames: ["*.corp.test"] }, undefined],

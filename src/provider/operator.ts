@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import { systemClock } from "../base/clock.ts";
 import { ProviderError } from "../base/error-class.ts";
+import { isJsonObject, parseJson } from "../base/parse-json.ts";
 import type { ProviderConfig } from "../config/schema.ts";
 import { decodeJwtClaims } from "../openbao/auth/jwt-claims.ts";
 import type { CredentialState } from "../openbao/auth/login-method.ts";
@@ -93,9 +94,10 @@ export async function openOperatorAccess(
 
 /** The issuer of the JWT in a login request, when there is one. */
 function issuerIn(body: string): string | undefined {
-  const request: unknown = JSON.parse(body);
-  const jwt = typeof request === "object" && request !== null && "jwt" in request ? request.jwt : undefined;
-  return typeof jwt === "string" ? decodeJwtClaims(jwt)?.issuer : undefined;
+  const request = parseJson(body);
+  const jwt = isJsonObject(request) ? request["jwt"] : undefined;
+  const decoded = typeof jwt === "string" ? decodeJwtClaims(jwt) : undefined;
+  return decoded?.ok === true ? decoded.claims.issuer : undefined;
 }
 
 function capabilitiesOf(data: unknown, path: string): readonly string[] {

@@ -46,7 +46,8 @@ export function scriptedOpenBao(
     if (typeof each === "string") {
       throw transportError(each, NAMES, new URL(request.url).origin);
     }
-    const body = each.body === undefined ? new Uint8Array(0) : Buffer.from(JSON.stringify(each.body));
+    const text = typeof each.body === "string" ? each.body : JSON.stringify(each.body ?? null);
+    const body = each.body === undefined ? new Uint8Array(0) : Buffer.from(text);
     return { status: each.status, headers: new Headers(each.headers), body };
   };
   const transport: HttpTransport = {

@@ -27,6 +27,11 @@ describe("a client certificate", () => {
   const cases: readonly [string, LeafOptions, CertificateProblem | undefined][] = [
     ["P-256", {}, undefined],
     ["P-384", { keyType: "ec-p384", hash: "SHA-384" }, undefined],
+    ["P-521", { keyType: "ec-p521" }, undefined],
+    ["Ed25519", { keyType: "ed25519" }, undefined],
+    ["RSA 1024", { keyType: "rsa-1024" }, "certificate_weak"],
+    ["for any usage", { extendedKeyUsages: ["any"] }, undefined],
+    ["for servers and any usage", { extendedKeyUsages: ["serverAuth", "any"] }, undefined],
     ["RSA 2048", { keyType: "rsa-2048" }, undefined],
     ["for clients and servers", { extendedKeyUsages: ["serverAuth", "clientAuth"] }, undefined],
     ["expired", { notBefore: inHours(-2), notAfter: inHours(-1) }, "certificate_expired"],

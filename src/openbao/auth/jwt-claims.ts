@@ -1,11 +1,10 @@
 /**
- * What a JWT says of itself, before OpenBao judges it.
+ * The claims of a JWT (RFC 7519), checked before OpenBao sees it.
  *
- * @module Bounded decoding of a JWT (RFC 7519 in JWS compact form, RFC 7515) and the checks that find a bad credential here, with a
- * message, and not there, with a refusal. The signature is OpenBao's business.
+ * @module Bounded decoding of the JWS compact form (RFC 7515). OpenBao verifies the signature.
  */
 import * as v from "valibot";
-import { isObject } from "../client/reply.ts";
+import { parseJsonObject } from "../../base/parse-json.ts";
 
 /** No JWT of a workload comes near this. */
 export const MAX_JWT_BYTES = 16_384;
@@ -21,50 +20,84 @@ export interface JwtClaims {
 }
 
 const COMPACT = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+$/;
-const utf8 = new TextDecoder("utf-8", { fatal: true });
 
-/** RFC 7519 section 2: seconds since 1970, a fraction allowed; at most the year 9999, so that sums stay exact. */
-const numericDate = v.pipe(v.number(), v.minValue(0), v.maxValue(253_402_300_799));
+/** Why a text is not a JWT that OpenBao can take. */
+export type JwtFlaw =
+  /** Not three parts of base64url with two JSON objects, too long, or unsigned. */
+  | { readonly kind: "not_compact" }
+  /** One claim has a type that OpenBao cannot read. */
+  | { readonly kind: "claim"; readonly claim: ClaimName; readonly expected: string };
+
+export type JwtDecoding =
+  | { readonly ok: true; readonly claims: JwtClaims }
+  | { readonly ok: false; readonly flaw: JwtFlaw };
+
+/** RFC 7519 section 2: seconds since 1970, a fraction allowed. A null claim is an absent one, as for OpenBao. */
+const numericDate = v.nullish(v.pipe(v.number(), v.finite()));
+const text = v.nullish(v.string());
 const headerShape = v.object({ alg: v.pipe(v.string(), v.notValue("none")) });
-const claimsShape = v.object({
-  exp: v.optional(numericDate),
-  nbf: v.optional(numericDate),
-  iat: v.optional(numericDate),
-  iss: v.optional(v.string()),
-  sub: v.optional(v.string()),
-  aud: v.optional(v.union([v.string(), v.array(v.string())]), []),
-});
+const CLAIMS = {
+  exp: { shape: numericDate, expected: "a number of seconds since 1970" },
+  nbf: { shape: numericDate, expected: "a number of seconds since 1970" },
+  iat: { shape: numericDate, expected: "a number of seconds since 1970" },
+  iss: { shape: text, expected: "a text" },
+  sub: { shape: text, expected: "a text" },
+  aud: { shape: v.nullish(v.union([v.string(), v.array(v.string())])), expected: "a text or a list of texts" },
+} as const;
 
-/** The claims of a JWT in compact form; `undefined` when the text is none, is unsigned, or is too long. */
-export function decodeJwtClaims(text: string): JwtClaims | undefined {
-  if (text.length > MAX_JWT_BYTES) {
-    return undefined;
+type ClaimName = keyof typeof CLAIMS;
+const CLAIM_NAMES = ["exp", "nbf", "iat", "iss", "sub", "aud"] as const satisfies readonly ClaimName[];
+
+/** The last second of the year 9999: later times, such as milliseconds, become this one, so that dates can show them. */
+const LAST_SECOND = 253_402_300_799;
+
+/** The claims of a JWT in compact form, or what is wrong with it. */
+export function decodeJwtClaims(jwt: string): JwtDecoding {
+  const [, header, payload] = jwt.length > MAX_JWT_BYTES ? [] : (COMPACT.exec(jwt) ?? []);
+  const claims = jsonOf(payload);
+  if (claims === undefined || !v.is(headerShape, jsonOf(header))) {
+    return { ok: false, flaw: { kind: "not_compact" } };
   }
-  const [, header, payload] = COMPACT.exec(text) ?? [];
-  const claims = v.safeParse(claimsShape, jsonOf(payload));
-  if (!v.is(headerShape, jsonOf(header)) || !claims.success) {
-    return undefined;
+  const wrong = CLAIM_NAMES.find((name) => !v.is(CLAIMS[name].shape, claims[name]));
+  if (wrong !== undefined) {
+    return { ok: false, flaw: { kind: "claim", claim: wrong, expected: CLAIMS[wrong].expected } };
   }
-  const { exp, nbf, iat, iss, sub, aud } = claims.output;
+  const { aud } = claims;
   return {
-    expiresAt: exp,
-    notBefore: nbf,
-    issuedAt: iat,
-    issuer: iss,
-    subject: sub,
-    audience: typeof aud === "string" ? [aud] : aud,
+    ok: true,
+    claims: {
+      expiresAt: secondsOf(claims["exp"]),
+      notBefore: secondsOf(claims["nbf"]),
+      issuedAt: secondsOf(claims["iat"]),
+      issuer: textOf(claims["iss"]),
+      subject: textOf(claims["sub"]),
+      audience: typeof aud === "string" ? [aud] : v.parse(v.fallback(v.array(v.string()), []), aud),
+    },
   };
+}
+
+function secondsOf(claim: unknown): number | undefined {
+  return typeof claim === "number" ? Math.min(claim, LAST_SECOND) : undefined;
+}
+
+function textOf(claim: unknown): string | undefined {
+  return typeof claim === "string" ? claim : undefined;
 }
 
 function jsonOf(part: string | undefined): Readonly<Record<string, unknown>> | undefined {
   try {
-    const value: unknown = JSON.parse(
-      utf8.decode(Uint8Array.fromBase64(part ?? "", { alphabet: "base64url" })),
-    );
-    return isObject(value) ? value : undefined;
+    return parseJsonObject(Uint8Array.fromBase64(part ?? "", { alphabet: "base64url" }));
   } catch {
     return undefined;
   }
+}
+
+/** A time that far ahead is one in milliseconds. */
+const FAR_SECONDS = 100_000_000_000;
+
+/** Whether a time of the claims can only be one in milliseconds. */
+export function isMilliseconds(seconds: number | undefined): boolean {
+  return (seconds ?? 0) > FAR_SECONDS;
 }
 
 export interface JwtExpectations {
@@ -86,7 +119,7 @@ export type ClaimProblem =
   | "jwt_wrong_audience"
   | "jwt_wrong_subject";
 
-/** The first claim that will not do at this time, or `undefined`. */
+/** The first claim that OpenBao or the configuration refuses at this time, or `undefined`. */
 export function claimProblem(
   claims: JwtClaims,
   expected: JwtExpectations,

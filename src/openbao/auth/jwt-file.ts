@@ -12,7 +12,7 @@ export function jwtFileSource(path: string, serviceUid: number): JwtSource {
   const field = "auth.jwt.jwtFile";
   return {
     what: `${field}: the JWT in ${path}`,
-    mend: `have a fresh JWT written to ${path}`,
+    fix: `have a fresh JWT written to ${path}`,
     isStored: true,
     get: () => readSecretFile({ path, field, what: "the JWT", maxBytes: MAX_JWT_BYTES, serviceUid }),
   };

@@ -1,22 +1,29 @@
 /**
- * Login with a JWT, wherever it comes from.
+ * Login with a JWT.
  *
- * @module Checks the JWT's claims and makes the login request. Where the JWT comes from is an entry of its own: jwt-file.ts.
+ * @module Checks the claims and makes the login request. Sources: jwt-file.ts, oauth2-source.ts, spiffe-source.ts.
  */
 import type { Clock } from "../../base/clock.ts";
 import { formatDuration } from "../../base/duration.ts";
 import type { ErrorClass } from "../../base/error-class.ts";
 import { Secret } from "../../base/secret.ts";
 import { AuthError } from "./errors.ts";
-import { type ClaimProblem, claimProblem, decodeJwtClaims, type JwtExpectations } from "./jwt-claims.ts";
+import {
+  type ClaimProblem,
+  claimProblem,
+  decodeJwtClaims,
+  isMilliseconds,
+  type JwtExpectations,
+  type JwtFlaw,
+} from "./jwt-claims.ts";
 import type { LoginMethod } from "./login-method.ts";
 
 export interface JwtSource {
-  /** How it is called in messages: "the JWT of auth.jwt.jwtFile". */
+  /** Its name in messages: "the JWT of auth.jwt.jwtFile". */
   readonly what: string;
-  /** How an operator gets a better one. */
-  readonly mend: string;
-  /** Whether it lies ready somewhere, and is not made for each login. */
+  /** What an operator does to get a better one. */
+  readonly fix: string;
+  /** Whether it is stored between logins; the other sources make one for each login. */
   readonly isStored: boolean;
   /** Gets a JWT anew, compact form without blanks around it. */
   readonly get: (signal: AbortSignal) => Promise<Secret>;
@@ -34,6 +41,8 @@ interface Meaning {
   readonly errorClass: ErrorClass;
   readonly problem: (expected: JwtExpectations) => string;
   readonly advice?: string;
+  /** The claim that is compared with the clock. */
+  readonly time?: "notBefore" | "issuedAt";
 }
 
 const CLOCK = "compare this node's clock with the issuer's: timedatectl";
@@ -49,11 +58,13 @@ const MEANINGS: Readonly<Record<ClaimProblem, Meaning>> = {
     errorClass: "auth_failed",
     problem: () => "is not valid yet (claim nbf)",
     advice: CLOCK,
+    time: "notBefore",
   },
   jwt_issued_in_future: {
     errorClass: "auth_failed",
     problem: () => "was issued in the future (claim iat)",
     advice: CLOCK,
+    time: "issuedAt",
   },
   jwt_wrong_issuer: {
     errorClass: "auth_failed",
@@ -69,22 +80,30 @@ const MEANINGS: Readonly<Record<ClaimProblem, Meaning>> = {
   },
 };
 
+function flawText(flaw: JwtFlaw): string {
+  return flaw.kind === "claim"
+    ? `has a claim ${flaw.claim} that is not ${flaw.expected}`
+    : "is not a signed JWT in compact form";
+}
+
 export function jwtLoginMethod({ mountPath, role, source, expected, clock }: JwtMethodOptions): LoginMethod {
   const freshJwt = async (signal: AbortSignal) => {
     const jwt = await source.get(signal);
-    const claims = decodeJwtClaims(jwt.expose());
-    if (claims === undefined) {
+    const decoded = decodeJwtClaims(jwt.expose());
+    if (!decoded.ok) {
       throw new AuthError({
         code: "jwt_malformed",
         errorClass: "auth_failed",
-        message: `${source.what} is not a signed JWT in compact form`,
-        advice: source.mend,
+        message: `${source.what} ${flawText(decoded.flaw)}`,
+        advice: source.fix,
       });
     }
+    const { claims } = decoded;
     const code = claimProblem(claims, expected, clock.wallMs());
     if (code !== undefined) {
-      const { errorClass, problem, advice = source.mend } = MEANINGS[code];
-      throw new AuthError({ code, errorClass, message: `${source.what} ${problem(expected)}`, advice });
+      const { errorClass, problem, advice = source.fix, time } = MEANINGS[code];
+      const unit = time !== undefined && isMilliseconds(claims[time]) ? ", which is in milliseconds" : "";
+      throw new AuthError({ code, errorClass, message: `${source.what} ${problem(expected)}${unit}`, advice });
     }
     return { jwt, expiresAtMs: claims.expiresAt === undefined ? undefined : claims.expiresAt * 1000 };
   };

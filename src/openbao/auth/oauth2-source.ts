@@ -7,9 +7,9 @@
  */
 import * as v from "valibot";
 import type { Clock } from "../../base/clock.ts";
+import { parseJsonObject } from "../../base/parse-json.ts";
 import { Secret } from "../../base/secret.ts";
 import type { HttpResponse, HttpTransport } from "../../http/https.ts";
-import { jsonObjectOf } from "../client/reply.ts";
 import type { CredentialObserver } from "./credential-report.ts";
 import { MAX_JWT_BYTES } from "./jwt-claims.ts";
 import type { JwtSource } from "./jwt-method.ts";
@@ -101,7 +101,7 @@ export function oauth2Source(options: OAuth2SourceOptions): JwtSource {
   return {
     what: "auth.jwt.oauth2: the access token",
     isStored: false,
-    mend: "have the authorization server issue signed JWTs (RFC 9068) that OpenBao's role accepts to this client",
+    fix: "have the authorization server issue signed JWTs (RFC 9068) that OpenBao's role accepts to this client",
     get: async (signal) => {
       const secret = await readSecretFile({
         path: options.clientSecretFile,
@@ -127,7 +127,7 @@ export function oauth2Source(options: OAuth2SourceOptions): JwtSource {
 
 /** The access token of an answer. The body is zeroed. */
 function accessTokenOf({ status, body }: HttpResponse): Secret {
-  const document = jsonObjectOf(body);
+  const document = parseJsonObject(body);
   body.fill(0);
   if (status !== 200) {
     throw oauth2Error(refusalOf(status, document?.["error"]));

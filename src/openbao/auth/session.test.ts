@@ -34,7 +34,7 @@ async function setUp(role: Record<string, unknown> = {}) {
     method: jwtLoginMethod({
       mountPath: `auth/${names.jwtMount}`,
       role: names.role,
-      source: { what: "the JWT", isStored: false, mend: "write one", get: async () => credential() },
+      source: { what: "the JWT", isStored: false, fix: "write one", get: async () => credential() },
       expected: { minRemainingTtlMs: 1000, leewayMs: 30_000, issuer: "", audience: [], subject: "" },
       clock,
     }),

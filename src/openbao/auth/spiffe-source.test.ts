@@ -50,7 +50,7 @@ describe("a JWT-SVID", () => {
     const first = await from.get(signal());
     agent.rotate();
     const second = await from.get(signal());
-    expect(decodeJwtClaims(first.expose())).toMatchObject({ subject: ID, audience: ["openbao"] });
+    expect(decodeJwtClaims(first.expose())).toMatchObject({ claims: { subject: ID, audience: ["openbao"] } });
     expect(second.expose()).not.toBe(first.expose());
     expect(reports).toEqual(["spiffe_fetch", undefined, "spiffe_fetch", undefined]);
   });

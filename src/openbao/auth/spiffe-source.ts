@@ -65,7 +65,7 @@ export function spiffeSource(options: SpiffeSourceOptions): JwtSource {
   return {
     what: "auth.jwt.spiffe: the JWT-SVID",
     isStored: false,
-    mend: "check the registration entry of this node with: spire-server entry show -spiffeID SPIFFE_ID",
+    fix: "check the registration entry of this node with: spire-server entry show -spiffeID SPIFFE_ID",
     get: async (signal) => {
       const startedMs = clock.monotonicMs();
       try {
@@ -83,7 +83,8 @@ export function spiffeSource(options: SpiffeSourceOptions): JwtSource {
 /** The SVID of that identity for that audience, by what the agent says and by what the JWT itself says. */
 function pinned(svids: readonly JWTSVID[], spiffeId: string, audience: string): Secret {
   const svid = svids.find((each) => each.spiffeId === spiffeId)?.svid;
-  const claims = svid === undefined ? undefined : decodeJwtClaims(svid);
+  const decoded = svid === undefined ? undefined : decodeJwtClaims(svid);
+  const claims = decoded?.ok === true ? decoded.claims : undefined;
   if (svid === undefined || claims?.subject !== spiffeId || !claims.audience.includes(audience)) {
     throw new AuthError({
       code: "spiffe_wrong_identity",

@@ -1,8 +1,7 @@
 /**
- * Which code an answer of OpenBao has that is not the one that was wanted.
+ * The code of an answer that is not a success.
  *
- * @module The one table from HTTP status and known texts to our codes. OpenBao's own text is compared and then dropped: it is
- * in no message. What a code means to an operator: errors.ts.
+ * @module One table from HTTP status and known texts to codes. OpenBao's own text is compared, then dropped. Meanings: errors.ts.
  */
 import * as v from "valibot";
 
@@ -35,6 +34,7 @@ export type AnswerCode =
   | "wrapping_token_unknown"
   | "request_refused"
   | "unexpected_status"
+  | "foreign_answer"
   | "reply_malformed";
 
 interface AnswerRule {
@@ -98,6 +98,25 @@ export function healthCodeOf(data: unknown): AnswerCode | undefined {
   }
   const { initialized, sealed, standby } = health.output;
   return initialized ? (sealed ? "sealed" : standby ? "standby" : undefined) : "not_initialized";
+}
+
+/** Content types that a message may name; a remote's own text never gets into one. */
+const CONTENT_TYPES: ReadonlySet<string> = new Set([
+  "text/html",
+  "text/plain",
+  "text/xml",
+  "application/json",
+  "application/problem+json",
+  "application/xml",
+  "application/octet-stream",
+]);
+
+/** An answer of a proxy, a load balancer or another server, in words for a message. */
+export function foreignAnswer(status: number, contentType: string | null): string {
+  const type = contentType?.split(";", 1)[0]?.trim().toLowerCase() ?? "";
+  const words =
+    type === "" ? "no content type" : CONTENT_TYPES.has(type) ? `content type ${type}` : "another content type";
+  return `HTTP ${status} with ${words}`;
 }
 
 /** The code of an answer that is not a success. `texts` are the entries of its `errors`. */

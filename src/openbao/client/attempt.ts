@@ -1,7 +1,7 @@
 /**
  * One exchange with one OpenBao node.
  *
- * @module Headers, circuit, transport and the decoding of the answer. Whether and where to try again: retry.ts, client.ts.
+ * @module Headers, circuit, transport and the decoding of the answer. Retries: retry.ts, client.ts.
  */
 import type { Clock } from "../../base/clock.ts";
 import { ProviderError } from "../../base/error-class.ts";
@@ -9,7 +9,7 @@ import type { Operation } from "../../base/operation.ts";
 import type { Secret } from "../../base/secret.ts";
 import { TransportError } from "../../http/errors.ts";
 import type { HttpResponse, HttpTransport } from "../../http/https.ts";
-import { answerCodeOf, healthCodeOf } from "./answer-code.ts";
+import { answerCodeOf, foreignAnswer, healthCodeOf } from "./answer-code.ts";
 import type { Circuit } from "./circuit.ts";
 import { answerError, circuitOpenError, fromTransport, OpenBaoError } from "./errors.ts";
 import { decodeEnvelope, retryAfterMs } from "./reply.ts";
@@ -85,20 +85,25 @@ export function makeAttempt({ transport, clock, namespace }: AttemptOptions): At
 
   const toReply = (call: OpenBaoCall, { status, headers, body }: HttpResponse): OpenBaoReply => {
     const envelope = decodeEnvelope(body);
+    const isEmpty = body.length === 0;
     // The answer to a Decrypt is a plaintext; one copy less of it stays in memory.
     body.fill(0);
     const isSuccess = status >= 200 && status <= 299;
+    const contentType = headers.get("content-type");
+    const foreign = { ...call, answer: foreignAnswer(status, contentType) };
     if (!isSuccess && call.isReply?.(envelope?.data) !== true) {
-      // A proxy's error page is no envelope, but its status still says something.
       const pauseMs = retryAfterMs(headers.get("retry-after"), clock.wallMs());
+      const more = { status, ...(pauseMs === undefined ? {} : { retryAfterMs: pauseMs }) };
       const code = healthCodeOf(envelope?.data) ?? answerCodeOf(status, envelope?.errors ?? []);
-      throw answerError(code, call, {
-        status,
-        ...(pauseMs === undefined ? {} : { retryAfterMs: pauseMs }),
-      });
+      const isPage = isEmpty && contentType !== null && !/json/i.test(contentType);
+      const isForeign =
+        envelope === undefined || isPage || (!envelope.isOpenBaos && healthCodeOf(envelope.data) === undefined);
+      throw isForeign && code !== "rate_limited"
+        ? answerError("foreign_answer", foreign, more)
+        : answerError(code, call, more);
     }
     if (envelope === undefined) {
-      throw answerError("reply_malformed", call, { status });
+      throw answerError("foreign_answer", foreign, { status });
     }
     return {
       status,
@@ -175,6 +180,9 @@ function toOpenBaoError(thrown: unknown, call: OpenBaoCall): OpenBaoError {
 function isFailureOfNode({ status, code }: OpenBaoError): boolean {
   if (code === "not_renewable") {
     return false;
+  }
+  if (code === "foreign_answer") {
+    return true;
   }
   return status === undefined || status >= 500 || status === 429 || status < 400 || code === "standby";
 }

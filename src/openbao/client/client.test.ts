@@ -77,6 +77,43 @@ describe("one call", () => {
     expect(reports).toMatchObject([{ status: code, errorClass }]);
   });
 
+  const HTML = { "content-type": "text/html; charset=utf-8" };
+  const page = "<html>canary of a firewall</html>";
+  const foreign: readonly [number, string, Record<string, string>, OpenBaoCode, string][] = [
+    [403, page, HTML, "foreign_answer", "HTTP 403 with content type text/html"],
+    [404, "404 page canary", { "content-type": "text/plain" }, "foreign_answer", "content type text/plain"],
+    [503, page, HTML, "foreign_answer", "HTTP 503"],
+    [200, page, HTML, "foreign_answer", "HTTP 200"],
+    [200, "[1]", { "content-type": "application/json" }, "foreign_answer", "content type application/json"],
+    [403, page, { "content-type": "canary/x" }, "foreign_answer", "another content type"],
+    [403, page, {}, "foreign_answer", "no content type"],
+    [403, "", HTML, "foreign_answer", "content type text/html"],
+    [403, '{"message":"canary"}', { "content-type": "application/json" }, "foreign_answer", "HTTP 403"],
+    [403, '{"errors":["canary"]}', HTML, "permission_denied", "may not use"],
+    [403, "", { "content-type": "application/json" }, "permission_denied", "may not use"],
+    [404, "", {}, "not_found", "nothing at"],
+    [429, page, HTML, "rate_limited", "too many requests"],
+    [503, '{"initialized":true,"sealed":true,"standby":true}', HTML, "sealed", "sealed"],
+  ];
+  test.each(foreign)("%i %s with %j is %s", async (status, body, headers, code, words) => {
+    const { ask } = scriptedOpenBao({ [A]: { status, headers, body } });
+    const thrown: unknown = await ask().catch((each: unknown) => each);
+    expect(thrown).toMatchObject({ code, status });
+    expect(thrown instanceof Error ? thrown.message : "").toContain(words);
+    expect(Bun.inspect(thrown)).not.toContain("canary");
+  });
+
+  test("a firewall's refusal counts against its address, a policy's does not", async () => {
+    const wall = scriptedOpenBao({ [A]: { status: 403, headers: HTML, body: page } });
+    const policy = scriptedOpenBao({ [A]: error(403, "permission denied") });
+    for (let call = 0; call < 5; call += 1) {
+      await wall.codeOf();
+      await policy.codeOf();
+    }
+    expect(await wall.codeOf()).toBe("circuit_open");
+    expect(await policy.codeOf()).toBe("permission_denied");
+  });
+
   test("OpenBao's own text is in no message", async () => {
     for (const status of [400, 403, 404, 429, 500, 503]) {
       const { ask } = scriptedOpenBao({ [A]: error(status, "s.leaked-by-remote") });

@@ -33,6 +33,8 @@ export interface CallName {
   readonly operation: string;
   /** Without the leading `/v1/`. */
   readonly path: string;
+  /** An answer that is not OpenBao's, in words. */
+  readonly answer?: string;
 }
 
 interface Meaning {
@@ -177,6 +179,13 @@ const MEANINGS: Readonly<Record<AnswerCode, Meaning>> = {
     errorClass: "openbao_unavailable",
     message: ({ operation }) => `OpenBao answered ${operation} with a status that it does not use`,
     advice: () => "check that openbao.address leads to OpenBao and not to another server",
+  },
+  foreign_answer: {
+    errorClass: "openbao_unavailable",
+    message: ({ operation, answer = "another document" }) =>
+      `the answer to ${operation} is not OpenBao's: ${answer}, perhaps from a proxy, a firewall or a load balancer`,
+    advice: ({ path }) =>
+      `see the log of what is between this node and OpenBao; it must pass /v1/${path} unchanged; check openbao.address`,
   },
   reply_malformed: {
     errorClass: "openbao_unavailable",

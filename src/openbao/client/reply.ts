@@ -1,11 +1,12 @@
 /**
  * OpenBao's answers as typed values.
  *
- * @module The one place where the bytes of an answer are decoded: bound (by the transport), UTF-8, JSON, shape of the
- * envelope. What is in `data` or `auth` is the business of whoever asked.
+ * @module UTF-8, JSON and the shape of the envelope; the transport has bounded the bytes. The caller checks `data` and `auth`.
  */
 
-/** What one answer holds. */
+import { parseJsonObject } from "../../base/parse-json.ts";
+
+/** The parts of one answer. */
 export interface Envelope {
   /** For finding the call in OpenBao's audit log; only successes carry one. */
   readonly requestId: string | undefined;
@@ -15,19 +16,20 @@ export interface Envelope {
   readonly auth: unknown;
   /** Texts of a failure, to be compared and dropped. */
   readonly errors: readonly string[];
+  /** Whether it has what only OpenBao's answers have; an empty body says nothing either way. */
+  readonly isOpenBaos: boolean;
 }
 
-const EMPTY: Envelope = { requestId: undefined, data: undefined, auth: undefined, errors: [] };
+const EMPTY: Envelope = { requestId: undefined, data: undefined, auth: undefined, errors: [], isOpenBaos: true };
 const REQUEST_ID = /^[A-Za-z0-9-]{1,64}$/;
 const MAX_ERRORS = 16;
-const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /** The envelope of a body; `undefined` when it is not a JSON object in UTF-8. No body at all is an empty envelope. */
 export function decodeEnvelope(body: Uint8Array): Envelope | undefined {
   if (body.length === 0) {
     return EMPTY;
   }
-  const document = jsonObjectOf(body);
+  const document = parseJsonObject(body);
   if (document === undefined) {
     return undefined;
   }
@@ -39,22 +41,8 @@ export function decodeEnvelope(body: Uint8Array): Envelope | undefined {
     errors: Array.isArray(errors)
       ? errors.slice(0, MAX_ERRORS).filter((each) => typeof each === "string")
       : [],
+    isOpenBaos: requestId !== undefined || Array.isArray(errors),
   };
-}
-
-/** The JSON object of a body in UTF-8; `undefined` for all else. */
-export function jsonObjectOf(body: Uint8Array): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const document: unknown = JSON.parse(utf8.decode(body));
-    return isObject(document) ? document : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Whether a value is a JSON object. */
-export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Longest wait that a Retry-After is followed for. */

@@ -49,7 +49,12 @@ function wasNeverDone(code: OpenBaoCode): boolean {
 }
 
 /** The request may have been done; only one that may be done twice goes to another address. */
-const MAYBE_DONE: ReadonlySet<OpenBaoCode> = new Set(["timeout", "connection_lost", "reply_malformed"]);
+const MAYBE_DONE: ReadonlySet<OpenBaoCode> = new Set([
+  "timeout",
+  "connection_lost",
+  "reply_malformed",
+  "foreign_answer",
+]);
 
 /** Whether a failure speaks against the address, so that other calls had better start at another one. */
 export function speaksAgainstAddress(code: OpenBaoCode): boolean {

@@ -6,7 +6,7 @@ import * as v from "valibot";
 import { answerCodeOf } from "../client/answer-code.ts";
 import type { OpenBaoCall, OpenBaoReply } from "../client/attempt.ts";
 import { answerError, type OpenBaoCode } from "../client/errors.ts";
-import { isObject } from "../client/reply.ts";
+import { isJsonObject } from "../../base/parse-json.ts";
 import type { Outcome } from "./coalesce.ts";
 import { asTransitError, malformedReply } from "./errors.ts";
 import type { WireFormat } from "./wire-format.ts";
@@ -114,7 +114,7 @@ export function keyCall<Input, Output>(
 
 /** What went wrong with an item, empty when nothing did; `undefined` when it is not an item at all. */
 function errorOf(result: unknown): string | undefined {
-  if (!isObject(result)) {
+  if (!isJsonObject(result)) {
     return undefined;
   }
   const { error = "" } = result;
