@@ -14,7 +14,11 @@ const PSS_WITH_SHA2 =
   /06092a864886f70d01010a30[0-9a-f]{2}a0[0-9a-f]{2}30[0-9a-f]{2}060960864801650304020[123]/;
 
 /** Whether the certificate's signature uses SHA-2 or EdDSA. */
-export function hasStrongSignature({ signatureAlgorithm, signatureAlgorithmOid, raw }: X509Certificate): boolean {
+export function hasStrongSignature({
+  signatureAlgorithm,
+  signatureAlgorithmOid,
+  raw,
+}: X509Certificate): boolean {
   return signatureAlgorithmOid === PSS
     ? PSS_WITH_SHA2.test(raw.toString("hex"))
     : STRONG_SIGNATURE.test(signatureAlgorithm ?? "");

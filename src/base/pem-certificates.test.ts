@@ -43,7 +43,9 @@ describe("certificates in PEM", () => {
 
   test("a certificate with other characters in it is refused", () => {
     expect(count(a + b.replace("MII", "M\u00e4I"))).toBeUndefined();
-    expect(count(`${a}-----BEGIN CERTIFICATE-----\nProc-Type: 4\n\nAAAA\n-----END CERTIFICATE-----\n`)).toBeUndefined();
+    expect(
+      count(`${a}-----BEGIN CERTIFICATE-----\nProc-Type: 4\n\nAAAA\n-----END CERTIFICATE-----\n`),
+    ).toBeUndefined();
     expect(count(`${a}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n`)).toBeUndefined();
   });
 

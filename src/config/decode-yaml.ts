@@ -1,17 +1,16 @@
 /**
  * Hostile bytes to a plain tree: UTF-8, one YAML document of the core schema, no aliases, tags or repeated keys.
  *
- * @module Bounds and syntax only; what the fields mean is the schema's. Also used for other YAML files that operators give.
+ * @module Bounds and syntax, in time that grows with the number of bytes. A schema gives the fields their meaning.
  */
-import { type ErrorCode, LineCounter, parseAllDocuments, visit } from "yaml";
+import { type Document, type ErrorCode, isScalar, LineCounter, parseAllDocuments, visit } from "yaml";
 
 export type DecodedYaml =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly problem: string; readonly mend: string };
 
-/** Texts of our own: the parser's quote the file, which may hold what must not be shown. */
+/** The parser's own texts quote the file, which may contain a secret. */
 const SYNTAX: Partial<Record<ErrorCode, string>> = {
-  DUPLICATE_KEY: "names one field twice",
   TAB_AS_INDENT: "is indented with a tab",
   BAD_INDENT: "is indented wrongly",
   MISSING_CHAR: "lacks a character such as a closing quote or a colon",
@@ -34,7 +33,7 @@ export function decodeYaml(bytes: Uint8Array, maxBytes: number): DecodedYaml {
   try {
     return decodeText(text);
   } catch {
-    // The parser recurses: brackets nested by the thousand end in a RangeError, which is as good a refusal as any.
+    // The parser recurses: brackets nested by the thousand end in a RangeError.
     return refuse("is nested too deeply", "name the right file");
   }
 }
@@ -45,7 +44,8 @@ function decodeText(text: string): DecodedYaml {
     version: "1.2",
     schema: "core",
     merge: false,
-    uniqueKeys: true,
+    // The parser compares each key with all others of its mapping; treeProblem does it in linear time.
+    uniqueKeys: false,
     strict: true,
     prettyErrors: false,
     logLevel: "silent",
@@ -56,26 +56,59 @@ function decodeText(text: string): DecodedYaml {
   }
   const [document, second] = documents;
   if (document === undefined || second !== undefined) {
-    return refuse("holds more than one YAML document", "keep one and remove the `---` lines");
+    return refuse("has more than one YAML document", "keep one and remove the `---` lines");
   }
   const [error] = [...document.errors, ...document.warnings];
   if (error !== undefined) {
     const { line, col } = lines.linePos(error.pos[0]);
     return refuse(
       `is not valid YAML: line ${line}, column ${col} ${SYNTAX[error.code] ?? "breaks the syntax"}`,
-      `mend line ${line}`,
+      `correct line ${line}`,
     );
   }
-  let hasAlias = false;
+  const found = treeProblem(document);
+  if (found !== undefined) {
+    const { line } = lines.linePos(found.offset);
+    return refuse(`${found.problem} in line ${line}`, found.fix);
+  }
+  return { ok: true, value: document.toJS({ maxAliasCount: 0, mapAsMap: false }) };
+}
+
+interface TreeProblem {
+  readonly offset: number;
+  readonly problem: string;
+  readonly fix: string;
+}
+
+/** The first alias, key that is not a scalar, or key that its mapping has twice. */
+function treeProblem(document: Document): TreeProblem | undefined {
+  let found: TreeProblem | undefined;
+  const stop = (offset: number | undefined, problem: string, fix: string): symbol => {
+    found = { offset: offset ?? 0, problem, fix };
+    return visit.BREAK;
+  };
   visit(document, {
-    Alias: () => {
-      hasAlias = true;
-      return visit.BREAK;
+    Alias: (_, alias) => stop(alias.range?.[0], "uses a YAML alias", "write the value out in full"),
+    Map: (_, map) => {
+      const names = new Set<string>();
+      for (const { key } of map.items) {
+        if (!isScalar(key)) {
+          return stop(
+            map.range?.[0],
+            "has a field whose name is not a text",
+            "check braces and commas there",
+          );
+        }
+        const name = String(key.value);
+        if (names.has(name)) {
+          return stop(key.range?.[0], "names one field twice", "keep one of the two");
+        }
+        names.add(name);
+      }
+      return undefined;
     },
   });
-  return hasAlias
-    ? refuse("uses a YAML alias", "write the value out in full")
-    : { ok: true, value: document.toJS({ maxAliasCount: 0, mapAsMap: false }) };
+  return found;
 }
 
 function refuse(problem: string, mend: string): DecodedYaml {

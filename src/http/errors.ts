@@ -116,14 +116,16 @@ const MEANINGS: Readonly<Record<TransportCode, Meaning>> = {
   },
   tls_name_in_cn: {
     errorClass: "openbao_unavailable",
-    problem: () => "shows a certificate that has a name in its subject only, not in a subject alternative name",
+    problem: () =>
+      "shows a certificate that has a name in its subject only, not in a subject alternative name",
     advice: ({ serverNameField }) =>
       `issue the server's certificate with the name of ${serverNameField} in subjectAltName`,
   },
   tls_weak_certificate: {
     errorClass: "openbao_unavailable",
     problem: () => "shows a certificate with an RSA key below 2048 bits or a signature with SHA-1 or MD5",
-    advice: () => "issue the server's certificate with RSA of 2048 bits or more or ECDSA, signed with SHA-256",
+    advice: () =>
+      "issue the server's certificate with RSA of 2048 bits or more or ECDSA, signed with SHA-256",
   },
   tls_root_missing: {
     errorClass: "openbao_unavailable",
@@ -165,8 +167,7 @@ const MEANINGS: Readonly<Record<TransportCode, Meaning>> = {
   tls_no_shared_scheme: {
     errorClass: "openbao_unavailable",
     problem: () => "and the PKCS#11 token have no TLS version and signature scheme in common",
-    advice: () =>
-      "use a key of RSA, P-256 or P-384; allow the token CKM_RSA_PKCS_PSS, or the server TLS 1.2",
+    advice: () => "use a key of RSA, P-256 or P-384; allow the token CKM_RSA_PKCS_PSS, or the server TLS 1.2",
   },
   tls_handshake_failed: {
     errorClass: "openbao_unavailable",

@@ -127,7 +127,9 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
         }
         const code = transportCodeOf(error, signal);
         const reason =
-          code === "tls_handshake_failed" ? await handshakeFailure(request.url, tlsOf(options), signal) : code;
+          code === "tls_handshake_failed"
+            ? await handshakeFailure(request.url, tlsOf(options), signal)
+            : code;
         return transportError(reason, names, originOf(request.url), error);
       };
       const tried = session;

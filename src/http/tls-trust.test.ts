@@ -65,11 +65,14 @@ describe("certificates", () => {
     expect(await codeOf(ask(await stage.transportTo(), url))).toBe(code);
   });
 
-  test.each(["ec-p384", "ec-p521", "ed25519", "rsa-2048"] as const)("one with a key of %s is taken", async (keyType) => {
-    const { chainPem, keyPem } = await stage.ca.server({ keyType });
-    const url = await stage.rawServer(OK, { cert: chainPem, key: keyPem });
-    expect((await ask(await stage.transportTo(), url)).status).toBe(200);
-  });
+  test.each(["ec-p384", "ec-p521", "ed25519", "rsa-2048"] as const)(
+    "one with a key of %s is taken",
+    async (keyType) => {
+      const { chainPem, keyPem } = await stage.ca.server({ keyType });
+      const url = await stage.rawServer(OK, { cert: chainPem, key: keyPem });
+      expect((await ask(await stage.transportTo(), url)).status).toBe(200);
+    },
+  );
 
   test("one whose root is not in the bundle, its intermediate is", async () => {
     const intermediate = await stage.ca.intermediate();
@@ -80,7 +83,11 @@ describe("certificates", () => {
   });
 
   const handshakes: readonly [string, TlsOptions, string][] = [
-    ["static RSA key exchange", { ciphers: "AES128-GCM-SHA256", maxVersion: "TLSv1.2" }, "tls_handshake_failed"],
+    [
+      "static RSA key exchange",
+      { ciphers: "AES128-GCM-SHA256", maxVersion: "TLSv1.2" },
+      "tls_handshake_failed",
+    ],
     ["TLS 1.1", { ciphers: "ALL", minVersion: "TLSv1", maxVersion: "TLSv1.1" }, "tls_no_shared_version"],
     [
       "a client certificate that is demanded and not there",
@@ -95,7 +102,9 @@ describe("certificates", () => {
   });
 
   test("a server without TLS is named", async () => {
-    const url = await stage.listen(createServer((socket) => socket.on("error", () => {}).end("HTTP/1.1 400 Bad Request\r\n\r\n")));
+    const url = await stage.listen(
+      createServer((socket) => socket.on("error", () => {}).end("HTTP/1.1 400 Bad Request\r\n\r\n")),
+    );
     expect(await codeOf(ask(await stage.transportTo(), url))).toBe("tls_not_spoken");
   });
 

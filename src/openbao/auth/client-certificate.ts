@@ -130,7 +130,8 @@ const MEANINGS: Readonly<Record<CertificateProblem, Meaning>> = {
   certificate_weak: {
     errorClass: "auth_failed",
     problem: () => "has a weak key or a weak signature",
-    advice: "have it issued for RSA of 2048 bits or more, P-256, P-384, P-521 or Ed25519, signed with SHA-256 or better",
+    advice:
+      "have it issued for RSA of 2048 bits or more, P-256, P-384, P-521 or Ed25519, signed with SHA-256 or better",
   },
 };
 

@@ -34,12 +34,12 @@ describe("decoding a JWT", () => {
           expect(decodeJwtClaims(jwt({ exp, nbf, iss, aud, other: [1] }))).toEqual({
             ok: true,
             claims: {
-            expiresAt: exp,
-            notBefore: nbf,
-            issuedAt: undefined,
-            issuer: iss,
-            subject: undefined,
-            audience: typeof aud === "string" ? [aud] : aud,
+              expiresAt: exp,
+              notBefore: nbf,
+              issuedAt: undefined,
+              issuer: iss,
+              subject: undefined,
+              audience: typeof aud === "string" ? [aud] : aud,
             },
           });
         },

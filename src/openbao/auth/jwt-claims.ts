@@ -42,7 +42,10 @@ const CLAIMS = {
   iat: { shape: numericDate, expected: "a number of seconds since 1970" },
   iss: { shape: text, expected: "a text" },
   sub: { shape: text, expected: "a text" },
-  aud: { shape: v.nullish(v.union([v.string(), v.array(v.string())])), expected: "a text or a list of texts" },
+  aud: {
+    shape: v.nullish(v.union([v.string(), v.array(v.string())])),
+    expected: "a text or a list of texts",
+  },
 } as const;
 
 type ClaimName = keyof typeof CLAIMS;

@@ -103,7 +103,12 @@ export function jwtLoginMethod({ mountPath, role, source, expected, clock }: Jwt
     if (code !== undefined) {
       const { errorClass, problem, advice = source.fix, time } = MEANINGS[code];
       const unit = time !== undefined && isMilliseconds(claims[time]) ? ", which is in milliseconds" : "";
-      throw new AuthError({ code, errorClass, message: `${source.what} ${problem(expected)}${unit}`, advice });
+      throw new AuthError({
+        code,
+        errorClass,
+        message: `${source.what} ${problem(expected)}${unit}`,
+        advice,
+      });
     }
     return { jwt, expiresAtMs: claims.expiresAt === undefined ? undefined : claims.expiresAt * 1000 };
   };

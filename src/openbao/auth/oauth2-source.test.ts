@@ -95,7 +95,9 @@ describe("a real authorization server", () => {
           observer: (...report) => reports.push(report[0], report[2]),
         }),
       );
-      expect(decodeJwtClaims(token.expose())).toMatchObject({ claims: { issuer: server.issuer, audience: [RESOURCE] } });
+      expect(decodeJwtClaims(token.expose())).toMatchObject({
+        claims: { issuer: server.issuer, audience: [RESOURCE] },
+      });
       expect(reports).toEqual(["oauth2_token", undefined]);
     },
   );

@@ -115,7 +115,11 @@ const CONTENT_TYPES: ReadonlySet<string> = new Set([
 export function foreignAnswer(status: number, contentType: string | null): string {
   const type = contentType?.split(";", 1)[0]?.trim().toLowerCase() ?? "";
   const words =
-    type === "" ? "no content type" : CONTENT_TYPES.has(type) ? `content type ${type}` : "another content type";
+    type === ""
+      ? "no content type"
+      : CONTENT_TYPES.has(type)
+        ? `content type ${type}`
+        : "another content type";
   return `HTTP ${status} with ${words}`;
 }
 

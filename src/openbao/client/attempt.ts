@@ -97,7 +97,9 @@ export function makeAttempt({ transport, clock, namespace }: AttemptOptions): At
       const code = healthCodeOf(envelope?.data) ?? answerCodeOf(status, envelope?.errors ?? []);
       const isPage = isEmpty && contentType !== null && !/json/i.test(contentType);
       const isForeign =
-        envelope === undefined || isPage || (!envelope.isOpenBaos && healthCodeOf(envelope.data) === undefined);
+        envelope === undefined ||
+        isPage ||
+        (!envelope.isOpenBaos && healthCodeOf(envelope.data) === undefined);
       throw isForeign && code !== "rate_limited"
         ? answerError("foreign_answer", foreign, more)
         : answerError(code, call, more);

@@ -20,7 +20,13 @@ export interface Envelope {
   readonly isOpenBaos: boolean;
 }
 
-const EMPTY: Envelope = { requestId: undefined, data: undefined, auth: undefined, errors: [], isOpenBaos: true };
+const EMPTY: Envelope = {
+  requestId: undefined,
+  data: undefined,
+  auth: undefined,
+  errors: [],
+  isOpenBaos: true,
+};
 const REQUEST_ID = /^[A-Za-z0-9-]{1,64}$/;
 const MAX_ERRORS = 16;
 

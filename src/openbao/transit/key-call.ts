@@ -3,10 +3,10 @@
  * @see https://openbao.org/api-docs/secret/transit/#batch_input
  */
 import * as v from "valibot";
+import { isJsonObject } from "../../base/parse-json.ts";
 import { answerCodeOf } from "../client/answer-code.ts";
 import type { OpenBaoCall, OpenBaoReply } from "../client/attempt.ts";
 import { answerError, type OpenBaoCode } from "../client/errors.ts";
-import { isJsonObject } from "../../base/parse-json.ts";
 import type { Outcome } from "./coalesce.ts";
 import { asTransitError, malformedReply } from "./errors.ts";
 import type { WireFormat } from "./wire-format.ts";
