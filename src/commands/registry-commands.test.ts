@@ -26,7 +26,7 @@ async function json(
 const settled = (text: string): string =>
   text
     .replaceAll(node.directory, "DIR")
-    .replace(/\b[A-Za-z0-9_-]{43}\b/g, "HASH")
+    .replace(/(?<![\w-])[\w-]{43}(?![\w-])/g, "HASH")
     .replace(/obk2\.\S+/g, "KEY_ID")
     .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "TIME");
 const registry = (): string => readFileSync(node.at("state/key-registry.json"), "utf8");
