@@ -12,20 +12,23 @@ import { EXIT_CODES } from "./cli/exit-code.ts";
 const SIGNALS_BEFORE_EXIT = 2;
 
 function main(): void {
+  const callerEnvironment = { ...process.env };
   const refused = sanitiseEnvironment(process.env);
   if (refused.length > 0) {
     process.stderr.write(refused.map((variable) => `error: ${describeRefused(variable)}\n`).join(""));
     process.exit(EXIT_CODES.configuration.code);
   }
   hardenProcess();
-  void dispatch(process.argv.slice(2)).then(
+  void dispatch(process.argv.slice(2), callerEnvironment).then(
     (code) => process.exit(code),
     () => process.exit(EXIT_CODES.internal.code),
   );
 }
 
 /** The hidden arguments with which the program starts itself once more come before the commands. */
-async function dispatch(args: readonly string[]): Promise<number> {
+type Environment = Readonly<Record<string, string | undefined>>;
+
+async function dispatch(args: readonly string[], callerEnvironment: Environment): Promise<number> {
   const [first, second = "", ...rest] = args;
   switch (first) {
     case HIDDEN.asUser: {
@@ -34,7 +37,7 @@ async function dispatch(args: readonly string[]): Promise<number> {
         return EXIT_CODES.usage.code;
       }
       becomeForGood(identity);
-      return dispatch(rest);
+      return dispatch(rest, callerEnvironment);
     }
     case HIDDEN.keyToken: {
       // Signals end this process at once.
@@ -46,18 +49,22 @@ async function dispatch(args: readonly string[]): Promise<number> {
       return runRegistryWriter();
     }
     default:
-      return runCommand(args, abortOnSignals());
+      return runCommand(args, callerEnvironment, abortOnSignals());
   }
 }
 
-async function runCommand(args: readonly string[], signal: AbortSignal): Promise<number> {
+async function runCommand(
+  args: readonly string[],
+  callerEnvironment: Environment,
+  signal: AbortSignal,
+): Promise<number> {
   const [{ run }, { createOutput }, { COMMANDS }] = await Promise.all([
     import("./cli/run.ts"),
     import("./cli/output.ts"),
     import("./commands/table.ts"),
   ]);
   const output = createOutput(process.stdout, process.stderr, process.env);
-  const code = await run(args, { output, environment: process.env, signal }, COMMANDS);
+  const code = await run(args, { output, environment: process.env, callerEnvironment, signal }, COMMANDS);
   await output.flush();
   return code;
 }

@@ -12,6 +12,8 @@ import type { Output } from "./output.ts";
 export interface CommandContext {
   readonly output: Output;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** The environment before it was made safe for us: for programs of the caller, such as exec plugins of a kubeconfig. */
+  readonly callerEnvironment: Readonly<Record<string, string | undefined>>;
   /** Aborts on SIGINT or SIGTERM. */
   readonly signal: AbortSignal;
 }

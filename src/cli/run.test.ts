@@ -18,7 +18,12 @@ async function type(line: string, options: { commands?: typeof COMMANDS; signal?
   const output = recordedOutput();
   const code = await run(
     line.split(" ").filter((word) => word !== ""),
-    { output, environment: {}, signal: options.signal ?? new AbortController().signal },
+    {
+      output,
+      environment: {},
+      callerEnvironment: {},
+      signal: options.signal ?? new AbortController().signal,
+    },
     options.commands ?? COMMANDS,
   );
   return { code, stdout: output.stdout(), stderr: output.stderr() };

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { resolveCredential } from "./credential.ts";
 import { MigrateError } from "./errors.ts";
-import type { KubeAccess, KubeUser } from "./kubeconfig.ts";
+import type { ExecPlugin, KubeAccess, KubeUser } from "./kubeconfig.ts";
 
 let dir = "";
 beforeAll(() => {
@@ -14,22 +14,34 @@ afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 const signal = new AbortController().signal;
 
-function resolved(user: KubeUser) {
+function resolved(user: KubeUser, hasTerminal = false) {
   const access: KubeAccess = {
     server: "https://10.0.0.1:6443",
     serverName: "10.0.0.1",
+    statedServerName: "kubernetes",
+    execConfig: { audience: "abc" },
     ca: { kind: "inline", text: "CA" },
     user,
   };
   const euid = process.geteuid?.() ?? 0;
   return resolveCredential(
     access,
-    { kubeconfigPath: join(dir, "config"), euid, environment: { PATH: process.env["PATH"] } },
+    {
+      kubeconfigPath: join(dir, "config"),
+      euid,
+      environment: { PATH: process.env["PATH"], NODE_EXTRA_CA_CERTS: "/caller/ca.pem" },
+      hasTerminal,
+    },
     signal,
   );
 }
 
-function plugin(script: string): KubeUser {
+const VERSION = "client.authentication.k8s.io/v1";
+/** What a plugin prints with this status. */
+const printing = (status: object): string =>
+  `printf '%s' '${JSON.stringify({ apiVersion: VERSION, kind: "ExecCredential", status })}'`;
+
+function plugin(script: string, change: Partial<ExecPlugin> = {}): KubeUser {
   writeFileSync(join(dir, "plugin"), `#!/bin/sh\n${script}\n`, { mode: 0o700 });
   return {
     kind: "exec",
@@ -39,6 +51,8 @@ function plugin(script: string): KubeUser {
       args: ["one"],
       env: [{ name: "WORD", value: "word" }],
       provideClusterInfo: true,
+      interactiveMode: "IfAvailable",
+      ...change,
     },
   };
 }
@@ -66,7 +80,7 @@ describe("an exec plugin", () => {
     const { token } = await resolved(
       plugin(
         `case "$KUBERNETES_EXEC_INFO" in *10.0.0.1*) ;; *) exit 9;; esac
-printf '{"kind":"ExecCredential","status":{"token":"%s-%s"}}' "$1" "$WORD"`,
+printf '{"apiVersion":"${VERSION}","kind":"ExecCredential","status":{"token":"%s-%s"}}' "$1" "$WORD"`,
       ),
     );
     expect(token?.expose()).toBe("one-word");
@@ -74,7 +88,7 @@ printf '{"kind":"ExecCredential","status":{"token":"%s-%s"}}' "$1" "$WORD"`,
 
   test("or a certificate", async () => {
     const { certificate } = await resolved(
-      plugin(`echo '{"kind":"ExecCredential","status":{"clientCertificateData":"C","clientKeyData":"K"}}'`),
+      plugin(printing({ clientCertificateData: "C", clientKeyData: "K" })),
     );
     expect(certificate?.chainPem).toBe("C");
     expect(certificate?.keyPem.expose()).toBe("K");
@@ -84,13 +98,95 @@ printf '{"kind":"ExecCredential","status":{"token":"%s-%s"}}' "$1" "$WORD"`,
     ["that fails", "exit 3"],
     ["that prints nothing", "true"],
     ["that prints something else", "echo '{}'"],
-    ["that prints an empty token", `echo '{"kind":"ExecCredential","status":{"token":""}}'`],
+    ["that prints an empty token", printing({ token: "" })],
+    ["that prints a token with a line break", printing({ token: "a\nb" })],
+    ["that prints a certificate without its key", printing({ clientCertificateData: "C" })],
+    ["that prints a key without its certificate", printing({ token: "t", clientKeyData: "K" })],
+    ["that prints a warning first", `echo warning; ${printing({ token: "t" })}`],
+    ["of another version", printing({ token: "t" }).replace("k8s.io/v1", "k8s.io/v1beta1")],
+    ["without a version", printing({ token: "t" }).replace("apiVersion", "version")],
     [
       "that prints without end",
       "while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done",
     ],
   ])("%s is refused", async (_, script) => {
     expect(await resolved(plugin(script)).catch((error: unknown) => error)).toBeInstanceOf(MigrateError);
+  });
+
+  test.each<[string, object]>([
+    ["empty", { token: "t", clientCertificateData: "", clientKeyData: "" }],
+    ["null", { token: "t", clientCertificateData: null, clientKeyData: null, expirationTimestamp: null }],
+  ])("certificate data that is %s beside a token does not count", async (_, status) => {
+    const credential = await resolved(plugin(printing(status)));
+    expect(credential.token?.expose()).toBe("t");
+    expect(credential.certificate).toBeUndefined();
+  });
+
+  test("a token beside a certificate is kept", async () => {
+    const credential = await resolved(
+      plugin(printing({ token: "t", clientCertificateData: "C", clientKeyData: "K" })),
+    );
+    expect(credential.token?.expose()).toBe("t");
+    expect(credential.certificate?.chainPem).toBe("C");
+  });
+
+  test.each([
+    ["YAML", `printf 'apiVersion: ${VERSION}\\nkind: ExecCredential\\nstatus:\\n  token: t\\n'`],
+    ["a byte order mark", `printf '\\357\\273\\277'; ${printing({ token: "t" })}`],
+  ])("%s is read, as client-go reads it", async (_, script) => {
+    expect((await resolved(plugin(script))).token?.expose()).toBe("t");
+  });
+
+  test("gets the caller's own environment", async () => {
+    const script = `[ "$NODE_EXTRA_CA_CERTS" = /caller/ca.pem ] || exit 9; ${printing({ token: "t" })}`;
+    expect((await resolved(plugin(script))).token?.expose()).toBe("t");
+  });
+
+  test("is told the cluster only when it asks, with CA, stated name and configuration", async () => {
+    const infoFile = join(dir, "info");
+    const script = `printf '%s' "$KUBERNETES_EXEC_INFO" > ${infoFile}; ${printing({ token: "t" })}`;
+    await resolved(plugin(script));
+    expect(await Bun.file(infoFile).json()).toEqual({
+      apiVersion: VERSION,
+      kind: "ExecCredential",
+      spec: {
+        interactive: false,
+        cluster: {
+          server: "https://10.0.0.1:6443",
+          "tls-server-name": "kubernetes",
+          "certificate-authority-data": Buffer.from("CA").toString("base64"),
+          config: { audience: "abc" },
+        },
+      },
+    });
+    await resolved(plugin(script, { provideClusterInfo: false }));
+    expect((await Bun.file(infoFile).json()).spec).toEqual({ interactive: false });
+  });
+
+  test.each<[ExecPlugin["interactiveMode"], boolean, boolean | "refused"]>([
+    ["Never", true, false],
+    ["Never", false, false],
+    ["IfAvailable", true, true],
+    ["IfAvailable", false, false],
+    ["Always", true, true],
+    ["Always", false, "refused"],
+  ])("interactiveMode %s, terminal %p", async (interactiveMode, hasTerminal, expected) => {
+    const script = `case "$KUBERNETES_EXEC_INFO" in *'"interactive":true'*) t=true;; *) t=false;; esac; ${printing({ token: "TOKEN" }).replace("TOKEN", "'$t'")}`;
+    const found = await resolved(plugin(script, { interactiveMode }), hasTerminal).then(
+      ({ token }) => token?.expose() === "true",
+      () => "refused",
+    );
+    expect(found).toBe(expected);
+  });
+
+  test("that is not installed: its hint is shown", async () => {
+    const user = plugin("true", {
+      command: "no-such-plugin-here",
+      installHint: "install it from example.com",
+    });
+    expect(String(await resolved(user).catch((error: unknown) => error))).toContain(
+      "install it from example.com",
+    );
   });
 
   test("that is not there is refused", async () => {

@@ -9,9 +9,11 @@ import { spawn } from "node:child_process";
 import { dirname, resolve } from "node:path";
 import * as v from "valibot";
 import { withDeadline } from "../base/deadline.ts";
+import { errnoOf } from "../base/errno.ts";
 import { parseJson } from "../base/parse-json.ts";
 import { readSafeFile } from "../base/safe-file.ts";
 import { Secret } from "../base/secret.ts";
+import { decodeYaml } from "../config/decode-yaml.ts";
 import { migrateError } from "./errors.ts";
 import type { ExecPlugin, KubeAccess, Material } from "./kubeconfig.ts";
 
@@ -54,8 +56,10 @@ export interface CredentialSource {
   /** Where the kubeconfig lies: its relative paths start there. */
   readonly kubeconfigPath: string;
   readonly euid: number;
-  /** The environment that an exec plugin starts from. */
+  /** The environment that an exec plugin starts from: the caller's, as it was before ours was made safe. */
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Whether stdin is a terminal, so that a plugin may ask a person. */
+  readonly hasTerminal: boolean;
 }
 
 /** Throws MigrateError `kubeconfig_invalid` or `exec_plugin_failed`, or SafeFileError. */
@@ -101,27 +105,59 @@ export async function textOf(
   return Buffer.from(bytes).toString("utf8");
 }
 
+/** An empty text or null counts as absent. */
+const OPTIONAL = v.pipe(
+  v.nullish(v.string()),
+  v.transform((text) => (text === "" || text === null ? undefined : text)),
+);
 const EXEC_CREDENTIAL = v.object({
+  apiVersion: v.string(),
   kind: v.literal("ExecCredential"),
   status: v.object({
-    token: v.optional(v.pipe(v.string(), v.minLength(1))),
-    clientCertificateData: v.optional(v.string()),
-    clientKeyData: v.optional(v.string()),
+    // RFC 6750: what a bearer token may hold; a line break would break the header.
+    token: v.pipe(
+      OPTIONAL,
+      v.check((text) => text === undefined || /^[\x21-\x7e]+$/.test(text)),
+    ),
+    clientCertificateData: OPTIONAL,
+    clientKeyData: OPTIONAL,
   }),
 });
 
+/** Whether the plugin may ask the person at the terminal. @see interactiveMode of client-go's ExecConfig */
+function isInteractive({ command, interactiveMode }: ExecPlugin, hasTerminal: boolean): boolean {
+  if (interactiveMode === "Always" && !hasTerminal) {
+    throw pluginFailed(command, "needs a terminal (interactiveMode: Always), and stdin is none");
+  }
+  return interactiveMode !== "Never" && hasTerminal;
+}
+
+async function clusterInfo(access: KubeAccess, source: CredentialSource): Promise<object> {
+  const { server, statedServerName, ca, execConfig } = access;
+  return {
+    server,
+    ...(statedServerName === undefined ? {} : { "tls-server-name": statedServerName }),
+    "certificate-authority-data": Buffer.from(await textOf(ca, "the cluster's CA", false, source)).toString(
+      "base64",
+    ),
+    ...(execConfig === undefined ? {} : { config: execConfig }),
+  };
+}
+
 async function runPlugin(
   plugin: ExecPlugin,
-  { server, serverName }: KubeAccess,
-  { kubeconfigPath, environment }: CredentialSource,
+  access: KubeAccess,
+  source: CredentialSource,
   signal: AbortSignal,
 ): Promise<KubeCredential> {
+  const { kubeconfigPath, environment } = source;
+  const interactive = isInteractive(plugin, source.hasTerminal);
   const info = {
     apiVersion: plugin.apiVersion,
     kind: "ExecCredential",
     spec: {
-      interactive: false,
-      ...(plugin.provideClusterInfo ? { cluster: { server, "tls-server-name": serverName } } : {}),
+      interactive,
+      ...(plugin.provideClusterInfo ? { cluster: await clusterInfo(access, source) } : {}),
     },
   };
   const env = Object.fromEntries((plugin.env ?? []).map(({ name, value }) => [name, value]));
@@ -132,29 +168,63 @@ async function runPlugin(
   const output = await outputOf(
     command,
     plugin.args ?? [],
-    { ...environment, ...env, KUBERNETES_EXEC_INFO: JSON.stringify(info) },
+    {
+      env: { ...environment, ...env, KUBERNETES_EXEC_INFO: JSON.stringify(info) },
+      stdin: interactive ? "inherit" : "ignore",
+      installHint: plugin.installHint,
+    },
     signal,
   );
-  const parsed = v.safeParse(EXEC_CREDENTIAL, parseJson(output));
-  const { token, clientCertificateData, clientKeyData } = parsed.success ? parsed.output.status : {};
-  if (clientCertificateData !== undefined && clientKeyData !== undefined) {
-    return { certificate: { chainPem: clientCertificateData, keyPem: new Secret(clientKeyData) } };
+  return credentialIn(output, plugin, command);
+}
+
+/** What the plugin printed: JSON or, as client-go takes it too, YAML. */
+function credentialIn(output: Buffer, plugin: ExecPlugin, command: string): KubeCredential {
+  const json = parseJson(output.toString("utf8"));
+  const yaml = json === undefined ? decodeYaml(output, MAX_PLUGIN_OUTPUT) : undefined;
+  const parsed = v.safeParse(EXEC_CREDENTIAL, yaml?.ok === true ? yaml.value : json);
+  if (!parsed.success) {
+    throw pluginFailed(
+      command,
+      "printed no ExecCredential, or something beside it, or a token with a line break",
+    );
   }
-  if (token === undefined) {
-    throw pluginFailed(command, "printed no ExecCredential with a token or a certificate");
+  const { apiVersion, status } = parsed.output;
+  if (apiVersion !== plugin.apiVersion) {
+    throw pluginFailed(command, `printed another version of ExecCredential than ${plugin.apiVersion}`);
   }
-  return { token: new Secret(token) };
+  const { token, clientCertificateData, clientKeyData } = status;
+  if ((clientCertificateData === undefined) !== (clientKeyData === undefined)) {
+    throw pluginFailed(command, "printed a certificate without its key, or a key without its certificate");
+  }
+  if (token === undefined && clientCertificateData === undefined) {
+    throw pluginFailed(command, "printed neither a token nor a certificate");
+  }
+  return {
+    ...(clientCertificateData === undefined || clientKeyData === undefined
+      ? {}
+      : { certificate: { chainPem: clientCertificateData, keyPem: new Secret(clientKeyData) } }),
+    ...(token === undefined ? {} : { token: new Secret(token) }),
+  };
 }
 
 /** What the plugin prints; its stderr goes to ours, since it may ask a person to log in elsewhere first. */
 async function outputOf(
   command: string,
   args: readonly string[],
-  env: Readonly<Record<string, string | undefined>>,
+  {
+    env,
+    stdin,
+    installHint,
+  }: {
+    readonly env: Readonly<Record<string, string | undefined>>;
+    readonly stdin: "inherit" | "ignore";
+    readonly installHint: string | undefined;
+  },
   signal: AbortSignal,
-): Promise<string> {
+): Promise<Buffer> {
   using deadline = withDeadline(signal, PLUGIN_TIMEOUT_MS);
-  const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "inherit"], signal: deadline.signal });
+  const child = spawn(command, args, { env, stdio: [stdin, "pipe", "inherit"], signal: deadline.signal });
   const parts: Buffer[] = [];
   let bytes = 0;
   child.stdout.on("data", (part: Buffer) => {
@@ -170,12 +240,16 @@ async function outputOf(
     child.once("close", done);
   }).catch((cause: unknown) => {
     signal.throwIfAborted();
+    if (errnoOf(cause) === "ENOENT") {
+      const hint = installHint === undefined ? "" : `; its kubeconfig says: ${installHint}`;
+      throw pluginFailed(command, `is not installed${hint}`, cause);
+    }
     throw pluginFailed(command, "could not be run, or took too long", cause);
   });
   if (code !== 0) {
     throw pluginFailed(command, `ended with code ${code ?? "none"}`);
   }
-  return Buffer.concat(parts).toString("utf8");
+  return Buffer.concat(parts);
 }
 
 function pluginFailed(command: string, problem: string, cause?: unknown): Error {

@@ -14,6 +14,8 @@ export type MigrateCode =
   | "kube_denied"
   /** kube-apiserver did not answer, or with an error, again and again. */
   | "kube_unavailable"
+  /** An admission webhook does not answer, so that kube-apiserver refuses changes. */
+  | "webhook_failed"
   /** kube-apiserver answered something that no kube-apiserver answers. */
   | "kube_reply_invalid"
   /** An API server writes under another key_id than the active one. */
@@ -30,6 +32,7 @@ const CLASS_OF: Readonly<Record<MigrateCode, ErrorClass>> = {
   exec_plugin_failed: "auth_failed",
   kube_denied: "auth_failed",
   kube_unavailable: "timeout",
+  webhook_failed: "timeout",
   kube_reply_invalid: "protocol_limit",
   api_server_behind: "status_stale",
   api_servers_missing: "status_stale",

@@ -9,6 +9,8 @@ let ca: TestCa;
 let server: Bun.Server<undefined>;
 /** What the server answers next, by status; 200 when empty. */
 let statuses: number[] = [];
+/** The body of every answer to a good credential. */
+let body = "{}";
 const valid = "t1";
 const seen: string[] = [];
 
@@ -23,7 +25,7 @@ beforeAll(async () => {
       const token = request.headers.get("authorization") ?? "";
       seen.push(`${request.method} ${token} ${request.headers.get("content-type") ?? ""}`);
       return token === `Bearer ${valid}`
-        ? new Response("{}", { status: statuses.shift() ?? 200 })
+        ? new Response(body, { status: statuses.shift() ?? 200 })
         : new Response("{}", { status: 401 });
     },
   });
@@ -119,4 +121,23 @@ describe("one call", () => {
     expect(seen).toEqual([]);
     kube.close();
   });
+});
+
+test("a dead admission webhook is named with the object, and nothing else of the answer", async () => {
+  const kube = client(valid);
+  statuses = Array.from({ length: 6 }, () => 500);
+  body = JSON.stringify({
+    message:
+      'Internal error occurred: failed calling webhook "deny.example.com": Post "https://CANARY": refused',
+  });
+  const path = "/api/v1/namespaces/team/secrets/db";
+  const failed = await kube
+    .call({ ...get, method: "PATCH", path: `${path}?fieldManager=x` })
+    .catch((error: unknown) => error);
+  body = "{}";
+  expect(failed).toMatchObject({ code: "webhook_failed" });
+  expect(String(failed)).toContain("deny.example.com");
+  expect(String(failed)).toContain(path);
+  expect(String(failed)).not.toContain("CANARY");
+  expect(String(failed)).not.toContain("fieldManager");
 });

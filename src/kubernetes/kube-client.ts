@@ -99,7 +99,7 @@ export function kubeClient(options: KubeClientOptions): KubeClient {
             return answer;
           }
           if (attempt >= MAX_ATTEMPTS) {
-            throw unavailable(address, answer.status);
+            throw unavailable(address, call, answer);
           }
         }
         const retryAfter = answer instanceof TransportError ? null : answer.headers.get("retry-after");
@@ -160,7 +160,18 @@ function denied(address: string, { method, path }: KubeCall, status: number): Er
   );
 }
 
-function unavailable(address: string, status: number): Error {
+/** How kube-apiserver begins to speak of an admission webhook that it cannot reach. Only the webhook's name is taken over. */
+const FAILED_WEBHOOK = /failed calling webhook \\?"([a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?)\\?"/;
+
+function unavailable(address: string, { path }: KubeCall, { status, body }: HttpResponse): Error {
+  const webhook = FAILED_WEBHOOK.exec(Buffer.from(body).toString("utf8"))?.[1];
+  if (webhook !== undefined) {
+    return migrateError(
+      "webhook_failed",
+      `the admission webhook ${webhook} does not answer, so kube-apiserver at ${address} refuses ${path.split("?")[0]}`,
+      "bring the webhook back, or exempt the object from it; then run the same command again",
+    );
+  }
   return migrateError(
     "kube_unavailable",
     `kube-apiserver at ${address} answered ${status}, ${MAX_ATTEMPTS} times in a row`,

@@ -70,6 +70,125 @@ describe("users", () => {
   });
 });
 
+describe("what is not the context in use does not matter", () => {
+  test.each<[string, object]>([
+    [
+      "another user's old exec plugin",
+      {
+        users: [
+          { name: "u", user: { token: "t" } },
+          { name: "x", user: { exec: { apiVersion: "client.authentication.k8s.io/v1alpha1" } } },
+        ],
+      },
+    ],
+    [
+      "another user that is null",
+      {
+        users: [
+          { name: "u", user: { token: "t" } },
+          { name: "x", user: null },
+        ],
+      },
+    ],
+    [
+      "another context without a user",
+      {
+        contexts: [
+          { name: "one", context: { cluster: "c", user: "u" } },
+          { name: "x", context: { cluster: "c" } },
+        ],
+      },
+    ],
+    [
+      "another cluster without verification",
+      {
+        clusters: [
+          {
+            name: "c",
+            cluster: { server: "https://10.0.0.1:6443", "certificate-authority-data": base64("CA") },
+          },
+          { name: "x", cluster: { "insecure-skip-tls-verify": true } },
+        ],
+      },
+    ],
+    ["fields that nobody knows", { preferences: {}, extensions: [{}] }],
+    ["no apiVersion and kind", { apiVersion: "", kind: null }],
+  ])("%s", (_, top) => {
+    expect(decode(kubeconfig({}, { token: "t" }, top)).server).toBe("https://10.0.0.1:6443");
+  });
+});
+
+test("empty texts and null mean unset, as for client-go", () => {
+  const access = decode(
+    kubeconfig(
+      {
+        "certificate-authority": "",
+        "tls-server-name": "",
+        "proxy-url": "",
+        "insecure-skip-tls-verify": null,
+        extensions: null,
+      },
+      {
+        token: "t",
+        tokenFile: "",
+        exec: null,
+        username: "",
+        "auth-provider": null,
+        "client-certificate": "",
+        "client-key-data": null,
+      },
+    ),
+  );
+  expect(access).toMatchObject({ serverName: "10.0.0.1", user: { kind: "token", token: { text: "t" } } });
+  expect(access.statedServerName).toBeUndefined();
+});
+
+test("the cluster's extension for exec plugins, and no other", () => {
+  const extension = { audience: "abc" };
+  const extensions = [
+    { name: "other", extension: 1 },
+    { name: "client.authentication.k8s.io/exec", extension },
+  ];
+  expect(decode(kubeconfig({ extensions })).execConfig).toEqual(extension);
+  expect(decode(kubeconfig({ extensions: extensions.slice(0, 1) })).execConfig).toBeUndefined();
+});
+
+describe("what a refusal says", () => {
+  test.each<[string, Uint8Array, string]>([
+    ["an alias", Buffer.from("a: &a [x]\nb: *a\n"), "alias"],
+    ["several documents", Buffer.from("a: 1\n---\nb: 2\n"), "more than one YAML document"],
+    ["a field twice", Buffer.from("kind: Config\nkind: Config\n"), "one field twice"],
+    [
+      "a name twice",
+      kubeconfig(
+        {},
+        {},
+        {
+          users: [
+            { name: "u", user: { token: "t" } },
+            { name: "u", user: {} },
+          ],
+        },
+      ),
+      'users has two entries named "u"',
+    ],
+    ["a missing user", kubeconfig({}, {}, { users: null }), 'users has no entry named "u"'],
+    ["no current context", kubeconfig({}, {}, { "current-context": "" }), "no current-context"],
+    [
+      "an old plugin",
+      kubeconfig({}, { exec: { apiVersion: "client.authentication.k8s.io/v1alpha1", command: "x" } }),
+      "user: exec.apiVersion",
+    ],
+    [
+      "no user in the context",
+      kubeconfig({}, {}, { contexts: [{ name: "one", context: { cluster: "c" } }] }),
+      "names none of users",
+    ],
+  ])("%s", (_, bytes, words) => {
+    expect(() => decode(bytes)).toThrow(words);
+  });
+});
+
 describe("refused", () => {
   test.each<[string, Uint8Array, string | undefined]>([
     ["no verification", kubeconfig({ "insecure-skip-tls-verify": true }), undefined],

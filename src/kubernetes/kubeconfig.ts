@@ -7,51 +7,67 @@
  * @see https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
  */
 import * as v from "valibot";
-import { parse } from "yaml";
+import { decodeYaml } from "../config/decode-yaml.ts";
 import { migrateError } from "./errors.ts";
 
 export const MAX_KUBECONFIG_BYTES = 1024 * 1024;
 
-const TEXT = v.pipe(v.string(), v.maxLength(4096));
-const DATA = v.pipe(v.string(), v.maxLength(262_144));
+/** client-go takes an empty text as none. */
+const TEXT = v.pipe(
+  v.nullish(v.pipe(v.string(), v.maxLength(4096))),
+  v.transform((text) => (text === "" || text === null ? undefined : text)),
+);
+const DATA = v.pipe(
+  v.nullish(v.pipe(v.string(), v.maxLength(262_144))),
+  v.transform((text) => (text === "" || text === null ? undefined : text)),
+);
+const WORD = v.pipe(v.string(), v.minLength(1), v.maxLength(4096));
 
 const CLUSTER = v.object({
-  server: TEXT,
-  "certificate-authority": v.optional(TEXT),
-  "certificate-authority-data": v.optional(DATA),
-  "tls-server-name": v.optional(TEXT),
-  "insecure-skip-tls-verify": v.optional(v.boolean(), false),
-  "proxy-url": v.optional(TEXT),
+  server: WORD,
+  "certificate-authority": TEXT,
+  "certificate-authority-data": DATA,
+  "tls-server-name": TEXT,
+  "insecure-skip-tls-verify": v.nullish(v.boolean(), false),
+  "proxy-url": TEXT,
+  extensions: v.nullish(v.array(v.object({ name: v.string(), extension: v.optional(v.unknown()) })), []),
 });
 
 const EXEC = v.object({
   apiVersion: v.picklist(["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"]),
-  command: v.pipe(TEXT, v.minLength(1)),
-  args: v.optional(v.nullable(v.array(TEXT)), []),
-  env: v.optional(v.nullable(v.array(v.object({ name: TEXT, value: v.string() }))), []),
-  provideClusterInfo: v.optional(v.boolean(), false),
+  command: WORD,
+  args: v.nullish(v.array(v.pipe(v.string(), v.maxLength(4096))), []),
+  env: v.nullish(v.array(v.object({ name: WORD, value: v.string() })), []),
+  provideClusterInfo: v.nullish(v.boolean(), false),
+  interactiveMode: v.nullish(v.picklist(["Never", "IfAvailable", "Always"]), "IfAvailable"),
+  installHint: TEXT,
 });
 
 const USER = v.object({
-  "client-certificate": v.optional(TEXT),
-  "client-certificate-data": v.optional(DATA),
-  "client-key": v.optional(TEXT),
-  "client-key-data": v.optional(DATA),
-  token: v.optional(DATA),
-  tokenFile: v.optional(TEXT),
-  exec: v.optional(v.nullable(EXEC)),
-  username: v.optional(TEXT),
-  "auth-provider": v.optional(v.unknown()),
+  "client-certificate": TEXT,
+  "client-certificate-data": DATA,
+  "client-key": TEXT,
+  "client-key-data": DATA,
+  token: DATA,
+  tokenFile: TEXT,
+  exec: v.nullish(EXEC),
+  username: TEXT,
+  "auth-provider": v.nullish(v.unknown()),
 });
 
+/** What is not the context in use may hold anything. */
+const NAMED = v.nullish(v.array(v.looseObject({ name: v.string() })), []);
 const KUBECONFIG = v.object({
-  apiVersion: v.optional(v.literal("v1")),
-  kind: v.optional(v.literal("Config")),
-  "current-context": v.optional(TEXT, ""),
-  contexts: v.array(v.object({ name: TEXT, context: v.object({ cluster: TEXT, user: TEXT }) })),
-  clusters: v.array(v.object({ name: TEXT, cluster: CLUSTER })),
-  users: v.array(v.object({ name: TEXT, user: USER })),
+  apiVersion: v.nullish(v.picklist(["v1", ""])),
+  kind: v.nullish(v.picklist(["Config", ""])),
+  "current-context": TEXT,
+  contexts: NAMED,
+  clusters: NAMED,
+  users: NAMED,
 });
+const CONTEXT = v.object({ cluster: TEXT, user: TEXT });
+/** Where client-go looks for a cluster's configuration of an exec plugin. */
+const EXEC_EXTENSION = "client.authentication.k8s.io/exec";
 
 /** A text in the file itself, base64 there, or the path of a file beside it. */
 export type Material =
@@ -68,6 +84,10 @@ export type KubeUser =
 export interface KubeAccess {
   /** `https://host:port`, without a slash at the end. */
   readonly server: string;
+  /** `tls-server-name` as the file has it. */
+  readonly statedServerName: string | undefined;
+  /** The cluster's extension for exec plugins. */
+  readonly execConfig: unknown;
   /** The name that every API server's certificate must hold. */
   readonly serverName: string;
   readonly ca: Material;
@@ -79,27 +99,29 @@ export interface KubeAccess {
  * Throws MigrateError `kubeconfig_invalid`.
  */
 export function decodeKubeconfig(bytes: Uint8Array, file: string, wanted: string | undefined): KubeAccess {
-  const fail = (problem: string, advice: string): Error =>
-    migrateError("kubeconfig_invalid", `${file}: ${problem}`, advice);
-  const result = v.safeParse(KUBECONFIG, bytes.length > MAX_KUBECONFIG_BYTES ? undefined : parseYaml(bytes));
-  if (!result.success) {
-    const path = v.getDotPath(result.issues[0]);
-    throw fail(
-      `this is not a kubeconfig${path === null ? "" : `: ${path} is wrong`}`,
-      "check it with `kubectl config view`",
-    );
+  const fail: Fail = (problem, advice) => migrateError("kubeconfig_invalid", `${file}: ${problem}`, advice);
+  const tree = decodeYaml(bytes, MAX_KUBECONFIG_BYTES);
+  if (!tree.ok) {
+    throw fail(tree.problem, tree.mend);
   }
-  const { contexts, clusters, users } = result.output;
-  const contextName = wanted ?? result.output["current-context"];
-  const context = contexts.find(({ name }) => name === contextName)?.context;
-  const cluster = clusters.find(({ name }) => name === context?.cluster)?.cluster;
-  const user = users.find(({ name }) => name === context?.user)?.user;
-  if (cluster === undefined || user === undefined) {
-    throw fail(
-      "the context, or its cluster or user, is not in it",
-      "name one of `kubectl config get-contexts` with --kube-context",
-    );
+  const { contexts, clusters, users, ...top } = partOf(KUBECONFIG, tree.value, "the file", fail);
+  const contextName = wanted ?? top["current-context"];
+  if (contextName === undefined) {
+    throw fail("it has no current-context", "name one of `kubectl config get-contexts` with --kube-context");
   }
+  const context = partOf(
+    CONTEXT,
+    entryOf(contexts, "contexts", contextName, fail)["context"],
+    "context",
+    fail,
+  );
+  const cluster = partOf(
+    CLUSTER,
+    entryOf(clusters, "clusters", context.cluster, fail)["cluster"],
+    "cluster",
+    fail,
+  );
+  const user = partOf(USER, entryOf(users, "users", context.user, fail)["user"] ?? {}, "user", fail);
   if (cluster["insecure-skip-tls-verify"]) {
     throw fail(
       "it turns verification of the API server off",
@@ -125,17 +147,59 @@ export function decodeKubeconfig(bytes: Uint8Array, file: string, wanted: string
   }
   return {
     server: url.origin,
+    statedServerName: cluster["tls-server-name"],
+    execConfig: (cluster.extensions ?? []).find(({ name }) => name === EXEC_EXTENSION)?.extension,
     serverName: cluster["tls-server-name"] ?? url.hostname.replace(/^\[|\]$/g, ""),
     ca,
     user: userOf(user, fail),
   };
 }
 
-function userOf(
-  user: v.InferOutput<typeof USER>,
-  fail: (problem: string, advice: string) => Error,
-): KubeUser {
-  if (user.username !== undefined || user["auth-provider"] !== undefined) {
+type Fail = (problem: string, advice: string) => Error;
+
+/** The one entry of that name. client-go refuses a name that stands twice. */
+function entryOf(
+  entries: v.InferOutput<typeof NAMED>,
+  list: string,
+  name: string | undefined,
+  fail: Fail,
+): Readonly<Record<string, unknown>> {
+  const found = (entries ?? []).filter((each) => each.name === name);
+  const [entry, second] = found;
+  if (entry === undefined || second !== undefined) {
+    throw fail(
+      name === undefined
+        ? `the context in use names none of ${list}`
+        : `${list} has ${second === undefined ? "no entry" : "two entries"} named ${JSON.stringify(name)}`,
+      "compare it with `kubectl config view`, or name another context with --kube-context",
+    );
+  }
+  return entry;
+}
+
+/** @throws what `fail` makes, with the path below `what` and no value. */
+function partOf<const Schema extends v.GenericSchema>(
+  schema: Schema,
+  value: unknown,
+  what: string,
+  fail: Fail,
+): v.InferOutput<Schema> {
+  const result = v.safeParse(schema, value);
+  if (result.success) {
+    return result.output;
+  }
+  const path = v.getDotPath(result.issues[0]);
+  throw fail(
+    `${what}${path === null ? "" : `: ${path}`} is missing or of the wrong kind`,
+    "check it with `kubectl config view`",
+  );
+}
+
+function userOf(user: v.InferOutput<typeof USER>, fail: Fail): KubeUser {
+  if (
+    user.username !== undefined ||
+    (user["auth-provider"] !== undefined && user["auth-provider"] !== null)
+  ) {
     throw fail(
       "its user has a password or an auth provider, which kube-apiserver takes no more",
       "use a client certificate, a token or an exec plugin",
@@ -163,20 +227,8 @@ function userOf(
 
 /** As kubectl does it, data wins over a file. */
 function material(data: string | undefined, path: string | undefined): Material | undefined {
-  if (data !== undefined && data !== "") {
+  if (data !== undefined) {
     return { kind: "inline", text: Buffer.from(data, "base64").toString("utf8") };
   }
-  return path === undefined || path === "" ? undefined : { kind: "file", path };
-}
-
-function parseYaml(bytes: Uint8Array): unknown {
-  try {
-    // No aliases: a few lines of them can stand for gigabytes. No warnings: they quote the file, which holds secrets.
-    return parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes), {
-      maxAliasCount: 0,
-      logLevel: "error",
-    });
-  } catch {
-    return undefined;
-  }
+  return path === undefined ? undefined : { kind: "file", path };
 }

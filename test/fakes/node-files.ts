@@ -103,7 +103,12 @@ export async function makeNodeFiles(): Promise<NodeFiles> {
     writeConfig,
     type: async (...words) => {
       const output = recordedOutput();
-      const context = { output, environment: {}, signal: new AbortController().signal };
+      const context = {
+        output,
+        environment: {},
+        callerEnvironment: {},
+        signal: new AbortController().signal,
+      };
       return { code: await run(words, context, COMMANDS), stdout: output.stdout(), stderr: output.stderr() };
     },
     dispose: async () => {

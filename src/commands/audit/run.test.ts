@@ -72,7 +72,7 @@ afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 async function command(...words: readonly string[]) {
   const output = recordedOutput();
-  const code = await run(words, { output, environment: {}, signal }, COMMANDS);
+  const code = await run(words, { output, environment: {}, callerEnvironment: {}, signal }, COMMANDS);
   return { code, stdout: output.stdout(), stderr: output.stderr() };
 }
 

@@ -298,7 +298,7 @@ describe("the command", () => {
   writeFileSync(file, withoutLineage, { mode: 0o640 });
   const type = async (line: string) => {
     const output = recordedOutput();
-    const context = { output, environment: {}, signal: new AbortController().signal };
+    const context = { output, environment: {}, callerEnvironment: {}, signal: new AbortController().signal };
     return {
       code: await run(line.split(" "), context, COMMANDS),
       stdout: output.stdout(),

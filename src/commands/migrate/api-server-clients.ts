@@ -24,7 +24,7 @@ export async function openApiServers(
   flags: ApiServerFlags,
   kubeconfigPath: string,
   before: Evidence,
-  { environment, signal }: CommandContext,
+  { callerEnvironment, signal }: CommandContext,
 ): Promise<readonly KubeClient[]> {
   const euid = process.geteuid?.() ?? 0;
   const { bytes } = await readSafeFile(kubeconfigPath, {
@@ -36,7 +36,12 @@ export async function openApiServers(
     errorClass: "config_invalid",
   });
   const access = decodeKubeconfig(bytes, kubeconfigPath, flags["kube-context"]);
-  const source = { kubeconfigPath, euid, environment };
+  const source = {
+    kubeconfigPath,
+    euid,
+    environment: callerEnvironment,
+    hasTerminal: process.stdin.isTTY,
+  };
   const options = {
     serverName: access.serverName,
     caPem: await textOf(access.ca, "the cluster's CA", false, source),

@@ -25,7 +25,7 @@ import { type ConfigurationFlags, loadConfiguration } from "../configuration.ts"
 import { requireRecorded } from "../recorded-versions.ts";
 import { type ApiServerFlags, openApiServers } from "./api-server-clients.ts";
 import { type ProofOptions, proveApiServers } from "./api-servers.ts";
-import { activeGoal, awayGoal, type Goal } from "./goal.ts";
+import { activeGoal, awayGoal, type Goal, type Verdict } from "./goal.ts";
 import { isProven, reportMigration } from "./report.ts";
 import { type RewriteCounts, rewriteAll, type StaleObject } from "./rewrite-all.ts";
 import { type RequestedMigration, rewriteThroughCluster } from "./rewrite-through-cluster.ts";
@@ -62,31 +62,61 @@ export async function migrate(flags: MigrateFlags, context: CommandContext): Pro
   const before = await auditOf(flags, recorded, context);
   const goal = flags.away ? awayGoal(recorded, before) : await activeGoal(config, recorded, before, context);
   const found = goal.judge(before);
-  if (!flags.apply) {
-    reportMigration(flags.output, context.output, goal.words, { found, left: found });
-    return found.remaining.length > 0 || isProven(found) ? "good" : "refused";
-  }
   const clients = await openApiServers(flags, kubeconfig, before, context);
   try {
-    const work = flags["storage-version-migration"]
-      ? {
-          requested: await rewriteByCluster(
-            flags,
-            recorded,
-            goal,
-            { clients, remaining: found.remaining },
-            context,
-          ),
-        }
-      : { counts: await rewriteInRounds(flags, recorded, goal, clients, context) };
-    const left = goal.judge(await auditOf(flags, recorded, context));
-    reportMigration(flags.output, context.output, goal.words, { found, left, ...work });
-    return isProven(left) ? "good" : "refused";
+    return await (flags.apply
+      ? apply(flags, recorded, { goal, found, clients }, context)
+      : plan(flags, { goal, found, clients }, context));
   } finally {
     for (const client of clients) {
       client.close();
     }
   }
+}
+
+interface Migration {
+  readonly goal: Goal;
+  readonly found: Verdict;
+  readonly clients: readonly KubeClient[];
+}
+
+/** A dry run. It asks discovery too, so that a kubeconfig that does not work is seen before `--apply`. */
+async function plan(
+  flags: MigrateFlags,
+  { goal, found, clients }: Migration,
+  { output, signal }: CommandContext,
+): Promise<ExitName> {
+  const resources = new Set(["secrets", ...found.remaining.map(({ resource }) => resource)]);
+  for (const client of clients) {
+    const discover = discovery(client, signal);
+    for (const resource of resources) {
+      await discover(resource);
+    }
+  }
+  reportMigration(flags.output, output, goal.words, { found, left: found });
+  return found.remaining.length > 0 || isProven(found) ? "good" : "refused";
+}
+
+async function apply(
+  flags: MigrateFlags,
+  recorded: Recorded,
+  { goal, found, clients }: Migration,
+  context: CommandContext,
+): Promise<ExitName> {
+  const work = flags["storage-version-migration"]
+    ? {
+        requested: await rewriteByCluster(
+          flags,
+          recorded,
+          goal,
+          { clients, remaining: found.remaining },
+          context,
+        ),
+      }
+    : { counts: await rewriteInRounds(flags, recorded, goal, clients, context) };
+  const left = goal.judge(await auditOf(flags, recorded, context));
+  reportMigration(flags.output, context.output, goal.words, { found, left, ...work });
+  return isProven(left) ? "good" : "refused";
 }
 
 /** Leaves the work to the cluster: one request for each resource with objects that a rewrite can mend. */

@@ -16,7 +16,7 @@ afterAll(() => provider.stop());
 
 async function probe(...words: readonly string[]) {
   const output = recordedOutput();
-  const context = { output, environment: {}, signal: new AbortController().signal };
+  const context = { output, environment: {}, callerEnvironment: {}, signal: new AbortController().signal };
   const code = await run(["probe", ...words], context, COMMANDS);
   return { code, stdout: output.stdout(), stderr: output.stderr() };
 }
