@@ -29,4 +29,20 @@ describe("the table of contents", () => {
       expect(dangling).toEqual([]);
     },
   );
+
+  test.each(["package", "tarball", "systemd", "static-pod"] as const)(
+    "%s: the runbooks, the configure pages and troubleshooting are in it, and the map leads to every page",
+    (artefact) => {
+      const pages = contents
+        .filter((piece) => piece.in.includes(artefact) && piece.from.startsWith("docs/"))
+        .flatMap((piece) => pagesOf(piece.from))
+        .filter((page) => page.endsWith(".md"));
+      const map = readFileSync(join(root, "docs", "README.md"), "utf8");
+      const wanted = ["configure", "operations"].flatMap((folder) => pagesOf(join("docs", folder)));
+      expect([...wanted, "docs/troubleshooting.md"].filter((page) => !pages.includes(page))).toEqual([]);
+      expect(
+        pages.filter((page) => page !== "docs/README.md" && !map.includes(`(${page.slice("docs/".length)})`)),
+      ).toEqual([]);
+    },
+  );
 });

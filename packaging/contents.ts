@@ -48,6 +48,25 @@ function generated(
   return file(artefacts, from, installed, { origin: "generated", ...more });
 }
 
+/** What an operator reads, as in the repository, so that links between pages work there too. A folder stands for its pages. */
+const PAGES = [
+  "README.md",
+  "quickstart.md",
+  "how-it-works.md",
+  "faq.md",
+  "troubleshooting.md",
+  "compatibility.md",
+  "configure",
+  "deployment",
+  "operations",
+  "security/hardening.md",
+  "reference/commands.md",
+  "reference/configuration.md",
+  "reference/config.schema.json",
+  "reference/logs.md",
+  "reference/metrics.md",
+] as const;
+
 export const contents: readonly Piece[] = [
   generated(["package", "tarball", "image"], "bao-kms-provider", "/usr/bin/bao-kms-provider", {
     mode: 0o755,
@@ -81,8 +100,8 @@ export const contents: readonly Piece[] = [
   generated(["static-pod"], "deploy/static-pod", ""),
 
   file(host, "docs/reference/config.schema.json", `${doc}/config.schema.json`),
-  file(everywhere, "docs/deployment", `${doc}/deployment`),
-  file(everywhere, "docs/security/hardening.md", `${doc}/security/hardening.md`),
+  ...PAGES.map((page) => file(everywhere, `docs/${page}`, `${doc}/${page}`)),
+  file(everywhere, "examples", `${doc}/examples`),
   file([...everywhere, "image"], "LICENSE", `${doc}/LICENSE`),
   generated([...everywhere, "image"], "THIRD-PARTY-LICENSES", `${doc}/THIRD-PARTY-LICENSES`),
   file(everywhere, "CHANGELOG.md", `${doc}/CHANGELOG.md`),

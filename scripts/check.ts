@@ -12,6 +12,7 @@ const checks: readonly (readonly [name: string, command: string, ...args: string
   ["lint", "oxlint", "--deny-warnings"],
   ["types", "tsc", "-p", "."],
   ["proto", "buf", "lint"],
+  ["links", "bun", "scripts/check-links.ts"],
   ["generated", "bun", "scripts/check-generated.ts"],
 ];
 const failed = checks.filter(([name, command, ...args]) => {

@@ -98,7 +98,7 @@ describeReal("certificate login from a token at a real OpenBao", { needs: ["bao"
           method: "cert",
           cert: {
             mountPath: "auth/cert",
-            name: "kms-provider",
+            name: "openbao-kms",
             source: "pkcs11",
             pkcs11: {
               certificateFile: join(token.directory, "chain.pem"),

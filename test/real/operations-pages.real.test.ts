@@ -52,7 +52,7 @@ describeReal(
     ): Promise<CommandResult> => {
       const { mount, keyName } = cluster.names;
       const script = text
-        .replaceAll("transit/keys/etcd", `${mount}/keys/${keyName}`)
+        .replaceAll("transit/keys/kubernetes-etcd", `${mount}/keys/${keyName}`)
         .replaceAll("/run/openbao-kms/kms.sock", cluster.provider.socketPath)
         .replaceAll("/var/lib/openbao-kms/state", dirname(cluster.provider.statePath));
       return runCommand(["bash", "-e", "-c", script], {

@@ -1,0 +1,44 @@
+import { expect, test } from "bun:test";
+import { findWords } from "./words.ts";
+
+const found = (text: string): readonly string[] =>
+  findWords(text).map((each) => `${each.line}: ${each.found}`);
+
+test.each([
+  ["mend it", "mend"],
+  ["It mends itself.", "mends"],
+  ["Whoever can connect", "Whoever"],
+  ["nobody else", "nobody"],
+  ["an object lies under a version", "lies under"],
+  ["kube-apiserver goes on with its seeds", "goes on"],
+  ["and then go on.", "go on"],
+  ["the way to OpenBao", "the way to"],
+  ["`restore-versions` is the way back", "the way back"],
+  ["the process is told", "is told"],
+  ["they are held to it", "are held"],
+  ["no more than five", "no more than"],
+  ["kept for ever", "for ever"],
+  ["somebody else's", "somebody"],
+  ["anybody can", "anybody"],
+  ["nothing of ours in sight", "in sight"],
+])("%j", (text, word) => {
+  expect(found(text)).toContain(`1: ${word}`);
+});
+
+test.each([
+  "a gateway, always, by the way",
+  "amend, recommend, commends",
+  "`mend` in code",
+  "```ts\nconst mend = nobody;\n```",
+  "an ongoing call; category on; undergo once",
+  "forever",
+  "more than five",
+  "a file that holds nothing",
+  "one way to log in",
+])("nothing in %j", (text) => {
+  expect(found(text)).toEqual([]);
+});
+
+test("the line is that of the text, also after code", () => {
+  expect(found("a\n```\nmend\n```\nmend `x`")).toEqual(["5: mend"]);
+});

@@ -1,0 +1,46 @@
+/** Words that the documentation avoids because plain English has better ones. Patterns match the wrong sense only. Pure. */
+
+interface Word {
+  readonly pattern: RegExp;
+  readonly instead: string;
+}
+
+export interface Finding {
+  readonly line: number;
+  readonly found: string;
+  readonly instead: string;
+}
+
+const WORDS: readonly Word[] = [
+  { pattern: /\bmend(?:s|ed|ing)?\b/i, instead: "fix, repair" },
+  { pattern: /\bwhoever\b/i, instead: "anyone who" },
+  { pattern: /\bwhosoever\b/i, instead: "anyone who" },
+  { pattern: /\bnobody\b/i, instead: "no one, no user, no process" },
+  { pattern: /\blies? under\b/i, instead: "is encrypted under" },
+  { pattern: /\b(?:goes|go|going) on(?= with\b|[.,;:]| |$)/i, instead: "continues" },
+  { pattern: /\bthe way (?:to|there|back)\b/i, instead: "connection, path, procedure" },
+  { pattern: /\bway (?:back|in)\b/i, instead: "recovery, entry" },
+  { pattern: /\bthis is the way\b/i, instead: "name the thing" },
+  { pattern: /\b(?:is|are|be) (?:told|held)\b/i, instead: "say who reports or checks it" },
+  { pattern: /\bhear[sd]? (?:it|of it)\b/i, instead: "receives" },
+  { pattern: /\bno more than\b/i, instead: "at most" },
+  { pattern: /\bfor ever\b/i, instead: "forever, never changes" },
+  { pattern: /\bsomebody\b/i, instead: "someone" },
+  { pattern: /\banybody\b/i, instead: "anyone" },
+  { pattern: /\bsee to it\b/i, instead: "ensure" },
+  { pattern: /\bbesides the point\b/i, instead: "irrelevant" },
+  { pattern: /\bin sight\b/i, instead: "found" },
+];
+
+/** What stands between these is code, not prose: fenced blocks and code spans. */
+const CODE = /^ *```[^]*?^ *```|`[^`\n]*`/gm;
+
+export function findWords(text: string): readonly Finding[] {
+  const prose = text.replace(CODE, (code) => code.replace(/[^\n]/g, "`"));
+  return prose.split("\n").flatMap((line, index) =>
+    WORDS.flatMap(({ pattern, instead }) => {
+      const found = line.match(pattern)?.[0];
+      return found === undefined ? [] : [{ line: index + 1, found, instead }];
+    }),
+  );
+}
