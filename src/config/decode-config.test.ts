@@ -75,6 +75,7 @@ describe("accepted", () => {
       probeInterval: 30_000,
       deepProbeInterval: 300_000,
       statusMaxStaleness: 120_000,
+      outage: "keep-writing",
     });
     expect(config.state).toEqual({
       path: "/var/lib/openbao-kms/state/key-registry.json",

@@ -19,6 +19,7 @@ test.each([
   ["concurrency_limit", Code.ResourceExhausted],
   ["active_version_lost", Code.FailedPrecondition],
   ["no_key_version", Code.Unavailable],
+  ["openbao_outage", Code.Unavailable],
   ["version_removed", Code.FailedPrecondition],
   ["version_rejected", Code.FailedPrecondition],
   ["reply_out_of_bounds", Code.Internal],

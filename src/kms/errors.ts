@@ -21,6 +21,8 @@ export type KmsCode =
   | "annotations_refused"
   | "reply_out_of_bounds"
   | "no_key_version"
+  /** Only with `status.outage: fail`. */
+  | "openbao_outage"
   | "active_version_lost";
 
 export class KmsError extends ProviderError<KmsCode> {}
@@ -93,6 +95,7 @@ const BY_CODE: ReadonlyMap<string, Reply> = new Map<string, Reply>([
   ["annotations_too_large", { code: Code.InvalidArgument, text: "annotations exceed 32768 bytes" }],
   ["reply_out_of_bounds", { code: Code.Internal, text: "reply would be outside the limits of KMS v2" }],
   ["no_key_version", { code: Code.Unavailable, text: "no key version is known yet" }],
+  ["openbao_outage", { code: Code.Unavailable, text: "OpenBao is unavailable" }],
   ["active_version_lost", { code: Code.FailedPrecondition, text: "the active key version is lost" }],
   ["version_removed", { code: Code.FailedPrecondition, text: "key version was removed by retire-versions" }],
   ["version_rejected", { code: Code.FailedPrecondition, text: "key version contradicts what was recorded" }],

@@ -72,7 +72,7 @@ export function kmsService(options: KmsServiceOptions): ServiceImpl<typeof KeyMa
         if (status.kind === "known") {
           return { version: API_VERSION, healthz: status.healthz, keyId: status.keyId };
         }
-        throw withoutActiveVersion(status);
+        throw statusError(status);
       }),
 
     encrypt: (request, context) =>
@@ -138,15 +138,28 @@ export function kmsService(options: KmsServiceOptions): ServiceImpl<typeof KeyMa
   };
 }
 
-/** Without an active version Status is an error, so that kube-apiserver stops writing what could not be read again. */
-function withoutActiveVersion({ kind, errorClass }: Exclude<KeyStatus, { kind: "known" }>): KmsError {
-  return kind === "lost"
-    ? new KmsError({
+/** Status is an error, so that kube-apiserver stops writing what could not be read again, or should not be written now. */
+function statusError({ kind, errorClass }: Exclude<KeyStatus, { kind: "known" }>): KmsError {
+  switch (kind) {
+    case "lost":
+      return new KmsError({
         code: "active_version_lost",
         errorClass,
         message: "the active version of the key is proven lost; nothing more is written under it",
-      })
-    : new KmsError({ code: "no_key_version", errorClass, message: "no version of the key is known yet" });
+      });
+    case "outage":
+      return new KmsError({
+        code: "openbao_outage",
+        errorClass,
+        message: "OpenBao is unavailable, and status.outage is fail",
+      });
+    case "none":
+      return new KmsError({
+        code: "no_key_version",
+        errorClass,
+        message: "no version of the key is known yet",
+      });
+  }
 }
 
 /** What OpenBao says when it does not take a ciphertext. */

@@ -139,6 +139,7 @@ export async function buildProvider(options: ProviderOptions, logger: Adjustable
       probeIntervalMs: config.status.probeInterval,
       deepProbeIntervalMs: config.status.deepProbeInterval,
       statusMaxStalenessMs: config.status.statusMaxStaleness,
+      outage: config.status.outage,
       retryIntervalMs: config.bootstrap.retryInterval,
       missingState: config.bootstrap.missingState,
       names: config.transit,

@@ -57,6 +57,8 @@ describe.each(["ours", "connect"] as const)("calls as they should be, gRPC proto
       code.FAILED_PRECONDITION,
       "the active key version is lost",
     ]);
+    served.harness.keys.override.status = () => ({ kind: "outage", errorClass: "openbao_sealed" });
+    expect(await failure(served.client.status())).toEqual([code.UNAVAILABLE, "OpenBao is unavailable"]);
   });
 
   test("Encrypt answers only what was read back", async () => {

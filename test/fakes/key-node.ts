@@ -21,6 +21,7 @@ export const testPolicy: ProbePolicy = {
   deepProbeIntervalMs: 300_000,
   retryIntervalMs: 5000,
   missingState: "refuse",
+  outage: "keep-writing",
   names: { mountPath: "transit", keyName: "kubernetes" },
 };
 

@@ -94,6 +94,7 @@ describeReal("key state on a real OpenBao", { needs: ["bao"] }, (binary) => {
         statusMaxStalenessMs: 60_000,
         deepProbeIntervalMs: 0,
         missingState: "refuse",
+        outage: "keep-writing",
         retryIntervalMs: 0,
         names,
       },

@@ -63,11 +63,11 @@ describeReal("a node without a registry", { needs: ["bao"], long: true }, (binar
       const failures: string[] = [];
       const write = async (node: Provider): Promise<string> => {
         const seed = randomBytes(32);
-        const code = await codeOf(
-          node.client.encrypt(seed).then((sample) => {
-            stored.push({ sample, seed });
-          }),
-        );
+        const encrypted = node.client.encrypt(seed);
+        const code = await codeOf(encrypted);
+        if (code === "OK") {
+          stored.push({ sample: await encrypted, seed });
+        }
         return code;
       };
       const load = new AbortController();

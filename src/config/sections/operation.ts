@@ -57,6 +57,16 @@ export const statusSection = v.strictObject({
     ),
     "2m",
   ),
+  outage: v.optional(
+    oneOf(
+      {
+        description:
+          "What Status does while OpenBao is unavailable: keep-writing answers with the key_id and a reason, so that kube-apiserver writes with the seed in its memory; fail answers with an error, so that writes stop three minutes later.",
+      },
+      ["keep-writing", "fail"],
+    ),
+    "keep-writing",
+  ),
 });
 
 export const stateSection = v.strictObject({

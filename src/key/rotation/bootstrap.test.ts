@@ -61,6 +61,7 @@ describe("refuse", () => {
       aged([9], { minEncryptionVersion: 2 }),
       "no_key_version",
     ],
+    ["an external key, whose versions have no times", aged([], { type: "external-key" }), "no_key_version"],
     ["a mount that makes keys", { ...aged([9]), upsertDisabled: false }, "no_key_version"],
   ])("%s", (_, answer, expected) => {
     expect(outcome(answer, { ...observe, missingState: "refuse" })).toBe(expected);

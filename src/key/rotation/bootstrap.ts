@@ -5,11 +5,12 @@
 import { formatDuration } from "../../base/duration.ts";
 import type { ProviderError } from "../../base/error-class.ts";
 import type { KeyMetadata } from "../../openbao/transit/key-metadata.ts";
+import { profileDrifts } from "../../openbao/transit/key-profile.ts";
 import type { KeyVersion } from "../identity/key-scope.ts";
 import { refusal } from "../registry/errors.ts";
 import { assessProfile } from "./assess.ts";
 import { RotationError } from "./errors.ts";
-import { type Finding, finding } from "./finding.ts";
+import { type Finding, finding, profileFinding } from "./finding.ts";
 import { noticeMs, type ProbeAnswer, type RotationPolicy } from "./sightings.ts";
 
 export interface BootstrapPolicy extends RotationPolicy {
@@ -43,6 +44,10 @@ export function beginning(
     return { kind: "wait", reason: notFit(finding("key_missing", names)) };
   }
   const { key } = answer;
+  const wrongType = profileDrifts(key, names).find(({ code }) => code === "wrong_type");
+  if (wrongType !== undefined) {
+    return { kind: "wait", reason: notFit(profileFinding(wrongType)) };
+  }
   const chosen = policy.missingState === "refuse" ? onlyVersion(key, statePath) : observedActive(key, policy);
   if ("reason" in chosen) {
     return { kind: "wait", reason: chosen.reason };

@@ -11,6 +11,8 @@ import { lostFinding, presentFindings, type RotationPolicy } from "./sightings.t
 export interface StatusPolicy extends RotationPolicy {
   /** Without sound metadata for longer than this, Status is not `ok`. */
   readonly statusMaxStalenessMs: number;
+  /** What Status does while OpenBao cannot be asked or refuses. */
+  readonly outage: "keep-writing" | "fail";
 }
 
 export type KeyStatus =
@@ -18,6 +20,8 @@ export type KeyStatus =
   | { readonly kind: "none"; readonly errorClass: ErrorClass }
   /** The active version is proven lost: nothing more may be written under it. */
   | { readonly kind: "lost"; readonly errorClass: ErrorClass }
+  /** OpenBao cannot be asked or refuses, and an outage is configured to fail Status. */
+  | { readonly kind: "outage"; readonly errorClass: ErrorClass }
   /** `healthz` is `ok` or one generic word. */
   | { readonly kind: "known"; readonly keyId: string; readonly healthz: string };
 
@@ -37,24 +41,35 @@ export function keyStatus(state: LiveState, clock: Clock, policy: StatusPolicy):
   if (lostFinding(sightings, policy) !== undefined) {
     return { kind: "lost", errorClass: "transit_key_missing" };
   }
-  return { kind: "known", keyId: key.active.keyId, healthz: healthzOf(state, clock, policy) };
+  const { healthz, outage } = healthOf(state, clock, policy);
+  return outage !== undefined && policy.outage === "fail"
+    ? { kind: "outage", errorClass: outage }
+    : { kind: "known", keyId: key.active.keyId, healthz };
 }
 
-/** The one word of Status, `ok` when nothing is wrong. */
-function healthzOf(state: LiveState, clock: Clock, policy: StatusPolicy): string {
+/** The one word of Status, `ok` when nothing is wrong; `outage` when OpenBao is what is wrong, and not the key. */
+function healthOf(
+  state: LiveState,
+  clock: Clock,
+  policy: StatusPolicy,
+): { readonly healthz: string; readonly outage?: ErrorClass } {
   const { key, sightings } = state;
   const failure = state.failure ?? state.deepFailure;
   const [present] = presentFindings(sightings, policy);
   if (present !== undefined) {
-    return FINDINGS[present.code].healthz;
+    return { healthz: FINDINGS[present.code].healthz };
   }
   const { soundAt } = sightings;
   const isStale = soundAt === undefined || clock.bootMs() - soundAt.bootMs > policy.statusMaxStalenessMs;
   if (failure !== undefined && (isStale || failure.count >= FAILURES_BEFORE_REASON)) {
-    return failure.error.errorClass;
+    const { errorClass } = failure.error;
+    return { healthz: errorClass, outage: errorClass };
   }
   const isStarting = soundAt === undefined || (key !== undefined && markerOf(key, key.active) === undefined);
-  return isStarting ? "starting" : isStale ? "status_stale" : HEALTHY;
+  if (isStarting) {
+    return { healthz: "starting" };
+  }
+  return isStale ? { healthz: "status_stale", outage: "status_stale" } : { healthz: HEALTHY };
 }
 
 /**

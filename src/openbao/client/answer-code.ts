@@ -8,6 +8,8 @@ import * as v from "valibot";
 /** What OpenBao answered, when it was not the answer that was wanted. */
 export type AnswerCode =
   | "sealed"
+  | "namespace_sealed"
+  | "namespace_locked"
   | "not_initialized"
   | "standby"
   | "standby_behind"
@@ -80,6 +82,8 @@ const ANSWERS: readonly AnswerRule[] = [
   { status: 500, text: "active cluster node not found", code: "standby" },
   { status: 500, text: "past the max TTL", code: "not_renewable" },
   { status: 501, code: "not_initialized" },
+  { status: 503, text: "namespace is sealed", code: "namespace_sealed" },
+  { status: 503, text: "API access to this namespace has been locked", code: "namespace_locked" },
   { status: 503, text: "sealed", code: "sealed" },
   { status: 503, text: "not initialized", code: "not_initialized" },
   { status: 503, text: "standby", code: "standby" },

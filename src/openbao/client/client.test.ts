@@ -65,6 +65,13 @@ describe("one call", () => {
     [500, "internal error", "server_error", "openbao_unavailable"],
     [502, "", "server_error", "openbao_unavailable"],
     [503, "Vault is sealed", "sealed", "openbao_sealed"],
+    [503, "namespace is sealed", "namespace_sealed", "openbao_sealed"],
+    [
+      503,
+      'API access to this namespace has been locked by an administrator - "a/" must be unlocked to gain access.',
+      "namespace_locked",
+      "openbao_unavailable",
+    ],
     [304, "", "unexpected_status", "openbao_unavailable"],
   ];
   test.each(answers)("%i %s is %s", async (status, text, code, errorClass) => {

@@ -49,6 +49,17 @@ const MEANINGS: Readonly<Record<AnswerCode, Meaning>> = {
     message: () => "OpenBao is sealed",
     advice: () => "bao operator unseal",
   },
+  namespace_sealed: {
+    errorClass: "openbao_sealed",
+    message: () => "the namespace of openbao.namespace, or one above it, is sealed; OpenBao itself is not",
+    advice: () => "bao namespace unseal NAMESPACE",
+  },
+  namespace_locked: {
+    errorClass: "openbao_unavailable",
+    message: () =>
+      "an administrator has locked the API of the namespace of openbao.namespace, or of one above it",
+    advice: () => "bao namespace unlock NAMESPACE",
+  },
   not_initialized: {
     errorClass: "openbao_sealed",
     message: () => "OpenBao is not initialized",

@@ -30,6 +30,14 @@ test.each(drifts)("%p is %s", (change, code) => {
   expect(drift?.message).toContain("transit/keys/kubernetes");
 });
 
+test("an external key is named as what it is", () => {
+  const [external] = profileDrifts({ ...GOOD, type: "external-key" }, NAMES);
+  const [other] = profileDrifts({ ...GOOD, type: "rsa-4096" }, NAMES);
+  expect([external?.code, other?.code]).toEqual(["wrong_type", "wrong_type"]);
+  expect(external?.message).toContain("external key");
+  expect(other?.message).not.toContain("external key");
+});
+
 test("all drifts are named together, each in its own words", () => {
   const all = profileDrifts(Object.assign({}, GOOD, ...drifts.map(([change]) => change)), NAMES);
   expect(all.map(({ code }) => code)).toEqual(drifts.map(([, code]) => code));

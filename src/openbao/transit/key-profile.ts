@@ -31,11 +31,13 @@ export interface KeyNames {
 interface Requirement {
   readonly code: ProfileDriftCode;
   readonly broken: (key: KeyMetadata) => boolean;
-  readonly problem: string;
+  readonly problem: string | ((key: KeyMetadata) => string);
   readonly advice: (names: KeyNames) => string;
 }
 
 const REQUIRED_KEY_TYPE = "aes256-gcm96";
+/** OpenBao 2.7 and later: a key that a KMS plugin keeps. */
+const EXTERNAL_KEY_TYPE = "external-key";
 
 const anotherKey = ({ mountPath }: KeyNames): string =>
   `this cannot be undone; make a new key with: bao write -f ${mountPath}/keys/NEW_NAME, and a new transit.keyIdScope.keyLineageId for it`;
@@ -49,7 +51,10 @@ const REQUIREMENTS: readonly Requirement[] = [
   {
     code: "wrong_type",
     broken: ({ type }) => type !== REQUIRED_KEY_TYPE,
-    problem: `is not of type ${REQUIRED_KEY_TYPE}`,
+    problem: ({ type }) =>
+      type === EXTERNAL_KEY_TYPE
+        ? `is an external key: its material is outside OpenBao, and its versions have no creation time; type ${REQUIRED_KEY_TYPE} is required`
+        : `is not of type ${REQUIRED_KEY_TYPE}`,
     advice: anotherKey,
   },
   { code: "derived", broken: ({ derived }) => derived, problem: "is a derived key", advice: anotherKey },
@@ -101,7 +106,7 @@ const REQUIREMENTS: readonly Requirement[] = [
 export function profileDrifts(key: KeyMetadata, names: KeyNames): readonly ProfileDrift[] {
   return REQUIREMENTS.filter(({ broken }) => broken(key)).map(({ code, problem, advice }) => ({
     code,
-    message: `the Transit key ${names.mountPath}/keys/${names.keyName} ${problem}`,
+    message: `the Transit key ${names.mountPath}/keys/${names.keyName} ${typeof problem === "string" ? problem : problem(key)}`,
     advice: advice(names),
   }));
 }
