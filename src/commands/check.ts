@@ -1,9 +1,9 @@
 /**
  * What a check is, and what it finds.
  *
- * @module Interfaces, and the runner that holds the order: a check whose prerequisite did not pass is skipped, and skipped is
- * not passed.
+ * @module Interfaces, and the runner: a check is skipped when one that it needs did not pass, and skipped is not passed.
  */
+import { errnoOf } from "../base/errno.ts";
 import { type ErrorClass, ProviderError } from "../base/error-class.ts";
 
 export interface Finding {
@@ -53,11 +53,29 @@ export function warning(code: string, message: string, advice: string): Finding 
   return { severity: "warning", code, message, advice };
 }
 
-/** What was thrown, as a finding. Text of an unknown error is not repeated. */
+/** What was thrown, as a finding. Of an unknown error only the system's code is shown. */
 export function findingOf(error: unknown, whenFailed: string): Finding {
   return error instanceof ProviderError
     ? failure(error.code, error.message, error.advice ?? whenFailed, error.errorClass)
-    : failure("unexpected", "the check itself failed in a way that it does not know", whenFailed, "unknown");
+    : failure(
+        "unexpected",
+        `the check itself failed with an unexpected error (${errnoOf(error) ?? "no code of the system"})`,
+        whenFailed,
+        "unknown",
+      );
+}
+
+/** The same error with advice that the check knows better, when it has this code; else the error itself. */
+export function withAdvice(error: unknown, code: string, advice: (given: string) => string): unknown {
+  return error instanceof ProviderError && error.code === code
+    ? new ProviderError({
+        code,
+        errorClass: error.errorClass,
+        message: error.message,
+        advice: advice(error.advice ?? ""),
+        cause: error.cause,
+      })
+    : error;
 }
 
 /**

@@ -1,8 +1,7 @@
 /**
  * The configuration as the service's user would load it.
  *
- * @module Who that user is stands in the configuration's own state directory, so the file is looked at twice when root types
- * the command. Used by doctor and by every command that reads credentials on behalf of the service.
+ * @module The owner of the configured state directory is that user, so root loads the file twice.
  */
 import { statSync } from "node:fs";
 import { dirname } from "node:path";
@@ -25,10 +24,12 @@ export interface ServiceConfig {
   readonly service: UserIdentity;
 }
 
+/** The user of the packages' unit. */
+const USUAL_USER = "openbao-kms";
 const USUAL_STATE_PATH = "/var/lib/openbao-kms/state/key-registry.json";
 
 /**
- * The service's user is the one named, else the owner of the state directory, else whoever types.
+ * The service's user is the one named, else the owner of the state directory, else for root the packages' user, else this one.
  * @throws what `load` throws, and ProviderError for an unknown user.
  */
 export async function loadForService({
@@ -48,9 +49,16 @@ export async function loadForService({
     }
     throw error;
   });
-  const owner = ownerOf(dirname(first?.config.state.path ?? USUAL_STATE_PATH)) ?? self.uid;
+  const owner =
+    ownerOf(dirname(first?.config.state.path ?? USUAL_STATE_PATH)) ?? uidWithoutState(self.uid, userFiles);
   const service = userIdentity(String(owner), userFiles);
   return { loaded: first !== undefined && owner === self.uid ? first : await load(owner), service };
+}
+
+function uidWithoutState(self: number, userFiles: UserFiles): number {
+  const line = userFiles.passwd.split("\n").find((each) => each.startsWith(`${USUAL_USER}:`));
+  const uid = line?.split(":")[2] ?? "";
+  return self === 0 && /^\d{1,10}$/.test(uid) ? Number(uid) : self;
 }
 
 /** The user of the service that has this configuration: the owner of its state, or else the user of this process. */

@@ -174,6 +174,22 @@ describe("refused", () => {
     expect(problems(withValue(path, value))).toEqual([`${missing}: is missing`]);
   });
 
+  test("a required section of sections is to be added, not left out", () => {
+    const text = configFile((fields) => ({ ...fields, auth: undefined }));
+    try {
+      decodeConfig(Buffer.from(text), "file");
+      expect.unreachable();
+    } catch (error) {
+      expect(error instanceof ConfigError ? error.problems : []).toEqual([
+        {
+          path: "auth",
+          problem: "is missing",
+          mend: "add the section auth with jwt or cert or approle in it",
+        },
+      ]);
+    }
+  });
+
   test("several problems come together, each with its path", () => {
     const text = configFile((fields) => ({
       ...fields,

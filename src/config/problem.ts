@@ -51,7 +51,8 @@ function problemOf(
 ): ConfigProblem {
   // An entry of a list has no row of its own.
   const row = rows.get(path) ?? rows.get(path.replace(/\.\d+$/, ""));
-  const mend = row?.kind === "section" ? mendSection(path, rows) : mendValue(path, row);
+  const mend =
+    row?.kind === "section" ? mendSection(path, rows, issue.input === undefined) : mendValue(path, row);
   if (issue.kind === "schema") {
     return { path, problem: schemaProblem(issue, row), mend };
   }
@@ -65,16 +66,19 @@ function mendValue(path: string, row: FieldRow | undefined): string {
   return `set ${path} to ${row?.expected ?? "a value of the right kind"}${example}`;
 }
 
-function mendSection(path: string, rows: ReadonlyMap<string, FieldRow>): string {
-  const required = [...rows.values()]
-    .filter(
-      (row) =>
-        row.required && row.path.startsWith(`${path}.`) && !row.path.slice(path.length + 1).includes("."),
-    )
-    .map((row) => row.path.slice(path.length + 1));
-  return required.length === 0
-    ? `write ${path} as a section, or leave it out`
-    : `add the section ${path} with at least ${required.join(", ")}`;
+function mendSection(path: string, rows: ReadonlyMap<string, FieldRow>, isMissing: boolean): string {
+  const below = [...rows.values()]
+    .filter((row) => row.path.startsWith(`${path}.`))
+    .map(({ path: each, required, kind }) => ({ name: each.slice(path.length + 1), required, kind }))
+    .filter(({ name }) => !name.includes("."));
+  const needed = below.filter(({ required }) => required).map(({ name }) => name);
+  if (needed.length > 0) {
+    return `add the section ${path} with at least ${needed.join(", ")}`;
+  }
+  const sections = below.filter(({ kind }) => kind === "section").map(({ name }) => name);
+  return isMissing
+    ? `add the section ${path} with ${sections.join(" or ")} in it`
+    : `write ${path} as a section, or leave it out`;
 }
 
 function schemaProblem(issue: v.BaseIssue<unknown>, row: FieldRow | undefined): string {

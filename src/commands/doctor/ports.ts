@@ -1,60 +1,18 @@
 /**
- * What doctor needs of the rest of the provider, and what its checks hand on to each other.
+ * What doctor is given, and what its checks tell each other.
  *
- * @module Interfaces and the one mutable holder of facts. provider/operator.ts makes the way to OpenBao.
+ * @module Options and the one mutable record of facts.
  */
 import type { ConfigError } from "../../config/errors.ts";
 import type { LoadedConfig } from "../../config/load.ts";
 import type { StoredRecord } from "../../key/registry/read-state.ts";
-import type { TransitClient } from "../../openbao/transit/client.ts";
 import type { KeyMetadata } from "../../openbao/transit/key-metadata.ts";
+import type { OperatorAccess } from "../../provider/operator.ts";
 import type { ServiceLoad } from "../load-for-service.ts";
 import type { UserIdentity } from "../service-identity.ts";
 
-/** What OpenBao says of itself without a token. */
-export interface OpenBaoHealth {
-  /** OpenBao's clock, to the second; `undefined` without a Date header. */
-  readonly wallMs: number | undefined;
-}
-
-/** What is known of the credential before it is used. */
-export interface CredentialFacts {
-  readonly issuer: string | undefined;
-  readonly expiresAtMs: number | undefined;
-}
-
-/** A connection of our own: nothing of a running provider is touched. */
-export interface OpenBaoAccess {
-  readonly health: (signal: AbortSignal) => Promise<OpenBaoHealth>;
-  /** Reads and checks the credential, without sending it. */
-  readonly checkCredential: (signal: AbortSignal) => Promise<CredentialFacts>;
-  /** There when the key of the client certificate is in a PKCS#11 token. */
-  readonly keyToken?:
-    | {
-        /** The module loads and the token is there; it is given no PIN. */
-        readonly inspect: (signal: AbortSignal) => Promise<void>;
-        /** One login to the token, and one signature that the certificate's public key verifies. */
-        readonly prove: (signal: AbortSignal) => Promise<void>;
-      }
-    | undefined;
-  readonly logIn: (signal: AbortSignal) => Promise<{
-    readonly ttlMs: number;
-    readonly renewable: boolean;
-    /** Of a credential that lies ready for the next login, after this one. */
-    readonly credential: { readonly expiresAtMs?: number; readonly usesLeft?: number };
-  }>;
-  /** The token's capabilities on each path. */
-  readonly capabilities: (
-    paths: readonly string[],
-    signal: AbortSignal,
-  ) => Promise<ReadonlyMap<string, readonly string[]>>;
-  readonly transit: TransitClient;
-  /** Revokes the token. */
-  readonly close: () => Promise<void>;
-}
-
 export interface DoctorOptions extends ServiceLoad {
-  readonly connect: (config: LoadedConfig["config"], serviceUid: number) => Promise<OpenBaoAccess>;
+  readonly connect: (config: LoadedConfig["config"], serviceUid: number) => Promise<OperatorAccess>;
   readonly encryptionConfig: string | undefined;
   readonly previousEncryptionConfig: string | undefined;
   readonly expectedFingerprint: string | undefined;
@@ -75,7 +33,7 @@ export interface Facts {
   loaded: LoadedConfig;
   service: UserIdentity;
   socketGid: number;
-  access: OpenBaoAccess;
+  access: OperatorAccess;
   metadata: KeyMetadata;
   /** Absent before the first start. */
   registry: StoredRecord | undefined;

@@ -73,6 +73,49 @@ describe("a node in order", () => {
   });
 });
 
+describe("what one thing makes others fail or not", () => {
+  interface Told {
+    readonly id: string;
+    readonly status: string;
+    readonly findings: readonly { readonly code: string; readonly advice: string }[];
+  }
+  const told = async (): Promise<readonly Told[]> =>
+    JSON.parse((await doctor("--output", "json")).stdout).checks;
+  const failed = async () =>
+    (await told())
+      .filter(({ status }) => status === "failed")
+      .flatMap(({ id, findings }) => findings.map(({ code, advice }) => ({ id, code, advice })));
+
+  test("a CA bundle that cannot be used fails openbao.tls alone", async () => {
+    node.writeConfig((fields) => ({
+      ...fields,
+      openbao: { ...fields.openbao, caCertFile: node.at("no-ca.crt") },
+    }));
+    expect((await failed()).map(({ id, code }) => [id, code])).toEqual([["openbao.tls", "file_missing"]]);
+    expect((await told()).find(({ id }) => id === "jwt.local")?.status).toBe("skipped");
+  });
+
+  test("a missing state directory is to be made, not rebuilt", async () => {
+    node.writeConfig((fields) => ({ ...fields, state: { path: node.at("no-state/key-registry.json") } }));
+    const first = (await failed()).find(({ id }) => id === "registry.state");
+    expect(first).toMatchObject({ code: "state_directory_missing" });
+    expect(first?.advice).toStartWith("install -d -o ");
+    expect(first?.advice).not.toContain("rebuild-registry");
+  });
+
+  test("an unknown group is to be made, with the service in it", async () => {
+    node.writeConfig((fields) => ({ ...fields, server: { ...fields.server, socketGroup: "no-such-group" } }));
+    expect((await failed()).find(({ code }) => code === "group_unknown")?.advice).toMatch(
+      /^groupadd --system no-such-group && usermod -aG no-such-group \S+$/,
+    );
+  });
+
+  test("a key name that OpenBao does not know may be a misspelt transit.keyName", async () => {
+    node.writeConfig((fields) => ({ ...fields, transit: { ...fields.transit, keyName: "no-such-key" } }));
+    expect((await failed()).find(({ id }) => id === "transit.metadata")?.advice).toContain("transit.keyName");
+  });
+});
+
 describe("one thing spoilt", () => {
   const key = () => `${node.names.mount}/keys/${node.names.keyName}`;
   const spoil: readonly (readonly [

@@ -1,7 +1,7 @@
 /**
  * What `doctor` does.
  *
- * @module Gives the checks what they need of this machine, and prints what they say.
+ * @module Gives the checks what they need of this machine, and prints their results.
  */
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -13,18 +13,10 @@ import { isPinRefusal } from "../../pkcs11/errors.ts";
 import { openOperatorAccess } from "../../provider/operator.ts";
 import type { CheckResult } from "../check.ts";
 import { checkJson, printCheck, printSummary } from "../check-report.ts";
-import type { ConfigurationFlags } from "../configuration.ts";
 import { readUserFiles, userIdentity } from "../service-identity.ts";
 import { CHECK_IDS } from "./check-ids.ts";
+import type { DoctorFlags } from "./command.ts";
 import { runDoctor } from "./doctor.ts";
-
-export interface DoctorFlags extends ConfigurationFlags {
-  readonly "encryption-config": string | undefined;
-  readonly "previous-encryption-config": string | undefined;
-  readonly "expect-fingerprint": string | undefined;
-  readonly "service-user": string | undefined;
-  readonly output: "text" | "json";
-}
 
 const ID_WIDTH = Math.max(...CHECK_IDS.map((id) => id.length));
 

@@ -2,7 +2,7 @@
 import { dirname } from "node:path";
 import { errnoOf } from "../../base/errno.ts";
 import type { IdentityHashes } from "../identity/fingerprint.ts";
-import { RegistryError, wayBack } from "./errors.ts";
+import { RegistryError } from "./errors.ts";
 import type { FileFacts, StateFiles } from "./file-system.ts";
 
 export interface StateOptions {
@@ -38,7 +38,7 @@ export async function checkStateDirectory(options: StateOptions): Promise<FileFa
       throw new RegistryError({
         code: "state_directory_missing",
         message: `state.path: the directory ${path} does not exist`,
-        advice: `${mend}; if there was state in it, ${wayBack(options.statePath)}`,
+        advice: `${mend}; if this node had state before, copy ${options.statePath} and ${options.statePath}.checkpoint into it from a healthy node of the same control plane`,
         cause: error,
       });
     }

@@ -210,7 +210,16 @@ export function credentialChecks(auth: Auth | undefined): readonly DoctorCheck[]
 
 async function credentialOutcome(context: DoctorContext, files: readonly string[], signal: AbortSignal) {
   const blocked = unreadable(context, files);
-  const access = await accessOf(context);
+  const access = await accessOf(context).catch((error: unknown) => {
+    if (error instanceof ProviderError) {
+      return undefined;
+    }
+    throw error;
+  });
+  if (access === undefined) {
+    // Only the CA bundle can fail here, and openbao.tls reports that.
+    return { skipped: "openbao.caCertFile cannot be used, see openbao.tls", findings: blocked };
+  }
   const { issuer, expiresAtMs } = await access.checkCredential(signal);
   const leftMs = expiresAtMs === undefined ? undefined : expiresAtMs - context.options.wallMs();
   return {

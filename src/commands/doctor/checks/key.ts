@@ -15,7 +15,7 @@ import { assess } from "../../../key/rotation/assess.ts";
 import { FINDINGS } from "../../../key/rotation/finding.ts";
 import { profileDrifts } from "../../../openbao/transit/key-profile.ts";
 import { configIdentity } from "../../../provider/config-identity.ts";
-import { type Finding, failure, warning } from "../../check.ts";
+import { type Finding, failure, warning, withAdvice } from "../../check.ts";
 import { accessProblem } from "../../service-identity.ts";
 import type { DoctorCheck } from "../check-ids.ts";
 import type { DoctorContext } from "../ports.ts";
@@ -69,28 +69,23 @@ export const registryState: DoctorCheck = {
   run: async (context) => {
     const { config } = context.fact("loaded");
     const { self } = context.options;
+    const service = context.fact("service");
+    const directoryPath = dirname(config.state.path);
+    const install = `install -d -o ${service.name} -g ${service.gid ?? service.uid} -m 0750 ${directoryPath}`;
     const state = await readState({
       statePath: config.state.path,
       identity: identityHashes(configIdentity(config)),
       access: "read",
       euid: self.uid,
       files: systemStateFiles,
+    }).catch((error: unknown) => {
+      throw withAdvice(error, "state_directory_missing", () => install);
     });
     const stored = state.kind === "found" ? state.stored : undefined;
     context.learn("registry", stored);
-    const service = context.fact("service");
-    const blocked = accessProblem(dirname(config.state.path), "write", service);
+    const blocked = accessProblem(directoryPath, "write", service);
     const directory: readonly Finding[] =
-      blocked === undefined
-        ? []
-        : [
-            failure(
-              "state_unwritable",
-              blocked,
-              `install -d -o ${service.name} -g ${service.gid ?? service.uid} -m 0750 ${dirname(config.state.path)}`,
-              "registry_invalid",
-            ),
-          ];
+      blocked === undefined ? [] : [failure("state_unwritable", blocked, install, "registry_invalid")];
     if (stored === undefined) {
       return {
         findings: [

@@ -11,6 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildInfo } from "../../../base/build-info.ts";
 import { systemClock } from "../../../base/clock.ts";
+import { errnoOf } from "../../../base/errno.ts";
 import { ProviderError } from "../../../base/error-class.ts";
 import { activeVersion } from "../../../key/registry/record.ts";
 import { trySqliteLock } from "../../../key/registry/writer-lock.ts";
@@ -28,12 +29,14 @@ const TIMEOUT_MS = 3000;
 /** As long as the seed that kube-apiserver has encrypted. */
 const SEED_BYTES = 32;
 const STOP_MS = 500;
+/** Writable in every container, as /tmp is not. */
+const SHARED_MEMORY = "/dev/shm";
 
 export const kmsStatusEncrypt: DoctorCheck = {
   id: "kms.status_encrypt",
   proves: "Status, Encrypt and Decrypt work over a socket as kube-apiserver calls them.",
   needs: ["transit.probe", "registry.state"],
-  whenFailed: "see the message; each step below it was good",
+  whenFailed: "see the message; the checks before this one passed",
   run: async (context, signal) => {
     const { config } = context.fact("loaded");
     const { random } = context.options;
@@ -44,7 +47,7 @@ export const kmsStatusEncrypt: DoctorCheck = {
       return { skipped: "the key shows no version" };
     }
     const handle = handleMaker(configIdentity(config), buildInfo.version).handleOf(version);
-    const directory = mkdtempSync(join(tmpdir(), "doctor-"));
+    const directory = privateDirectory([tmpdir(), SHARED_MEMORY]);
     const uid = process.getuid?.() ?? 0;
     const gid = process.getgid?.() ?? 0;
     chownSync(directory, uid, gid);
@@ -101,6 +104,24 @@ export const kmsStatusEncrypt: DoctorCheck = {
     }
   },
 };
+
+/** The first of these places that can be written: /tmp of a container may be read-only. */
+export function privateDirectory(places: readonly string[]): string {
+  const failed: string[] = [];
+  for (const place of places) {
+    try {
+      return mkdtempSync(join(place, "doctor-"));
+    } catch (error) {
+      failed.push(`${place} (${errnoOf(error) ?? "unknown reason"})`);
+    }
+  }
+  throw new ProviderError({
+    code: "no_temporary_directory",
+    errorClass: "unknown",
+    message: `doctor could not make a directory for a socket of its own in ${failed.join(" or ")}`,
+    advice: "set TMPDIR to a directory that this user may write",
+  });
+}
 
 function fixedKey(handle: KeyHandle): ServingKey {
   return {

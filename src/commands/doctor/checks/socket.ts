@@ -10,7 +10,7 @@ import { checkSocketDirectory } from "../../../server/socket/socket-directory.ts
 import { lstatIfThere } from "../../../server/socket/socket-file.ts";
 import { resolveSocketGroup } from "../../../server/socket/socket-group.ts";
 import { identityWarnings } from "../../../server/startup-warnings.ts";
-import { warning } from "../../check.ts";
+import { warning, withAdvice } from "../../check.ts";
 import type { DoctorCheck } from "../check-ids.ts";
 
 const MEND = {
@@ -26,7 +26,7 @@ export const socketGroup: DoctorCheck = {
   run: (context) => {
     const { socketGroup: group } = context.fact("loaded").config.server;
     const service = context.fact("service");
-    const gid = resolveSocketGroup(group);
+    const gid = groupNumber(group, service.name);
     context.learn("socketGid", gid);
     return {
       detail: `${group} is gid ${gid}`,
@@ -36,6 +36,18 @@ export const socketGroup: DoctorCheck = {
     };
   },
 };
+
+function groupNumber(group: string, user: string): number {
+  try {
+    return resolveSocketGroup(group);
+  } catch (error) {
+    throw withAdvice(
+      error,
+      "group_unknown",
+      () => `groupadd --system ${group} && usermod -aG ${group} ${user}`,
+    );
+  }
+}
 
 export const socketDirectory: DoctorCheck = {
   id: "socket.directory",

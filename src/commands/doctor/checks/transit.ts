@@ -8,7 +8,7 @@ import { handleMaker } from "../../../key/rotation/key-handles.ts";
 import { makeMarker } from "../../../key/rotation/marker.ts";
 import { profileDrifts, upsertDrift } from "../../../openbao/transit/key-profile.ts";
 import { configIdentity } from "../../../provider/config-identity.ts";
-import { failure, warning } from "../../check.ts";
+import { failure, warning, withAdvice } from "../../check.ts";
 import { forbiddenCapabilities, hasCapability, neededCapabilities } from "../capabilities.ts";
 import type { DoctorCheck } from "../check-ids.ts";
 
@@ -60,7 +60,18 @@ export const transitMetadata: DoctorCheck = {
   run: async (context, signal) => {
     const { mountPath, keyName } = context.fact("loaded").config.transit;
     const key = `${mountPath}/keys/${keyName}`;
-    const metadata = await context.fact("access").transit.readKey(signal);
+    const metadata = await context
+      .fact("access")
+      .transit.readKey(signal)
+      .catch((error: unknown) => {
+        const absent = withAdvice(
+          error,
+          "not_found",
+          () => "make the key with openbao-setup.sh of the first node, or correct transit.keyName",
+        );
+        // A policy of least privilege denies every other name.
+        throw withAdvice(absent, "permission_denied", (given) => `${given}; or correct transit.keyName`);
+      });
     context.learn("metadata", metadata);
     return {
       detail: `latest version ${metadata.latestVersion}`,
