@@ -176,6 +176,16 @@ describe("evidence", () => {
     expect(() => decodeEvidence(Buffer.from(text), "evidence.json")).toThrow(AuditError);
   });
 
+  test.each([
+    ["a time", '"createdAt": "2030-01-01', '"createdAt": "2030-01-02'],
+    ["a file", '"file": "', '"file": "x'],
+  ])("%s that was changed is noticed by the digest alone", async (_, before, after) => {
+    const text = evidenceText(await evidenceOf("saved.snap"));
+    const changed = text.replace(before, after);
+    expect(changed).not.toBe(text);
+    expect(() => decodeEvidence(Buffer.from(changed), "evidence.json")).toThrow("its digest is not");
+  });
+
   test("counts that do not add up are refused even under a right digest", async () => {
     const { digest: _, ...body } = await evidenceOf("saved.snap");
     const [audit] = body.audits;

@@ -19,6 +19,7 @@ const hostile = fc.string({
     "\u2028",
     "a",
     "<b>",
+    `x"y`,
     "字",
   ),
   minLength: 1,
@@ -75,7 +76,10 @@ test("names from etcd add no line to a report and no invisible character", () =>
   fc.assert(
     fc.property(hostile, (name) => {
       expectVisible(reportText(evidenceOf(name), paint), wanted);
-      expectVisible(reportHtml(evidenceOf(name)), wantedHtml);
+      const html = reportHtml(evidenceOf(name));
+      expectVisible(html, wantedHtml);
+      expect(html).not.toContain("<b>");
+      expect(html).not.toContain(`x"y`);
     }),
   );
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { snapshotBytes, type Write } from "../../../test/fakes/etcd/snapshot-bytes.ts";
+import { snapshotBytes, type Write, withDigest } from "../../../test/fakes/etcd/snapshot-bytes.ts";
 import { systemClock } from "../../base/clock.ts";
 import type { OpenFile } from "../bolt/random-access-file.ts";
 import { AuditError } from "../errors.ts";
@@ -233,4 +233,90 @@ test("a deletion without a key is damage", async () => {
   const leaf = Math.floor(at / 4096) * 4096;
   whole.writeUInt32LE(0, leaf + 16 + 12);
   expect(await contentOf(whole)).toBe("snapshot_damaged");
+});
+
+describe("which header counts", () => {
+  const log = [{ key: "/registry/secrets/a", value: Buffer.from("x") }];
+  const layout = { pageBytes: 1024, hashed: false };
+  /** The header with this number, with its root page changed and its checksum made right again. */
+  const withRoot = (header: 0 | 1, rootPage: bigint): Buffer => {
+    const bytes = Buffer.from(snapshotBytes(log, layout));
+    const page = header * layout.pageBytes;
+    bytes.writeBigUInt64LE(rootPage, page + 32);
+    let hash = 0xcbf29ce484222325n;
+    for (const byte of bytes.subarray(page + 16, page + 72)) {
+      hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
+    }
+    bytes.writeBigUInt64LE(hash, page + 72);
+    return bytes;
+  };
+
+  test("the newer one: what the older one says of the tree is not looked at", async () => {
+    expect(await contentOf(withRoot(0, 3n))).toEqual({ "/registry/secrets/a": "78" });
+  });
+
+  test("a root page outside the file, in the newer one, is damage", async () => {
+    expect(await contentOf(withRoot(1, 1n))).toBe("snapshot_damaged");
+    const { length } = snapshotBytes(log, layout);
+    expect(await contentOf(withRoot(1, BigInt(length / layout.pageBytes)))).toBe("snapshot_damaged");
+  });
+});
+
+describe("pages that belong to two nodes", () => {
+  const layout = { pageBytes: 1024, hashed: false };
+  const intact = snapshotBytes(
+    Array.from({ length: 60 }, (_, n) => ({ key: `/registry/secrets/s${n}`, value: Buffer.alloc(90, n) })),
+    layout,
+  );
+  const leaves = Array.from({ length: intact.length / 1024 }, (_, page) => page * 1024).filter(
+    (at) => Buffer.from(intact).readUInt16LE(at + 8) === 0x02,
+  );
+
+  test("a leaf that takes the page of the next one into its length is damage", async () => {
+    const bytes = Buffer.from(intact);
+    bytes.writeUInt32LE(1, (leaves[0] ?? 0) + 12);
+    expect(await contentOf(bytes)).toBe("snapshot_damaged");
+  });
+
+  test("a last page that claims one more than there are is damage", async () => {
+    const bytes = Buffer.from(intact);
+    bytes.writeUInt32LE(1, bytes.length - 1024 + 12);
+    expect(await contentOf(bytes)).toBe("snapshot_damaged");
+  });
+});
+
+test("a record under another revision than its own is damage, also under a digest that fits", async () => {
+  const bytes = Buffer.from(
+    snapshotBytes([{ key: "/registry/a", value: Buffer.from("x") }], { pageBytes: 1024, hashed: false }),
+  );
+  // create_revision and mod_revision are 2 in the only record: tags 0x10 and 0x18.
+  const at = bytes.indexOf(Buffer.from("10021802", "hex"));
+  expect(at).toBeGreaterThan(0);
+  bytes[at + 3] = 3;
+  expect(await contentOf(bytes)).toBe("snapshot_damaged");
+  expect(await contentOf(withDigest(bytes))).toBe("snapshot_damaged");
+});
+
+test("a file that is written to while it is read is refused, at each of the two looks", async () => {
+  for (const changedAt of [1, 2]) {
+    let looks = 0;
+    const file: OpenFile = {
+      ...memoryFile(snapshotBytes([{ key: "/registry/a", value: Buffer.from("x") }])),
+      assertUnchanged: () => {
+        looks += 1;
+        if (looks === changedAt) {
+          throw new Error("changed");
+        }
+      },
+    };
+    const read = async (): Promise<void> => {
+      const snapshot = await openSnapshot(file, {
+        clock: { ...systemClock, sleep: () => Promise.resolve() },
+        signal: new AbortController().signal,
+        onProgress: () => {},
+      });
+      await snapshot.read(PREFIX, { reset: () => {}, add: () => {} });
+    };
+    expect(await read().then(String, String)).toContain("changed");
+  }
 });

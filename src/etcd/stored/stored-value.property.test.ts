@@ -46,6 +46,15 @@ describe("markers", () => {
   });
 });
 
+test("an annotation that is there twice is damage, also with the same value", () => {
+  const scope = TEST_IDENTITY;
+  const whole = ourStoredValue(scope, { version: 3, createdAtUnix: 1_700_000_000 });
+  expect(classifyStoredValue(whole).kind).toBe("ours");
+  const again = envelopeBytes({ annotations: { "aad-version.kms.openbao.org": Buffer.from("v1") } });
+  // Behind the last field, the type of the seed: fields may come in any order.
+  expect(classifyStoredValue(Buffer.concat([whole, again])).kind).toBe("damaged");
+});
+
 describe("an envelope that claims to be ours and is not", () => {
   const scope = TEST_IDENTITY;
   const version = { version: 3, createdAtUnix: 1_700_000_000 };

@@ -1,0 +1,38 @@
+import { describe, expect, test } from "bun:test";
+import { keyDigestSet } from "./key-digest-set.ts";
+
+const key = (n: number): Uint8Array => Buffer.from(`/registry/secrets/s${n}`);
+
+describe("a set of keys in fixed memory", () => {
+  test("takes as many as it was made for, tells seen from new, and says when it is full", () => {
+    const set = keyDigestSet(100);
+    let taken = 0;
+    while (set.add(key(taken)) === "new") {
+      taken += 1;
+      expect(taken).toBeLessThan(1000);
+    }
+    expect(taken).toBeGreaterThanOrEqual(100);
+    expect(set.add(key(taken))).toBe("full");
+    expect(set.add(key(0))).toBe("seen");
+    expect(set.add(key(taken - 1))).toBe("seen");
+  });
+
+  test("is empty after a restart", () => {
+    const set = keyDigestSet(10);
+    expect(set.add(key(1))).toBe("new");
+    set.restart(0, 1);
+    expect(set.add(key(1))).toBe("new");
+  });
+
+  test("of several parts, each key belongs to exactly one", () => {
+    const set = keyDigestSet(1000);
+    const owners = Array.from({ length: 200 }, () => 0);
+    for (let part = 0; part < 3; part += 1) {
+      set.restart(part, 3);
+      for (const [n] of owners.entries()) {
+        owners[n] = (owners[n] ?? 0) + (set.add(key(n)) === "new" ? 1 : 0);
+      }
+    }
+    expect(new Set(owners)).toEqual(new Set([1]));
+  });
+});
