@@ -37,7 +37,11 @@ export async function recordedVersions(config: ProviderConfig): Promise<Recorded
   const stored = state.kind === "found" ? state.stored : undefined;
   return {
     identity,
-    configuration: { fingerprint: fingerprint(identity), providerName: identity.providerName },
+    configuration: {
+      fingerprint: fingerprint(identity),
+      providerName: identity.providerName,
+      clusterId: identity.clusterId,
+    },
     stored,
     versions: stored?.record.versions ?? [],
     activeKeyId: stored === undefined ? undefined : deriveKeyId(identity, activeVersion(stored.record)),

@@ -78,6 +78,8 @@ const AUDIT = v.strictObject({
   resources: v.array(v.strictObject({ resource: TEXT, objects: COUNT, groups: v.array(GROUP) })),
   /** Objects of ours per key_id, over all resources. */
   keyIds: v.array(v.strictObject({ ...OURS, objects: COUNT })),
+  /** Distinct encrypted seeds of objects of ours: as many Decrypts does a cold start of an API server cost. */
+  seeds: v.exactOptional(COUNT),
 });
 
 const BODY = {
@@ -86,7 +88,9 @@ const BODY = {
   createdAt: TIME,
   providerVersion: TEXT,
   /** Absent when the audit ran without a configuration: key_ids are then not tied to any key. */
-  configuration: v.exactOptional(v.strictObject({ fingerprint: TEXT, providerName: TEXT })),
+  configuration: v.exactOptional(
+    v.strictObject({ fingerprint: TEXT, providerName: TEXT, clusterId: v.exactOptional(TEXT) }),
+  ),
   audits: v.pipe(v.array(AUDIT), v.minLength(1), v.maxLength(100)),
   /** What was not looked at, in words. */
   limitations: v.array(TEXT),

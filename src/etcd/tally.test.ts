@@ -28,6 +28,6 @@ describe("the number of groups", () => {
     const tallied = count();
     tallied.add(entry(1));
     tallied.reset();
-    expect(tallied.result()).toEqual({ objects: 0, resources: [], keyIds: [] });
+    expect(tallied.result()).toEqual({ objects: 0, resources: [], keyIds: [], seeds: 0 });
   });
 });

@@ -13,6 +13,8 @@ import { classifyStoredValue, type HashText, type StoredValue } from "./stored/s
 
 const MAX_GROUPS = 20_000;
 const MAX_REMEMBERED = 1000;
+/** kube-apiserver makes a few seeds a day; more than this are counted as this many. */
+const MAX_SEEDS = 100_000;
 
 /** Transit's number of each key_id that registry or live metadata know. */
 export type KnownKeyIds = ReadonlyMap<string, number>;
@@ -28,7 +30,7 @@ export interface ListedObject {
 }
 
 export interface Tally extends EntrySink {
-  readonly result: () => Pick<SourceAudit, "objects" | "resources" | "keyIds">;
+  readonly result: () => Pick<SourceAudit, "objects" | "resources" | "keyIds" | "seeds">;
   /** API servers whose Lease had not expired when the read began. */
   readonly apiServers: () => number;
 }
@@ -55,17 +57,24 @@ export function tally({ prefix, knownKeyIds, nowUnixMs, onObject, onReset }: Tal
   const prefixBytes = Buffer.byteLength(prefix);
   const counts = new Map<string, Count>();
   const hash = rememberingHash();
+  const seeds = new Set<string>();
+  const addSeed = (seed: Uint8Array): void => {
+    if (seeds.size < MAX_SEEDS) {
+      seeds.add(Bun.SHA256.hash(seed, "base64"));
+    }
+  };
   let apiServers = 0;
   return {
     reset: () => {
       counts.clear();
+      seeds.clear();
       apiServers = 0;
       onReset?.();
     },
     add: ({ key, value, modRevision }) => {
       const rest = Buffer.from(key.buffer, key.byteOffset + prefixBytes, key.length - prefixBytes).toString();
       const { resource, path } = objectName(rest);
-      const group = groupOf(classifyStoredValue(value, hash), knownKeyIds);
+      const group = groupOf(classifyStoredValue(value, hash, addSeed), knownKeyIds);
       const name = `${resource}\0${Object.values(group).join("\0")}`;
       const count = counts.get(name);
       if (count !== undefined) {
@@ -80,7 +89,7 @@ export function tally({ prefix, knownKeyIds, nowUnixMs, onObject, onReset }: Tal
       }
       onObject?.({ key: prefix + rest, resource, path, modRevision, group });
     },
-    result: () => summary([...counts.values()]),
+    result: () => ({ ...summary([...counts.values()]), seeds: seeds.size }),
     apiServers: () => apiServers,
   };
 }

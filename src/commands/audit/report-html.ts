@@ -13,6 +13,7 @@ import {
   reportedResources,
   sourceLabel,
 } from "../../etcd/group-label.ts";
+import { verdictOf } from "../../etcd/verdict.ts";
 
 const CHART_WIDTH = 860;
 const ROW_HEIGHT = 26;
@@ -29,6 +30,7 @@ body{font:15px/1.5 system-ui,sans-serif;color:#1d1f23;max-width:900px;margin:2re
 h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid #ddd}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}code{font-size:.85em;word-break:break-all}
+.verdict{border-left:.4rem solid;padding:.4rem .8rem}.good{border-color:#1a7f4b}.bad{border-color:#b3261e}
 .box{display:inline-block;width:.8em;height:.8em;margin-right:.4em;border-radius:2px}`;
 
 /** The HTML document. */
@@ -49,6 +51,7 @@ export function reportHtml({
         ? "none given"
         : `${configuration.fingerprint} (provider ${configuration.providerName})`,
     ],
+    ...(configuration?.clusterId === undefined ? [] : [["Cluster", configuration.clusterId] as const]),
     ["Digest", digest],
   ];
   return `<!doctype html>
@@ -62,6 +65,7 @@ export function reportHtml({
 </head>
 <body>
 <h1>Encryption at rest: which key each stored object needs</h1>
+${audits.map(verdictSection).join("\n")}
 <table>
 ${facts.map(([name, text]) => `<tr><th>${name}</th><td><code>${escape(text)}</code></td></tr>`).join("\n")}
 </table>
@@ -73,6 +77,11 @@ ${limitations.map((each) => `<li>${escape(each)}</li>`).join("\n")}
 </body>
 </html>
 `;
+}
+
+function verdictSection(audit: SourceAudit): string {
+  const { isGood, sentence, next, coldStart } = verdictOf(audit);
+  return `<p class="verdict ${isGood ? "good" : "bad"}"><strong>${escape(sentence)}</strong>${next === undefined ? "" : `<br>Next: ${escape(next)}.`}${coldStart === undefined ? "" : `<br>${escape(coldStart)}`}</p>`;
 }
 
 function auditSection(audit: SourceAudit): string {

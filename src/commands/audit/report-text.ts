@@ -13,6 +13,7 @@ import {
   reportedResources,
   sourceLabel,
 } from "../../etcd/group-label.ts";
+import { verdictOf } from "../../etcd/verdict.ts";
 
 export type Paint = (tone: GroupTone, text: string) => string;
 
@@ -24,7 +25,9 @@ const SHOWN_KEY = 16;
 /** The whole report, without a line break at its end. Names of objects do not appear in it. */
 export function reportText({ audits, configuration, digest, limitations }: Evidence, paint: Paint): string {
   return [
+    ...audits.flatMap((audit) => [...verdictLines(audit, paint), ""]),
     ...audits.flatMap((audit) => [...auditLines(audit, paint), ""]),
+    ...(configuration?.clusterId === undefined ? [] : [`cluster        ${visible(configuration.clusterId)}`]),
     configuration === undefined
       ? "configuration  none given"
       : `configuration  ${configuration.fingerprint} (provider ${visible(configuration.providerName)})`,
@@ -33,6 +36,16 @@ export function reportText({ audits, configuration, digest, limitations }: Evide
     "not looked at:",
     ...limitations.map((each) => `  - ${visible(each)}`),
   ].join("\n");
+}
+
+/** What a reader takes away, before any detail. */
+function verdictLines(audit: SourceAudit, paint: Paint): string[] {
+  const { isGood, sentence, next, coldStart } = verdictOf(audit);
+  return [
+    `${isGood ? paint("ours", "✓") : paint("bad", "✗")} ${sentence}`,
+    ...(next === undefined ? [] : [`  next: ${next}`]),
+    ...(coldStart === undefined ? [] : [`  ${coldStart}`]),
+  ];
 }
 
 function auditLines(audit: SourceAudit, paint: Paint): string[] {

@@ -268,13 +268,12 @@ describe("pages that belong to two nodes", () => {
     Array.from({ length: 60 }, (_, n) => ({ key: `/registry/secrets/s${n}`, value: Buffer.alloc(90, n) })),
     layout,
   );
-  const leaves = Array.from({ length: intact.length / 1024 }, (_, page) => page * 1024).filter(
-    (at) => Buffer.from(intact).readUInt16LE(at + 8) === 0x02,
-  );
+  const pages = Array.from({ length: intact.length / 1024 }, (_, page) => page * 1024);
+  const firstLeaf = pages.find((at) => Buffer.from(intact).readUInt16LE(at + 8) === 0x02) ?? 0;
 
   test("a leaf that takes the page of the next one into its length is damage", async () => {
     const bytes = Buffer.from(intact);
-    bytes.writeUInt32LE(1, (leaves[0] ?? 0) + 12);
+    bytes.writeUInt32LE(1, firstLeaf + 12);
     expect(await contentOf(bytes)).toBe("snapshot_damaged");
   });
 

@@ -11,6 +11,8 @@ import { MAX_ANNOTATIONS_BYTES, MAX_KEY_ID_BYTES } from "../../kms/limits.ts";
 
 export interface EncryptedObject {
   readonly keyId: string;
+  /** The encrypted seed of the object's key: objects with the same one need one Decrypt together. A view into the bytes. */
+  readonly dekSource: Uint8Array;
   /** Keys and values as the provider chose them, one character a byte: ours are ASCII throughout. */
   readonly annotations: ReadonlyMap<string, string>;
 }
@@ -41,6 +43,7 @@ function decode(bytes: Uint8Array): EncryptedObject | undefined {
   const annotations = new Map<string, string>();
   let annotationBytes = 0;
   let keyId = "";
+  let dekSource: Uint8Array = new Uint8Array();
   const seen = new Set<number>();
   while (reader.pos < reader.len) {
     const [field, wireType] = reader.tag();
@@ -63,11 +66,14 @@ function decode(bytes: Uint8Array): EncryptedObject | undefined {
         keyId = utf8(text);
         break;
       }
-      case ENCRYPTED_DEK_SOURCE:
-        if (boundedBytes(reader, MAX_CIPHERTEXT_BYTES) === undefined) {
+      case ENCRYPTED_DEK_SOURCE: {
+        const content = boundedBytes(reader, MAX_CIPHERTEXT_BYTES);
+        if (content === undefined) {
           return undefined;
         }
+        dekSource = content;
         break;
+      }
       case ANNOTATIONS: {
         const entry = reader.bytes();
         annotationBytes += entry.length;
@@ -88,7 +94,7 @@ function decode(bytes: Uint8Array): EncryptedObject | undefined {
     }
   }
   const complete = seen.has(ENCRYPTED_DATA) && seen.has(KEY_ID) && seen.has(ENCRYPTED_DEK_SOURCE);
-  return complete ? { keyId, annotations } : undefined;
+  return complete ? { keyId, dekSource, annotations } : undefined;
 }
 
 /** One entry of `map<string, bytes>`: a message with key = 1 and value = 2, either left out when empty. */

@@ -45,8 +45,15 @@ const MARKER = /^k8s:enc:(?:(aescbc|aesgcm|secretbox):v1|kms:(v1|v2)):([^:]+):/;
 /** {@link hashText}, or a form of it that remembers: millions of objects share a handful of key_ids. */
 export type HashText = (text: string) => string;
 
-/** Says under what the value lies. Never throws: what is not understood is a kind of its own. */
-export function classifyStoredValue(value: Uint8Array, hash: HashText = hashText): StoredValue {
+/**
+ * Says under what the value lies. Never throws: what is not understood is a kind of its own. `onSeed` is given the encrypted
+ * seed of a value of ours, as a view.
+ */
+export function classifyStoredValue(
+  value: Uint8Array,
+  hash: HashText = hashText,
+  onSeed: (seed: Uint8Array) => void = () => {},
+): StoredValue {
   if (!startsWithMark(value)) {
     return { kind: "plaintext" };
   }
@@ -63,15 +70,20 @@ export function classifyStoredValue(value: Uint8Array, hash: HashText = hashText
   }
   return kmsVersion === "v1"
     ? { kind: "kms_v1", provider: name }
-    : classifyEnvelope(name, value.subarray(marker.length), hash);
+    : classifyEnvelope(name, value.subarray(marker.length), hash, onSeed);
 }
 
-function classifyEnvelope(provider: string, bytes: Uint8Array, hash: HashText): StoredValue {
+function classifyEnvelope(
+  provider: string,
+  bytes: Uint8Array,
+  hash: HashText,
+  onSeed: (seed: Uint8Array) => void,
+): StoredValue {
   const envelope = decodeEncryptedObject(bytes);
   if (envelope === undefined) {
     return { kind: "damaged", provider };
   }
-  const { keyId, annotations } = envelope;
+  const { keyId, dekSource, annotations } = envelope;
   const claimsToBeOurs = annotations.get(PROVIDER_ANNOTATION) === PROVIDER_NAME;
   if (!claimsToBeOurs && !isWellFormedKeyId(keyId)) {
     return { kind: "kms_v2_other", provider, keyId };
@@ -82,7 +94,11 @@ function classifyEnvelope(provider: string, bytes: Uint8Array, hash: HashText): 
     isWellFormedKeyId(keyId) &&
     annotations.get(KEY_ID_HASH_ANNOTATION) === hash(keyId) &&
     DECIMAL_VERSION.test(statedVersion);
-  return agrees ? { kind: "ours", provider, keyId, statedVersion } : { kind: "damaged", provider };
+  if (!agrees) {
+    return { kind: "damaged", provider };
+  }
+  onSeed(dekSource);
+  return { kind: "ours", provider, keyId, statedVersion };
 }
 
 function startsWithMark(value: Uint8Array): boolean {
