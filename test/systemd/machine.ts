@@ -6,6 +6,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { type Child, startChild } from "../harness/child.ts";
 
 const script = join(import.meta.dir, "machine");
 /** The Debian release: MACHINE_SUITE=trixie tests on another one than usual. */
@@ -32,6 +33,8 @@ export interface Machine {
   readonly shared: string;
   /** Process id of its systemd, seen from outside. */
   readonly leader: () => string;
+  /** A command outside, in a node's network. */
+  readonly net: (...command: readonly string[]) => Child;
   readonly put: (inside: string, content: string | Uint8Array, mode?: number) => void;
   readonly boot: () => Promise<void>;
   readonly powerOff: () => Promise<void>;
@@ -61,13 +64,13 @@ async function must(...args: readonly string[]): Promise<string> {
   return stdout.trim();
 }
 
-/** A fresh machine, powered off; `boot` starts it. */
-export async function newMachine(): Promise<Machine> {
+/** A fresh machine, powered off; `boot` starts it. A node has its own network, and kubelet can run in it. */
+export async function newMachine(kind: "new" | "node" = "new"): Promise<Machine> {
   mkdirSync(dirname(base), { recursive: true });
   chmodSync(dirname(base), 0o700);
   await must("base", base);
   const dir = mkdtempSync(join(tmpdir(), "kms-machine-"));
-  await must("new", dir, base);
+  await must(kind, dir, base);
   const inside = (...command: readonly string[]): readonly string[] => ["exec", dir, ...command];
   const leader = (): string => readFileSync(join(dir, "leader"), "utf8").trim();
   const path = (name: string): string => join(`/proc/${leader()}/root`, name);
@@ -78,6 +81,7 @@ export async function newMachine(): Promise<Machine> {
     path,
     leader,
     shared: join(dir, "shared"),
+    net: (...command) => startChild(script, ["net", dir, ...command], { cwd: dir }),
     put: (name, content, mode = 0o644) => {
       mkdirSync(dirname(path(name)), { recursive: true });
       writeFileSync(path(name), content);

@@ -56,13 +56,16 @@ export function download(machine: Machine, file: string): void {
   copyFileSync(file, machine.path(`/root/${basename(file)}`));
 }
 
-export async function providerMachine(names: Names = defaultNames): Promise<ProviderMachine> {
+export async function providerMachine(
+  names: Names = defaultNames,
+  makeMachine: () => Promise<Machine> = newMachine,
+): Promise<ProviderMachine> {
   const binary = findBinary("bao");
   if (binary === undefined) {
     throw new Error("no bao: set BAO_BIN or put it on PATH");
   }
   const [machine, openbao, [metricsPort = 0, healthPort = 0]] = await Promise.all([
-    newMachine(),
+    makeMachine(),
     startOpenBao(binary),
     freePorts(2),
   ]);

@@ -1,0 +1,180 @@
+/**
+ * A control-plane node made by kubeadm: systemd, containerd and kubelet, with etcd and kube-apiserver as static pods.
+ *
+ * @module The machine is test/systemd/machine; this installs Kubernetes in it and drives kubeadm. No scheduler, no network plugin.
+ */
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { writeOciLayout } from "../../packaging/oci-layout.ts";
+import { run } from "../../packaging/run.ts";
+import { tarOf } from "../../packaging/tarball.ts";
+import { eventually } from "../harness/eventually.ts";
+import { docBlock } from "../packaging/doc-blocks.ts";
+import { type Machine, newMachine } from "../systemd/machine.ts";
+
+const here = import.meta.dir;
+const NODE_BINARIES = [
+  "kubelet",
+  "kubeadm",
+  "kubectl",
+  "etcdctl",
+  "containerd",
+  "containerd-shim-runc-v2",
+  "ctr",
+] as const;
+/** What a suite on such a node needs, and where each comes from. */
+export const nodeTools = {
+  ...Object.fromEntries(
+    [...NODE_BINARIES, "kube-apiserver", "etcd", "bao"].map((name) => [
+      name,
+      "none: .ci/components puts it on PATH",
+    ]),
+  ),
+  gcc: "gcc",
+  ip: "iproute2",
+};
+const READY_TIMEOUT_MS = 120_000;
+const ADMIN = "/etc/kubernetes/super-admin.conf";
+/** kubeadm waits here for a controller manager and a scheduler, which no test needs. */
+const WAITING_PHASES = "wait-control-plane";
+const LATER_PHASES =
+  "upload-config,upload-certs,mark-control-plane,bootstrap-token,kubelet-finalize,addon,show-join-command";
+
+export interface KubeNode {
+  readonly machine: Machine;
+  /** kubectl as the administrator; returns its output. */
+  readonly kubectl: (words: string) => Promise<string>;
+  /** `kubeadm init` with a ClusterConfiguration of the suite's own. */
+  readonly init: () => Promise<void>;
+  /** Resolves when /readyz answers ok, with the milliseconds that took. */
+  readonly ready: (timeoutMs?: number) => Promise<number>;
+  /** The value of one key in etcd, as the documentation reads it. */
+  readonly stored: (key: string) => Promise<string>;
+  readonly remove: () => Promise<void>;
+}
+
+/** A node with Kubernetes installed, not a cluster yet. Powered off. */
+export async function newKubeNode(): Promise<KubeNode> {
+  const machine = await newMachine("node");
+  try {
+    install(machine);
+    return kubeNode(machine);
+  } catch (error) {
+    await machine.remove();
+    throw error;
+  }
+}
+
+function install(machine: Machine): void {
+  const root = join(machine.shared, "..", "root");
+  cpSync(join(here, "root"), root, { recursive: true });
+  for (const name of NODE_BINARIES) {
+    cpSync(binary(name), join(root, "usr", "bin", name));
+  }
+  const wanted = join(root, "etc", "systemd", "system", "multi-user.target.wants");
+  for (const unit of ["containerd.service", "kubelet.service"]) {
+    symlinkSync(join("/usr/lib/systemd/system", unit), join(wanted, unit));
+  }
+}
+
+export function binary(name: string): string {
+  const found = Bun.which(name);
+  if (found === null) {
+    throw new Error(`there is no ${name} on PATH`);
+  }
+  return found;
+}
+
+function versionOf(name: string): string {
+  const version = /\d+\.\d+\.\d+/.exec(run(binary(name), ["--version"]))?.[0];
+  if (version === undefined) {
+    throw new Error(`${name} states no version`);
+  }
+  return version;
+}
+
+function kubeNode(machine: Machine): KubeNode {
+  const kubectl = (words: string): Promise<string> => machine.must(`kubectl --kubeconfig ${ADMIN} ${words}`);
+  const ready: KubeNode["ready"] = async (timeoutMs = READY_TIMEOUT_MS) => {
+    const began = performance.now();
+    await eventually("kube-apiserver is ready", async () => (await kubectl("get --raw /readyz")) === "ok", {
+      timeoutMs,
+      everyMs: 200,
+    });
+    return performance.now() - began;
+  };
+  return {
+    machine,
+    kubectl,
+    ready,
+    init: async () => {
+      const etcdTag = `${versionOf("etcd")}-0`;
+      const kubernetes = `v${versionOf("kubelet")}`;
+      await importPause(machine);
+      await importProgram(machine, `registry.k8s.io/kube-apiserver:${kubernetes}`, binary("kube-apiserver"));
+      await importProgram(machine, `registry.k8s.io/etcd:${etcdTag}`, binary("etcd"));
+      const config = readFileSync(join(here, "kubeadm.yaml"), "utf8");
+      machine.put("/root/kubeadm.yaml", config.replace("KUBERNETES", kubernetes).replace("ETCD", etcdTag));
+      const init = "kubeadm init --config /root/kubeadm.yaml --ignore-preflight-errors=all";
+      await machine.must(
+        `${init} --skip-phases=control-plane/controller-manager,control-plane/scheduler,${WAITING_PHASES},${LATER_PHASES}`,
+      );
+      await ready();
+      // What the phase that is left out does besides waiting.
+      await kubectl(
+        "create clusterrolebinding kubeadm:cluster-admins --clusterrole=cluster-admin --group=kubeadm:cluster-admins",
+      );
+      await machine.must(
+        `${init} --skip-phases=preflight,certs,kubeconfig,etcd,control-plane,kubelet-start,${WAITING_PHASES},addon,show-join-command`,
+      );
+    },
+    stored: (key) =>
+      machine.must(docBlock("kubeadm.md#etcdctl").replace("/registry/secrets/default/example", key)),
+    remove: () => machine.remove(),
+  };
+}
+
+/** Imports an image that is one static program. */
+export async function importProgram(machine: Machine, reference: string, program: string): Promise<void> {
+  const work = mkdtempSync(join(tmpdir(), "kms-image-"));
+  try {
+    const name = basename(program);
+    mkdirSync(join(work, "layer", "usr", "local", "bin"), { recursive: true });
+    cpSync(program, join(work, "layer", "usr", "local", "bin", name));
+    writeOciLayout(
+      {
+        architecture: "amd64",
+        created: new Date(0).toISOString(),
+        reference,
+        gzipLevel: 0,
+        layers: [tarOf(join(work, "layer"), 0)],
+        config: {
+          User: "0:0",
+          Entrypoint: [`/usr/local/bin/${name}`],
+          Cmd: [],
+          Env: ["PATH=/usr/local/bin"],
+          WorkingDir: "/",
+          Labels: {},
+        },
+      },
+      join(work, "layout"),
+    );
+    const archive = join(machine.shared, "image.tar");
+    run("tar", ["-C", join(work, "layout"), "-cf", archive, "."]);
+    await machine.must(`ctr -n k8s.io images import ${archive}; rm ${archive}`);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+async function importPause(machine: Machine): Promise<void> {
+  const work = mkdtempSync(join(tmpdir(), "kms-pause-"));
+  try {
+    const program = join(work, "pause");
+    run("gcc", ["-static", "-Os", "-o", program, join(here, "pause.c")]);
+    await importProgram(machine, "registry.k8s.io/pause:test", program);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
