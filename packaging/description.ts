@@ -13,3 +13,6 @@ export const packageDescription: readonly string[] = [
   "",
   "Installing makes users, groups and directories, and starts nothing.",
 ];
+
+/** The repository that the manifests of deploy/ name; a site replaces it with its own. */
+export const imageRepository = "registry.example.com/bao-kms-provider";

@@ -8,7 +8,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync
 import { dirname, join } from "node:path";
 import type { Architecture } from "./architecture.ts";
 import { unpackDebian } from "./debian-packages.ts";
-import { packageSummary } from "./description.ts";
+import { imageRepository, packageSummary } from "./description.ts";
 import { writeOciLayout } from "./oci-layout.ts";
 import type { ReleaseVersion } from "./release-version.ts";
 import type { Origins } from "./stage.ts";
@@ -108,7 +108,9 @@ export function writeImage(inputs: ImageInputs, folder: string): string {
     {
       architecture: architecture.name,
       created,
-      reference: `bao-kms-provider:${release.version}`,
+      // By digest, as the static pod's manifest asks for it: kubelet then starts what was imported and pulls nothing.
+      reference: (digest) => `${imageRepository}@${digest}`,
+      tag: release.version,
       gzipLevel: inputs.gzipLevel,
       layers: [libraryLayer(inputs, inputs.origins.native !== undefined), applicationLayer(inputs)],
       config: {

@@ -1,7 +1,7 @@
 /**
  * Writes an OCI image layout: blobs by digest, one image for one machine, an index that names it.
  *
- * @module github.com/opencontainers/image-spec v1.1 (image-layout.md, config.md, manifest.md); knows nothing of what is inside.
+ * @module github.com/opencontainers/image-spec v1.1: image-layout.md, config.md, manifest.md. What is inside: image.ts.
  */
 import { createHash } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -23,8 +23,10 @@ export interface OciImage {
   readonly created: string;
   /** Uncompressed tar archives, lowest first. */
   readonly layers: readonly Uint8Array[];
-  /** Name under which a runtime lists it after loading. */
-  readonly reference: string;
+  /** Name under which containerd and podman list it after loading, given the image's digest. */
+  readonly reference: (digest: string) => string;
+  /** What skopeo and umoci find it by. */
+  readonly tag: string;
   readonly gzipLevel: number;
 }
 
@@ -70,9 +72,8 @@ export function writeOciLayout(image: OciImage, folder: string): string {
         ...manifest,
         platform: { architecture: image.architecture, os: "linux" },
         annotations: {
-          // skopeo, umoci and podman read the first, containerd's import the second.
-          "org.opencontainers.image.ref.name": image.reference.slice(image.reference.lastIndexOf(":") + 1),
-          "io.containerd.image.name": image.reference,
+          "org.opencontainers.image.ref.name": image.tag,
+          "io.containerd.image.name": image.reference(manifest.digest),
         },
       },
     ],

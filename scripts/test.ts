@@ -26,7 +26,7 @@ const { values, positionals } = parseArgs({
 /** What takes longest comes last. */
 const LAST = ["conformance", "real"];
 /** Suites that mostly wait (kube-apiserver asks once a minute): they run beside the others, their output follows at the end. */
-const ALONGSIDE = new Set(["cluster"]);
+const ALONGSIDE = new Set(["cluster", "kube-node"]);
 
 /**
  * Suites of real processes that share a machine with each other, where a test may run out of time for no fault of what it tests.
@@ -41,6 +41,7 @@ const ASKED_AGAIN = new Set([
   "faults",
   "real",
   "cluster",
+  "kube-node",
 ]);
 
 const HELP = `Usage: npm test -- [SUITE or PATH …] [OPTIONS]

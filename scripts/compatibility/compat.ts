@@ -18,7 +18,14 @@ import {
   SUITES,
   type Suite,
 } from "./report.ts";
-import { type Component, type ComponentSet, parseVersions, SET_NAMES, type SetName } from "./versions.ts";
+import {
+  COMPONENTS,
+  type Component,
+  type ComponentSet,
+  parseVersions,
+  SET_NAMES,
+  type SetName,
+} from "./versions.ts";
 
 const root = dirname(dirname(import.meta.dir));
 const file = (...names: readonly string[]): string => join(root, ...names);
@@ -30,6 +37,7 @@ const USES: Readonly<Record<Suite, readonly Component[]>> = {
   cluster: ["openbao", "kubernetes", "etcd"],
   faults: ["openbao"],
   systemd: ["openbao", "kubernetes", "etcd", "systemd"],
+  "kube-node": COMPONENTS,
 };
 const VERSION_COMMANDS = [
   ["openbao", "bao", "version"],

@@ -8,7 +8,15 @@ import { table } from "../reference/markdown.ts";
 import { COMPONENTS, type ComponentSet, SET_NAMES, type SetName } from "./versions.ts";
 
 /** Suites of `npm test`; the unit of recording. */
-export const SUITES = ["contract", "real", "executable", "cluster", "faults", "systemd"] as const;
+export const SUITES = [
+  "contract",
+  "real",
+  "executable",
+  "cluster",
+  "faults",
+  "systemd",
+  "kube-node",
+] as const;
 export type Suite = (typeof SUITES)[number];
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));

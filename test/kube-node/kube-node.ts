@@ -146,7 +146,8 @@ export async function importProgram(machine: Machine, reference: string, program
       {
         architecture: "amd64",
         created: new Date(0).toISOString(),
-        reference,
+        reference: () => reference,
+        tag: "test",
         gzipLevel: 0,
         layers: [tarOf(join(work, "layer"), 0)],
         config: {

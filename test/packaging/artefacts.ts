@@ -48,28 +48,14 @@ function sourceKey(): string {
     .slice(0, 16);
 }
 
+const releases = join(root, "dist", "test-release");
+
+/** One process makes it; suites that run beside each other wait for that one. */
 export function testRelease(): TestRelease {
-  const releases = join(root, "dist", "test-release");
   const home = join(releases, sourceKey());
   if (!existsSync(home)) {
-    rmSync(releases, { recursive: true, force: true });
-    const part = `${home}.part`;
-    mkdirSync(part, { recursive: true });
-    makeKeys(part);
-    const native = join(part, "native");
-    if (existsSync(nativeParts)) {
-      cpSync(dirname(nativeParts), join(native, "amd64"), { recursive: true });
-    }
-    run(process.execPath, [
-      join(root, "packaging", "release.ts"),
-      "--fast",
-      "--arch=amd64",
-      `--key=${join(part, "private.pem")}`,
-      `--out=${join(part, "release")}`,
-      ...(existsSync(native) ? [`--native=${native}`] : []),
-    ]);
-    mkdirSync(dirname(home), { recursive: true });
-    renameSync(part, home);
+    mkdirSync(dirname(releases), { recursive: true });
+    run("flock", [`${releases}.lock`, process.execPath, import.meta.path, home]);
   }
   const folder = join(home, "release");
   return {
@@ -90,4 +76,31 @@ function makeKeys(folder: string): void {
   const privateKey = join(folder, "private.pem");
   run("openssl", ["ecparam", "-genkey", "-name", "prime256v1", "-noout", "-out", privateKey]);
   run("openssl", ["ec", "-in", privateKey, "-pubout", "-out", join(folder, "public.pem")]);
+}
+
+function makeRelease(home: string): void {
+  rmSync(releases, { recursive: true, force: true });
+  const part = `${home}.part`;
+  mkdirSync(part, { recursive: true });
+  makeKeys(part);
+  const native = join(part, "native");
+  if (existsSync(nativeParts)) {
+    cpSync(dirname(nativeParts), join(native, "amd64"), { recursive: true });
+  }
+  run(process.execPath, [
+    join(root, "packaging", "release.ts"),
+    "--fast",
+    "--arch=amd64",
+    `--key=${join(part, "private.pem")}`,
+    `--out=${join(part, "release")}`,
+    ...(existsSync(native) ? [`--native=${native}`] : []),
+  ]);
+  renameSync(part, home);
+}
+
+if (import.meta.main) {
+  const [, , home = ""] = process.argv;
+  if (!existsSync(home)) {
+    makeRelease(home);
+  }
 }

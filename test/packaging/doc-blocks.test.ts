@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { allBlocks } from "./doc-blocks.ts";
 
-const tests = ["packaging", "systemd"]
+const tests = ["packaging", "systemd", "kube-node"]
   .flatMap((folder) => {
     const path = join(import.meta.dir, "..", folder);
     return readdirSync(path).map((name) => join(path, name));

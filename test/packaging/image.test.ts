@@ -27,7 +27,6 @@ import { openbaoFields, sampleWith } from "./sample-config.ts";
 import { describeWithTools } from "./tool-suite.ts";
 
 const timeoutMs = 240_000;
-const image = `localhost/bao-kms-provider:${version}`;
 /** As in deploy/static-pod; samples.test.ts holds the manifest to them. */
 const restrictions = [
   "--read-only",
@@ -69,6 +68,8 @@ describeWithTools(
   () => {
     let folder: string;
     let searchPath: string;
+    /** As the runtime lists it after loading. */
+    let image: string;
     beforeAll(() => {
       folder = mkdtempSync(join(tmpdir(), "kms-image-"));
       // A podman of the test's own: its storage is in the folder, nothing of the host's is used or left.
@@ -83,14 +84,27 @@ exec ${Bun.which("podman") ?? "podman"} --root ${folder}/storage --runroot ${fol
       );
       chmodSync(shim, 0o755);
       searchPath = `${join(folder, "bin")}:${process.env["PATH"] ?? ""}`;
-      run("sh", ["-ec", docBlock("install.md#image")], {
+      const said = run("sh", ["-ec", docBlock("install.md#image")], {
         cwd: testRelease().folder,
         env: { VERSION: version, PATH: searchPath },
       });
+      image = /^Loaded image: (\S+)$/m.exec(said)?.[1] ?? "";
     }, timeoutMs);
     afterAll(() => rmSync(folder, { recursive: true, force: true }), timeoutMs);
 
     const podman = (...args: readonly string[]): string => run("podman", args, { env: { PATH: searchPath } });
+
+    test("has the name that the release's static pod asks for", () => {
+      const bundle = testRelease().artefact("_static-pod", "tar.gz");
+      const manifest = run("tar", [
+        "-xzOf",
+        bundle,
+        "--wildcards",
+        "*/deploy/static-pod/bao-kms-provider.yaml",
+      ]);
+      expect(image).toMatch(/^registry\.example\.com\/bao-kms-provider@sha256:[0-9a-f]{64}$/);
+      expect(manifest).toContain(`image: ${image}\n`);
+    });
 
     test(
       "runs without capabilities, privileges or a writable file system, as 65532",
