@@ -163,6 +163,21 @@ const CLASSES: Readonly<Record<ErrorClass, ClassHelp>> = {
   },
 };
 
+/** What kube-apiserver writes into its own log, and what it means. */
+const APISERVER_MESSAGES = [
+  {
+    message: "StorageError: corrupt object",
+    means:
+      "kube-apiserver 1.37 writes this about every Secret that it cannot decrypt, each second, also while OpenBao or the provider is away for a moment. It is not a sign of lost data.",
+    steps: [
+      "**Delete nothing.** From 1.37, kube-apiserver deletes an object it cannot decrypt when a delete request sets `ignoreStoreReadErrorWithClusterBreakingPotential`. A Secret deleted in this way is lost.",
+      "`bao-kms-provider probe --socket /run/openbao-kms/kms.sock`: while it fails, the key cannot be reached, and that alone explains the message. Restore OpenBao or the provider first; the Secrets are then readable again.",
+      "When `probe` succeeds and the message stays, run `bao-kms-provider audit`. It reads etcd without kube-apiserver and without decrypting, and counts damaged envelopes and key_ids that do not belong to this key.",
+      "Restore an object that the audit counts as damaged from a backup.",
+    ],
+  },
+] as const;
+
 interface PageCheck {
   readonly id: string;
   readonly proves: string;
@@ -187,14 +202,21 @@ type. Start here: \`bao-kms-provider doctor --config /etc/openbao-kms/config.yam
 
 ${Object.entries(CLASSES).map(classText).join("\n\n")}
 
+## By message of kube-apiserver
+
+${APISERVER_MESSAGES.map(({ message, means, steps }) => classText([message, { means, steps }])).join("\n\n")}
+
 ## By check
 
 ${commands.map(([title, checks]) => `### ${title}\n\n${checks.map(checkText).join("\n\n")}`).join("\n\n")}
 `;
 }
 
-function classText([name, { means, effect, steps }]: readonly [string, ClassHelp]): string {
-  return `### ${name}\n\n${means}\n\nEffect: ${effect}\n\n${steps.map((step) => `- ${step}`).join("\n")}`;
+type Help = Pick<ClassHelp, "means" | "steps"> & Partial<Pick<ClassHelp, "effect">>;
+
+function classText([name, { means, effect, steps }]: readonly [string, Help]): string {
+  const effects = effect === undefined ? [] : [`Effect: ${effect}`];
+  return [`### ${name}`, means, ...effects, steps.map((step) => `- ${step}`).join("\n")].join("\n\n");
 }
 
 function checkText({ id, proves, needs, whenFailed }: PageCheck): string {

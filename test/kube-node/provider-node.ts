@@ -3,6 +3,7 @@
  *
  * @module The commands are those of docs/deployment/kubeadm.md.
  */
+import { test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseDocument } from "yaml";
@@ -16,6 +17,9 @@ const COUNT = 10;
 const RELOAD_TIMEOUT_MS = 100_000;
 /** What a value of ours starts with in etcd. */
 export const OURS = "k8s:enc:kms:v2:openbao-kms:";
+
+/** A row that CI leaves to the full matrix, FULL_MATRIX=1. */
+export const inFullMatrix = test.skipIf(process.env["FULL_MATRIX"] !== "1");
 
 /** The blocks of the page that give an existing cluster's kube-apiserver its flags and mounts. */
 export async function configureApiServer({ machine, ready }: KubeNode): Promise<void> {

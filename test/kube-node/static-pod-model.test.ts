@@ -11,7 +11,14 @@ import { openbaoFields, sampleWith } from "../packaging/sample-config.ts";
 import { download } from "../systemd/provider-machine.ts";
 import { describeOnMachine, machineTimeoutMs } from "../systemd/systemd-suite.ts";
 import { binary, type KubeNode, newKubeNode, nodeTools } from "./kube-node.ts";
-import { configureApiServer, notOurs, readSecrets, untilKmsWrites, writeSecrets } from "./provider-node.ts";
+import {
+  configureApiServer,
+  inFullMatrix,
+  notOurs,
+  readSecrets,
+  untilKmsWrites,
+  writeSecrets,
+} from "./provider-node.ts";
 import { openRelay, type Relay } from "./relay.ts";
 
 setDefaultTimeout(machineTimeoutMs);
@@ -103,7 +110,7 @@ describeOnMachine("static pod on a kubeadm node", { ...releaseTools, ...nodeTool
     expect(await notOurs(node)).toEqual([]);
   });
 
-  test("killed, it is restarted by kubelet, and kube-apiserver reads on", async () => {
+  inFullMatrix("killed, it is restarted by kubelet, and kube-apiserver reads on", async () => {
     const before = await pid();
     await node.machine.must(`kill -KILL ${before}`);
     await eventually("another process", async () => ![before, ""].includes(await pid()), {
@@ -115,7 +122,7 @@ describeOnMachine("static pod on a kubeadm node", { ...releaseTools, ...nodeTool
     await readSecrets(node);
   });
 
-  test("a restart of kubelet leaves the process as it is", async () => {
+  inFullMatrix("a restart of kubelet leaves the process as it is", async () => {
     const before = await pid();
     await node.machine.must("systemctl restart kubelet.service");
     await eventually(
@@ -127,7 +134,7 @@ describeOnMachine("static pod on a kubeadm node", { ...releaseTools, ...nodeTool
     expect(await pid()).toBe(before);
   });
 
-  test("an image under another name and a changed manifest replace the pod", async () => {
+  inFullMatrix("an image under another name and a changed manifest replace the pod", async () => {
     const before = await pid();
     await at(folder, "static-pod.md#own-registry");
     const gid = await node.machine.must("getent group openbao-kms-socket | cut -d: -f3");

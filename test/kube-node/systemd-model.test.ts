@@ -6,10 +6,22 @@ import { defaultNames } from "../systemd/identity-table.ts";
 import { type ProviderMachine, providerMachine, unit } from "../systemd/provider-machine.ts";
 import { describeOnMachine, machineTimeoutMs } from "../systemd/systemd-suite.ts";
 import { type KubeNode, newKubeNode, nodeTools } from "./kube-node.ts";
-import { configureApiServer, notOurs, readSecrets, untilKmsWrites, writeSecrets } from "./provider-node.ts";
+import {
+  configureApiServer,
+  inFullMatrix,
+  notOurs,
+  readSecrets,
+  untilKmsWrites,
+  writeSecrets,
+} from "./provider-node.ts";
 import { openRelay, type Relay } from "./relay.ts";
 
 setDefaultTimeout(machineTimeoutMs);
+
+/** Longer than the 20 s for which the unit holds kubelet back. */
+const LATE_MS = 40_000;
+const AWAY_MS = 60_000;
+const API = "kubectl --kubeconfig /etc/kubernetes/super-admin.conf --request-timeout=5s";
 
 describeOnMachine("systemd service on a kubeadm node", { ...releaseTools, ...nodeTools }, () => {
   let node: KubeNode;
@@ -60,4 +72,40 @@ describeOnMachine("systemd service on a kubeadm node", { ...releaseTools, ...nod
     expect(socket).toBeGreaterThan(0);
     expect(kubelet).toBeGreaterThan(socket);
   });
+
+  inFullMatrix(
+    "OpenBao 40 seconds late at a cold boot: the node waits, and then every Secret is read",
+    async () => {
+      await node.machine.powerOff();
+      await host.openbao.stop();
+      await node.machine.boot();
+      await Bun.sleep(LATE_MS);
+      expect((await node.machine.sh(`${API} get --raw /livez`)).status).not.toBe(0);
+      await host.openbao.start();
+      await node.ready();
+      await readSecrets(node);
+      expect(await notOurs(node)).toEqual([]);
+    },
+  );
+
+  inFullMatrix(
+    "OpenBao away for a whole boot: the unit and kubelet run, the API does not become ready",
+    async () => {
+      await node.machine.powerOff();
+      await host.openbao.stop();
+      await node.machine.boot();
+      await Bun.sleep(AWAY_MS);
+      expect(await node.machine.must("systemctl is-active kubelet.service")).toBe("active");
+      // With a registry from an earlier run the provider stays up, and Status serves the key_id.
+      expect(await node.machine.must(`systemctl is-active ${unit}`)).toBe("active");
+      const { keyId, healthz } = await host.client().status();
+      expect(keyId).toStartWith("obk2.");
+      expect(healthz).not.toBe("ok");
+      expect((await node.machine.sh(`${API} get secrets`)).status).not.toBe(0);
+      await host.openbao.start();
+      await node.ready();
+      await readSecrets(node);
+      expect(await notOurs(node)).toEqual([]);
+    },
+  );
 });
