@@ -29,11 +29,15 @@ const FLOOR_PERCENT = 95;
 /** Of one mutant's tests; a mutant that hangs them is seen. */
 const TESTS_MS = 120_000;
 /** Tests that reach the file, nearest first. */
-const MAX_TESTS = 14;
+const MAX_TESTS = 20;
 const NEAREST = 3;
 /** Suites without processes of others. */
 const SUITES = /^(?:src|test\/(?:conformance|reference|architecture))\//;
-const SLOW = /fuzz|h2spec|\.kill\.test|\.race\.test|model\.property|crash\.test/;
+/** Too slow for every mutation. */
+const LEFT_OUT = /fuzz|h2spec|\.race\.test|scale/;
+/** Slow: run last, and only near the mutation. */
+const SLOW = /\.kill\.test|model\.property|crash\.test|writers\.test/;
+const SLOW_DISTANCE = 3;
 
 const { values } = parseArgs({
   options: {
@@ -55,7 +59,7 @@ Applies single-line mutations to copies of the sources and runs the tests that i
 sees survives. Ends with code 1 when fewer than ${FLOOR_PERCENT}% are seen.
 
 Options:
-  --count N      Mutations by rule, spread over the folders of src/ [default: 300]; the named ones come on top
+  --count N      Mutations by rule, spread over the folders of src/; 0 leaves the named ones alone [default: 300]
   --seed TEXT    Another seed is another choice of lines [default: 1]
   --only PREFIX  Only files whose path begins so [default: src/]
   --all-lines    Every mutation of those files, not a choice
@@ -70,7 +74,7 @@ const files = [...new Glob("src/**/*.ts").scanSync(root)]
   .filter((file) => !/\.test\.ts$|\/gen\//.test(file) && file.startsWith(values.only))
   .sort();
 const tests = [...new Glob("{src,test}/**/*.test.ts").scanSync(root)]
-  .filter((file) => SUITES.test(file) && !SLOW.test(file))
+  .filter((file) => SUITES.test(file) && !LEFT_OUT.test(file))
   .sort();
 const MAIN = importDistances(root, "src/main.ts");
 const distances = new Map(tests.map((test) => [test, withStarted(importDistances(root, test))]));
@@ -79,22 +83,29 @@ const groupOf = (file: string): string => file.split("/").slice(0, -1).join("/")
 const everyMutation = files.flatMap((file) => mutationsOf(file, readFileSync(join(root, file), "utf8")));
 const byRule = values["all-lines"]
   ? everyMutation
-  : sample(everyMutation, { count: Number(values.count), seed: values.seed, groupOf });
+  : values.count === "0"
+    ? []
+    : sample(everyMutation, { count: Number(values.count), seed: values.seed, groupOf });
 const mutations: readonly Mutation[] = [
-  ...NAMED.filter(({ file }) => file.startsWith(values.only)).map(locate),
+  ...NAMED.filter(({ under }) => under.startsWith(values.only)).map(locate),
   ...byRule,
 ];
 
 /** The line that a named mutation means. @throws when its code is gone, so that the list follows the code. */
-function locate({ file, before, after }: (typeof NAMED)[number]): Mutation {
-  const lines = readFileSync(join(root, file), "utf8").split("\n");
-  const found = lines.flatMap((line, index) => (line.includes(before) ? [index] : []));
-  const [index] = found;
-  if (index === undefined || found.length > 1) {
-    throw new Error(`mutations/named.ts: ${file} has ${found.length} lines with: ${before}`);
+function locate({ under, before, after }: (typeof NAMED)[number]): Mutation {
+  const found = files
+    .filter((file) => file.startsWith(under))
+    .flatMap((file) =>
+      readFileSync(join(root, file), "utf8")
+        .split("\n")
+        .flatMap((text, index) => (text.includes(before) ? [{ file, text, line: index + 1 }] : [])),
+    );
+  const [first] = found;
+  if (first === undefined || found.length > 1) {
+    throw new Error(`mutations/named.ts: ${found.length} lines below ${under} have: ${before}`);
   }
-  const line = lines[index] ?? "";
-  return { file, line: index + 1, rule: "named", before: line, after: line.replace(before, () => after) };
+  const { file, text, line } = first;
+  return { file, line, rule: "named", before: text, after: text.replace(before, () => after) };
 }
 
 /** What starts the program once more reaches all of it. */
@@ -111,17 +122,20 @@ function isEquivalent({ file, before, after }: Mutation): boolean {
   );
 }
 
-/** The file's own tests first, then those that import it, nearest first. */
+/** The file's own tests first, then those that import it, nearest first, then slow ones that are near. */
 function testsFor(file: string): readonly string[] {
   const stem = file.replace(/\.ts$/, "");
-  const own = tests.filter((test) => test.startsWith(`${stem}.`));
   const near = tests
     .flatMap((test) => {
-      const distance = distances.get(test)?.get(file);
-      return distance === undefined || own.includes(test) ? [] : [{ test, distance }];
+      const distance = test.startsWith(`${stem}.`) ? 0 : distances.get(test)?.get(file);
+      return distance === undefined ? [] : [{ test, distance }];
     })
     .sort((a, b) => a.distance - b.distance || (a.test < b.test ? -1 : 1));
-  return [...own, ...near.map(({ test }) => test)].slice(0, MAX_TESTS);
+  const isSlow = ({ test }: (typeof near)[number]): boolean => SLOW.test(test);
+  return [
+    ...near.filter((each) => !isSlow(each)).slice(0, MAX_TESTS),
+    ...near.filter((each) => isSlow(each) && each.distance <= SLOW_DISTANCE),
+  ].map(({ test }) => test);
 }
 
 function makeCopy(directory: string): void {

@@ -1,8 +1,4 @@
-/**
- * Entry of the executable.
- *
- * @module The environment is made safe first; everything else is imported after that. The only place that ends the process.
- */
+/** @module The entry of the executable. The environment is made safe first; this is the only file that ends the process. */
 import { describeRefused, hardenProcess, sanitiseEnvironment } from "./base/environment.ts";
 import { becomeForGood, parseIdentity } from "./base/identity.ts";
 import { HIDDEN } from "./base/self-command.ts";

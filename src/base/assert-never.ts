@@ -1,8 +1,4 @@
-/**
- * Makes the compiler prove that a switch is exhaustive.
- *
- * @module One function; it throws only when a value escaped its type.
- */
+/** @module Makes the compiler prove that a switch is exhaustive. */
 export function assertNever(value: never): never {
   throw new TypeError(`unexpected value of a closed union: ${typeof value}`);
 }

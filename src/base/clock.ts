@@ -1,8 +1,4 @@
-/**
- * The three clocks of Linux and a sleep, as one effect that is passed in.
- *
- * @module What lives here: the interface and the system's own implementation. Tests use test/fakes/manual-clock.ts.
- */
+/** @module The three clocks of Linux and a sleep, as one effect that is passed in. */
 import { uptime } from "node:os";
 
 export interface Clock {

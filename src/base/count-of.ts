@@ -1,8 +1,4 @@
-/**
- * "1 version", "2 versions".
- *
- * @module One function, for nouns that take an s.
- */
+/** @module "1 version", "2 versions". */
 export function countOf(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }

@@ -1,9 +1,4 @@
-/**
- * A signal that aborts when its parent does or when time is up, whichever comes first.
- *
- * @module What lives here: how a wait inside another gets a deadline of its own, and how to tell afterwards why it ended. A
- * deadline is one timer and one listener; both are gone as soon as it is disposed.
- */
+/** @module A signal that aborts when its parent does or when time is up, and why it did. */
 import { ProviderError } from "./error-class.ts";
 
 /** Why a signal of {@link withDeadline} aborted: time was up, or the parent aborted. */

@@ -1,9 +1,4 @@
-/**
- * Durations as Go writes them (`500ms`, `2s`, `1h30m`), since users bring files written for the Go implementation.
- *
- * @module Parse and print; the grammar is that of Go's time.ParseDuration without signs.
- */
-
+/** @module Durations as Go writes them (`500ms`, `2s`, `1h30m`), without signs. */
 const UNIT_MS: Readonly<Record<string, number>> = {
   ns: 1e-6,
   us: 1e-3,

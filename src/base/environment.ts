@@ -1,8 +1,6 @@
 /**
- * What the environment and the defaults of a process could do to the provider, undone or refused before anything else runs.
- *
- * @module What lives here: the table of variables, and the few things that a process can do for itself at its start. What
- * does not: the provider's own four variables (config/load.ts). The whole claim is held by test/executable/.
+ * @module What the environment and the defaults of a process could do to the provider, undone or refused before anything
+ * else runs.
  */
 import { writeFileSync } from "node:fs";
 

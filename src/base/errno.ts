@@ -1,9 +1,4 @@
-/**
- * Which error of the operating system was thrown.
- *
- * @module One function. What a layer makes of the error is the layer's business.
- */
-
+/** @module Which error of the operating system was thrown. */
 /** The system's name of a failed operation, `ENOSPC` for instance; `undefined` for what is not such an error. */
 export function errnoOf(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;

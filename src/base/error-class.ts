@@ -1,10 +1,4 @@
-/**
- * The closed set of error classes that logs, metrics, health and JSON reports use.
- *
- * @module What lives here: the names, which are stable across releases, and the error that carries one. What does not:
- * how a class becomes a gRPC code (kms/errors.ts) or an exit code (cli/exit-code.ts).
- */
-
+/** @module The closed set of error classes of logs, metrics, health and JSON reports, and the error that carries one. */
 export const ERROR_CLASSES = [
   "config_invalid",
   "socket_unavailable",

@@ -1,9 +1,4 @@
-/**
- * "Did you mean": the known name that a mistyped one is closest to.
- *
- * @module One function, used for configuration fields, commands and flags.
- */
-
+/** @module "Did you mean": the known name that a mistyped one is closest to. */
 const MAX_LENGTH = 64;
 
 /**

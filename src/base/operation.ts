@@ -1,9 +1,4 @@
-/**
- * The names of the calls that this program makes to others.
- *
- * @module A closed set, since logs and metrics have it as a label.
- */
-
+/** @module The names of the calls that this program makes to others. Logs and metrics have them as a label. */
 export const OPERATIONS = [
   "jwt_login",
   "cert_login",

@@ -1,9 +1,4 @@
-/**
- * Opens a file once, checks it on the open descriptor, reads it bounded.
- *
- * @module What lives here: the one way in which configuration, CA, JWT, secret, PIN and chain files are read. What does
- * not: what the bytes mean.
- */
+/** @module Opens a file once, checks it on the open descriptor, and reads it bounded. */
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { type ErrorClass, ProviderError } from "./error-class.ts";

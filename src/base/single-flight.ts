@@ -1,9 +1,4 @@
-/**
- * Callers that ask for the same thing at the same time share one attempt.
- *
- * @module One function. It keeps no result: a caller that comes after the attempt has ended starts a new one.
- */
-
+/** @module Callers that ask for the same thing at the same time share one attempt. No result is kept. */
 /**
  * Wraps `run` so that at most one call is under way. The attempt runs under its own signal, which aborts only when
  * every waiting caller has given up, so that one impatient caller never fails the others.

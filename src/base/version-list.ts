@@ -1,9 +1,4 @@
-/**
- * "version 1", "versions 1, 2".
- *
- * @module One function.
- */
-
+/** @module "version 1", "versions 1, 2". */
 /** What messages call some versions; they are in the order in which they were given. */
 export function versionList(versions: readonly number[]): string {
   return versions.length === 0

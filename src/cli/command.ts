@@ -1,9 +1,4 @@
-/**
- * What a command is.
- *
- * @module The interface between the frame (parse, help, completion, reference pages, exit codes) and commands/. A command's
- * module holds its description; what it needs to run is imported by `run`, so that `version` does not load a gRPC stack.
- */
+/** @module What a command is: the interface between the frame and commands/. */
 import type { ExitName } from "./exit-code.ts";
 import type { Options, ValuesOf } from "./option.ts";
 import type { Output } from "./output.ts";

@@ -1,8 +1,6 @@
 /**
- * What a person is told when a command cannot go on.
- *
- * @module Lines for stderr. Only errors of ours speak for themselves; of anything else no more than its kind is shown, since
- * its text may hold what came from a remote.
+ * @module Lines for stderr when a command fails. Of a foreign error only the kind is shown, since its text may come from a
+ * remote.
  */
 import { ProviderError } from "../base/error-class.ts";
 import { visible } from "../base/visible-text.ts";

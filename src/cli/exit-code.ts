@@ -1,9 +1,4 @@
-/**
- * What the process's exit code means.
- *
- * @module The one table: names and numbers, and which class of error ends with which.
- */
-
+/** @module What the exit code means, and which class of error ends with which. */
 import { type ErrorClass, errorClassOf, ProviderError } from "../base/error-class.ts";
 import { isRefusedFile } from "../etcd/errors.ts";
 import { isPinRefusal } from "../pkcs11/errors.ts";

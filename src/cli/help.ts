@@ -1,8 +1,4 @@
-/**
- * Help texts, made from the command table.
- *
- * @module The overview and the page of one command, for 80 columns. Pure.
- */
+/** @module Help texts for 80 columns, made from the command table. Pure. */
 import type { Command } from "./command.ts";
 import { EXIT_CODES } from "./exit-code.ts";
 import { type Option, optionDefault, optionUsage } from "./option.ts";

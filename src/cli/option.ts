@@ -1,8 +1,4 @@
-/**
- * The options that commands take, as data.
- *
- * @module What an option is and how its text becomes a value. Which command has which is in commands/.
- */
+/** @module The options of commands as data, and how the text of one becomes a value. */
 import { assertNever } from "../base/assert-never.ts";
 import { formatDuration, parseDurationMs } from "../base/duration.ts";
 

@@ -1,9 +1,4 @@
-/**
- * stdout for the result, stderr for talk.
- *
- * @module Writes to both, knows whether colours are wanted, and is quiet when the reader has gone away. No control character
- * but a line break gets through.
- */
+/** @module stdout for the result, stderr for messages; quiet when the reader has gone. */
 import { visibleLines } from "../base/visible-text.ts";
 
 export interface OutputStream {

@@ -1,8 +1,4 @@
-/**
- * From the words of a command line to a command with its values, or to what to print instead.
- *
- * @module Pure. node:util splits the words; which of them mean what is the command table's.
- */
+/** @module From the words of a command line to a command with its values, or to what to print instead. Pure. */
 import { parseArgs } from "node:util";
 import { nearestName } from "../base/nearest-name.ts";
 import type { Command } from "./command.ts";

@@ -1,8 +1,4 @@
-/**
- * A progress bar on the terminal.
- *
- * @module Draws at most a few times a second, on stderr, and only where there is a terminal to draw on.
- */
+/** @module A progress bar on stderr, only where there is a terminal. */
 import type { Clock } from "../base/clock.ts";
 import { formatDuration } from "../base/duration.ts";
 import type { Output } from "./output.ts";

@@ -1,8 +1,4 @@
-/**
- * From the command line to the exit.
- *
- * @module Calls the command, prints what went wrong, and says with which code to end. Ends nothing itself.
- */
+/** @module From the command line to the exit code. Ends nothing itself. */
 import type { Command, CommandContext } from "./command.ts";
 import { describeError } from "./describe-error.ts";
 import { EXIT_CODES, type ExitName, exitOfError } from "./exit-code.ts";

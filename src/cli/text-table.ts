@@ -1,9 +1,4 @@
-/**
- * Aligned columns for people.
- *
- * @module One function; the head is a row like the others.
- */
-
+/** @module Aligned columns for people; the head is a row like the others. */
 export function textTable(head: readonly string[], rows: readonly (readonly string[])[]): readonly string[] {
   const all = [head, ...rows];
   const widths = head.map((_, column) => Math.max(...all.map((row) => (row[column] ?? "").length)));

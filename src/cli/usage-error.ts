@@ -1,8 +1,4 @@
-/**
- * A command line that the parser accepts and the command does not.
- *
- * @module For what no single option's declaration can say: options that go together or exclude each other.
- */
+/** @module A command line that the parser accepts and the command does not. */
 import { ProviderError } from "../base/error-class.ts";
 
 /** Ends a command with the exit code of a wrong command line. */

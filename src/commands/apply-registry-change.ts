@@ -1,8 +1,4 @@
-/**
- * Writes a change of the registry, always as the owner of the state directory.
- *
- * @module Root reads etcd and plans; what it decided is carried out by a process that has the owner's rights alone.
- */
+/** @module Writes a change of the registry, always with the rights of the state directory's owner. */
 import { dirname } from "node:path";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { errnoOf } from "../base/errno.ts";

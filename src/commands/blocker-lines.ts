@@ -1,9 +1,4 @@
-/**
- * Why a plan is not carried out, for a person.
- *
- * @module One wording for retire-versions, restore-versions and rebuild-registry.
- */
-
+/** @module Why a plan is not carried out, for a person. */
 import type { Paint } from "../cli/output.ts";
 import type { Blocker } from "../key/rotation/usage.ts";
 

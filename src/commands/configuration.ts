@@ -1,9 +1,4 @@
-/**
- * The configuration as commands get it: path and overrides from flags, the rest from the environment.
- *
- * @module Around config/load.ts; warnings go to stderr.
- */
-
+/** @module The configuration of a command: path and overrides from flags, the rest from the environment. */
 import type { CommandContext } from "../cli/command.ts";
 import { type LoadedConfig, loadConfig } from "../config/load.ts";
 import { loadForService } from "./load-for-service.ts";

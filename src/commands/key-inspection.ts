@@ -1,10 +1,4 @@
-/**
- * What commands look at that report on the key: this node's registry, and OpenBao when it can be asked.
- *
- * @module Read-only: no lock, no state written, a token of its own that is revoked. An OpenBao that cannot be asked is part of
- * the result, so that a report can be partial.
- */
-
+/** @module What reports on the key look at: this node's registry, and OpenBao when it can be asked. Read-only. */
 import { systemClock } from "../base/clock.ts";
 import { ProviderError } from "../base/error-class.ts";
 import type { CommandContext } from "../cli/command.ts";

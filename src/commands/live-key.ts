@@ -1,9 +1,4 @@
-/**
- * The key's metadata as OpenBao shows it now.
- *
- * @module One read with a token of its own, which is revoked afterwards.
- */
-
+/** @module The key's metadata as OpenBao shows it now, read with a token that is revoked afterwards. */
 import type { CommandContext } from "../cli/command.ts";
 import type { ProviderConfig } from "../config/schema.ts";
 import type { KeyMetadata } from "../openbao/transit/key-metadata.ts";

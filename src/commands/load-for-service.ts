@@ -1,8 +1,5 @@
-/**
- * The configuration as the service's user would load it.
- *
- * @module The owner of the configured state directory is that user, so root loads the file twice.
- */
+/** @module The configuration as the service's user would load it. That user owns the state directory. */
+
 import { statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { LoadedConfig } from "../config/load.ts";

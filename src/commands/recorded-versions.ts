@@ -1,9 +1,4 @@
-/**
- * The versions that this node's registry knows, for commands that only look.
- *
- * @module Reads the registry without taking its lock.
- */
-
+/** @module The versions that this node's registry knows, read without its lock. */
 import type { ProviderConfig } from "../config/schema.ts";
 import type { Evidence } from "../etcd/evidence.ts";
 import { type ConfigIdentity, fingerprint, identityHashes } from "../key/identity/fingerprint.ts";

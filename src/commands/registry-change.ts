@@ -1,9 +1,4 @@
-/**
- * A change of the registry as bytes on a pipe, and its outcome.
- *
- * @module From a command that root runs to a process with the rights of the state directory's owner. Both ends decode
- * hostile bytes.
- */
+/** @module A change of the registry as bytes on a pipe, and its outcome. Both ends decode hostile bytes. */
 import * as v from "valibot";
 import { parseJson } from "../base/parse-json.ts";
 import { printable } from "../base/run-as.ts";

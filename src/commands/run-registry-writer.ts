@@ -1,8 +1,4 @@
-/**
- * The body of the process that changes the registry with the rights of the state directory's owner.
- *
- * @module One change from standard input, one outcome on standard output. Its bytes are hostile, and it is never root.
- */
+/** @module The process that changes the registry with the rights of the state directory's owner. It is never root. */
 import { systemClock } from "../base/clock.ts";
 import { RegistryError } from "../key/registry/errors.ts";
 import { applyChange } from "./apply-registry-change.ts";

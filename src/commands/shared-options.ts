@@ -1,9 +1,4 @@
-/**
- * Options that several commands have, so that they read the same everywhere.
- *
- * @module Declarations only.
- */
-
+/** @module Options that several commands share. */
 export const configOption = {
   config: {
     kind: "text",

@@ -1,8 +1,4 @@
-/**
- * The review before a change of the registry.
- *
- * @module A plan shows the state's hash; an apply must name it, so that what is changed is what was looked at.
- */
+/** @module An apply must name the hash of the plan that was reviewed. */
 import { ProviderError } from "../base/error-class.ts";
 import { UsageError } from "../cli/usage-error.ts";
 

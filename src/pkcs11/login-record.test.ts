@@ -3,7 +3,7 @@ import { chownSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../base/clock.ts";
-import { LoginRecordError, loginRecord } from "./login-record.ts";
+import { LoginRecordError, loginRecord, openRecordDatabase } from "./login-record.ts";
 import type { PinLatch } from "./pin-latch.ts";
 
 const LATCH: PinLatch = {
@@ -88,6 +88,13 @@ describe("the login record", () => {
       expect([uid, gid, mode & 0o022]).toEqual([4711, 4712, 0]);
     },
   );
+
+  test("a commit is on disk before it returns, the directory included", () => {
+    const database = openRecordDatabase(path);
+    expect(database.query("PRAGMA synchronous").get()).toEqual({ synchronous: 3 });
+    expect(database.query("PRAGMA locking_mode").get()).toEqual({ locking_mode: "exclusive" });
+    database.close();
+  });
 
   test("damaged, linked or out of reach, it is not used", async () => {
     writeFileSync(path, "this is not a database, and it is longer than a header would be".repeat(100));

@@ -69,11 +69,8 @@ function tryToHold(path: string): HeldRecord | undefined {
   let database: Database | undefined;
   try {
     checkPlace(path);
-    const opened = new Database(path, { create: true, readwrite: true, strict: true });
+    const opened = openRecordDatabase(path);
     database = opened;
-    // The lock of the first transaction stays until close; each commit waits for the disk.
-    opened.run("PRAGMA locking_mode = EXCLUSIVE");
-    opened.run("PRAGMA synchronous = EXTRA");
     opened.run("BEGIN EXCLUSIVE");
     opened.run(
       "CREATE TABLE IF NOT EXISTS pin_latch (one INTEGER PRIMARY KEY CHECK (one = 1), record TEXT NOT NULL)",
@@ -91,6 +88,14 @@ function tryToHold(path: string): HeldRecord | undefined {
     }
     throw asRecordError(error);
   }
+}
+
+/** The lock of the first transaction stays until close; each commit waits for the disk, and for the directory. */
+export function openRecordDatabase(path: string): Database {
+  const database = new Database(path, { create: true, readwrite: true, strict: true });
+  database.run("PRAGMA locking_mode = EXCLUSIVE");
+  database.run("PRAGMA synchronous = EXTRA");
+  return database;
 }
 
 function readLatch(database: Database): PinLatch | undefined {

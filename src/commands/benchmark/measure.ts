@@ -1,10 +1,4 @@
-/**
- * Several ways to do the same, timed in turns.
- *
- * @module Every worker goes through all ways one after the other, so that whatever disturbs the machine disturbs all of them
- * alike. What the ways do is the caller's.
- */
-
+/** @module Several calls, timed in turns, so that whatever disturbs the machine disturbs all of them alike. */
 export interface Way {
   readonly name: string;
   /** One call; what it throws is counted as a failure. */

@@ -1,9 +1,4 @@
-/**
- * What `benchmark` does.
- *
- * @module Encrypt and Decrypt of a marker that is no secret, directly through Transit and, with --socket, through the
- * provider, in turns.
- */
+/** @module `benchmark`: Encrypt and Decrypt of a known marker, directly through Transit and through the provider, in turns. */
 import { randomUUID } from "node:crypto";
 import { buildInfo } from "../../base/build-info.ts";
 import { systemClock } from "../../base/clock.ts";

@@ -1,9 +1,4 @@
-/**
- * Latencies in numbers.
- *
- * @module Pure: order statistics and a small histogram on a logarithmic scale.
- */
-
+/** @module Latencies in numbers: order statistics and a histogram on a logarithmic scale. Pure. */
 export interface Statistics {
   readonly count: number;
   readonly minMs: number;

@@ -1,8 +1,4 @@
-/**
- * `completion`: what a shell needs to complete commands and flags.
- *
- * @module Declaration; completion.ts makes the scripts.
- */
+/** @module The declaration of `completion`. */
 import { type Command, defineCommand } from "../../cli/command.ts";
 
 /** `commands` is read when the command runs: the table that holds this command is not complete before. */

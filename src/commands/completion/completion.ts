@@ -1,8 +1,4 @@
-/**
- * Completion scripts for bash, zsh and fish, made from the command table.
- *
- * @module Pure. The scripts only look at words; they never run the program.
- */
+/** @module Completion scripts for bash, zsh and fish, made from the command table. They never run the program. */
 import type { Command } from "../../cli/command.ts";
 import type { Option } from "../../cli/option.ts";
 import { firstWords, secondWords } from "../../cli/parse.ts";

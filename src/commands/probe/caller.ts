@@ -1,8 +1,4 @@
-/**
- * With whose permissions the socket is reached, and what that leaves unproven.
- *
- * @module Root, and the socket's owner, get in where kube-apiserver may not; a successful probe by them says less.
- */
+/** @module With whose permissions the socket is reached, and what that leaves unproven. */
 import { statSync } from "node:fs";
 
 export interface Caller {

@@ -1,8 +1,4 @@
-/**
- * What `probe` asks a running provider, step by step.
- *
- * @module The checks over one client; what each proves is told by its result. Nothing but fresh random bytes is sent.
- */
+/** @module What `probe` asks a running provider, step by step. It sends only fresh random bytes. */
 import { timingSafeEqual } from "node:crypto";
 import type { KmsCiphertext, KmsClient, KmsStatus } from "../../kms/client.ts";
 import { type Check, failure, warning } from "../check.ts";

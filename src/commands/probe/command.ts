@@ -1,8 +1,4 @@
-/**
- * The declaration of `probe`.
- *
- * @module The work is in run.ts.
- */
+/** @module The declaration of `probe`; run.ts does the work. */
 import { defineCommand } from "../../cli/command.ts";
 import type { ValuesOf } from "../../cli/option.ts";
 import { outputOption } from "../shared-options.ts";

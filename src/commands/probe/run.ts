@@ -1,8 +1,6 @@
 /**
- * What `probe` does.
- *
- * @module Waits for the socket when told to, runs the checks, and prints the report. Its JSON is what other nodes' plans take
- * as a node report.
+ * @module `probe`: waits for the socket if asked to, runs the checks, and prints the report that plans take as a node
+ * report.
  */
 import { randomBytes, randomUUID } from "node:crypto";
 import { hostname } from "node:os";

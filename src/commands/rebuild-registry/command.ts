@@ -1,8 +1,4 @@
-/**
- * The declaration of `rebuild-registry`.
- *
- * @module The work is in run.ts.
- */
+/** @module The declaration of `rebuild-registry`; run.ts does the work. */
 import { defineCommand } from "../../cli/command.ts";
 import type { ValuesOf } from "../../cli/option.ts";
 import { evidenceOptions } from "../gathered-evidence.ts";

@@ -1,8 +1,6 @@
 /**
- * What `rebuild-registry` does.
- *
- * @module Gathers what shows which versions are in use, shows the registry to be and, with --apply, writes it. The decision
- * is key/rotation/plan-rebuild.ts.
+ * @module `rebuild-registry`: gathers what shows which versions are in use, shows the registry to be and, with --apply,
+ * writes it.
  */
 import { createHash } from "node:crypto";
 import { systemClock } from "../../base/clock.ts";

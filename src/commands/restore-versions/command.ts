@@ -1,8 +1,4 @@
-/**
- * The declaration of `restore-versions`.
- *
- * @module The work is in run.ts.
- */
+/** @module The declaration of `restore-versions`; run.ts does the work. */
 import { defineCommand } from "../../cli/command.ts";
 import type { ValuesOf } from "../../cli/option.ts";
 import { applyOptions, configOption, outputOption } from "../shared-options.ts";

@@ -1,9 +1,4 @@
-/**
- * What `restore-versions` does.
- *
- * @module Shows the way back for removed versions and, with --apply, takes it. The decision is key/rotation/plan-restore.ts.
- */
-
+/** @module `restore-versions`: shows which removed versions can come back and, with --apply, brings them back. */
 import { versionList } from "../../base/version-list.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";

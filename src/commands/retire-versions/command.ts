@@ -1,8 +1,4 @@
-/**
- * The declaration of `retire-versions`.
- *
- * @module The work is in run.ts.
- */
+/** @module The declaration of `retire-versions`; run.ts does the work. */
 import { defineCommand } from "../../cli/command.ts";
 import type { ValuesOf } from "../../cli/option.ts";
 import { evidenceOptions } from "../gathered-evidence.ts";

@@ -1,8 +1,4 @@
-/**
- * What `probe --output json` of another control-plane node says.
- *
- * @module Decodes the part of that report which plans need; hostile bytes, since the file comes from elsewhere.
- */
+/** @module What `probe --output json` of another control-plane node says. Decodes hostile bytes. */
 import * as v from "valibot";
 import { parseJson } from "../../base/parse-json.ts";
 import { auditError } from "../../etcd/errors.ts";

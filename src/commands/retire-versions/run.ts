@@ -1,9 +1,4 @@
-/**
- * What `retire-versions` does.
- *
- * @module Gathers what the plan needs, shows it, and with --apply writes the registry. The decision is key/rotation/plan-retire.ts.
- */
-
+/** @module `retire-versions`: gathers what the plan needs, shows it and, with --apply, changes the registry. */
 import { systemClock } from "../../base/clock.ts";
 import { readSafeFile } from "../../base/safe-file.ts";
 import { versionList } from "../../base/version-list.ts";

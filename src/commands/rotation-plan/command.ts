@@ -1,8 +1,4 @@
-/**
- * The declaration of `rotation-plan`.
- *
- * @module The work is in run.ts.
- */
+/** @module The declaration of `rotation-plan`; run.ts does the work. */
 import { defineCommand } from "../../cli/command.ts";
 import type { ValuesOf } from "../../cli/option.ts";
 import { configOption, outputOption } from "../shared-options.ts";

@@ -1,9 +1,4 @@
-/**
- * What `rotation-plan` does.
- *
- * @module Prints key/rotation/plan.ts's report. It decides nothing.
- */
-
+/** @module `rotation-plan`: prints the report of key/rotation/plan.ts. */
 import { assertNever } from "../../base/assert-never.ts";
 import { systemClock } from "../../base/clock.ts";
 import { countOf } from "../../base/count-of.ts";

@@ -1,8 +1,4 @@
-/**
- * `serve`: the daemon.
- *
- * @module Description, configuration, and the way into provider/daemon.ts.
- */
+/** @module `serve`: the daemon. */
 import { ProviderError } from "../../base/error-class.ts";
 import { defineCommand } from "../../cli/command.ts";
 import { describeOnOneLine } from "../../cli/describe-error.ts";

@@ -1,9 +1,4 @@
-/**
- * One line of text from a stream that somebody else feeds.
- *
- * @module For secrets that are piped in: bounded, ended by a line break or the end of the stream.
- */
-
+/** @module One line of text from a stream, bounded, for secrets that are piped in. */
 /** The first line without blanks around it; `undefined` when it is longer than `maxBytes`. Rejects with the signal's reason. */
 export async function readOneLine(
   stream: ReadableStream<Uint8Array>,

@@ -1,9 +1,4 @@
-/**
- * What `unwrap-secret-id` does.
- *
- * @module Everything on this machine is made ready first, since a wrapping token opens once. Which token is the right one is
- * decided in openbao/auth/unwrap-secret-id.ts.
- */
+/** @module `unwrap-secret-id`: makes everything on this machine ready first, since a wrapping token opens once. */
 import { readFileSync } from "node:fs";
 import { systemClock } from "../../base/clock.ts";
 import { formatDuration } from "../../base/duration.ts";

@@ -1,9 +1,4 @@
-/**
- * A secret's new file, made ready before the secret is known.
- *
- * @module For a secret that can be had only once: whatever is wrong with its place is found first. The file then takes its
- * name in one rename.
- */
+/** @module A secret's new file, made ready before the secret is known, and put in place by one rename. */
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle, lstat, open, realpath, rename, rm } from "node:fs/promises";

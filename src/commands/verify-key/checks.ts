@@ -1,9 +1,4 @@
-/**
- * What `verify-key` proves about the key, step by step.
- *
- * @module Checks over one inspection; the same table form as doctor's, so that reports look alike.
- */
-
+/** @module What `verify-key` proves about the key, step by step. */
 import { buildInfo } from "../../base/build-info.ts";
 import { countOf } from "../../base/count-of.ts";
 import type { VersionRecord } from "../../key/registry/record.ts";

@@ -1,8 +1,4 @@
-/**
- * The declaration of `verify-key`.
- *
- * @module The work is in run.ts.
- */
+/** @module The declaration of `verify-key`; run.ts does the work. */
 import { defineCommand } from "../../cli/command.ts";
 import type { ValuesOf } from "../../cli/option.ts";
 import { configOption, outputOption } from "../shared-options.ts";

@@ -1,9 +1,4 @@
-/**
- * What `verify-key` does.
- *
- * @module Runs its checks over one inspection and prints them.
- */
-
+/** @module `verify-key`: runs its checks over one inspection and prints them. */
 import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
 import { jsonText } from "../../cli/output.ts";

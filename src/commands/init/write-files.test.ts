@@ -1,0 +1,43 @@
+import { afterAll, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { writeFiles } from "./write-files.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "write-files-"));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+const at = (name: string): string => join(directory, name);
+const file = (name: string, mode = 0o640) => ({ name, text: name, mode });
+
+test("all files with their modes, in a directory for its owner alone", async () => {
+  await writeFiles(at("new"), [file("a"), file("b", 0o600)]);
+  expect(readdirSync(at("new")).sort()).toEqual(["a", "b"]);
+  expect(["", "a", "b"].map((name) => statSync(join(at("new"), name)).mode & 0o7777)).toEqual([
+    0o700, 0o640, 0o600,
+  ]);
+  expect(readFileSync(join(at("new"), "a"), "utf8")).toBe("a");
+});
+
+test("an empty directory is replaced, one with something in it is not", async () => {
+  mkdirSync(at("empty"));
+  await writeFiles(at("empty"), [file("a")]);
+  expect(readdirSync(at("empty"))).toEqual(["a"]);
+  await expect(writeFiles(at("empty"), [file("b")])).rejects.toMatchObject({ code: "out_not_empty" });
+  writeFileSync(at("file"), "");
+  await expect(writeFiles(at("file"), [file("b")])).rejects.toMatchObject({ code: "out_not_empty" });
+  expect(readdirSync(at("empty"))).toEqual(["a"]);
+});
+
+test("when one cannot be written, nothing is left behind", async () => {
+  const before = readdirSync(directory);
+  await expect(writeFiles(at("twice"), [file("a"), file("a")])).rejects.toMatchObject({
+    code: "out_not_empty",
+  });
+  await expect(writeFiles(at("nested"), [file("a"), file("n".repeat(300))])).rejects.toMatchObject({
+    code: "out_unwritable",
+  });
+  await expect(writeFiles(join(at("file"), "below"), [file("a")])).rejects.toMatchObject({
+    code: expect.stringMatching(/^out_/),
+  });
+  expect(readdirSync(directory)).toEqual(before);
+});
