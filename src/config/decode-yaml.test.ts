@@ -9,7 +9,9 @@ const decode = (text: string, maxBytes = MEGABYTE) => decodeYaml(new TextEncoder
 describe("decoding YAML", () => {
   test("any JSON value comes out as it went in, from JSON and from YAML", () => {
     fc.assert(
-      fc.property(fc.jsonValue(), (value) => {
+      fc.property(fc.jsonValue(), (made) => {
+        // JSON has no -0.
+        const value: unknown = JSON.parse(JSON.stringify(made));
         for (const text of [JSON.stringify(value), stringify(value, { version: "1.2" })]) {
           expect(decode(text)).toEqual({ ok: true, value });
         }
