@@ -42,6 +42,24 @@ const run = (line: string) => {
     : parsed;
 };
 
+describe("values of a list", () => {
+  test.each([
+    ["one --list a b c", ["a", "b", "c"]],
+    ["one --list=a b", ["a", "b"]],
+    ["one --list a --list b c", ["a", "b", "c"]],
+    ["one --list a b --flag --list c", ["a", "b", "c"]],
+  ])("%s", (line, list) => {
+    expect(parse(line)).toMatchObject({ kind: "run", values: { list } });
+  });
+
+  test.each(["one --list a --flag b", "one --text a b", "one b --list a", "one --list a -- b"])(
+    "%s has a word too many",
+    (line) => {
+      expect(parse(line).kind).not.toBe("run");
+    },
+  );
+});
+
 describe("a command with its values", () => {
   test.each([
     ["one", none],

@@ -128,7 +128,14 @@ function collect(command: Command, args: readonly string[]): Collected | Command
   const positionals: string[] = [];
   // `--switch false` is `--switch=false`.
   let openSwitch: { readonly name: string; readonly index: number } | undefined;
+  // `--list a b` is `--list a --list b`, for names that a shell has made of `node-*.json`.
+  let openList: { readonly name: string; readonly next: number } | undefined;
   for (const token of tokens) {
+    if (token.kind === "positional" && openList?.next === token.index) {
+      raw.set(openList.name, [...listOf(raw.get(openList.name)), token.value]);
+      openList = { name: openList.name, next: token.index + 1 };
+      continue;
+    }
     if (token.kind === "positional") {
       const isValue = openSwitch?.index === token.index - 1 && ["true", "false"].includes(token.value);
       if (isValue && openSwitch !== undefined) {
@@ -155,12 +162,15 @@ function collect(command: Command, args: readonly string[]): Collected | Command
     } else if (value === undefined) {
       return refused(`option '--${token.name} <${option.placeholder}>' needs a value`);
     } else {
-      const before = raw.get(token.name);
-      raw.set(token.name, option.kind === "list" ? [...(Array.isArray(before) ? before : []), value] : value);
+      const isList = option.kind === "list";
+      raw.set(token.name, isList ? [...listOf(raw.get(token.name)), value] : value);
+      openList = isList ? { name: token.name, next: token.index + (token.inlineValue ? 1 : 2) } : undefined;
     }
   }
   return { raw, positionals };
 }
+
+const listOf = (value: unknown): readonly string[] => (Array.isArray(value) ? value : []);
 
 function declared(options: Options): Record<string, { readonly type: "boolean" | "string" }> {
   return Object.fromEntries(

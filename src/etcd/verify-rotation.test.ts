@@ -6,7 +6,7 @@ import {
   testMetadata,
   testVersion as version,
 } from "../../test/fakes/key-scope.ts";
-import { decodeNodeReport } from "../commands/retire-versions/node-report.ts";
+import { decodeNodeReport } from "../commands/node-report.ts";
 import { fingerprint, identityHashes } from "../key/identity/fingerprint.ts";
 import type { RegistryContent, VersionState } from "../key/registry/record.ts";
 import {

@@ -49,6 +49,11 @@ const probeOptions = {
     max: 4_194_304,
     description: "Which process --as-apiserver takes, when several run kube-apiserver",
   },
+  compare: {
+    kind: "list",
+    placeholder: "FILE",
+    description: "Only compares reports of several nodes: does each show the same key_id?",
+  },
   ...outputOption,
 } as const;
 
@@ -61,10 +66,14 @@ export const probeCommand = defineCommand({
   description: [
     "Calls the provider with the permissions of the user who runs it and with fresh random bytes. It needs no configuration and no credentials. It distinguishes a missing socket from one that this user may not connect to.",
     "--as-apiserver, run by root, finds the kube-apiserver process of this machine, probes with its uid, gid and groups, and says what that could not prove. A process counts when only root can replace its executable, whatever its name.",
-    "The JSON report is what plans of other commands take as the report of a node.",
+    "The JSON report is what plans of other commands take as the report of a node. --compare reads such reports, calls nothing, and fails when they show more than one key_id.",
   ],
   options: probeOptions,
-  examples: ["probe", "probe --wait-socket 20s --as-apiserver"],
+  examples: [
+    "probe",
+    "probe --compare node-1.json node-2.json node-3.json",
+    "probe --wait-socket 20s --as-apiserver",
+  ],
   run: async (flags, context) => {
     const { probe } = await import("./run.ts");
     return probe(flags, context);

@@ -55,6 +55,28 @@ describe("a provider that is well", () => {
     );
   });
 
+  test("is compared with others by their reports", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "compare-"));
+    try {
+      const { stdout } = await probe("--socket", provider.path, "--output", "json");
+      const at = (name: string): string => join(directory, name);
+      const write = (name: string, change: object): string => {
+        writeFileSync(at(name), JSON.stringify({ ...JSON.parse(stdout), host: name, ...change }), {
+          mode: 0o600,
+        });
+        return at(name);
+      };
+      const same = [write("cp-1", {}), write("cp-2", {}), write("cp-3", {})];
+      const other = write("cp-4", { keyId: "another" });
+      expect((await probe("--compare", ...same)).code).toBe(0);
+      expect((await probe("--compare", ...same, "--compare", other)).code).toBe(4);
+      expect((await probe(`--compare=${same[0]}`, other)).code).toBe(4);
+      expect((await probe("--compare", at("absent"))).code).toBe(3);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+
   test("is waited for", async () => {
     expect((await probe("--socket", provider.path, "--wait-socket", "5s")).code).toBe(0);
   });

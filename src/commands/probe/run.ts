@@ -15,11 +15,13 @@ import { type KmsClient, KmsClientError, openKmsClient } from "../../kms/client.
 import { type CheckResult, runChecks } from "../check.ts";
 import { checkJson, printCheck, printSummary } from "../check-report.ts";
 import { loadConfiguration } from "../configuration.ts";
+import { readNodeReport } from "../node-report.ts";
 import { recordedVersions } from "../recorded-versions.ts";
 import { findApiServer } from "./apiserver-process.ts";
 import { currentCaller, unprovenBy } from "./caller.ts";
 import { PROBE_CHECKS, PROBE_IDS, type ProbeContext } from "./checks.ts";
 import type { ProbeFlags } from "./command.ts";
+import { compareReports } from "./compare.ts";
 
 const ID_WIDTH = Math.max(...PROBE_IDS.map((id) => id.length));
 const WAIT_STEP_MS = 100;
@@ -27,6 +29,9 @@ const WAIT_STEP_MS = 100;
 const MAX_CHILD_BYTES = 64 * 1024;
 
 export async function probe(flags: ProbeFlags, context: CommandContext): Promise<ExitName> {
+  if (flags.compare.length > 0) {
+    return compare(flags.compare, context);
+  }
   if (flags["as-apiserver"]) {
     return asApiServer(flags, context);
   }
@@ -55,6 +60,13 @@ export async function probe(flags: ProbeFlags, context: CommandContext): Promise
   } finally {
     client.close();
   }
+}
+
+async function compare(files: readonly string[], { output }: CommandContext): Promise<ExitName> {
+  const reports = await Promise.all(files.map((file) => readNodeReport(file, "--compare")));
+  const { isGood, lines } = compareReports(reports);
+  output.result(`${lines.join("\n")}\n`);
+  return isGood ? "good" : "refused";
 }
 
 function report(

@@ -1,6 +1,5 @@
 /** @module `retire-versions`: gathers what the plan needs, shows it and, with --apply, changes the registry. */
 import { systemClock } from "../../base/clock.ts";
-import { readSafeFile } from "../../base/safe-file.ts";
 import { versionList } from "../../base/version-list.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
@@ -9,16 +8,16 @@ import { UsageError } from "../../cli/usage-error.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
 import { usagesOf } from "../../etcd/usage-of.ts";
 import { planRetire, type RetirePlan, withRetired } from "../../key/rotation/plan-retire.ts";
-import type { Blocker, NodeSighting } from "../../key/rotation/usage.ts";
+import type { Blocker } from "../../key/rotation/usage.ts";
 import { changeRegistry } from "../apply-registry-change.ts";
 import { blockerLines } from "../blocker-lines.ts";
 import { loadConfiguration } from "../configuration.ts";
 import { gatherEvidence } from "../gathered-evidence.ts";
 import { readLiveKey } from "../live-key.ts";
+import { readNodeReport } from "../node-report.ts";
 import { requireRecorded } from "../recorded-versions.ts";
 import { requireStateHash } from "../state-hash.ts";
 import type { RetireFlags } from "./command.ts";
-import { decodeNodeReport, MAX_NODE_REPORT_BYTES } from "./node-report.ts";
 
 export async function retireVersions(flags: RetireFlags, context: CommandContext): Promise<ExitName> {
   const beforeVersion = flags["before-version"];
@@ -39,7 +38,7 @@ export async function retireVersions(flags: RetireFlags, context: CommandContext
     metadata,
     beforeVersion,
     usages: evidence.flatMap(usagesOf),
-    nodes: await Promise.all(flags["node-report"].map(readNodeReport)),
+    nodes: await Promise.all(flags["node-report"].map((path) => readNodeReport(path, "--node-report"))),
     nowUnixMs,
   });
   const reason = flags["override-reason"];
@@ -66,18 +65,6 @@ function writeKeyCommand({ openbao, transit }: ProviderConfig): string {
 
 function overrideText(reason: string, blockers: readonly Blocker[]): string {
   return `${reason} (in spite of: ${[...new Set(blockers.map(({ code }) => code))].join(", ")})`;
-}
-
-async function readNodeReport(path: string): Promise<NodeSighting> {
-  const { bytes } = await readSafeFile(path, {
-    what: "the node report",
-    field: "--node-report",
-    maxBytes: MAX_NODE_REPORT_BYTES,
-    secret: false,
-    serviceUid: process.geteuid?.() ?? 0,
-    errorClass: "config_invalid",
-  });
-  return decodeNodeReport(bytes, path);
 }
 
 interface Outcome {

@@ -226,7 +226,7 @@ function nodeBlockers({ content, scope, usages, nodes }: RetireInput): readonly 
         overridable(
           "read_too_early",
           `${name} was read less than ${MAX_LATE_WRITES_MS / 60_000} minutes after the last node was seen with the active key_id; API servers may have written under the old one since`,
-          "audit it again, with the same node reports",
+          `audit it again after ${new Date(latest + MAX_LATE_WRITES_MS).toISOString()}, with the same node reports`,
         ),
       ),
   ];

@@ -1,10 +1,11 @@
 /** @module What `probe --output json` of another control-plane node says. Decodes hostile bytes. */
 import * as v from "valibot";
-import { parseJson } from "../../base/parse-json.ts";
-import { auditError } from "../../etcd/errors.ts";
-import type { NodeSighting } from "../../key/rotation/usage.ts";
+import { parseJson } from "../base/parse-json.ts";
+import { readSafeFile } from "../base/safe-file.ts";
+import { auditError } from "../etcd/errors.ts";
+import type { NodeSighting } from "../key/rotation/usage.ts";
 
-export const MAX_NODE_REPORT_BYTES = 1024 * 1024;
+const MAX_NODE_REPORT_BYTES = 1024 * 1024;
 
 const REPORT = v.object({
   host: v.pipe(v.string(), v.minLength(1), v.maxLength(253)),
@@ -26,4 +27,17 @@ export function decodeNodeReport(bytes: Uint8Array, name: string): NodeSighting 
   }
   const { host, checkedAt, keyId, good, removedVersions } = result.output;
   return { host, seenAtUnixMs: Date.parse(checkedAt), keyId, healthy: good, removedVersions };
+}
+
+/** @throws SafeFileError, AuditError */
+export async function readNodeReport(path: string, field: string): Promise<NodeSighting> {
+  const { bytes } = await readSafeFile(path, {
+    what: "the node report",
+    field,
+    maxBytes: MAX_NODE_REPORT_BYTES,
+    secret: false,
+    serviceUid: process.geteuid?.() ?? 0,
+    errorClass: "config_invalid",
+  });
+  return decodeNodeReport(bytes, path);
 }
