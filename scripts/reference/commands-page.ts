@@ -8,6 +8,7 @@ import { EXIT_CODES } from "../../src/cli/exit-code.ts";
 import { optionText, usageLine } from "../../src/cli/help.ts";
 import { optionUsage } from "../../src/cli/option.ts";
 import { PROGRAM } from "../../src/cli/program.ts";
+import { CONFIG_PATH_VARIABLE, OVERRIDES } from "../../src/config/load.ts";
 import { COMMANDS } from "../../src/commands/table.ts";
 import { code, GENERATED, table } from "./markdown.ts";
 
@@ -49,6 +50,26 @@ function commandText(command: Command): string {
   ].join("\n");
 }
 
+const DESCRIPTION = [
+  `${PROGRAM} encrypts the Secrets of a Kubernetes cluster with a key in OpenBao Transit. kube-apiserver reaches it over a Unix socket with the KMS v2 protocol. The key never leaves OpenBao.`,
+  "The command serve runs the provider. All other commands prepare, check and operate it: init writes the files of a node, doctor finds what is wrong and names the fix, and audit, migrate, verify-rotation and retire-versions carry out a rotation of the key.",
+] as const;
+
+const FILES: readonly (readonly [path: string, meaning: string])[] = [
+  ["/etc/openbao-kms/config.yaml", "The configuration, root:openbao-kms 0640."],
+  ["/run/openbao-kms/kms.sock", "The socket. The directory has mode 2750 and the group openbao-kms-socket."],
+  ["/var/lib/openbao-kms/state/key-registry.json", "The key versions that this node has seen. It has no secrets."],
+  ["/var/lib/openbao-kms/state/key-registry.json.checkpoint", "The hash of the registry, which reveals a rollback."],
+  ["/usr/share/doc/bao-kms-provider/README.md", "The documentation: recipes, runbooks, troubleshooting."],
+  ["/usr/share/doc/bao-kms-provider/examples", "Values, configuration, drop-ins, alert rules, dashboard."],
+];
+
+const ENVIRONMENT: readonly (readonly [variable: string, meaning: string])[] = [
+  [CONFIG_PATH_VARIABLE, "The path of the configuration, in place of --config."],
+  ...OVERRIDES.map(({ variable, path }) => [variable, `In place of ${path.join(".")}.`] as const),
+  ["NO_COLOR", "Set to any value, it turns colours off."],
+];
+
 /** The manual page, in the man(7) macros. */
 export function manualPage(version: string): string {
   const lines = [
@@ -57,19 +78,28 @@ export function manualPage(version: string): string {
     `${PROGRAM} \\- Kubernetes KMS v2 provider for OpenBao Transit`,
     ".SH SYNOPSIS",
     ...COMMANDS.flatMap((command) => [`.B ${roff(usageLine(command))}`, ".br"]),
+    ".SH DESCRIPTION",
+    ...DESCRIPTION.flatMap((paragraph) => [".PP", roff(paragraph)]),
     ".SH COMMANDS",
     ...COMMANDS.flatMap(commandManual),
     ".SH EXIT STATUS",
-    ...Object.values(EXIT_CODES).flatMap(({ code: number, meaning }) => [
-      ".TP",
-      `.B ${number}`,
-      roff(meaning),
-    ]),
+    ...Object.values(EXIT_CODES).flatMap(({ code: number, meaning }) => term(String(number), meaning)),
     ".SH ENVIRONMENT",
-    "BAO_KMS_PROVIDER_CONFIG, BAO_KMS_PROVIDER_LOG_LEVEL, BAO_KMS_PROVIDER_SERVER_METRICS_ADDRESS,",
-    "BAO_KMS_PROVIDER_SERVER_HEALTH_ADDRESS, NO_COLOR",
+    ...ENVIRONMENT.flatMap(([variable, meaning]) => term(variable, meaning)),
+    ".SH FILES",
+    ...FILES.flatMap(([path, meaning]) => term(path, meaning)),
+    ".SH SEE ALSO",
+    ".BR systemctl (1),",
+    ".BR journalctl (1),",
+    ".BR systemd.unit (5)",
+    ".PP",
+    roff("https://openbao.org, https://kubernetes.io/docs/tasks/administer-cluster/kms-provider/"),
   ];
   return `${lines.join("\n")}\n`;
+}
+
+function term(name: string, meaning: string): readonly string[] {
+  return [".TP", `.B ${roff(name)}`, roff(meaning)];
 }
 
 function commandManual({ name, description, options, examples }: Command): readonly string[] {

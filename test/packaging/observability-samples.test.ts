@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { anchorsIn } from "../../scripts/reference/markdown-links.ts";
 import { METRIC_PREFIX, METRICS, type MetricRow } from "../../src/telemetry/metric-table.ts";
 import { describeWithTools } from "./tool-suite.ts";
 
@@ -21,8 +22,8 @@ const rows: ReadonlyMap<string, MetricRow> = new Map(
     ]),
   ),
 );
-/** Labels that Prometheus itself adds. */
-const added = new Set(["instance", "job"]);
+/** Labels of the target, which the scrape configuration adds. */
+const added = new Set(["cluster", "instance", "job"]);
 
 interface Use {
   readonly metric: string;
@@ -70,6 +71,36 @@ test("the dashboard shows every metric of the table", () => {
 test("every alert says what to do", () => {
   const count = (word: RegExp): number => rules.match(word)?.length ?? 0;
   expect(count(/^ {10}action: /gm)).toBe(count(/^ {6}- alert: /gm));
+});
+
+test("every alert has a runbook: a page of docs/ and a heading in it", () => {
+  const urls = [
+    ...rules.matchAll(
+      /^ {10}runbook_url: "https:\/\/docs\.example\.com\/bao-kms-provider\/([^"#]+)#([^"]+)"$/gm,
+    ),
+  ];
+  expect(urls.length).toBe(rules.match(/^ {6}- alert: /gm)?.length ?? 0);
+  const lost = urls.filter(
+    ([, page = "", anchor = ""]) =>
+      !anchorsIn(readFileSync(join(deploy, "..", "docs", `${page}.md`), "utf8")).has(anchor),
+  );
+  expect(lost.map(([url]) => url)).toEqual([]);
+});
+
+test("every sum and count over series keeps clusters apart", () => {
+  const groups = [...rules.matchAll(/\b(?:sum|count)(?: by \(([^)]*)\) | ?)\(/g)].map(([, by = ""]) =>
+    by.split(", "),
+  );
+  expect(groups.length).toBeGreaterThan(0);
+  expect(groups.filter((labels) => !labels.includes("cluster"))).toEqual([]);
+});
+
+test("the monitoring page shows the scrape configuration that is shipped", () => {
+  const page = readFileSync(join(deploy, "..", "docs", "operations", "monitoring.md"), "utf8");
+  const shipped = readFileSync(join(deploy, "prometheus", "scrape.yaml"), "utf8").replace(/^#.*\n/gm, "");
+  const [scrape = "", rulesPart = ""] = shipped.split(/(?=^rule_files)/m);
+  expect(page).toContain(`\`\`\`yaml\n${scrape}\`\`\``);
+  expect(page).toContain(`\`\`\`yaml\n${rulesPart}\`\`\``);
 });
 
 describeWithTools("alert rules in promtool", { needs: { promtool: "prometheus" } }, () => {
