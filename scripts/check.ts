@@ -13,6 +13,7 @@ const checks: readonly (readonly [name: string, command: string, ...args: string
   ["types", "tsc", "-p", "."],
   ["proto", "buf", "lint"],
   ["links", "bun", "scripts/check-links.ts"],
+  ["words", "bun", "scripts/check-words.ts"],
   ["generated", "bun", "scripts/check-generated.ts"],
 ];
 const failed = checks.filter(([name, command, ...args]) => {

@@ -21,7 +21,8 @@ const WORDS: readonly Word[] = [
   { pattern: /\bthe way (?:to|there|back)\b/i, instead: "connection, path, procedure" },
   { pattern: /\bway (?:back|in)\b/i, instead: "recovery, entry" },
   { pattern: /\bthis is the way\b/i, instead: "name the thing" },
-  { pattern: /\b(?:is|are|be) (?:told|held)\b/i, instead: "say who reports or checks it" },
+  { pattern: /\b(?:is|are|be) told\b/i, instead: "receives, gets, reports" },
+  { pattern: /\bheld (?:to|against)\b/i, instead: "compared with, checked against" },
   { pattern: /\bhear[sd]? (?:it|of it)\b/i, instead: "receives" },
   { pattern: /\bno more than\b/i, instead: "at most" },
   { pattern: /\bfor ever\b/i, instead: "forever, never changes" },
@@ -32,8 +33,8 @@ const WORDS: readonly Word[] = [
   { pattern: /\bin sight\b/i, instead: "found" },
 ];
 
-/** What stands between these is code, not prose: fenced blocks and code spans. */
-const CODE = /^ *```[^]*?^ *```|`[^`\n]*`/gm;
+/** No prose: fenced blocks, code spans, and what a script recorded between its marks. */
+const CODE = /^ *```[^]*?^ *```|<!-- made by [^]*?<!-- end -->|`[^`\n]*`/gm;
 
 export function findWords(text: string): readonly Finding[] {
   const prose = text.replace(CODE, (code) => code.replace(/[^\n]/g, "`"));

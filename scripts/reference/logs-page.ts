@@ -9,12 +9,12 @@ import { code, GENERATED, table } from "./markdown.ts";
 const EVENTS: Readonly<Record<LogEvent, string>> = {
   "provider.starting":
     "The process began; version, commit and the fingerprint of the configuration's identity.",
-  "provider.started": "The socket is there and Status answers.",
+  "provider.started": "The socket exists and Status answers.",
   "provider.ready": "The key was read for the first time since the start; Encrypt and Decrypt work.",
   "provider.stopping": "SIGTERM, SIGINT or a failure: no new connections, calls under way are finished.",
   "provider.stopped": "The end of a clean stop.",
-  "provider.failed": "The process leaves, for this reason. The last line on stderr says the same.",
-  "config.warning": "Something that is allowed and still unwise, such as running as root.",
+  "provider.failed": "The process ends, for this reason, which is also the last line on stderr.",
+  "config.warning": "A permitted but unwise setting, such as running as root.",
   "config.reloaded": "SIGHUP: the level that is in force now, or why the file was refused.",
   "tls.ca_reloaded": "The CA bundle was read again, by SIGHUP or because it changed; a bad one is not taken.",
   "auth.credential": "A token endpoint or Workload API was asked for a credential.",
@@ -22,13 +22,13 @@ const EVENTS: Readonly<Record<LogEvent, string>> = {
   "auth.renewal": "A renewal of the token. A failed one leaves the token in use and leads to a login.",
   "openbao.request": "One call to OpenBao with all its retries.",
   "openbao.circuit":
-    "OpenBao failed several times in a row and is not asked for a moment (`open`), or answers again (`closed`).",
+    "OpenBao failed several times in a row and gets no calls for a moment (`open`), or answers again (`closed`).",
   "status.probe": "A probe of the key: its metadata, or an encrypt and decrypt of the marker (`probe_kind`).",
   "kms.request": "A call of kube-apiserver; `status` is its gRPC code.",
-  "panic.recovered": "A handler threw what no layer knows. A defect: please report it.",
+  "panic.recovered": "A handler threw an unexpected error. This is a defect: please report it.",
   "registry.created": "The first registry of this node was made.",
   "registry.loaded": "The registry was read at the start.",
-  "registry.adopted": "A command wrote the registry; the provider goes on with what it wrote.",
+  "registry.adopted": "A command wrote the registry; the provider continues with it.",
   "registry.write": "The registry could not be written and nothing is promoted meanwhile, or can be again.",
   "rotation.pending": "A new version of the key was seen; it decrypts, and waits until it may encrypt.",
   "rotation.observed": "The observations of a new version began.",
@@ -44,7 +44,7 @@ const EVENTS: Readonly<Record<LogEvent, string>> = {
   "debug_correlation.started":
     "Lines of calls carry hashes of kube-apiserver's uids until the time that is named.",
   "debug_correlation.ended": "They do not any more.",
-  "log.dropped": "Whoever reads the log was too slow; so many lines are missing here.",
+  "log.dropped": "The reader of the log was too slow; this many lines are missing here.",
 };
 
 const FIELDS: Readonly<Record<LogFieldName, string>> = {
@@ -82,11 +82,11 @@ export function logsPage(): string {
 ${GENERATED}
 
 One JSON object a line on stdout, or with \`logging.format: text\` the same for people. Every line has \`ts\` (RFC 3339,
-milliseconds), \`level\` and \`message\`, which is the name of an event. No line holds a token, a JWT, a plaintext, a
+milliseconds), \`level\` and \`message\`, which is the name of an event. No line contains a token, a JWT, a plaintext, a
 ciphertext, a uid or text that came from a remote.
 
-What succeeds often is at debug. A failure that repeats is told when it begins, then once a minute with a count, then when it
-ends, at info. SIGHUP takes over a changed \`logging.level\`.
+What succeeds often is at debug. A failure that repeats is logged when it begins, then once a minute with a count, then when it
+ends, at info. SIGHUP applies a changed \`logging.level\`.
 
 ## Events
 

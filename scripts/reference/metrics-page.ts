@@ -18,7 +18,7 @@ export function metricsPage(): string {
 ${GENERATED}
 
 Served as Prometheus text on \`server.metricsAddress\` under \`/metrics\`. Every label has a closed set of values: none
-holds a path, a key name, a uid or the text of an error. The provider's own deep probe does not count as traffic.
+contains a path, a key name, a uid or the text of an error. The provider's own deep probe does not count as traffic.
 
 ${table(
   ["metric", "type", "labels", "meaning"],

@@ -24,13 +24,13 @@ const CLASSES: Readonly<Record<ErrorClass, ClassHelp>> = {
     means: "The configuration, a flag, the environment or a file that they name was refused.",
     effect: "The provider does not start (exit code 3).",
     steps: [
-      "Each problem is one line `error: FIELD …` with a `fix:` below it; mend all of them, then look again: `bao-kms-provider config --config /etc/openbao-kms/config.yaml`.",
+      "Each problem is one line `error: FIELD …` with a `fix:` below it. Fix all of them, then check: `bao-kms-provider config --config /etc/openbao-kms/config.yaml`.",
       "A variable that is refused: `unset NAME`, or `UnsetEnvironment=NAME` in the unit.",
     ],
   },
   socket_unavailable: {
     means: "The socket or its directory is missing, unsafe, taken, or may not be reached.",
-    effect: "kube-apiserver cannot connect; it goes on with seeds it has in memory and cannot restart.",
+    effect: "kube-apiserver cannot connect. It continues with the seeds in its memory, and cannot restart.",
     steps: [
       "Run the `install -d` line of the message; on packaged systems `systemd-tmpfiles --create openbao-kms.conf` does the same.",
       "As kube-apiserver's user: `bao-kms-provider probe`, or as root `bao-kms-provider probe --as-apiserver`.",
@@ -40,7 +40,7 @@ const CLASSES: Readonly<Record<ErrorClass, ClassHelp>> = {
     means:
       "OpenBao refused the login, or the credential is missing, unreadable or not what the configuration expects.",
     effect:
-      "Status shows a reason; reads of what kube-apiserver has in memory and writes with its present seed go on.",
+      "Status shows a reason. kube-apiserver continues to read what it has in memory and to write with its present seed.",
     steps: [
       DOCTOR,
       "Compare issuer, audience and subject of the JWT with the role: `bao read auth/jwt/role/NAME`.",
@@ -49,8 +49,8 @@ const CLASSES: Readonly<Record<ErrorClass, ClassHelp>> = {
   },
   auth_expired: {
     means: "The credential or the token has expired, or expires too soon to be used.",
-    effect: "As for auth_failed. The provider takes a fresh credential by itself as soon as it is there.",
-    steps: ["Have a fresh credential written to its file, and see why it was not renewed in time."],
+    effect: "As for auth_failed. The provider notices a fresh credential by itself.",
+    steps: ["Write a fresh credential to its file, and find out why it was not renewed in time."],
   },
   openbao_rate_limited: {
     means: "OpenBao answers 429: a quota is used up.",
@@ -60,7 +60,7 @@ const CLASSES: Readonly<Record<ErrorClass, ClassHelp>> = {
   openbao_sealed: {
     means: "OpenBao is sealed or not initialized.",
     effect:
-      "Status keeps answering with the key_id and a reason: writes go on with the present seed, a restarting kube-apiserver waits.",
+      "Status keeps answering with the key_id and a reason: writes continue with the present seed; a restarting kube-apiserver waits.",
     steps: ["`bao operator unseal` on each node. The provider recovers by itself."],
   },
   openbao_unavailable: {
@@ -72,17 +72,17 @@ const CLASSES: Readonly<Record<ErrorClass, ClassHelp>> = {
     ],
   },
   transit_key_missing: {
-    means: "The key, its mount or a needed version is not there.",
+    means: "The key, its mount or a required version does not exist.",
     effect:
-      "When the active version is proven lost, Status fails and writes stop within minutes, so that nothing is written that could not be read again.",
+      "When the active version is proven lost, Status fails and writes stop within minutes, so that no unreadable data is written.",
     steps: [
-      "Make nothing new in its place. See what is there: `bao read MOUNT/keys/KEY`.",
+      "Create nothing in its place. See what exists: `bao read MOUNT/keys/KEY`.",
       "A soft-deleted key: `bao write -f MOUNT/keys/KEY/soft-delete-restore`. A key that is gone: restore OpenBao from a backup that has it.",
       "`bao-kms-provider verify-key --config FILE` says which versions still decrypt.",
     ],
   },
   transit_policy_denied: {
-    means: "The token may not do what is needed, or the key or mount is not as it must be.",
+    means: "The token lacks a permission, or the key or mount does not have the required settings.",
     effect: "Nothing new is encrypted while the key's profile is not as required; Decrypt is always tried.",
     steps: ["`bao-kms-provider policy openbao --config FILE | bao policy write openbao-kms -`", DOCTOR],
   },
@@ -102,7 +102,7 @@ const CLASSES: Readonly<Record<ErrorClass, ClassHelp>> = {
     ],
   },
   aad_missing: {
-    means: "A value in etcd lacks an annotation that every value of ours has.",
+    means: "A value in etcd lacks an annotation that every value of this provider has.",
     effect: "That value cannot be read.",
     steps: [
       "It was changed in etcd or written by something else: `bao-kms-provider audit` names it. Restore it from a backup.",
@@ -120,7 +120,7 @@ const CLASSES: Readonly<Record<ErrorClass, ClassHelp>> = {
   },
   protocol_limit: {
     means: "A request or answer breaks a limit of KMS v2, or too many calls wait for their turn.",
-    effect: "That call is refused; others are not disturbed.",
+    effect: "That call is refused; other calls are not affected.",
     steps: [
       "RESOURCE_EXHAUSTED under load: see why OpenBao is slow; if it is not, raise server.maxConcurrentDecrypt or server.maxConcurrentEncrypt.",
     ],
@@ -132,7 +132,7 @@ const CLASSES: Readonly<Record<ErrorClass, ClassHelp>> = {
   },
   timeout: {
     means: "An answer did not come in time.",
-    effect: "That call failed; kube-apiserver asks again.",
+    effect: "That call failed; kube-apiserver retries.",
     steps: ["`bao-kms-provider benchmark --config FILE` shows how long OpenBao takes from here."],
   },
   canceled: {
@@ -144,20 +144,20 @@ const CLASSES: Readonly<Record<ErrorClass, ClassHelp>> = {
     means:
       "The key registry is missing, damaged, older than its checkpoint, or of another key; or it cannot be written.",
     effect:
-      "A provider that starts refuses it and ends; one that runs serves on with what it has and promotes nothing.",
+      "A provider that starts refuses it and ends; one that is running continues with what it has and promotes nothing.",
     steps: [
       "Copy registry and checkpoint, both, from a healthy node of the same control plane (same owner, mode 0600).",
-      "Without one: `bao-kms-provider rebuild-registry`. Never delete it to get going: which versions are in use would be lost.",
+      "Without one: `bao-kms-provider rebuild-registry`. Never delete it to continue: the record of the versions in use would be lost.",
     ],
   },
   token_device: {
-    means: "The PKCS#11 token or its module does not do what is asked, or refused the PIN.",
+    means: "The PKCS#11 token or its module failed, or refused the PIN.",
     effect:
       "No new login; the present token is used until it ends. Exit code 6 when the PIN was refused and there is no registry.",
-    steps: ["A refused PIN is never tried again by itself: write the right one to the PIN file.", DOCTOR],
+    steps: ["A refused PIN is never tried again automatically: write the right one to the PIN file.", DOCTOR],
   },
   unknown: {
-    means: "Something failed in a way that no layer knows.",
+    means: "An unexpected failure.",
     effect: "That call or command failed.",
     steps: [LOG, "Please report it."],
   },
@@ -194,8 +194,8 @@ export function troubleshootingPage(): string {
   return `# Troubleshooting
 ${GENERATED}
 
-Every failure has an error class, in logs (\`error_class\`), metrics, health and JSON reports, and every message says what to
-type. Start here: \`bao-kms-provider doctor --config /etc/openbao-kms/config.yaml\`, then
+Every failure has an error class. You find it in logs (\`error_class\`), metrics, health and JSON reports. Every message names the command or
+change that fixes it. Start here: \`bao-kms-provider doctor --config /etc/openbao-kms/config.yaml\`, then
 \`bao-kms-provider probe --as-apiserver\`.
 
 ## By error class

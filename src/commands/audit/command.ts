@@ -12,9 +12,9 @@ export const auditCommand = defineCommand({
   name: "audit",
   summary: "Count stored objects by the key that each of them needs",
   description: [
-    "Reads every object of a running etcd, or of snapshot files, and counts by resource what it lies under: plaintext, a key of the EncryptionConfiguration, another KMS provider, or ours and then which key_id and Transit version. Nothing is decrypted, and no value is kept.",
+    "Reads every object of a running etcd, or of snapshot files, and counts by resource how it is stored: in plaintext, under a key of the EncryptionConfiguration, under another KMS provider, or under this one, with its key_id and Transit version. Nothing is decrypted, and no value is kept.",
     "With --config, key_ids are tied to versions by this node's registry; without it, versions are what the objects' annotations state.",
-    "A running etcd is read page by page at one revision. A lost connection goes on with the next endpoint; if the revision is compacted meanwhile, the read starts again, three times at most. A saved snapshot's digest is checked first, and damage anywhere in it is a refusal, never a smaller count. A bare member/snap/db carries no digest: damage that leaves its pages consistent cannot be seen, so it is good for a report and not as evidence.",
+    "A running etcd is read page by page at one revision. After a lost connection the read continues at the next endpoint. If the revision is compacted meanwhile, the read starts again, three times at most. A saved snapshot's digest is checked first, and damage anywhere in it is refused, never counted as fewer objects. A bare member/snap/db has no digest: damage that leaves its pages consistent cannot be seen, so it is good for a report and not as evidence.",
     "--evidence-out writes the counts with a digest, for verify-rotation, retire-versions and rebuild-registry, and for the change ticket; --html writes the same as one page.",
   ],
   options: {

@@ -15,7 +15,7 @@ export const migrateCommand = defineCommand({
     "Audits the running etcd, and with --apply has kube-apiserver rewrite exactly the objects that are stale: those of ours under an older version, and those in plaintext or under another provider in Secrets and in every resource of which an object is ours. Then it audits again and shows before and after.",
     "Each object is sent an empty merge patch with its resourceVersion, and only metadata is asked for, which is thrown away: no object's content is read, and no concurrent change is lost. Conflicts are tried again, deletions are accepted. Custom resources are found by discovery.",
     "First every API server is proven, each reached directly: one stale object is rewritten through it, and etcd must then show the active key_id. The servers are those named, or those behind the Service kubernetes, and at least as many as there are Leases.",
-    "An interrupted run is run again and goes on with what is still stale. Admission webhooks see these patches as any other change.",
+    "After an interruption, run it again; it continues with the objects that are still stale. Admission webhooks see these patches like any other change.",
   ],
   options: {
     ...configOption,

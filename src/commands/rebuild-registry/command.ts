@@ -19,9 +19,9 @@ const rebuildOptions = {
   },
   "abandon-versions": {
     kind: "flag",
-    description: "Go on although some stored objects can then never be read again; needs --override-reason",
+    description: "Continue although some stored objects can then never be read again; needs --override-reason",
   },
-  "override-reason": { kind: "text", placeholder: "TEXT", description: "Why; recorded for ever" },
+  "override-reason": { kind: "text", placeholder: "TEXT", description: "Why; recorded permanently" },
   ...applyOptions,
   ...outputOption,
 } as const;
@@ -33,8 +33,8 @@ export const rebuildRegistryCommand = defineCommand({
   name: "rebuild-registry",
   summary: "Make a lost registry again, from evidence; a plan by default",
   description: [
-    "The first way back is always to copy registry and checkpoint from a healthy node of the same control plane. Without one: the key_id that another node shows, or an audit of the running etcd, of which every key_id must derive from a version that Transit shows. An etcd without objects of ours stands for a new cluster on an old key.",
-    "What does not derive is named, with what would bring it back, and nothing is written. --abandon-versions gives it up, which the registry keeps for ever.",
+    "If a healthy node of the same control plane exists, copy its registry and checkpoint instead. The evidence is the key_id that another node shows, or an audit of the running etcd, of which every key_id must derive from a version that Transit shows. An etcd without objects of ours stands for a new cluster on an old key.",
+    "What does not derive is named, with what would bring it back, and nothing is written. --abandon-versions gives it up; the registry records this permanently.",
     "A registry of the Go implementation is never overwritten: --from-go takes its versions over, and state.path must name another file, or that one moved aside.",
   ],
   options: rebuildOptions,

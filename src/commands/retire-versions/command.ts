@@ -27,7 +27,7 @@ const retireOptions = {
   "override-reason": {
     kind: "text",
     placeholder: "TEXT",
-    description: "Go on in spite of what the evidence says; recorded for ever",
+    description: "Continue although the evidence speaks against it; recorded permanently",
   },
   ...applyOptions,
   ...outputOption,
@@ -40,8 +40,8 @@ export const retireVersionsCommand = defineCommand({
   name: "retire-versions",
   summary: "Remove versions that no stored object and no kept snapshot needs; a plan by default",
   description: [
-    "Shows which retired versions below --before-version would be removed and what stands against it. With --apply they are removed from this node's registry, and its provider refuses Decrypt for them with a message of its own; restore-versions is the way back. OpenBao is not changed.",
-    "Needs evidence of the running etcd that is at most 15 minutes old and was read at least 5 minutes after every control-plane node was seen with the active key_id, a report of each of these nodes, and every snapshot that is kept. What only evidence speaks against can be overridden with a reason, which the registry keeps for ever.",
+    "Shows which retired versions below --before-version would be removed and what stands against it. With --apply they are removed from this node's registry, and its provider refuses Decrypt for them with a message of its own; restore-versions undoes this. OpenBao is not changed.",
+    "Needs evidence of the running etcd that is at most 15 minutes old and was read at least 5 minutes after every control-plane node was seen with the active key_id, a report of each of these nodes, and every snapshot that is kept. Points that rest on evidence alone can be overridden with a reason, which the registry records permanently.",
     "When the reports show the versions removed on every node, the `bao` command that raises min_decryption_version is printed. It is never run.",
   ],
   options: retireOptions,

@@ -33,7 +33,7 @@ export const unwrapSecretIdCommand = defineCommand({
   description: [
     "Reads a wrapping token from its standard input, or from a file, asks OpenBao where the token was made, and only if that is the secret-id path of the role takes the secret id out and writes it to auth.approle.secretIdFile, root:openbao-kms 0640, in one step. A running provider takes it at its next login.",
     "Needs root, and no token of its own. The wrapping token never stands on the command line or in the environment, and a provider never holds one. Everything that can be wrong on this machine is found before the token is used up. Unless its logins are counted, the secret id is tried with one login before it replaces the file.",
-    "A token that OpenBao no longer knows has expired or was used by somebody: unless it was you, destroy the secret id that was in it.",
+    "A token that OpenBao no longer knows has expired or was used already: unless it was you, destroy the secret id that was in it.",
   ],
   options: unwrapOptions,
   examples: [

@@ -9,7 +9,7 @@ import { configOption, outputOption } from "../shared-options.ts";
 
 export const verifyRotationCommand = defineCommand({
   name: "verify-rotation",
-  summary: "Say whether every stored object lies under the active version",
+  summary: "Check whether every stored object is encrypted under the active version",
   description: [
     "Joins this node's registry, the key's live metadata and an audit's evidence: done, or what remains and where. Plaintext counts as remaining in Secrets and in every resource of which at least one object is encrypted by this provider.",
     "The confidence says how far the answer goes: high with a running etcd, limited with whole snapshots only, low when something speaks against it. What was not looked at is always listed.",

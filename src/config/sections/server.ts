@@ -46,7 +46,7 @@ export const serverSection = v.strictObject({
   ),
   socketGroup: groupName({
     description:
-      "The group whose members may connect: kube-apiserver's way in. Not the service's own primary group. Static pods need the number.",
+      "The group whose members may connect: kube-apiserver is one. Not the service's own primary group. Static pods need the number.",
     example: "openbao-kms-socket",
   }),
   metricsAddress: v.optional(

@@ -61,7 +61,7 @@ export const configValidate: DoctorCheck = {
   proves:
     "Every field is known, of the right kind and within its bounds, and fields that belong together agree.",
   needs: ["config.load"],
-  whenFailed: "mend the fields that are named; bao-kms-provider config shows what is in force",
+  whenFailed: "fix the fields that are named; bao-kms-provider config shows the values in use",
   run: (context) => {
     if (context.knows("refusal")) {
       const { problems, source } = context.fact("refusal");

@@ -52,7 +52,7 @@ function groupNumber(group: string, user: string): number {
 export const socketDirectory: DoctorCheck = {
   id: "socket.directory",
   proves:
-    "The directory of the socket belongs to the service and its group with mode 2750 or 2710, and nobody else can replace it.",
+    "The directory of the socket belongs to the service and its group with mode 2750 or 2710, and no other user can replace it.",
   needs: ["socket.group"],
   whenFailed: "install -d -o openbao-kms -g openbao-kms-socket -m 2750 /run/openbao-kms",
   run: (context) => {
