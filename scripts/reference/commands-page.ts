@@ -8,8 +8,8 @@ import { EXIT_CODES } from "../../src/cli/exit-code.ts";
 import { optionText, usageLine } from "../../src/cli/help.ts";
 import { optionUsage } from "../../src/cli/option.ts";
 import { PROGRAM } from "../../src/cli/program.ts";
-import { CONFIG_PATH_VARIABLE, OVERRIDES } from "../../src/config/load.ts";
 import { COMMANDS } from "../../src/commands/table.ts";
+import { CONFIG_PATH_VARIABLE, OVERRIDES } from "../../src/config/load.ts";
 import { code, GENERATED, table } from "./markdown.ts";
 
 export function commandsPage(): string {
@@ -58,8 +58,14 @@ const DESCRIPTION = [
 const FILES: readonly (readonly [path: string, meaning: string])[] = [
   ["/etc/openbao-kms/config.yaml", "The configuration, root:openbao-kms 0640."],
   ["/run/openbao-kms/kms.sock", "The socket. The directory has mode 2750 and the group openbao-kms-socket."],
-  ["/var/lib/openbao-kms/state/key-registry.json", "The key versions that this node has seen. It has no secrets."],
-  ["/var/lib/openbao-kms/state/key-registry.json.checkpoint", "The hash of the registry, which reveals a rollback."],
+  [
+    "/var/lib/openbao-kms/state/key-registry.json",
+    "The key versions that this node has seen. It has no secrets.",
+  ],
+  [
+    "/var/lib/openbao-kms/state/key-registry.json.checkpoint",
+    "The hash of the registry, which reveals a rollback.",
+  ],
   ["/usr/share/doc/bao-kms-provider/README.md", "The documentation: recipes, runbooks, troubleshooting."],
   ["/usr/share/doc/bao-kms-provider/examples", "Values, configuration, drop-ins, alert rules, dashboard."],
 ];

@@ -10,7 +10,12 @@ const Mermaid = defineComponent({
     const svg = ref("");
     onMounted(async () => {
       const { default: mermaid } = await import("mermaid");
-      mermaid.initialize({ startOnLoad: false, securityLevel: "strict", theme: "neutral", htmlLabels: false });
+      mermaid.initialize({
+        startOnLoad: false,
+        securityLevel: "strict",
+        theme: "neutral",
+        htmlLabels: false,
+      });
       pictures += 1;
       svg.value = (await mermaid.render(`picture-${pictures}`, decodeURIComponent(props.source))).svg;
     });

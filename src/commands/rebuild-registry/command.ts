@@ -19,7 +19,8 @@ const rebuildOptions = {
   },
   "abandon-versions": {
     kind: "flag",
-    description: "Continue although some stored objects can then never be read again; needs --override-reason",
+    description:
+      "Continue although some stored objects can then never be read again; needs --override-reason",
   },
   "override-reason": { kind: "text", placeholder: "TEXT", description: "Why; recorded permanently" },
   ...applyOptions,
