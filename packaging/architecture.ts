@@ -14,8 +14,6 @@ export interface Architecture {
   readonly libraryFolder: string;
   /** As process.arch says it. */
   readonly node: string;
-  /** What xz does to machine code before it compresses; only what liblzma 5.2 can undo (RHEL 9, Ubuntu 22.04), so not --arm64. */
-  readonly xzFilters: readonly string[];
 }
 
 export const architectures = {
@@ -27,7 +25,6 @@ export const architectures = {
     loader: "/lib64/ld-linux-x86-64.so.2",
     libraryFolder: "/lib/x86_64-linux-gnu",
     node: "x64",
-    xzFilters: ["--x86"],
   },
   arm64: {
     name: "arm64",
@@ -37,7 +34,6 @@ export const architectures = {
     loader: "/lib/ld-linux-aarch64.so.1",
     libraryFolder: "/lib/aarch64-linux-gnu",
     node: "arm64",
-    xzFilters: [],
   },
 } as const satisfies Record<string, Architecture>;
 

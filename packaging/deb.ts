@@ -1,21 +1,17 @@
 /**
  * The Debian package.
  *
- * @module dpkg-deb does the work, but for compression; the same stage and scripts give the same bytes.
+ * @module dpkg-deb does the work; the same stage and scripts give the same bytes.
  */
-
 import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Architecture } from "./architecture.ts";
-import { compressMembers } from "./deb-members.ts";
 import { packageDescription, packageSummary } from "./description.ts";
 import type { ReleaseVersion } from "./release-version.ts";
 import { run } from "./run.ts";
-import type { StagedFile } from "./stage.ts";
+import type { Compression, StagedFile } from "./stage.ts";
 import { settle } from "./stage.ts";
-import type { XzPreset } from "./xz.ts";
-import { xz } from "./xz.ts";
 
 const scripts = join(import.meta.dir, "linux");
 
@@ -53,14 +49,14 @@ export function debScripts(): Readonly<Record<"postinst" | "prerm" | "postrm", s
 }
 
 /** Adds DEBIAN/ to the staged tree and writes the package to `file`. */
-export async function writeDeb(
+export function writeDeb(
   stageFolder: string,
   files: readonly StagedFile[],
   architecture: Architecture,
   release: ReleaseVersion,
-  xzPreset: XzPreset,
+  compression: Compression,
   file: string,
-): Promise<void> {
+): void {
   const control = join(stageFolder, "DEBIAN");
   mkdirSync(control, { mode: 0o755 });
   const bytes = files.reduce((sum, each) => sum + statSync(join(stageFolder, each.path)).size, 0);
@@ -93,8 +89,9 @@ export async function writeDeb(
     chmodSync(join(control, name), 0o755);
   }
   settle(stageFolder, release.epochSeconds);
-  run("dpkg-deb", ["--root-owner-group", "-Znone", "--build", stageFolder, file], {
+  // One thread: several cut the input into blocks, and give other bytes on another machine.
+  const options = ["--root-owner-group", "-Zxz", `-z${compression}`, "--threads-max=1"];
+  run("dpkg-deb", [...options, "--build", stageFolder, file], {
     env: { SOURCE_DATE_EPOCH: String(release.epochSeconds) },
   });
-  writeFileSync(file, await compressMembers(readFileSync(file), (tar) => xz(tar, architecture, xzPreset)));
 }

@@ -62,7 +62,7 @@ function commitOf(): string {
   return process.env["BUILD_COMMIT"] ?? run("git", ["rev-parse", "HEAD"], { cwd: root }).trim();
 }
 
-async function makeForArchitecture(shared: Shared, architecture: Architecture): Promise<void> {
+function makeForArchitecture(shared: Shared, architecture: Architecture): void {
   const { options, release, commit, localExecutable } = shared;
   const { out, fast, log } = options;
   const work = join(shared.work, architecture.name);
@@ -89,7 +89,7 @@ async function makeForArchitecture(shared: Shared, architecture: Architecture): 
   const file = (kind: string, suffix: string): string =>
     join(out, `bao-kms-provider${kind}_${release.version}_linux_${architecture.name}${suffix}`);
   const gzipLevel = fast ? 1 : 9;
-  const xzPreset = fast ? 0 : 9;
+  const compression = fast ? 0 : 9;
 
   log(`${architecture.name}: image`);
   const layout = join(work, "oci");
@@ -115,25 +115,23 @@ async function makeForArchitecture(shared: Shared, architecture: Architecture): 
   log(`${architecture.name}: deb and rpm`);
   const deb = join(work, "deb");
   const rpm = join(work, "rpm");
-  await Promise.all([
-    writeDeb(
-      deb,
-      stage("package", "installed", deb, origins, release.epochSeconds),
-      architecture,
-      release,
-      xzPreset,
-      file("", ".deb"),
-    ),
-    writeRpm(
-      rpm,
-      stage("package", "installedByRpm", rpm, origins, release.epochSeconds),
-      architecture,
-      release,
-      xzPreset,
-      join(work, "rpmbuild"),
-      file("", ".rpm"),
-    ),
-  ]);
+  writeDeb(
+    deb,
+    stage("package", "installed", deb, origins, release.epochSeconds),
+    architecture,
+    release,
+    compression,
+    file("", ".deb"),
+  );
+  writeRpm(
+    rpm,
+    stage("package", "installedByRpm", rpm, origins, release.epochSeconds),
+    architecture,
+    release,
+    compression,
+    join(work, "rpmbuild"),
+    file("", ".rpm"),
+  );
 }
 
 function sha256(path: string): string {
@@ -187,7 +185,7 @@ export async function makeRelease(options: ReleaseOptions): Promise<ReleaseVersi
     buildExecutable(root, commit, undefined, localExecutable);
     const shared = { options, release, commit, localExecutable, work };
     for (const name of options.architectures) {
-      await makeForArchitecture(shared, architectures[name]);
+      makeForArchitecture(shared, architectures[name]);
     }
     writeEvidence(shared);
   } finally {

@@ -3,7 +3,7 @@
  *
  * @module The only place in packaging/ that starts a process.
  */
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 
 export interface RunOptions {
   readonly cwd?: string;
@@ -31,29 +31,4 @@ export function runBytes(command: string, args: readonly string[], options: RunO
     throw new Error(`${command} ${args.join(" ")} failed: ${reason}`);
   }
   return stdout;
-}
-
-/** A filter that takes minutes, so that two can run at a time: standard output of `command` for `input`. */
-export async function filterBytes(
-  command: string,
-  args: readonly string[],
-  input: Uint8Array,
-): Promise<Buffer> {
-  const child = spawn(command, args, { env: { ...process.env, ...reproducible } });
-  const said: Record<"stdout" | "stderr", Buffer[]> = { stdout: [], stderr: [] };
-  child.stdout.on("data", (bytes: Buffer) => said.stdout.push(bytes));
-  child.stderr.on("data", (bytes: Buffer) => said.stderr.push(bytes));
-  // One that ends early closes its input; why is in its status and its words.
-  child.stdin.on("error", () => undefined);
-  child.stdin.end(input);
-  const status = await new Promise<number | null>((resolve, reject) => {
-    child.once("error", reject);
-    child.once("close", resolve);
-  });
-  if (status !== 0) {
-    throw new Error(
-      `${command} ${args.join(" ")} failed: ${Buffer.concat(said.stderr).toString("utf8").trim()}`,
-    );
-  }
-  return Buffer.concat(said.stdout);
 }

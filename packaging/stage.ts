@@ -13,6 +13,9 @@ export type Origins = Readonly<Record<Origin, string | undefined>>;
 /** How a piece is named in an artefact: as installed on a host, or as archived in a tarball. */
 export type Naming = "installed" | "installedByRpm" | "archived";
 
+/** xz's presets: 0 is quick and weak, 9 is for publishing and takes a minute for each package. */
+export type Compression = 0 | 9;
+
 export interface StagedFile {
   /** Relative to the stage, with a leading slash. */
   readonly path: string;

@@ -34,6 +34,8 @@ export const nodeTools = {
   gcc: "gcc",
   ip: "iproute2",
 };
+/** Of one test: a minute for a reload, a minute for a changed manifest, and boots. */
+export const nodeTimeoutMs = 600_000;
 const READY_TIMEOUT_MS = 120_000;
 const ADMIN = "/etc/kubernetes/super-admin.conf";
 /** kubeadm waits here for a controller manager and a scheduler, which no test needs. */

@@ -9,8 +9,8 @@ import { releaseTools, testRelease, version } from "../packaging/artefacts.ts";
 import { docBlock } from "../packaging/doc-blocks.ts";
 import { openbaoFields, sampleWith } from "../packaging/sample-config.ts";
 import { download } from "../systemd/provider-machine.ts";
-import { describeOnMachine, machineTimeoutMs } from "../systemd/systemd-suite.ts";
-import { binary, type KubeNode, newKubeNode, nodeTools } from "./kube-node.ts";
+import { describeOnMachine } from "../systemd/systemd-suite.ts";
+import { binary, type KubeNode, newKubeNode, nodeTimeoutMs, nodeTools } from "./kube-node.ts";
 import {
   configureApiServer,
   inFullMatrix,
@@ -21,7 +21,7 @@ import {
 } from "./provider-node.ts";
 import { openRelay, type Relay } from "./relay.ts";
 
-setDefaultTimeout(machineTimeoutMs);
+setDefaultTimeout(nodeTimeoutMs);
 
 const folder = `/root/bao-kms-provider_static-pod_${version}_linux_amd64`;
 const manifest = "/etc/kubernetes/manifests/bao-kms-provider.yaml";

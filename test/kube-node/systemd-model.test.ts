@@ -4,8 +4,8 @@ import { releaseTools } from "../packaging/artefacts.ts";
 import { docBlock } from "../packaging/doc-blocks.ts";
 import { defaultNames } from "../systemd/identity-table.ts";
 import { type ProviderMachine, providerMachine, unit } from "../systemd/provider-machine.ts";
-import { describeOnMachine, machineTimeoutMs } from "../systemd/systemd-suite.ts";
-import { type KubeNode, newKubeNode, nodeTools } from "./kube-node.ts";
+import { describeOnMachine } from "../systemd/systemd-suite.ts";
+import { type KubeNode, newKubeNode, nodeTimeoutMs, nodeTools } from "./kube-node.ts";
 import {
   configureApiServer,
   inFullMatrix,
@@ -16,7 +16,7 @@ import {
 } from "./provider-node.ts";
 import { openRelay, type Relay } from "./relay.ts";
 
-setDefaultTimeout(machineTimeoutMs);
+setDefaultTimeout(nodeTimeoutMs);
 
 /** Longer than the 20 s for which the unit holds kubelet back. */
 const LATE_MS = 40_000;
