@@ -10,6 +10,14 @@ import { servedEachTest } from "./served.ts";
 const seed = Buffer.alloc(32, 7);
 const active = keyHandle(2);
 
+/** The active version's annotations, with one more of so many bytes. */
+function withAnnotation(key: string, bytes: number) {
+  return {
+    ...active.annotations,
+    encoded: { ...active.annotations.encoded, [key]: Buffer.alloc(bytes, 65) },
+  };
+}
+
 describe("calls that are refused", () => {
   const served = servedEachTest();
 
@@ -74,6 +82,22 @@ describe("calls that are refused", () => {
       "ciphertext is not in canonical form",
     ],
     [
+      "ciphertext with a byte that is a letter but for its highest bit",
+      { ciphertext: Buffer.from("vault:v2:\u00c1AAA", "latin1") },
+      code.INVALID_ARGUMENT,
+      "ciphertext is not in canonical form",
+    ],
+    [
+      "65 annotations",
+      {
+        annotations: Object.fromEntries(
+          Array.from({ length: 65 }, (_, index) => [`a${index}.b`, Buffer.from("x")] as const),
+        ),
+      },
+      code.INVALID_ARGUMENT,
+      "annotations are not valid",
+    ],
+    [
       "ciphertext with other characters",
       { ciphertext: Buffer.from("vault:v2:AAA\u0100", "utf8") },
       code.INVALID_ARGUMENT,
@@ -104,6 +128,42 @@ describe("calls that are refused", () => {
       code.INTERNAL,
       "reply would be outside the limits of KMS v2",
     ]);
+  });
+
+  test.each([
+    ["a key_id that is too long", { keyId: "k".repeat(1025) }],
+    ["no key_id", { keyId: "" }],
+    ["annotations that are too large", { annotations: withAnnotation("a.b", 32_768) }],
+    ["an annotation key that is no domain name", { annotations: withAnnotation("a_b.c", 1) }],
+  ])("an Encrypt reply of our own with %s never leaves", async (_name, change) => {
+    served.harness.keys.override.keyForEncrypt = () => ({ ...active, ...change });
+    expect(await failure(served.client.encrypt({ plaintext: seed }))).toEqual([
+      code.INTERNAL,
+      "reply would be outside the limits of KMS v2",
+    ]);
+  });
+
+  test("annotations that are not what KMS v2 allows are noticed before OpenBao is asked, each time", async () => {
+    served.harness.keys.override.keyForEncrypt = () => ({
+      ...active,
+      annotations: withAnnotation("a_b.c", 1),
+    });
+    for (const _ of [1, 2]) {
+      expect((await failure(served.client.encrypt({ plaintext: seed })))[0]).toBe(code.INTERNAL);
+    }
+    expect(served.harness.transit.calls).toBe(0);
+  });
+
+  test("a plaintext of OpenBao that is longer than its ciphertext never leaves", async () => {
+    const request = await sealed();
+    for (const [bytes, expected] of [
+      [1024, undefined],
+      [1025, code.INTERNAL],
+    ] as const) {
+      served.harness.transit.override.decrypt = async () => Buffer.alloc(bytes);
+      const got = await failure(served.client.decrypt(request)).catch(() => [undefined]);
+      expect(got[0]).toBe(expected);
+    }
   });
 
   test("a removed and a rejected version say so", async () => {
@@ -161,6 +221,17 @@ describe("calls that are refused", () => {
       ]);
     }
     expect(await served.client.status()).toMatchObject({ healthz: "ok" });
+  });
+
+  test("a message of 65,536 bytes is read", async () => {
+    // 4 bytes of tag and length, so that the whole has exactly as many as are allowed.
+    const plaintext = Buffer.alloc(65_532);
+    const message = Buffer.concat([Buffer.from([0x0a, 0xfc, 0xff, 0x03]), plaintext]);
+    expect(message.length).toBe(65_536);
+    expect(await failure(served.client.raw(`${SERVICE}Encrypt`, message))).toEqual([
+      code.INVALID_ARGUMENT,
+      "plaintext is too large",
+    ]);
   });
 
   test("an annotation named __proto__ is one annotation too many", async () => {

@@ -85,6 +85,26 @@ test("held connections do not keep a scrape out", async () => {
   }
 });
 
+test("of too many connections the oldest is closed, and only that one", async () => {
+  const own = await startAdminListener({ ...common, connectionTimeoutMs: 60_000, maxConnections: 2 });
+  const closed: number[] = [];
+  const opened: Socket[] = [];
+  for (const index of [0, 1, 2]) {
+    const socket = connect(own.port, "127.0.0.1");
+    socket.on("error", () => {});
+    socket.on("close", () => closed.push(index));
+    await new Promise((resolve) => socket.once("connect", resolve));
+    opened.push(socket);
+  }
+  await new Promise((resolve) => opened[0]?.once("close", resolve));
+  expect(closed).toEqual([0]);
+  const next = new Promise((resolve) => opened[1]?.once("close", resolve));
+  expect((await fetch(`http://127.0.0.1:${own.port}/live`)).status).toBe(200);
+  await next;
+  expect(closed).toEqual([0, 1]);
+  await own.close();
+});
+
 test.each([
   [() => ({ host: "127.0.0.1", port: listener.port }), "address_in_use"],
   [() => ({ host: "192.0.2.1", port: 0 }), "address_invalid"],

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
   chmodSync,
+  chownSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -50,6 +51,17 @@ describe("while running", () => {
     expect(lstatSync(stage.path).mode & 0o7777).toBe(0o660);
     (await stage.echo()).socket.destroy();
   });
+
+  test.skipIf(process.getuid?.() !== 0)(
+    "a socket whose group was changed is made again (needs root to change it)",
+    async () => {
+      await stage.open();
+      const { gid } = lstatSync(stage.path);
+      chownSync(stage.path, 0, gid + 1);
+      await until("restarted", () => stage.events.length > 0);
+      expect(lstatSync(stage.path).gid).toBe(gid);
+    },
+  );
 
   test("an unsafe directory: not ready, no new socket, connections kept; then ready again", async () => {
     const socket = await stage.open();

@@ -133,7 +133,7 @@ export async function bindSocket(
   await listen(server, unfinished, rules);
   try {
     const made = lstatSync(unfinished, { bigint: true });
-    verify(made, rules);
+    verifySocket(made, rules);
     link(unfinished, directory.at(basename(rules.path)), rules.path);
     unlinkSync(unfinished);
     const visible = lstatIfThere(rules.path);
@@ -141,7 +141,7 @@ export async function bindSocket(
       removeSocket(directory, rules, made.ino);
       throw notVerified(`${dirname(rules.path)} was replaced while the socket was being made`);
     }
-    verify(visible, rules);
+    verifySocket(visible, rules);
     return { server, inode: made.ino };
   } catch (error) {
     server.close();
@@ -202,7 +202,8 @@ export function occupied(path: string, what: string, cause?: unknown): ServerErr
   });
 }
 
-function verify(stat: BigIntStats, rules: SocketFileRules): void {
+/** @throws ServerError `socket_not_verified` unless this is a socket as the rules want it. */
+export function verifySocket(stat: BigIntStats, rules: SocketFileRules): void {
   const mode = Number(stat.mode & 0o7777n);
   if (!stat.isSocket() || stat.uid !== BigInt(rules.ownerUid)) {
     throw notVerified(`what was made for ${rules.path} is not a socket of uid ${rules.ownerUid}`);
