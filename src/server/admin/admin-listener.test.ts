@@ -105,6 +105,18 @@ test("of too many connections the oldest is closed, and only that one", async ()
   await own.close();
 });
 
+test("of too many connections that come at once as many are closed as are too many", async () => {
+  const opened = await Promise.all(Array.from({ length: 12 }, open));
+  const closed = (): number => opened.filter(({ closed: isClosed }) => isClosed).length;
+  for (let waits = 0; closed() < 8 && waits < 30; waits += 1) {
+    await Bun.sleep(5);
+  }
+  expect(closed()).toBe(8);
+  for (const socket of opened) {
+    socket.destroy();
+  }
+});
+
 test.each([
   [() => ({ host: "127.0.0.1", port: listener.port }), "address_in_use"],
   [() => ({ host: "192.0.2.1", port: 0 }), "address_invalid"],

@@ -1,8 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { Code, createServiceImplSpec, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
-import { createUniversalServiceHandlers } from "@connectrpc/connect/protocol";
+import { Code, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
 import { KeyManagementService } from "../../kms/gen/v2/api_pb.ts";
-import { unaryGrpc } from "./unary-grpc.ts";
+import { unaryHandlers } from "../kms-listener.ts";
 import { UnaryRequest } from "./unary-request.ts";
 
 const MAX_TIMEOUT_MS = 60_000;
@@ -18,9 +17,10 @@ async function ask(headers: Readonly<Record<string, string>>, bytes: Uint8Array 
     encrypt: () => ({}),
     decrypt: () => ({}),
   };
-  const [status] = createUniversalServiceHandlers(createServiceImplSpec(KeyManagementService, service), [
-    unaryGrpc({ maxMessageBytes: 65_536, maxTimeoutMs: MAX_TIMEOUT_MS }),
-  ]);
+  const options = { maxMessageBytes: 65_536, maxTimeoutMs: MAX_TIMEOUT_MS };
+  const status = unaryHandlers(KeyManagementService, service, options).find(({ requestPath }) =>
+    requestPath.endsWith("/Status"),
+  );
   if (status === undefined) {
     throw new Error("no handler");
   }
