@@ -146,3 +146,18 @@ test("a call that gives up while it waits says how long it waited, and that time
   await first;
   expect([ran, gate.inFlight]).toEqual([false, 0]);
 });
+
+test("a call whose caller is gone before it begins does nothing", async () => {
+  const records: CallRecord[] = [];
+  const run = callRunner({
+    admission: admission({ Status: 1, Encrypt: 1, Decrypt: 1 }),
+    clock: manualClock(),
+    observer: { started: () => {}, ended: (record) => records.push(record) },
+  });
+  let ran = false;
+  const call = run("Encrypt", "", { signal: AbortSignal.abort() }, () => {
+    ran = true;
+  });
+  await expect(call).rejects.toMatchObject({ code: Code.Canceled });
+  expect([ran, records.map(({ status }) => status)]).toEqual([false, ["CANCELLED"]]);
+});

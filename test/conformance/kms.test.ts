@@ -163,6 +163,34 @@ describe("more calls than run at the same time", () => {
   });
 });
 
+describe("identical Decrypts", () => {
+  const served = servedEachTest({ caps: { Status: 1, Encrypt: 8, Decrypt: 1 } });
+
+  test("count once, others with the same key_id do not", async () => {
+    const seal = async (byte: number) => {
+      const { ciphertext, keyId, annotations } = await served.client.encrypt({
+        plaintext: Buffer.alloc(32, byte),
+      });
+      return { ciphertext, keyId, annotations };
+    };
+    const [one, other] = [await seal(1), await seal(2)];
+    const release = Promise.withResolvers<Uint8Array>();
+    const asked: string[] = [];
+    served.harness.transit.override.decrypt = ({ ciphertext }) => {
+      asked.push(ciphertext);
+      return release.promise;
+    };
+    const before = served.harness.started.length;
+    const calls = [one, one, other, one].map((request) => served.client.decrypt(request));
+    await callsStarted(served, before + 4);
+    await served.client.status();
+    expect(asked).toEqual(Array.from({ length: 3 }, () => Buffer.from(one.ciphertext).toString()));
+    release.resolve(Buffer.alloc(32));
+    await Promise.all(calls);
+    expect(asked.at(-1)).toBe(Buffer.from(other.ciphertext).toString());
+  });
+});
+
 describe("kube-apiserver reads everything anew", () => {
   const served = servedEachTest();
   const SEEDS = 200;

@@ -50,6 +50,5 @@ export class BodyBuffer {
 
   clear(): void {
     this.#buffer = NOTHING;
-    this.#length = 0;
   }
 }
