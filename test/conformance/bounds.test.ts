@@ -22,8 +22,8 @@ let harness: Harness;
 let clients: KmsClient[] = [];
 
 afterEach(async () => {
-  for (const client of clients) {
-    client.close();
+  for (const each of clients) {
+    each.close();
   }
   clients = [];
   await harness.stop();
