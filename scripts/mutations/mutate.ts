@@ -54,7 +54,7 @@ const RULES: readonly Rule[] = [
   {
     name: "bound",
     pattern:
-      /(?<=^(?:export )?const [A-Z][A-Z0-9_]*(?:MAX|MIN|BYTES|LIMIT|MODE|MASK|DEPTH)[A-Z0-9_]* = )\d[\d_]*(?=[^\w])/g,
+      /(?<=^(?:export )?const [A-Z0-9_]*(?:MAX|MIN|BYTES|LIMIT|MODE|MASK|DEPTH)[A-Z0-9_]* = )\d[\d_]*(?=[^\w])/g,
     replace: ([text]) => String(Number(text.replaceAll("_", "")) + 1),
   },
   {

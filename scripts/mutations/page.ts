@@ -35,7 +35,11 @@ export function score(results: readonly Result[]): Score {
 
 export function mutationPage(
   results: readonly Result[],
-  { groupOf, floor }: { readonly groupOf: (file: string) => string; readonly floor: number },
+  {
+    groupOf,
+    floor,
+    isQuick,
+  }: { readonly groupOf: (file: string) => string; readonly floor: number; readonly isQuick: boolean },
 ): string {
   const groups = [...Map.groupBy(results, ({ mutation }) => groupOf(mutation.file))].sort(([a], [b]) =>
     a < b ? -1 : 1,
@@ -50,10 +54,16 @@ export function mutationPage(
     "",
     "A mutation changes one line of the code: a comparison, a bound, a guard, a statement. The tests must fail on it. `scripts/mutations.ts`",
     "makes the mutations by rule from the code as it is, adds the named ones of `scripts/mutations/named.ts`, and runs the tests that import",
-    `the changed file. A scheduled workflow does so every week, with a new choice of lines, and fails below ${floor}%.`,
+    `the changed file. A scheduled workflow does so every week and fails below ${floor}%.`,
     "",
     "An equivalent mutation changes nothing that can be observed; `scripts/mutations/equivalent.ts` gives the reason for each.",
     "",
+    ...(isQuick
+      ? [
+          "This run left out the tests of the compiled provider, which a full run asks last; it used unit, conformance and reference tests.",
+          "",
+        ]
+      : []),
     "| folder | mutations | killed | survived | equivalent | share killed |",
     "| --- | ---: | ---: | ---: | ---: | ---: |",
     ...groups.map(([name, part]) => row(`\`${name}\``, part)),
