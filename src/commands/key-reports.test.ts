@@ -90,6 +90,15 @@ describe("with one", () => {
     expect(settled((await type("verify-key")).stdout)).toMatchSnapshot();
   });
 
+  test("a watch with nothing left to do ends at once, and JSON is refused", async () => {
+    const { code, stdout } = await type("rotation-plan", "--watch");
+    expect(code).toBe(0);
+    expect(settled(stdout)).toBe(
+      "TIME  version 1 is active; next: nothing: the active version is the latest\n",
+    );
+    expect((await type("rotation-plan", "--watch", "--output", "json")).code).toBe(2);
+  });
+
   test("leave the state as it was, and give their tokens back", async () => {
     const before = readFileSync(node.at("state/key-registry.json"), "utf8");
     await type("rotation-plan");

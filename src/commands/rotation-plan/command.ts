@@ -3,7 +3,11 @@ import { defineCommand } from "../../cli/command.ts";
 import type { ValuesOf } from "../../cli/option.ts";
 import { configOption, outputOption } from "../shared-options.ts";
 
-const rotationPlanOptions = { ...configOption, ...outputOption } as const;
+const rotationPlanOptions = {
+  ...configOption,
+  watch: { kind: "flag", description: "Look again until nothing is left to do, and print what changed" },
+  ...outputOption,
+} as const;
 
 /** The values of a command line. */
 export type RotationPlanFlags = ValuesOf<typeof rotationPlanOptions>;
@@ -16,7 +20,10 @@ export const rotationPlanCommand = defineCommand({
     "When OpenBao cannot be asked, the report rests on the registry alone and the exit code is 4.",
   ],
   options: rotationPlanOptions,
-  examples: ["rotation-plan --config /etc/openbao-kms/config.yaml"],
+  examples: [
+    "rotation-plan --config /etc/openbao-kms/config.yaml",
+    "rotation-plan --config /etc/openbao-kms/config.yaml --watch",
+  ],
   run: async (flags, context) => {
     const { rotationPlan } = await import("./run.ts");
     return rotationPlan(flags, context);

@@ -7,6 +7,7 @@ import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
 import { jsonText, type Output } from "../../cli/output.ts";
 import { textTable } from "../../cli/text-table.ts";
+import { UsageError } from "../../cli/usage-error.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
 import type { StoredRecord } from "../../key/registry/read-state.ts";
 import {
@@ -18,8 +19,45 @@ import {
 import type { RotationPolicy } from "../../key/rotation/sightings.ts";
 import { inspectKey, type OpenBaoAnswer } from "../key-inspection.ts";
 import type { RotationPlanFlags } from "./command.ts";
+import { type Look, watchPlan } from "./watch.ts";
 
-export function rotationPlan(flags: RotationPlanFlags, context: CommandContext): Promise<ExitName> {
+export async function rotationPlan(flags: RotationPlanFlags, context: CommandContext): Promise<ExitName> {
+  if (!flags.watch) {
+    return showPlan(flags, context);
+  }
+  if (flags.output === "json") {
+    throw new UsageError("--watch prints text only", "leave out --output json, or --watch");
+  }
+  return watchPlan({
+    look: () => lookOnce(flags, context),
+    sleep: () => systemClock.sleep(WATCH_INTERVAL_MS, context.signal),
+    print: (line) => context.output.result(`${timeText(systemClock.wallMs())}  ${line}\n`),
+  });
+}
+
+/** Each look logs in anew. */
+const WATCH_INTERVAL_MS = 15_000;
+
+/** Without spans of time, so that the line changes only when the plan does. */
+function lookOnce(flags: RotationPlanFlags, context: CommandContext): Promise<Look> {
+  return inspectKey(flags, context, async ({ config, identity, state, openbao }) => {
+    if (openbao.kind === "unasked") {
+      return { next: undefined, line: `OpenBao could not be asked: ${openbao.error.message}` };
+    }
+    if (state.kind === "missing") {
+      return { next: undefined, line: `no registry yet at ${config.state.path}` };
+    }
+    const { next, activeVersion } = planRotation(identity, state.stored, openbao.answer, policyOf(config));
+    return { next, line: `version ${activeVersion} is active; next: ${watchText(next)}` };
+  });
+}
+
+const watchText = (next: NextStep): string =>
+  next.kind === "wait"
+    ? `version ${next.version} needs ${countOf(next.missingObservations, "more probe")} and its delay`
+    : nextText(next);
+
+function showPlan(flags: RotationPlanFlags, context: CommandContext): Promise<ExitName> {
   return inspectKey(flags, context, async ({ config, identity, state, openbao }) => {
     const { output } = context;
     const unasked = openbao.kind === "unasked" ? openbao.error : undefined;
@@ -161,7 +199,9 @@ function nextText(next: NextStep): string {
   }
 }
 
+const timeText = (wallMs: number): string => new Date(wallMs).toISOString().replace(/\.\d+Z$/, "Z");
+
 function atText(inMs: number): string {
-  const at = new Date(systemClock.wallMs() + inMs).toISOString().replace(/\.\d+Z$/, "Z");
+  const at = timeText(systemClock.wallMs() + inMs);
   return `in ${formatDuration(Math.ceil(inMs / 1000) * 1000)} (${at})`;
 }

@@ -18,20 +18,20 @@ const clock = manualClock();
 const issuer = makeJwtIssuer();
 const goodJwt = issuer.sign(identityClaims({ audience: "openbao", subject: "node" }, clock.wallMs()));
 
-function prepare(text: string, mode = 0o640) {
+function prepare(text: string, mode = 0o640, subject = "") {
   const path = join(dir, "identity.jwt");
   rmSync(path, { force: true });
   writeFileSync(path, text);
   chmodSync(path, mode);
-  return login(path);
+  return login(path, subject);
 }
 
-function login(path: string) {
+function login(path: string, subject = "") {
   return jwtLoginMethod({
     mountPath: "auth/jwt",
     role: "kms-provider",
     source: jwtFileSource(path, process.getuid?.() ?? 0),
-    expected: { minRemainingTtlMs: 120_000, leewayMs: 30_000, issuer: "", audience: [], subject: "" },
+    expected: { minRemainingTtlMs: 120_000, leewayMs: 30_000, issuer: "", audience: [], subject },
     clock,
   }).prepare(new AbortController().signal);
 }
@@ -58,6 +58,17 @@ describe("login with a JWT from a file", () => {
     ["an expired one", issuer.sign({ exp: 1000 }), "jwt_expired", "auth_expired"],
   ])("%s is refused before OpenBao is asked", async (_, text, code, errorClass) => {
     expect(await failure(prepare(text))).toMatchObject({ code, errorClass });
+  });
+
+  test("of a wrong subject the found and the expected one are shown, the first up to a length", async () => {
+    const wrong = await failure(prepare(goodJwt, 0o640, "other"));
+    expect(wrong.code).toBe("jwt_wrong_subject");
+    expect(wrong.message).toContain('"node"');
+    expect(wrong.message).toContain('"other"');
+    const long = issuer.sign(
+      identityClaims({ audience: "openbao", subject: "s".repeat(300) }, clock.wallMs()),
+    );
+    expect((await failure(prepare(long, 0o640, "other"))).message.match(/s{100,}/)?.[0]).toHaveLength(256);
   });
 
   test("a file that is missing, open to all or a link is refused", async () => {

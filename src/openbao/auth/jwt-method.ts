@@ -13,6 +13,7 @@ import {
   claimProblem,
   decodeJwtClaims,
   isMilliseconds,
+  type JwtClaims,
   type JwtExpectations,
   type JwtFlaw,
 } from "./jwt-claims.ts";
@@ -37,9 +38,12 @@ export interface JwtMethodOptions {
   readonly clock: Pick<Clock, "wallMs">;
 }
 
+/** A subject is a name, and no secret. */
+const MAX_SHOWN_SUBJECT = 256;
+
 interface Meaning {
   readonly errorClass: ErrorClass;
-  readonly problem: (expected: JwtExpectations) => string;
+  readonly problem: (expected: JwtExpectations, claims: JwtClaims) => string;
   readonly advice?: string;
   /** The claim that is compared with the clock. */
   readonly time?: "notBefore" | "issuedAt";
@@ -76,7 +80,13 @@ const MEANINGS: Readonly<Record<ClaimProblem, Meaning>> = {
   },
   jwt_wrong_subject: {
     errorClass: "auth_failed",
-    problem: () => "is not about auth.jwt.expectedSubject (claim sub)",
+    problem: ({ subject }, claims) => {
+      const found =
+        claims.subject === undefined
+          ? "no subject"
+          : `the subject ${JSON.stringify(claims.subject.slice(0, MAX_SHOWN_SUBJECT))}`;
+      return `has ${found} (claim sub), and auth.jwt.expectedSubject is ${JSON.stringify(subject)}`;
+    },
   },
 };
 
@@ -106,7 +116,7 @@ export function jwtLoginMethod({ mountPath, role, source, expected, clock }: Jwt
       throw new AuthError({
         code,
         errorClass,
-        message: `${source.what} ${problem(expected)}${unit}`,
+        message: `${source.what} ${problem(expected, claims)}${unit}`,
         advice,
       });
     }
