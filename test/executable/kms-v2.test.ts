@@ -140,12 +140,11 @@ describe("the protocol", () => {
   ])("%s", async (_, method, message, code) => {
     expect(await codeOf(provider.client.raw(method, message))).toBe(code);
   });
-  test("calls above the cap are turned away at once; those inside it succeed", async () => {
-    const remove = openbao.inject(faults.slow(2000), { path: /decrypt/ });
+  test("calls above the cap wait for their turn and are answered", async () => {
+    const remove = openbao.inject(faults.slow(200), { path: /decrypt/ });
     const codes = await Promise.all(Array.from({ length: 12 }, () => decryptOf({})));
     remove();
-    expect(codes.filter((code) => code === "OK").length).toBeGreaterThanOrEqual(4);
-    expect(codes.filter((code) => code === "RESOURCE_EXHAUSTED").length).toBeGreaterThanOrEqual(1);
+    expect(new Set(codes)).toEqual(new Set(["OK"]));
   });
   test("the client's deadline and cancellation reach OpenBao's call", async () => {
     const remove = openbao.inject(faults.hang, { path: /decrypt/ });
