@@ -93,6 +93,8 @@ export const contents: readonly Piece[] = [
     `${doc}/examples/systemd/bao-kms-provider-directory.service`,
   ),
   file(everywhere, "deploy/kubernetes", `${doc}/examples/kubernetes`),
+  file(everywhere, "deploy/sidecar", `${doc}/examples/sidecar`),
+  file(everywhere, "deploy/ansible", `${doc}/examples/ansible`),
   file(everywhere, "deploy/prometheus", `${doc}/examples/prometheus`),
   file(everywhere, "deploy/grafana", `${doc}/examples/grafana`),
   file(["static-pod", "tarball"], "deploy/config/provider-static-pod.yaml", ""),
