@@ -2,7 +2,16 @@
 // the Bun binary that ships inside its npm package. Every README command starts here; it does nothing when all is ready.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -21,9 +30,29 @@ function run(command, args) {
   }
 }
 
-/** The npm package holds a small placeholder until its install script has put the binary there. */
+/** The npm package has a small placeholder until the binary of this platform is put there. */
 function hasBun() {
   return existsSync(bun) && statSync(bun).size > 1_000_000;
+}
+
+/**
+ * Puts the binary of the optional package for this platform in place. The bun package's own install script does the same, but
+ * where the optional package is missing it fetches Bun from the registry, past the lock file and its digests.
+ */
+function placeBun() {
+  const packages = join(root, "node_modules", "@oven");
+  const binaries = (existsSync(packages) ? readdirSync(packages) : [])
+    .map((name) => join(packages, name, "bin", "bun"))
+    .filter((path) => existsSync(path) && spawnSync(path, ["--version"], { stdio: "ignore" }).status === 0);
+  if (binaries[0] === undefined) {
+    console.error(
+      "setup: no package @oven/bun-* for this platform is installed, and Bun is not fetched outside of the lock file. " +
+        "Run npm install without --no-optional, from a registry that has the package.",
+    );
+    process.exit(1);
+  }
+  copyFileSync(binaries[0], bun);
+  chmodSync(bun, 0o755);
 }
 
 const ready = existsSync(stamp) && readFileSync(stamp, "utf8") === wanted && hasBun();
@@ -38,7 +67,7 @@ if (!ready) {
     run(process.execPath, ["install", "--frozen-lockfile", "--ignore-scripts", "--silent"]);
   }
   if (!hasBun()) {
-    run(process.execPath, [join(root, "node_modules", "bun", "install.js")]);
+    placeBun();
   }
   writeFileSync(stamp, wanted);
 }

@@ -150,7 +150,7 @@ const startMetrics: StartAdmin = ({ metricsPage: { contentType, render } }, { se
   startAdminListener({
     field: "server.metricsAddress",
     address: server.metricsAddress,
-    routes: { "/metrics": async () => ({ status: 200, contentType, body: await render() }) },
+    routes: { "/metrics": async () => ({ status: 200, contentType, body: render() }) },
   });
 
 function readinessParts(

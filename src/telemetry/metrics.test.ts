@@ -2,56 +2,56 @@ import { describe, expect, test } from "bun:test";
 import { METRIC_PREFIX, METRICS } from "./metric-table.ts";
 import { createMetrics } from "./metrics.ts";
 
-const lines = async (page: { render: () => Promise<string> }): Promise<readonly string[]> =>
-  (await page.render()).split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+const lines = (page: { render: () => string }): readonly string[] =>
+  page.render().split("\n").filter((line) => line !== "" && !line.startsWith("#"));
 
 describe("the page", () => {
-  test("declares every metric of the table with its type", async () => {
-    const text = await createMetrics().page.render();
+  test("declares every metric of the table with its type", () => {
+    const text = createMetrics().page.render();
     for (const { name, type } of Object.values(METRICS)) {
       expect(text).toContain(`# TYPE ${METRIC_PREFIX}${name} ${type}\n`);
     }
   });
 
-  test("has the process metrics", async () => {
-    const text = await createMetrics().page.render();
+  test("has the process metrics", () => {
+    const text = createMetrics().page.render();
     for (const name of ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"]) {
       expect(text).toMatch(new RegExp(`^${name} \\d`, "m"));
     }
   });
 
-  test("is not shared between two sets of recorders", async () => {
+  test("is not shared between two sets of recorders", () => {
     const first = createMetrics();
     const second = createMetrics();
     first.metrics.socketRestarts.increment({});
-    expect(await lines(first.page)).toContain("openbao_kms_socket_restarts_total 1");
-    expect(await lines(second.page)).toContain("openbao_kms_socket_restarts_total 0");
+    expect(lines(first.page)).toContain("openbao_kms_socket_restarts_total 1");
+    expect(lines(second.page)).toContain("openbao_kms_socket_restarts_total 0");
   });
 });
 
 describe("recorders", () => {
-  test("a counter of few series starts at zero", async () => {
+  test("a counter of few series starts at zero", () => {
     const { page } = createMetrics();
-    expect(await lines(page)).toContain('openbao_kms_panic_recoveries_total{method="encrypt"} 0');
+    expect(lines(page)).toContain('openbao_kms_panic_recoveries_total{method="encrypt"} 0');
   });
 
-  test("a gauge without labels is absent until it has a value, and again when that is unknown", async () => {
+  test("a gauge without labels is absent until it has a value, and again when that is unknown", () => {
     const { metrics, page } = createMetrics();
     let ttl: number | undefined;
     metrics.tokenTtl.readAtScrape(() => ttl);
-    const shown = async () => (await lines(page)).filter((line) => line.startsWith("openbao_kms_token_ttl"));
-    expect(await shown()).toEqual([]);
+    const shown = () => lines(page).filter((line) => line.startsWith("openbao_kms_token_ttl"));
+    expect(shown()).toEqual([]);
     ttl = 12;
-    expect(await shown()).toEqual(["openbao_kms_token_ttl_seconds 12"]);
+    expect(shown()).toEqual(["openbao_kms_token_ttl_seconds 12"]);
     ttl = undefined;
-    expect(await shown()).toEqual([]);
+    expect(shown()).toEqual([]);
   });
 
-  test("show leaves exactly one state at 1", async () => {
+  test("show leaves exactly one state at 1", () => {
     const { metrics, page } = createMetrics();
     metrics.rotationState.show({ state: "active" });
     metrics.rotationState.show({ state: "pending" });
-    const shown = (await lines(page)).filter((line) => line.startsWith("openbao_kms_rotation_state"));
+    const shown = lines(page).filter((line) => line.startsWith("openbao_kms_rotation_state"));
     expect([...shown].sort()).toEqual([
       'openbao_kms_rotation_state{state="active"} 0',
       'openbao_kms_rotation_state{state="lost"} 0',
@@ -60,32 +60,32 @@ describe("recorders", () => {
     ]);
     metrics.statusKeyIdHash.show({ hash: "a" });
     metrics.statusKeyIdHash.show({ hash: "b" });
-    expect((await lines(page)).filter((line) => line.includes("key_id_hash"))).toEqual([
+    expect(lines(page).filter((line) => line.includes("key_id_hash"))).toEqual([
       'openbao_kms_status_key_id_hash{hash="b"} 1',
     ]);
   });
 
-  test("each series counts for itself, whatever the order of its labels, and goes on after a scrape", async () => {
+  test("each series counts for itself, whatever the order of its labels, and goes on after a scrape", () => {
     const { metrics, page } = createMetrics();
     metrics.grpcRequests.increment({ method: "decrypt", status: "ok" });
     metrics.grpcRequests.increment({ status: "ok", method: "decrypt" });
     metrics.grpcRequests.increment({ method: "decrypt", status: "unavailable" });
-    const shown = async () =>
-      (await lines(page)).filter((line) => line.startsWith("openbao_kms_grpc_requests"));
-    expect(await shown()).toEqual([
+    const shown = () =>
+      lines(page).filter((line) => line.startsWith("openbao_kms_grpc_requests"));
+    expect(shown()).toEqual([
       'openbao_kms_grpc_requests_total{method="decrypt",status="ok"} 2',
       'openbao_kms_grpc_requests_total{method="decrypt",status="unavailable"} 1',
     ]);
     metrics.grpcRequests.increment({ method: "decrypt", status: "ok" });
-    expect(await shown()).toContain('openbao_kms_grpc_requests_total{method="decrypt",status="ok"} 3');
+    expect(shown()).toContain('openbao_kms_grpc_requests_total{method="decrypt",status="ok"} 3');
   });
 
-  test("a histogram puts each duration into its buckets, by series", async () => {
+  test("a histogram puts each duration into its buckets, by series", () => {
     const { metrics, page } = createMetrics();
     metrics.grpcDuration.observe({ method: "decrypt" }, 0.002);
     metrics.grpcDuration.observe({ method: "decrypt" }, 0.2);
     metrics.grpcDuration.observe({ method: "status" }, 20);
-    const shown = await lines(page);
+    const shown = lines(page);
     const decrypt = (rest: string): string => `openbao_kms_grpc_duration_seconds${rest}`;
     expect(shown).toContain(decrypt('_bucket{le="0.001",method="decrypt"} 0'));
     expect(shown).toContain(decrypt('_bucket{le="0.0025",method="decrypt"} 1'));
@@ -94,11 +94,11 @@ describe("recorders", () => {
     expect(shown).toContain(decrypt('_bucket{le="+Inf",method="status"} 1'));
   });
 
-  test("in flight goes up and down", async () => {
+  test("in flight goes up and down", () => {
     const { metrics, page } = createMetrics();
     metrics.grpcInFlight.add({ method: "decrypt" }, 1);
     metrics.grpcInFlight.add({ method: "decrypt" }, 1);
     metrics.grpcInFlight.add({ method: "decrypt" }, -1);
-    expect(await lines(page)).toContain('openbao_kms_grpc_in_flight{method="decrypt"} 1');
+    expect(lines(page)).toContain('openbao_kms_grpc_in_flight{method="decrypt"} 1');
   });
 });

@@ -1,10 +1,8 @@
 /**
  * The recorders that layers are given, and the page that Prometheus scrapes.
  *
- * @module Each metric of the table has a recorder whose labels are typed, and numbers that prom-client renders when the page is
- * scraped, whose own recorders check and hash labels at every use. Knows no metric by name.
+ * @module Each metric of the table has a recorder whose labels are typed.
  */
-import { Gauge, Registry } from "prom-client";
 import {
   DURATION_BUCKETS,
   type LabelsOf,
@@ -13,7 +11,8 @@ import {
   type MetricKey,
   type MetricRow,
 } from "./metric-table.ts";
-import { registerProcessMetrics } from "./process-metrics.ts";
+import { PROCESS_FAMILIES } from "./process-metrics.ts";
+import { CONTENT_TYPE, type Family, renderPage, type Sample } from "./text-format.ts";
 
 export interface CounterRecorder<Labels> {
   increment(labels: Labels): void;
@@ -44,74 +43,58 @@ export type Metrics = { readonly [Key in MetricKey]: RecorderOf<Key> };
 export interface MetricsPage {
   readonly contentType: string;
   /** The page in the Prometheus text format. */
-  readonly render: () => Promise<string>;
+  readonly render: () => string;
 }
 
 /** Counters with at most this many combinations of labels start at zero, so that a rate exists before the first event. */
 const MAX_ZEROED_SERIES = 8;
 
-/** Makes all recorders over a registry of their own; nothing is shared between two calls. */
+/** Makes all recorders and their page; nothing is shared between two calls. */
 export function createMetrics(): { readonly metrics: Metrics; readonly page: MetricsPage } {
-  const registry = new Registry();
-  registerProcessMetrics(registry);
+  const page: Family[] = [...PROCESS_FAMILIES];
   const metrics: Metrics = {
-    grpcRequests: counterOf(METRICS.grpcRequests, registry),
-    grpcDuration: histogramOf(METRICS.grpcDuration, registry),
-    grpcWait: histogramOf(METRICS.grpcWait, registry),
-    grpcInFlight: gaugeOf(METRICS.grpcInFlight, registry),
-    grpcConcurrencyRejections: counterOf(METRICS.grpcConcurrencyRejections, registry),
-    openbaoRequests: counterOf(METRICS.openbaoRequests, registry),
-    openbaoDuration: histogramOf(METRICS.openbaoDuration, registry),
-    authLogin: counterOf(METRICS.authLogin, registry),
-    authRenewal: counterOf(METRICS.authRenewal, registry),
-    authMethodInfo: gaugeOf(METRICS.authMethodInfo, registry),
-    certificateSourceInfo: gaugeOf(METRICS.certificateSourceInfo, registry),
-    tokenTtl: gaugeOf(METRICS.tokenTtl, registry),
-    certificateTtl: gaugeOf(METRICS.certificateTtl, registry),
-    credentialTtl: gaugeOf(METRICS.credentialTtl, registry),
-    secretIdUses: gaugeOf(METRICS.secretIdUses, registry),
-    statusKeyIdHash: gaugeOf(METRICS.statusKeyIdHash, registry),
-    keyVersion: gaugeOf(METRICS.keyVersion, registry),
-    statusCacheAge: gaugeOf(METRICS.statusCacheAge, registry),
-    transitMetadataObservation: counterOf(METRICS.transitMetadataObservation, registry),
-    rotationState: gaugeOf(METRICS.rotationState, registry),
-    registryOrigin: gaugeOf(METRICS.registryOrigin, registry),
-    aadValidationErrors: counterOf(METRICS.aadValidationErrors, registry),
-    decryptKeyIdErrors: counterOf(METRICS.decryptKeyIdErrors, registry),
-    circuitBreakerState: gaugeOf(METRICS.circuitBreakerState, registry),
-    panicRecoveries: counterOf(METRICS.panicRecoveries, registry),
-    socketRestarts: counterOf(METRICS.socketRestarts, registry),
-    buildInfo: gaugeOf(METRICS.buildInfo, registry),
+    grpcRequests: counterOf(METRICS.grpcRequests, page),
+    grpcDuration: histogramOf(METRICS.grpcDuration, page),
+    grpcWait: histogramOf(METRICS.grpcWait, page),
+    grpcInFlight: gaugeOf(METRICS.grpcInFlight, page),
+    grpcConcurrencyRejections: counterOf(METRICS.grpcConcurrencyRejections, page),
+    openbaoRequests: counterOf(METRICS.openbaoRequests, page),
+    openbaoDuration: histogramOf(METRICS.openbaoDuration, page),
+    authLogin: counterOf(METRICS.authLogin, page),
+    authRenewal: counterOf(METRICS.authRenewal, page),
+    authMethodInfo: gaugeOf(METRICS.authMethodInfo, page),
+    certificateSourceInfo: gaugeOf(METRICS.certificateSourceInfo, page),
+    tokenTtl: gaugeOf(METRICS.tokenTtl, page),
+    certificateTtl: gaugeOf(METRICS.certificateTtl, page),
+    credentialTtl: gaugeOf(METRICS.credentialTtl, page),
+    secretIdUses: gaugeOf(METRICS.secretIdUses, page),
+    statusKeyIdHash: gaugeOf(METRICS.statusKeyIdHash, page),
+    keyVersion: gaugeOf(METRICS.keyVersion, page),
+    statusCacheAge: gaugeOf(METRICS.statusCacheAge, page),
+    transitMetadataObservation: counterOf(METRICS.transitMetadataObservation, page),
+    rotationState: gaugeOf(METRICS.rotationState, page),
+    registryOrigin: gaugeOf(METRICS.registryOrigin, page),
+    aadValidationErrors: counterOf(METRICS.aadValidationErrors, page),
+    decryptKeyIdErrors: counterOf(METRICS.decryptKeyIdErrors, page),
+    circuitBreakerState: gaugeOf(METRICS.circuitBreakerState, page),
+    panicRecoveries: counterOf(METRICS.panicRecoveries, page),
+    socketRestarts: counterOf(METRICS.socketRestarts, page),
+    buildInfo: gaugeOf(METRICS.buildInfo, page),
   };
-  return { metrics, page: { contentType: registry.contentType, render: () => registry.metrics() } };
+  return { metrics, page: { contentType: CONTENT_TYPE, render: () => renderPage(page) } };
 }
 
 type PlainLabels = Readonly<Record<string, string>>;
 
-/** One line on the page. */
-interface Sample {
-  readonly labels: PlainLabels;
-  readonly value: number;
-  /** When it is not the metric's own, as that of a histogram's bucket. */
-  readonly metricName?: string;
-}
-
-/** Puts a metric on the page, with the samples that it has when the page is scraped. */
-function register(registry: Registry, row: MetricRow, samples: () => Iterable<Sample>): void {
-  const { help, type } = row;
-  const name = nameOf(row);
-  // A registry takes prom-client's own metrics only and asks them for no more than this, so a gauge lends its class to all three.
-  const lent = new Gauge({ name, help, registers: [] });
-  registry.registerMetric(
-    Object.assign(lent, { get: async () => ({ name, help, type, values: [...samples()] }) }),
-  );
+function familyOf(row: MetricRow, samples: Family["samples"]): Family {
+  return { name: nameOf(row), type: row.type, help: row.help, samples };
 }
 
 function nameOf({ name }: MetricRow): string {
   return METRIC_PREFIX + name;
 }
 
-function counterOf<Labels extends PlainLabels>(row: MetricRow, registry: Registry): CounterRecorder<Labels> {
+function counterOf<Labels extends PlainLabels>(row: MetricRow, page: Family[]): CounterRecorder<Labels> {
   const series = new SeriesOf(row, (labels) => ({ labels, value: 0 }));
   const closed = combinations(row);
   if (closed.length <= MAX_ZEROED_SERIES) {
@@ -119,7 +102,7 @@ function counterOf<Labels extends PlainLabels>(row: MetricRow, registry: Registr
       series.at(labels);
     }
   }
-  register(registry, row, () => series.all());
+  page.push(familyOf(row, () => series.all()));
   return {
     increment: (labels) => {
       series.at(labels).value += 1;
@@ -137,13 +120,13 @@ interface Durations {
 
 function histogramOf<Labels extends PlainLabels>(
   row: MetricRow,
-  registry: Registry,
+  page: Family[],
 ): HistogramRecorder<Labels> {
   const series = new SeriesOf(
     row,
     (labels): Durations => ({ labels, counts: [...DURATION_BUCKETS, Infinity].map(() => 0), sum: 0 }),
   );
-  register(registry, row, () => [...series.all()].flatMap((each) => samplesOf(nameOf(row), each)));
+  page.push(familyOf(row, () => [...series.all()].flatMap((each) => samplesOf(nameOf(row), each))));
   return {
     observe: (labels, seconds) => {
       const durations = series.at(labels);
@@ -170,14 +153,15 @@ function samplesOf(name: string, { labels, counts, sum }: Durations): readonly S
   ];
 }
 
-function gaugeOf<Labels extends PlainLabels>(row: MetricRow, registry: Registry): GaugeRecorder<Labels> {
+function gaugeOf<Labels extends PlainLabels>(row: MetricRow, page: Family[]): GaugeRecorder<Labels> {
   const series = new SeriesOf(row, (labels) => ({ labels, value: 0 }));
   const closed = combinations(row);
   let read: (() => number | undefined) | undefined;
-  register(registry, row, () => {
+  const samples = (): Iterable<Sample> => {
     const value = read?.();
     return value === undefined ? series.all() : [{ labels: {}, value }];
-  });
+  };
+  page.push(familyOf(row, samples));
   const set = (labels: PlainLabels, value: number): void => {
     series.at(labels).value = value;
   };

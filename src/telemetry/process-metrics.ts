@@ -1,12 +1,11 @@
 /**
  * Metrics about the process itself, under the names that Prometheus clients share.
  *
- * @module Read from /proc only when scraped: prom-client's own collectors keep timers running, which a daemon that idles
- * for hours should not pay for.
+ * @module Read from /proc when the page is scraped, and at no other time.
  * @see https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics
  */
 import { readdirSync, readFileSync } from "node:fs";
-import { Counter, Gauge, type Registry } from "prom-client";
+import type { Family } from "./text-format.ts";
 
 export interface ProcessRow {
   readonly name: string;
@@ -56,29 +55,14 @@ export const PROCESS_METRICS: readonly ProcessRow[] = [
   },
 ];
 
-export function registerProcessMetrics(registry: Registry): void {
-  for (const { name, type, help, read } of PROCESS_METRICS) {
-    const registers = [registry];
-    if (type === "counter") {
-      const counter: Counter = new Counter({
-        name,
-        help,
-        registers,
-        collect: () => {
-          counter.reset();
-          counter.inc(read() ?? 0);
-        },
-      });
-    } else {
-      const gauge: Gauge = new Gauge({
-        name,
-        help,
-        registers,
-        collect: () => gauge.set(read() ?? Number.NaN),
-      });
-    }
-  }
-}
+/** A metric that the platform does not tell is left out. */
+export const PROCESS_FAMILIES: readonly Family[] = PROCESS_METRICS.map(({ read, ...family }) => ({
+  ...family,
+  samples: () => {
+    const value = read();
+    return value === undefined ? [] : [{ labels: {}, value }];
+  },
+}));
 
 function quietly<T>(read: () => T | undefined): T | undefined {
   try {
