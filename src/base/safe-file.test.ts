@@ -79,13 +79,31 @@ describe("readSafeFile", () => {
     ],
     ["a device", () => "/dev/null", { secret: false }, "file_not_regular"],
     [
-      "a symlinked secret",
+      "a secret that is a link to another directory",
+      () => {
+        symlinkSync("/proc/self/cmdline", join(dir, "out"));
+        return join(dir, "out");
+      },
+      {},
+      "file_symlink",
+    ],
+    [
+      "a secret that is a link to a file beside it",
       () => {
         symlinkSync(file("target", "x", 0o600), join(dir, "link"));
         return join(dir, "link");
       },
       {},
-      "file_symlink",
+      "read",
+    ],
+    [
+      "a secret that is a link to a file that all can read",
+      () => {
+        symlinkSync("world", join(dir, "link-to-world"));
+        return join(dir, "link-to-world");
+      },
+      {},
+      "file_readable_by_others",
     ],
     ["a symlinked public file", () => join(dir, "link"), { secret: false }, "read"],
   ];

@@ -1,7 +1,9 @@
 /** @module Opens a file once, checks it on the open descriptor, and reads it bounded. */
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import { errnoOf } from "./errno.ts";
 import { type ErrorClass, ProviderError } from "./error-class.ts";
+import { openLinkedFile } from "./linked-file.ts";
 
 export interface SafeFileRules {
   /** What the file is, for the message: "the CA bundle". */
@@ -9,7 +11,7 @@ export interface SafeFileRules {
   /** The configuration field or flag that names it, for the message. */
   readonly field: string;
   readonly maxBytes: number;
-  /** A secret is not readable by others and not a symlink in its last component. */
+  /** A secret is not readable by others, and a link to it stays in its directory (linked-file.ts). */
   readonly secret: boolean;
   /** Besides root, the only owner that is accepted. */
   readonly serviceUid: number;
@@ -44,7 +46,7 @@ export interface SafeFile {
 /**
  * Reads a whole file of at most `maxBytes` bytes after checking type, owner and mode with fstat(2) on the descriptor
  * that is then read, so that nothing can be swapped in between.
- * @throws SafeFileError naming the path, the field and the mend.
+ * @throws SafeFileError that names the path, the field and the fix.
  */
 export async function readSafeFile(path: string, rules: SafeFileRules): Promise<SafeFile> {
   const fail = (code: SafeFileCode, problem: string, advice: string, cause?: unknown): SafeFileError =>
@@ -56,7 +58,7 @@ export async function readSafeFile(path: string, rules: SafeFileRules): Promise<
       cause,
     });
 
-  const handle = await openForReading(path, rules.secret, fail);
+  const handle = await openForReading(path, rules, fail);
   try {
     const stat = await handle.stat({ bigint: true });
     const mode = Number(stat.mode & 0o7777n);
@@ -101,19 +103,33 @@ export async function readSafeFile(path: string, rules: SafeFileRules): Promise<
 
 type Fail = (code: SafeFileCode, problem: string, advice: string, cause?: unknown) => SafeFileError;
 
-async function openForReading(path: string, secret: boolean, fail: Fail): Promise<FileHandle> {
-  // O_NONBLOCK: opening a FIFO that somebody put there must not hang; it has no effect on a regular file.
+async function openForReading(
+  path: string,
+  { secret, serviceUid }: SafeFileRules,
+  fail: Fail,
+): Promise<FileHandle> {
+  // O_NONBLOCK: opening a FIFO must not hang; it has no effect on a regular file.
   const flags = constants.O_RDONLY | constants.O_NONBLOCK | (secret ? constants.O_NOFOLLOW : 0);
   try {
-    return await open(path, flags);
+    return await open(path, flags).catch(async (error: unknown) => {
+      const handle = errnoOf(error) === "ELOOP" ? await openLinkedFile(path, serviceUid) : undefined;
+      if (handle === undefined) {
+        throw error;
+      }
+      return handle;
+    });
   } catch (error) {
-    const errno = error instanceof Error && "code" in error ? error.code : undefined;
-    switch (errno) {
+    switch (errnoOf(error)) {
       case "ENOENT":
       case "ENOTDIR":
         throw fail("file_missing", "does not exist", `create ${path}, or name the right file`, error);
       case "ELOOP":
-        throw fail("file_symlink", "is a symbolic link", `put the file itself at ${path}`, error);
+        throw fail(
+          "file_symlink",
+          "is a symbolic link that leads out of its directory, or that another user could replace",
+          `put the file itself at ${path}`,
+          error,
+        );
       case "EACCES":
       case "EPERM":
         throw fail(

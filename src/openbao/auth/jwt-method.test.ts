@@ -77,7 +77,7 @@ describe("login with a JWT from a file", () => {
       errorClass: "auth_failed",
     });
     expect(await failure(prepare(goodJwt, 0o644))).toMatchObject({ code: "file_readable_by_others" });
-    symlinkSync(join(dir, "identity.jwt"), join(dir, "link"));
+    symlinkSync("/proc/self/cmdline", join(dir, "link"));
     expect(await failure(login(join(dir, "link")))).toMatchObject({ code: "file_symlink" });
   });
 });
