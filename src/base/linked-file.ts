@@ -73,7 +73,11 @@ async function openOnce(path: string, serviceUid: number): Promise<FileHandle | 
 /** The names of a link's target below its directory; an absolute target must name a file of that very directory. */
 function innerPath(target: string, directory: string, isTop: boolean): readonly string[] | undefined {
   const inner =
-    isTop && posix.dirname(target) === directory ? posix.basename(target) : target.startsWith("/") ? "" : target;
+    isTop && posix.dirname(target) === directory
+      ? posix.basename(target)
+      : target.startsWith("/")
+        ? ""
+        : target;
   const names = inner.split("/");
   return names.every((name) => name !== "" && name !== "." && name !== "..") ? names : undefined;
 }

@@ -4,6 +4,8 @@
  * @module Used by `policy openbao` and `init`. doctor's transit.capabilities holds a live token against the same rows.
  */
 
+import { type ProviderConfig, relativeNamespace } from "../config/schema.ts";
+
 export interface PolicyRow {
   readonly path: string;
   readonly capability: "read" | "update";
@@ -11,6 +13,8 @@ export interface PolicyRow {
 }
 
 export interface PolicyRequest {
+  /** The key's namespace below the token's, when they are two. */
+  readonly keyNamespace?: string;
   readonly mountPath: string;
   readonly keyName: string;
   /** Whether the token's own paths are included; without them the default policy has to allow them. */
@@ -19,13 +23,21 @@ export interface PolicyRequest {
   readonly appRole?: { readonly mountPath: string; readonly name: string } | undefined;
 }
 
+/** The schema has checked that one namespace is in the other. */
+export function keyNamespaceOf({ openbao, auth }: ProviderConfig): string {
+  return relativeNamespace(openbao.namespace, auth.namespace) ?? "";
+}
+
 /** What the provider calls, and nothing else. Paths are below `/v1/` and without the namespace. */
 export function policyRows({
-  mountPath,
+  keyNamespace = "",
+  mountPath: mountInNamespace,
   keyName,
   includeTokenRenewal,
   appRole,
 }: PolicyRequest): readonly PolicyRow[] {
+  const below = keyNamespace === "" ? "" : `${keyNamespace}/`;
+  const mountPath = `${below}${mountInNamespace}`;
   return [
     { path: `${mountPath}/keys/${keyName}`, capability: "read", why: "versions and profile of the key" },
     {
@@ -41,7 +53,7 @@ export function policyRows({
           { path: "auth/token/lookup-self", capability: "read", why: "read the token's lifetime" },
           { path: "auth/token/revoke-self", capability: "update", why: "give the token back on shutdown" },
           {
-            path: "sys/capabilities-self",
+            path: `${below}sys/capabilities-self`,
             capability: "update",
             why: "doctor: show that the token can do this and no more",
           },

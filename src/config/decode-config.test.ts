@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { configFile } from "../../test/fakes/config-file.ts";
 import { decodeConfig } from "./decode-config.ts";
 import { ConfigError } from "./errors.ts";
+import { relativeNamespace } from "./schema.ts";
 
 const decode = (text: string) => decodeConfig(Buffer.from(text), "test");
 
@@ -112,6 +113,41 @@ describe("accepted", () => {
 
   test("loginTimeout 0s follows a longer openbao.timeout", () => {
     expect(decode(withValue("openbao.timeout", "20s")).config.auth.loginTimeout).toBe(20_000);
+  });
+});
+
+describe("auth.namespace", () => {
+  const namespaces = (openbao: string | undefined, auth: string | undefined): string => {
+    const text = configFile((fields) => ({
+      ...fields,
+      openbao: { ...fields.openbao, namespace: openbao },
+      auth: { ...fields.auth, namespace: auth },
+    }));
+    return pathsOf(text).join() || decode(text).config.auth.namespace;
+  };
+  test.each([
+    [undefined, undefined, ""],
+    ["infra/kms", undefined, "infra/kms"],
+    ["infra/kms", "", ""],
+    ["infra/kms", "infra", "infra"],
+    ["infra/kms", "infra/kms", "infra/kms"],
+    ["infra/kms", "inf", "auth.namespace"],
+    ["infra", "infra/kms", "auth.namespace"],
+    ["infra", "other", "auth.namespace"],
+    [undefined, "infra", "auth.namespace"],
+    ["infra", "/infra", "auth.namespace"],
+  ])("openbao.namespace %p with auth.namespace %p: %s", (openbao, auth, result) => {
+    expect(namespaces(openbao, auth)).toBe(result);
+  });
+
+  test.each([
+    ["a/b/c", "a", "b/c"],
+    ["a", "", "a"],
+    ["a", "a", ""],
+    ["", "", ""],
+    ["ab", "a", undefined],
+  ])("%s seen from %s is %s", (namespace, above, relative) => {
+    expect(relativeNamespace(namespace, above)).toBe(relative);
   });
 });
 

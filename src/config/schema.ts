@@ -38,6 +38,14 @@ const file = v.strictObject({
   logging: v.optional(loggingSection, {}),
 });
 
+/** `kms` of `infra/kms` in `infra`, `""` of a namespace in itself; `undefined` when it is not in it. */
+export function relativeNamespace(namespace: string, above: string): string | undefined {
+  if (namespace === above || above === "") {
+    return namespace === above ? "" : namespace;
+  }
+  return namespace.startsWith(`${above}/`) ? namespace.slice(above.length + 1) : undefined;
+}
+
 export const configSchema = v.pipe(
   file,
   v.forward(
@@ -74,10 +82,23 @@ export const configSchema = v.pipe(
     ),
     ["status", "probeInterval"],
   ),
+  v.forward(
+    v.partialCheck(
+      [
+        ["openbao", "namespace"],
+        ["auth", "namespace"],
+      ],
+      ({ openbao, auth }) =>
+        auth.namespace === undefined || relativeNamespace(openbao.namespace, auth.namespace) !== undefined,
+      "is neither openbao.namespace nor a namespace above it; OpenBao takes a token in its own namespace and below it only",
+    ),
+    ["auth", "namespace"],
+  ),
   v.transform((config) => ({
     ...config,
     auth: {
       ...config.auth,
+      namespace: config.auth.namespace ?? config.openbao.namespace,
       loginTimeout:
         config.auth.loginTimeout === 0
           ? Math.max(config.openbao.timeout, SHORTEST_LOGIN_TIMEOUT_MS)

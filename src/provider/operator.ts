@@ -46,7 +46,7 @@ export async function openOperatorAccess(
   serviceUid: number,
 ): Promise<OperatorAccess> {
   const access = await openTransitAccess({ config, clock: systemClock, random: Math.random, serviceUid });
-  const { openbao, session, method, client, transit, transport } = access;
+  const { openbao, authBao, session, method, client, transit, transport } = access;
   return {
     transit,
     keyToken: keyTokenChecks(access.keyToken, { config, serviceUid, clock: systemClock }),
@@ -57,7 +57,7 @@ export async function openOperatorAccess(
         // A standby that forwards is as good as the active node.
         path: "sys/health?standbyok=true&perfstandbyok=true",
         // In a namespace, even in one that is there, OpenBao answers 400.
-        namespace: "none",
+        namespace: "",
         idempotent: true,
         signal,
       });
@@ -71,7 +71,7 @@ export async function openOperatorAccess(
     },
     logIn: async (signal) => {
       const token = await session.token(signal);
-      const credential = (await method.inspect?.({ openbao, token, signal })) ?? {};
+      const credential = (await method.inspect?.({ openbao: authBao, token, signal })) ?? {};
       return { ttlMs: token.expiresAtMs - token.issuedAtMs, renewable: token.renewable, credential };
     },
     capabilities: async (paths, signal) => {

@@ -117,7 +117,9 @@ export async function buildProvider(options: ProviderOptions, logger: Adjustable
     );
   }
   const watch = credentialWatch({
-    ...access,
+    method: access.method,
+    session: access.session,
+    openbao: access.authBao,
     clock,
     timeoutMs: config.openbao.timeout,
     observer: storedCredentialObserver(telemetry, config.auth.method),

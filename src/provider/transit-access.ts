@@ -10,7 +10,7 @@ import type { CredentialObserver } from "../openbao/auth/credential-report.ts";
 import { keyTokenTransport } from "../openbao/auth/key-token-transport.ts";
 import type { LoginMethod } from "../openbao/auth/login-method.ts";
 import { type SessionObserver, TokenSession } from "../openbao/auth/session.ts";
-import { createOpenBao, type OpenBao, type OpenBaoObserver } from "../openbao/client/client.ts";
+import { createOpenBao, inNamespace, type OpenBao, type OpenBaoObserver } from "../openbao/client/client.ts";
 import { createTransitClient, type TransitClient } from "../openbao/transit/client.ts";
 import type { KeyTokenService } from "../pkcs11/key-token-service.ts";
 import { loginMethodOf } from "./auth-method.ts";
@@ -35,6 +35,8 @@ export interface TransitAccess {
   /** When the configuration keeps the key in one. */
   readonly keyToken: KeyTokenService | undefined;
   readonly openbao: OpenBao;
+  /** In `auth.namespace`. */
+  readonly authBao: OpenBao;
   readonly method: LoginMethod;
   readonly session: TokenSession;
   readonly client: AuthenticatedClient;
@@ -65,12 +67,16 @@ export async function openTransitAccess(options: TransitAccessOptions): Promise<
     ...(onTrustProblem === undefined ? {} : { onTrustProblem }),
   };
   const callObserver = options.openbaoObserver?.(addresses) ?? {};
-  const openBaoOn = (transport: HttpTransport, observer: OpenBaoObserver): OpenBao =>
+  const openBaoOn = (
+    transport: HttpTransport,
+    observer: OpenBaoObserver,
+    namespace: string = auth.namespace,
+  ): OpenBao =>
     createOpenBao({
       transport,
       clock,
       addresses,
-      namespace: server.namespace,
+      namespace,
       timeoutMs: server.timeout,
       observer,
     });
@@ -78,7 +84,8 @@ export async function openTransitAccess(options: TransitAccessOptions): Promise<
   const loginObserver: OpenBaoObserver =
     callObserver.onCall === undefined ? {} : { onCall: callObserver.onCall };
   const transport = createHttpTransport(transportOptions);
-  const openbao = openBaoOn(transport, callObserver);
+  const openbao = openBaoOn(transport, callObserver, server.namespace);
+  const authBao = inNamespace(openbao, auth.namespace);
   const keyToken = keyTokenOf({ config, serviceUid, clock }, options.helper);
   const method = await loginMethodOf({
     auth,
@@ -97,7 +104,7 @@ export async function openTransitAccess(options: TransitAccessOptions): Promise<
     ...(options.credentialObserver === undefined ? {} : { credentialObserver: options.credentialObserver }),
   });
   const session = new TokenSession({
-    openbao,
+    openbao: authBao,
     method,
     clock,
     random,
@@ -112,6 +119,7 @@ export async function openTransitAccess(options: TransitAccessOptions): Promise<
     transport,
     keyToken,
     openbao,
+    authBao,
     method,
     session,
     client,

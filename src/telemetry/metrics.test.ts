@@ -3,7 +3,10 @@ import { METRIC_PREFIX, METRICS } from "./metric-table.ts";
 import { createMetrics } from "./metrics.ts";
 
 const lines = (page: { render: () => string }): readonly string[] =>
-  page.render().split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  page
+    .render()
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith("#"));
 
 describe("the page", () => {
   test("declares every metric of the table with its type", () => {
@@ -70,8 +73,7 @@ describe("recorders", () => {
     metrics.grpcRequests.increment({ method: "decrypt", status: "ok" });
     metrics.grpcRequests.increment({ status: "ok", method: "decrypt" });
     metrics.grpcRequests.increment({ method: "decrypt", status: "unavailable" });
-    const shown = () =>
-      lines(page).filter((line) => line.startsWith("openbao_kms_grpc_requests"));
+    const shown = () => lines(page).filter((line) => line.startsWith("openbao_kms_grpc_requests"));
     expect(shown()).toEqual([
       'openbao_kms_grpc_requests_total{method="decrypt",status="ok"} 2',
       'openbao_kms_grpc_requests_total{method="decrypt",status="unavailable"} 1',

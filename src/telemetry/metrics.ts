@@ -118,10 +118,7 @@ interface Durations {
   sum: number;
 }
 
-function histogramOf<Labels extends PlainLabels>(
-  row: MetricRow,
-  page: Family[],
-): HistogramRecorder<Labels> {
+function histogramOf<Labels extends PlainLabels>(row: MetricRow, page: Family[]): HistogramRecorder<Labels> {
   const series = new SeriesOf(
     row,
     (labels): Durations => ({ labels, counts: [...DURATION_BUCKETS, Infinity].map(() => 0), sum: 0 }),

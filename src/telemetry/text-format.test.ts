@@ -6,7 +6,12 @@ const page = (...samples: readonly Sample[]): readonly string[] =>
   renderPage([{ name: "m", type: "gauge", help: "h", samples: () => samples }]).split("\n");
 
 test("families have their help and type, and an empty line between them", () => {
-  const family = (name: string, help: string) => ({ name, type: "counter" as const, help, samples: () => [] });
+  const family = (name: string, help: string) => ({
+    name,
+    type: "counter" as const,
+    help,
+    samples: () => [],
+  });
   expect(renderPage([family("a", "x \\ \n y"), family("b", '"')])).toBe(
     '# HELP a x \\\\ \\n y\n# TYPE a counter\n\n# HELP b "\n# TYPE b counter\n',
   );
@@ -24,7 +29,9 @@ test.each([
 });
 
 test("a sample may have a name of its own", () => {
-  expect(page({ labels: { le: "1", a: "b" }, value: 2, metricName: "m_bucket" })[2]).toBe('m_bucket{le="1",a="b"} 2');
+  expect(page({ labels: { le: "1", a: "b" }, value: 2, metricName: "m_bucket" })[2]).toBe(
+    'm_bucket{le="1",a="b"} 2',
+  );
 });
 
 test("any label value stays on its line and inside its quotes", () => {

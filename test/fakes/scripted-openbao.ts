@@ -89,6 +89,7 @@ export function scriptedOpenBao(
     asked,
     reports,
     nodes,
+    openbao,
     ask,
     codeOf,
     origins: () => asked.map(({ url }) => new URL(url).origin),

@@ -10,7 +10,7 @@ import type { ProviderConfig } from "../../config/schema.ts";
 import { fingerprint } from "../../key/identity/fingerprint.ts";
 import type { EncryptionConfig } from "../../kubernetes/encryption-config/types.ts";
 import { configIdentity } from "../../provider/config-identity.ts";
-import { openbaoPolicy } from "../openbao-policy.ts";
+import { keyNamespaceOf, openbaoPolicy } from "../openbao-policy.ts";
 import { encryptionFiles } from "./encryption-files.ts";
 import { InitError } from "./errors.ts";
 import { kubeApiServerPatch, kubeadmConfig } from "./kubeadm.ts";
@@ -70,6 +70,7 @@ export function planInstallation(request: InstallationRequest): Installation {
   const { auth } = config;
   const policy = openbaoPolicy({
     ...config.transit,
+    keyNamespace: keyNamespaceOf(config),
     includeTokenRenewal: true,
     appRole: auth.method === "approle" ? { mountPath: auth.approle.mountPath, name: policyName } : undefined,
   });

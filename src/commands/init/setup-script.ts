@@ -22,11 +22,7 @@ export function setupScript(request: SetupRequest): string {
   const { mountPath, keyName } = config.transit;
   return [
     PRELUDE,
-    ...(config.openbao.namespace === ""
-      ? []
-      : [
-          `export BAO_NAMESPACE=${quoted(config.openbao.namespace)} VAULT_NAMESPACE=${quoted(config.openbao.namespace)}`,
-        ]),
+    ...(config.openbao.namespace === "" ? [] : [useNamespace(config.openbao.namespace)]),
     `MOUNT=${quoted(mountPath)}`,
     `KEY=${quoted(keyName)}`,
     `POLICY=${quoted(policyName)}`,
@@ -34,10 +30,16 @@ export function setupScript(request: SetupRequest): string {
     CONNECTION,
     ...(request.isNewKey ? [transitStep(MOUNT), NEW_KEY] : [transitStep(NO_MOUNT), KNOWN_KEY]),
     KEY_PROFILE,
+    ...(config.auth.namespace === config.openbao.namespace ? [] : [useNamespace(config.auth.namespace)]),
     policyStep(policy),
     authStep(config, policyName),
     FINISH,
   ].join("\n");
+}
+
+/** The script's further commands run in that namespace. */
+function useNamespace(namespace: string): string {
+  return `export BAO_NAMESPACE=${quoted(namespace)} VAULT_NAMESPACE=${quoted(namespace)}`;
 }
 
 const PRELUDE = `#!/bin/sh

@@ -22,7 +22,7 @@ export const policyOpenbaoCommand = defineCommand({
   },
   examples: ["policy openbao --config /etc/openbao-kms/config.yaml > openbao-kms.hcl"],
   run: async (flags, context) => {
-    const [{ loadConfiguration }, { openbaoPolicy }] = await Promise.all([
+    const [{ loadConfiguration }, { keyNamespaceOf, openbaoPolicy }] = await Promise.all([
       import("../configuration.ts"),
       import("../openbao-policy.ts"),
     ]);
@@ -30,6 +30,7 @@ export const policyOpenbaoCommand = defineCommand({
     const { auth } = config;
     context.output.result(
       openbaoPolicy({
+        keyNamespace: keyNamespaceOf(config),
         mountPath: config.transit.mountPath,
         keyName: config.transit.keyName,
         includeTokenRenewal: flags["include-token-renewal"],

@@ -50,7 +50,7 @@ export async function unwrapSecretIdToFile(flags: UnwrapFlags, context: CommandC
   const wrappingToken = await readToken(flags, context);
 
   await using staged = await stageSecret({ path, field: FIELD, uid: 0, gid });
-  const { openbao, transport } = await openTransitAccess({
+  const { authBao: openbao, transport } = await openTransitAccess({
     config,
     clock: systemClock,
     random: Math.random,

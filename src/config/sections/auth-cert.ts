@@ -78,7 +78,8 @@ export const certSection = v.pipe(
     ),
     privateKeyFile: v.optional(
       absolutePath({
-        description: "Source file: PEM file of the private key. Read again before each login.",
+        description:
+          "Source file: PEM file of the private key, or the file of certificateFile when it has both. Read again before each login.",
         example: "/etc/openbao-kms/client/client-key.pem",
       }),
     ),

@@ -5,7 +5,7 @@
  */
 import * as v from "valibot";
 import { assertNever } from "../../base/assert-never.ts";
-import { duration, oneOf } from "../field-types.ts";
+import { duration, namespacePath, oneOf } from "../field-types.ts";
 import { refuseField } from "../refuse-field.ts";
 import { approleSection } from "./auth-approle.ts";
 import { certSection } from "./auth-cert.ts";
@@ -14,6 +14,13 @@ import { jwtSection } from "./auth-jwt.ts";
 export const authSection = v.pipe(
   v.strictObject({
     method: v.optional(oneOf({ description: "The auth method." }, ["jwt", "cert", "approle"]), "jwt"),
+    namespace: v.optional(
+      namespacePath({
+        description:
+          "The OpenBao namespace of the auth mount. Empty for the root namespace; openbao.namespace when it is left out.",
+        example: "infra",
+      }),
+    ),
     loginBeforeTokenExpiry: v.optional(
       duration(
         { description: "A token that cannot be renewed further is replaced this long before it expires." },

@@ -40,7 +40,7 @@ export const openbaoSection = v.pipe(
     namespace: v.optional(
       namespacePath({
         description:
-          "The OpenBao namespace of the auth and Transit mounts; part of the key's identity. Empty for none.",
+          "The OpenBao namespace of the Transit mount, and of the auth mount unless auth.namespace is set; part of the key's identity. Empty for none.",
         example: "infra/kms",
       }),
       "",

@@ -1,8 +1,7 @@
 /**
  * Login with a client certificate whose key is in a file.
  *
- * @module Reads chain and key anew before each login and shows them on a connection of the login's own; the token is then used
- * over the ordinary one. Keys in a PKCS#11 token: another method.
+ * @module Reads chain and key before each login and shows them on a connection for that login alone.
  * @see https://openbao.org/api-docs/auth/cert/#login-with-tls-certificate
  */
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
@@ -42,6 +41,8 @@ export interface CertFileMethodOptions {
 const CERTIFICATE_FIELD = "auth.cert.certificateFile";
 const KEY_FIELD = "auth.cert.privateKeyFile";
 
+const PRIVATE_KEY = /-----BEGIN ((?:[A-Z]+ )?PRIVATE KEY)-----[\s\S]+?-----END \1-----/;
+
 export function certFileLoginMethod(options: CertFileMethodOptions): LoginMethod {
   const { mountPath, name, certificateFile, privateKeyFile, rules, serviceUid, clock, connect } = options;
   const read = (path: string, field: string, what: string, secret: boolean) =>
@@ -56,15 +57,19 @@ export function certFileLoginMethod(options: CertFileMethodOptions): LoginMethod
 
   const identity = async () => {
     const what = `${CERTIFICATE_FIELD}: the certificate in ${certificateFile}`;
-    const chain = decodeChain(
-      (await read(certificateFile, CERTIFICATE_FIELD, "the certificate chain", false)).bytes,
-    );
+    const key = (await read(privateKeyFile, KEY_FIELD, "the private key", true)).bytes;
+    // One file with both, as kubelet keeps it, is read once: it may be replaced between two reads.
+    const chainBytes =
+      certificateFile === privateKeyFile
+        ? key
+        : (await read(certificateFile, CERTIFICATE_FIELD, "the certificate chain", false)).bytes;
+    const chain = decodeChain(chainBytes);
+    const text = new TextDecoder("latin1").decode(key);
+    const keyPem = new Secret(PRIVATE_KEY.exec(text)?.[0] ?? "");
+    key.fill(0);
     if (chain === undefined) {
       throw chainError(what, certificateFile);
     }
-    const { bytes } = await read(privateKeyFile, KEY_FIELD, "the private key", true);
-    const keyPem = new Secret(new TextDecoder("latin1").decode(bytes));
-    bytes.fill(0);
     const problem = certificateProblem(chain, publicPart(keyPem, privateKeyFile), rules, clock.wallMs());
     if (problem !== undefined) {
       throw certificateError(problem, what, rules);
@@ -101,7 +106,7 @@ function publicPart(keyPem: Secret, path: string): KeyObject {
     throw new AuthError({
       code: "certificate_malformed",
       errorClass: "auth_failed",
-      message: `${KEY_FIELD}: ${path} holds no private key in PEM that can be used without a passphrase`,
+      message: `${KEY_FIELD}: ${path} has no private key in PEM that can be used without a passphrase`,
       advice: `look at it with: openssl pkey -in ${path} -noout -check`,
     });
   }

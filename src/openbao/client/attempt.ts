@@ -28,8 +28,8 @@ export interface OpenBaoCall {
   /** JSON text. */
   readonly body?: string;
   readonly token?: Secret;
-  /** What OpenBao offers outside of every namespace only; `openbao.namespace` when absent. */
-  readonly namespace?: "none";
+  /** `""` for the root namespace; that of the client when absent. */
+  readonly namespace?: string;
   /** Whether asking twice is as good as asking once. */
   readonly idempotent: boolean;
   /** The caller's deadline and cancellation. */
@@ -80,8 +80,9 @@ export type Attempt = (
 /** @returns the exchange; it throws OpenBaoError, and beside it only what the transport says of its own credential. */
 export function makeAttempt({ transport, clock, namespace }: AttemptOptions): Attempt {
   const everywhere: Readonly<Record<string, string>> = { "X-Vault-Request": "true" };
-  const inNamespace: Readonly<Record<string, string>> =
-    namespace === "" ? everywhere : { ...everywhere, "X-Vault-Namespace": namespace };
+  const headersIn = (name: string): Readonly<Record<string, string>> =>
+    name === "" ? everywhere : { ...everywhere, "X-Vault-Namespace": name };
+  const inOwnNamespace = headersIn(namespace);
 
   const toReply = (call: OpenBaoCall, { status, headers, body }: HttpResponse): OpenBaoReply => {
     const envelope = decodeEnvelope(body);
@@ -123,7 +124,7 @@ export function makeAttempt({ transport, clock, namespace }: AttemptOptions): At
     }
     const { passage } = entered;
     const startedMs = clock.monotonicMs();
-    const headers = call.namespace === "none" ? everywhere : inNamespace;
+    const headers = call.namespace === undefined ? inOwnNamespace : headersIn(call.namespace);
     try {
       const response = await transport.request({
         method: call.method,

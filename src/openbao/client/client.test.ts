@@ -4,6 +4,7 @@ import { A, type Answer, error, OK, scriptedOpenBao } from "../../../test/fakes/
 import { type ErrorClass, ProviderError } from "../../base/error-class.ts";
 import { Secret } from "../../base/secret.ts";
 import { answerCodeOf } from "./answer-code.ts";
+import { inNamespace } from "./client.ts";
 import { type OpenBaoCode, OpenBaoError } from "./errors.ts";
 
 describe("one call", () => {
@@ -26,9 +27,22 @@ describe("one call", () => {
     expect(asked[0]?.headers).toEqual({ "X-Vault-Request": "true" });
   });
 
+  test("a call in another namespace names it, the others do not", async () => {
+    const { openbao, ask, asked } = scriptedOpenBao({ [A]: OK }, { namespace: "team/a" });
+    const call = {
+      operation: "jwt_login",
+      method: "POST",
+      path: "auth/jwt/login",
+      idempotent: true,
+    } as const;
+    await inNamespace(openbao, "team").call({ ...call, signal: new AbortController().signal });
+    await ask();
+    expect(asked.map(({ headers }) => headers["X-Vault-Namespace"])).toEqual(["team", "team/a"]);
+  });
+
   test("what is offered outside of namespaces only is asked there", async () => {
     const { ask, asked } = scriptedOpenBao({ [A]: OK }, { namespace: "team/a" });
-    await ask({ namespace: "none" });
+    await ask({ namespace: "" });
     expect(asked[0]?.headers).toEqual({ "X-Vault-Request": "true" });
   });
 

@@ -1,8 +1,7 @@
 /**
  * One JSON call to OpenBao: to the right node, again where that is safe, always inside its deadline.
  *
- * @module What lives here: the loop around attempts and the report of each call. What does not: tokens and logins (auth/),
- * the meaning of `data` (transit/, auth/).
+ * @module The loop around attempts and the report of each call.
  */
 import type { Clock } from "../../base/clock.ts";
 import type { ErrorClass } from "../../base/error-class.ts";
@@ -46,6 +45,11 @@ export interface OpenBaoOptions {
   /** `openbao.timeout`. */
   readonly timeoutMs: number;
   readonly observer?: OpenBaoObserver;
+}
+
+/** The same connection, with calls in another namespace. */
+export function inNamespace(openbao: OpenBao, namespace: string): OpenBao {
+  return { call: (call) => openbao.call({ namespace, ...call }) };
 }
 
 export function createOpenBao(options: OpenBaoOptions): OpenBao {

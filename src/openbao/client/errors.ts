@@ -91,8 +91,8 @@ const MEANINGS: Readonly<Record<AnswerCode, Meaning>> = {
   },
   namespace_missing: {
     errorClass: "config_invalid",
-    message: () => "OpenBao does not have the namespace of openbao.namespace",
-    advice: () => "set openbao.namespace to one of: bao namespace list",
+    message: () => "OpenBao does not have the namespace of openbao.namespace or auth.namespace",
+    advice: () => "set them to namespaces of: bao namespace list",
   },
   mount_missing: {
     errorClass: "transit_key_missing",
