@@ -41,17 +41,17 @@ function hasBun() {
  */
 function placeBun() {
   const packages = join(root, "node_modules", "@oven");
-  const binaries = (existsSync(packages) ? readdirSync(packages) : [])
+  const binary = (existsSync(packages) ? readdirSync(packages) : [])
     .map((name) => join(packages, name, "bin", "bun"))
-    .filter((path) => existsSync(path) && spawnSync(path, ["--version"], { stdio: "ignore" }).status === 0);
-  if (binaries[0] === undefined) {
+    .find((path) => existsSync(path) && spawnSync(path, ["--version"], { stdio: "ignore" }).status === 0);
+  if (binary === undefined) {
     console.error(
       "setup: no package @oven/bun-* for this platform is installed, and Bun is not fetched outside of the lock file. " +
         "Run npm install without --no-optional, from a registry that has the package.",
     );
     process.exit(1);
   }
-  copyFileSync(binaries[0], bun);
+  copyFileSync(binary, bun);
   chmodSync(bun, 0o755);
 }
 

@@ -56,8 +56,10 @@ export const PROCESS_METRICS: readonly ProcessRow[] = [
 ];
 
 /** A metric that the platform does not tell is left out. */
-export const PROCESS_FAMILIES: readonly Family[] = PROCESS_METRICS.map(({ read, ...family }) => ({
-  ...family,
+export const PROCESS_FAMILIES: readonly Family[] = PROCESS_METRICS.map(({ name, type, help, read }) => ({
+  name,
+  type,
+  help,
   samples: () => {
     const value = read();
     return value === undefined ? [] : [{ labels: {}, value }];

@@ -5,6 +5,8 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { parse } from "yaml";
 import { decodeConfig } from "../../src/config/decode-config.ts";
+import { fieldTable } from "../../src/config/field-table.ts";
+import { configSchema } from "../../src/config/schema.ts";
 
 const deploy = join(import.meta.dir, "..", "..", "deploy");
 const read = (...path: readonly string[]): string => readFileSync(join(deploy, ...path), "utf8");
@@ -123,6 +125,30 @@ describe("EncryptionConfiguration", () => {
   });
 });
 
+/** Each drop-in that systemd decrypts a credential for: its name there, and the field that reads it. */
+const ENCRYPTED = [
+  ["encrypted-jwt.conf", "jwt", "auth.jwt.jwtFile"],
+  ["encrypted-secret-id.conf", "secret-id", "auth.approle.secretIdFile"],
+  ["encrypted-client-secret.conf", "client-secret", "auth.jwt.oauth2.clientSecretFile"],
+  ["encrypted-pin.conf", "pin", "auth.cert.pkcs11.pinFile"],
+] as const;
+
+describe("systemd credentials", () => {
+  test.each(ENCRYPTED)("%s loads %s for %s, under one name everywhere", (file, name, field) => {
+    const text = read("systemd", "drop-ins", file);
+    const stored = `/etc/credstore.encrypted/openbao-kms.${name}`;
+    expect(text).toContain(`\nLoadCredentialEncrypted=${name}:${stored}\n`);
+    expect(text).toContain(`\nConditionPathExists=${stored}\n`);
+    expect(text).toContain(`--name=${name} PLAINTEXT-FILE ${stored}\n`);
+    expect(text).toContain(`${field}: /run/credentials/bao-kms-provider.service/${name}\n`);
+    expect(fieldTable(configSchema).map(({ path }) => path)).toContain(field);
+  });
+
+  test("a token that refused the PIN is not tried again", () => {
+    expect(read("systemd", "drop-ins", "encrypted-pin.conf")).toContain("\nRestartPreventExitStatus=6\n");
+  });
+});
+
 describe("unit", () => {
   const unit = read("systemd", "bao-kms-provider.service");
   const conditions = (text: string): readonly string[] => text.match(/^Condition\w+=.*$/gm) ?? [];
@@ -136,7 +162,7 @@ describe("unit", () => {
     const dropIns = readdirSync(join(deploy, "systemd", "drop-ins"))
       .map((name) => read("systemd", "drop-ins", name))
       .filter((text) => conditions(text).length > 0);
-    expect(dropIns.length).toBe(5);
+    expect(dropIns.length).toBe(9);
     const kept = conditions(unit).filter((line) => !line.includes("identity.jwt"));
     for (const text of dropIns) {
       expect(conditions(text)[0]).toBe("ConditionPathExists=");

@@ -40,7 +40,7 @@ async function shown(certificateFile: string, privateKeyFile: string): Promise<r
   }
 }
 
-const spki = (pem: string): string => createPublicKey(pem).export({ type: "spki", format: "pem" }).toString();
+const spki = (pem: string): string => createPublicKey(pem).export({ type: "spki", format: "pem" });
 const both = ({ keyPem }: Leaf): readonly string[] => [spki(keyPem), spki(keyPem)];
 const put = (name: string, text: string): string => {
   writeFileSync(join(dir, name), text, { mode: 0o600 });
