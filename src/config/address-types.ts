@@ -1,8 +1,4 @@
-/**
- * The kinds of configuration value that name a place on the network.
- *
- * @module Companion of field-types.ts: URLs, server names and listen addresses, and what they are parsed into.
- */
+/** @module The kinds of configuration value that name a place on the network. */
 import { isIP } from "node:net";
 import * as v from "valibot";
 import { about, type FieldDoc } from "./field-types.ts";

@@ -1,8 +1,4 @@
-/**
- * The bytes of a configuration file to a checked ProviderConfig.
- *
- * @module One decoder, used by `serve`, the commands and `init`. Where the bytes come from is load.ts's business.
- */
+/** @module The bytes of a configuration file to a checked ProviderConfig. */
 import * as v from "valibot";
 import { decodeYaml } from "./decode-yaml.ts";
 import { ConfigError } from "./errors.ts";

@@ -1,7 +1,6 @@
 /**
- * Hostile bytes to a plain tree: UTF-8, one YAML document of the core schema, no aliases, tags or repeated keys.
- *
- * @module Bounds and syntax, in time that grows with the number of bytes. A schema gives the fields their meaning.
+ * @module Hostile bytes to a plain tree: UTF-8, one YAML document of the core schema, no aliases, tags or repeated
+ * keys.
  */
 import { type Document, type ErrorCode, isScalar, LineCounter, parseAllDocuments, visit } from "yaml";
 

@@ -1,8 +1,4 @@
-/**
- * What can be wrong with a configuration as a whole.
- *
- * @module The layer's one error class. A file that cannot be read safely throws SafeFileError of base/safe-file.ts instead.
- */
+/** @module What can be wrong with a configuration as a whole. */
 import { ProviderError } from "../base/error-class.ts";
 import type { ConfigProblem } from "./problem.ts";
 

@@ -1,8 +1,4 @@
-/**
- * Every field of the configuration file as a row: path, type, default, bounds in words.
- *
- * @module Reads the schema; knows no field by name. Messages, origins and the reference page are made from these rows.
- */
+/** @module Every field of the configuration file as a row: path, type, default, bounds in words. */
 import type * as v from "valibot";
 
 export interface FieldRow {

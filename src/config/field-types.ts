@@ -1,10 +1,4 @@
-/**
- * The kinds of value that a configuration field can have.
- *
- * @module Each function makes the valibot schema of one kind, with its bounds and with what an operator needs to know about
- * it. Which fields exist is in sections/. A refused value is shown in the message only where it cannot be a secret that was
- * put into the wrong field: closed sets, numbers, durations and modes, and then bounded.
- */
+/** @module The kinds of value that a configuration field can have. */
 import * as v from "valibot";
 import { formatDuration, parseDurationMs } from "../base/duration.ts";
 import { MAX_SOCKET_PATH_BYTES } from "../base/unix-socket.ts";

@@ -1,8 +1,4 @@
-/**
- * The JSON Schema of the configuration file, for editors.
- *
- * @module Made from the valibot schema. What JSON Schema cannot say (bounds of durations, rules between fields) is left out.
- */
+/** @module The JSON Schema of the configuration file, for editors. */
 import { type JsonSchema, toJsonSchema } from "@valibot/to-json-schema";
 import { configSchema } from "./schema.ts";
 

@@ -1,9 +1,4 @@
-/**
- * From a path, the environment and flags to the configuration that is in force.
- *
- * @module Reads the file safely, applies the few overrides, and remembers where each value came from. A flag wins over the
- * environment, which wins over the file.
- */
+/** @module From a path, the environment and flags to the configuration that is in force. */
 import { readSafeFile } from "../base/safe-file.ts";
 import { type ConfigOverride, decodeConfig, MAX_CONFIG_BYTES } from "./decode-config.ts";
 import { ConfigError } from "./errors.ts";

@@ -1,8 +1,6 @@
 /**
- * The environment of the helper process: nothing, but the variables by which vendors' modules find their configuration.
- *
- * @module An allow-list; no setting of the provider's own is among them. Variables that change how a process runs (LD_PRELOAD, BUN_OPTIONS, NODE_OPTIONS) or that make
- * a module log what it is given (PKCS11SPY) are not in it.
+ * @module The environment of the helper process: nothing, but the variables by which vendors' modules find their
+ * configuration.
  */
 
 const MODULE_VARIABLES: readonly string[] = [

@@ -1,9 +1,4 @@
-/**
- * One thing that is wrong with a configuration, in three parts: where, what, and the mend.
- *
- * @module Turns valibot's issues into problems, and finds unknown fields at every level. Never repeats a value that could
- * be a secret put into the wrong field.
- */
+/** @module One thing that is wrong with a configuration, in three parts: where, what, and the mend. */
 import * as v from "valibot";
 import { nearestName } from "../base/nearest-name.ts";
 import { entriesOf, type FieldRow, fieldTable } from "./field-table.ts";

@@ -1,8 +1,4 @@
-/**
- * Refuses a field because of what another field of its section says.
- *
- * @module One function for the `rawTransform` at the end of a section.
- */
+/** @module Refuses a field because of what another field of its section says. */
 import type * as v from "valibot";
 
 /** What valibot hands to a raw transformation, as far as it is needed here. */

@@ -1,8 +1,5 @@
 /**
- * The configuration file, whole: the one definition of its fields, types, defaults, bounds and relations.
- *
- * @module Put together from sections/. What lives here too: the rules between fields of different places. Messages, the
- * JSON Schema and the reference page are made from it elsewhere.
+ * @module The configuration file, whole: the one definition of its fields, types, defaults, bounds and relations.
  */
 import * as v from "valibot";
 import { authSection } from "./sections/auth.ts";

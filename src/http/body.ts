@@ -1,8 +1,4 @@
-/**
- * Reads the body of an answer up to a bound.
- *
- * @module One function; the bound holds whatever the server's headers claim.
- */
+/** @module Reads the body of an answer up to a bound. */
 
 /** The whole body, or `undefined` as soon as it is known to exceed `maxBytes`; the rest is then not read. */
 export async function readBody(response: Response, maxBytes: number): Promise<Uint8Array | undefined> {

@@ -1,8 +1,4 @@
-/**
- * The CA bundle that servers are verified against, and its replacement while the provider runs.
- *
- * @module A bundle that turns bad is reported and the last good one stays in use: a half-written file cuts nothing off.
- */
+/** @module The CA bundle that servers are verified against, and its replacement while the provider runs. */
 import { ProviderError } from "../base/error-class.ts";
 import { decodePemCertificates } from "../base/pem-certificates.ts";
 import { type FileIdentity, readSafeFile } from "../base/safe-file.ts";

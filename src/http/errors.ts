@@ -1,8 +1,4 @@
-/**
- * What can go wrong before a server has answered over HTTP.
- *
- * @module The closed set of codes with class, message and advice. Which failure has which code: runtime-codes.ts.
- */
+/** @module What can go wrong before a server has answered over HTTP. */
 import { type ErrorClass, ProviderError } from "../base/error-class.ts";
 
 export type TransportCode =

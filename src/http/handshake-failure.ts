@@ -1,8 +1,4 @@
-/**
- * Why a TLS handshake failed.
- *
- * @module fetch says only that it did; a second handshake through node:tls, which sends nothing more, says why.
- */
+/** @module Why a TLS handshake failed. */
 import { isIP } from "node:net";
 import { type ConnectionOptions, connect } from "node:tls";
 import { withDeadline } from "../base/deadline.ts";

@@ -1,8 +1,4 @@
-/**
- * One HTTPS request to one known kind of server.
- *
- * @module Verification against one CA bundle and server name, deadline, body limit, no redirects, no proxy, kept connections.
- */
+/** @module One HTTPS request to one known kind of server. */
 import type { Clock } from "../base/clock.ts";
 import { withDeadline } from "../base/deadline.ts";
 import type { Secret } from "../base/secret.ts";

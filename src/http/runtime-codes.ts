@@ -1,8 +1,4 @@
-/**
- * Which transport code a failure of the runtime has.
- *
- * @module One table from the codes of fetch, node:tls and node:http2. What a code means to an operator: errors.ts.
- */
+/** @module Which transport code a failure of the runtime has. */
 import { stopReason } from "../base/deadline.ts";
 import { errnoOf } from "../base/errno.ts";
 import type { TransportCode } from "./errors.ts";

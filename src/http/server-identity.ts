@@ -1,8 +1,4 @@
-/**
- * The TLS rules that every client of a server keeps, as Go's crypto/tls keeps them.
- *
- * @module Versions, cipher suites, and what a server's certificate must have besides a chain that verifies.
- */
+/** @module The TLS rules that every client of a server keeps, as Go's crypto/tls keeps them. */
 import { X509Certificate } from "node:crypto";
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import { hasStrongSignature, MIN_RSA_BITS } from "../base/certificate-strength.ts";

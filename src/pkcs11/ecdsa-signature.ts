@@ -1,8 +1,4 @@
-/**
- * An ECDSA signature as PKCS#11 gives it, in the form that TLS sends.
- *
- * @module One conversion, from r and s side by side to DER.
- */
+/** @module An ECDSA signature as PKCS#11 gives it, in the form that TLS sends. */
 
 /** Two integers of the widest curve served, P-384. */
 const MAX_BYTES = 2 * 48;

@@ -1,9 +1,4 @@
-/**
- * What can go wrong with the key token, in words for the operator.
- *
- * @module The one table from code to class, sentence and advice. What a helper reports becomes an error here, with the
- * names of the configuration and the name of a PKCS#11 return value, and never with text of a module.
- */
+/** @module What can go wrong with the key token, in words for the operator. */
 import { type ErrorClass, ProviderError } from "../base/error-class.ts";
 import type { DeviceFailureCode, HelperStage } from "./failure.ts";
 

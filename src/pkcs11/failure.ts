@@ -1,10 +1,6 @@
 /**
- * What can go wrong in the helper process, as it crosses from there to the provider: a code, and at most a PKCS#11
- * return value and a step.
- *
- * @module The closed sets of codes and the errors that carry one as it is. Sentences for people are made on the provider's
- * side, which knows the configuration: errors.ts for the device; for the connection whoever speaks for the transport. No
- * text of a vendor's module or of a server crosses.
+ * @module What can go wrong in the helper process, as it crosses from there to the provider: a code, and at most a
+ * PKCS#11 return value and a step.
  */
 
 /** Of the token, its module, or the helper itself. */

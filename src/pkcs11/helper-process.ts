@@ -1,9 +1,4 @@
-/**
- * Starts the helper process, listens to it, and makes sure that it is gone.
- *
- * @module Whatever a vendor's module does in there costs one call: the process has its own group, which is killed at the
- * deadline, on abort and after the end. What does not live here: what the helper is asked (key-token-service.ts).
- */
+/** @module Starts the helper process, listens to it, and makes sure that it is gone. */
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import type { Readable, Writable } from "node:stream";

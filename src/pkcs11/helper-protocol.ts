@@ -1,8 +1,5 @@
 /**
- * What the provider and its helper process say to each other: one request on stdin, marked lines on stdout.
- *
- * @module Shapes, encoding and decoding. Modules print to stdout as they like, so a line counts only when it begins with
- * a random marker that came with the request. Both decoders treat their input as hostile: the helper holds foreign code.
+ * @module What the provider and its helper process say to each other: one request on stdin, marked lines on stdout.
  */
 import * as v from "valibot";
 import { HELPER_FAILURES, HELPER_STAGES, type HelperFailureCode, type HelperStage } from "./failure.ts";

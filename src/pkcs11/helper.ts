@@ -1,9 +1,4 @@
-/**
- * The body of the helper process: one task, then it ends.
- *
- * @module Runs in a process of its own because the module of a token's vendor may hang, spin, fork or crash. It reads the
- * request from stdin, reports its stages on stdout and ends; its memory, the PIN in it included, ends with it.
- */
+/** @module The body of the helper process: one task, then it ends. */
 import { X509Certificate } from "node:crypto";
 import { realpathSync, statSync, writeSync } from "node:fs";
 import { assertNever } from "../base/assert-never.ts";

@@ -1,9 +1,4 @@
-/**
- * One HTTPS request and its answer, over a TLS connection whose client key is in a token.
- *
- * @module node:http over tls-client.ts, so that the parsing of HTTP is not ours. One connection, one request, no
- * redirects, a bounded answer; deadlines are those of the process that it runs in.
- */
+/** @module One HTTPS request and its answer, over a TLS connection whose client key is in a token. */
 import { type IncomingMessage, request } from "node:http";
 import { connect, isIPv6 } from "node:net";
 import { HelperFailure } from "./failure.ts";

@@ -1,10 +1,4 @@
-/**
- * The key token as the provider sees it: look at it, prove its key, or make one HTTPS request with it.
- *
- * @module Puts together the PIN file, the record of PIN tries and the helper process, and turns what a helper reports into
- * errors. One login is under way at a time on this machine. What does not live here: what the request asks (auth/), and
- * whether a certificate is good (openbao/auth/client-certificate.ts).
- */
+/** @module The key token as the provider sees it: look at it, prove its key, or make one HTTPS request with it. */
 import { assertNever } from "../base/assert-never.ts";
 import type { Clock } from "../base/clock.ts";
 import { stopReason, withDeadline } from "../base/deadline.ts";

@@ -1,9 +1,4 @@
-/**
- * The key token: find it, log in once, find the key, sign.
- *
- * @module Runs in the helper process only, because every call here may hang, crash or fork. What does not live here: who
- * may try a PIN (pin-latch.ts) and TLS.
- */
+/** @module The key token: find it, log in once, find the key, sign. */
 import { createHash, type KeyObject, randomBytes } from "node:crypto";
 import { derFromRawEcdsa } from "./ecdsa-signature.ts";
 import { HelperFailure, type HelperStage } from "./failure.ts";

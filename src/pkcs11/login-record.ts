@@ -1,10 +1,4 @@
-/**
- * Where the PIN latch is kept, and the lock that lets only one login on this machine be under way.
- *
- * @module A SQLite file in the state directory: its exclusive lock is the kernel's and dies with the process, its commits
- * are on disk before they return. Daemon and doctor meet here, so a wrong PIN is tried once between them. What the record
- * means: pin-latch.ts.
- */
+/** @module Where the PIN latch is kept, and the lock that lets only one login on this machine be under way. */
 import { Database, SQLiteError } from "bun:sqlite";
 import { lstatSync } from "node:fs";
 import { dirname } from "node:path";

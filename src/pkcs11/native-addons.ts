@@ -1,10 +1,4 @@
-/**
- * Loads tls.node and pkcs11.node from the one directory where they may be.
- *
- * @module Checks the directory and each file before dlopen(3), because what is loaded runs in a process that holds the
- * PIN. They are not embedded in the executable: an embedded addon is unpacked to $TMPDIR, where another process of the
- * same user could have put its own file first.
- */
+/** @module Loads tls.node and pkcs11.node from the one directory where they may be. */
 import { lstatSync, type Stats } from "node:fs";
 import { join } from "node:path";
 import { HelperFailure } from "./failure.ts";

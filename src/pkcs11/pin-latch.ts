@@ -1,9 +1,5 @@
 /**
- * May this PIN be tried? A token locks after a few wrong ones, so a wrong PIN is given to it exactly once.
- *
- * @module Pure decisions over one durable record. The record names the state of the PIN file (inode, change time, size)
- * and nothing of the PIN. It is written before a try, so that a power cut in the middle is not forgotten. Where it is kept:
- * login-record.ts.
+ * @module May this PIN be tried? A token locks after a few wrong ones, so a wrong PIN is given to it exactly once.
  */
 import * as v from "valibot";
 import { assertNever } from "../base/assert-never.ts";

@@ -1,8 +1,4 @@
-/**
- * The part of pkcs11.node (pkcs11js, without its JavaScript) that is used here.
- *
- * @module Types, the PKCS#11 constants, and the translation of its exceptions. PKCS#11 2.40 names throughout.
- */
+/** @module The part of pkcs11.node (pkcs11js, without its JavaScript) that is used here. */
 
 export type Handle = Uint8Array;
 

@@ -1,8 +1,4 @@
-/**
- * The TLS signature schemes that a token's key can serve, and what each asks of PKCS#11.
- *
- * @module One table (RFC 8446, section 4.2.3) and the choice from it. The mathematics is the token's.
- */
+/** @module The TLS signature schemes that a token's key can serve, and what each asks of PKCS#11. */
 import { constants, type KeyObject, verify } from "node:crypto";
 
 /** PKCS#11 2.40, section 2: the three mechanisms that sign a hash made outside of the token. */

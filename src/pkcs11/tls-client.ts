@@ -1,9 +1,4 @@
-/**
- * A socket that speaks TLS through tls.node.
- *
- * @module Types of the addon and the Duplex around it. It sends nothing of the caller before the handshake is done, and
- * ends the stream only when the server has said close_notify. What does not live here: HTTP and PKCS#11.
- */
+/** @module A socket that speaks TLS through tls.node. */
 import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { HelperFailure, type HelperFailureCode } from "./failure.ts";

@@ -1,9 +1,4 @@
-/**
- * A failure that repeats is logged at its start, then once a minute with a count, then at its end.
- *
- * @module A state machine for each event, operation and class of error. Failures that come and go, between calls that
- * succeed, count as one that repeats: a few of their starts are told each minute, the rest is in the next line's count.
- */
+/** @module A failure that repeats is logged at its start, then once a minute with a count, then at its end. */
 import type { LogEvent, LogFields } from "./log-event.ts";
 import type { Logger } from "./logger.ts";
 

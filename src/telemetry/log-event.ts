@@ -1,9 +1,4 @@
-/**
- * What can be logged: the closed sets of events and fields.
- *
- * @module Names only. A log line carries nothing that is not in these tables, so that nobody can log a token, a path of
- * OpenBao, a uid or a plaintext by accident; free text is limited to messages that a ProviderError vouches for.
- */
+/** @module What can be logged: the closed sets of events and fields. */
 import type { ErrorClass } from "../base/error-class.ts";
 
 export const LOG_EVENTS = [

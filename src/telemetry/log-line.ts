@@ -1,9 +1,4 @@
-/**
- * One event as one line, for machines or for people.
- *
- * @module Pure. Whatever a value holds, the result is a single line of visible characters: names that come from outside
- * cannot forge a line, move a cursor or turn text around.
- */
+/** @module One event as one line, for machines or for people. */
 import { visible } from "../base/visible-text.ts";
 import { LOG_FIELD_NAMES, type LogEvent, type LogFieldName, type LogFields } from "./log-event.ts";
 

@@ -1,9 +1,4 @@
-/**
- * Where lines go: a stream whose reader may be slow, stalled or gone.
- *
- * @module Never blocks and never grows without bound: what a stalled reader does not take is dropped and counted, and a
- * reader that is gone makes logging quiet, since losing the log must not lose the service.
- */
+/** @module Where lines go: a stream whose reader may be slow, stalled or gone. */
 
 /** What is needed of a Node stream. */
 export interface LineStream {

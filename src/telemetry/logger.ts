@@ -1,8 +1,4 @@
-/**
- * The logger that every layer is given.
- *
- * @module Level, format and sink put together. Suppression of repeated failures is in failure-log.ts.
- */
+/** @module The logger that every layer is given. */
 import { errorClassOf, ProviderError } from "../base/error-class.ts";
 import type { LogEvent, LogFields } from "./log-event.ts";
 import { jsonLine, LOG_LEVELS, type LogLevel, textLine } from "./log-line.ts";

@@ -1,9 +1,4 @@
-/**
- * Every metric of the provider: name, type, help, labels and the closed sets of their values.
- *
- * @module The one table from which the recorders, the reference page, the alert rules' check and the dashboards' check are
- * made. Names get the prefix `openbao_kms_`.
- */
+/** @module Every metric of the provider: name, type, help, labels and the closed sets of their values. */
 import { ERROR_CLASSES } from "../base/error-class.ts";
 import { OPERATIONS } from "../base/operation.ts";
 

@@ -1,8 +1,4 @@
-/**
- * The recorders that layers are given, and the page that Prometheus scrapes.
- *
- * @module Each metric of the table has a recorder whose labels are typed.
- */
+/** @module The recorders that layers are given, and the page that Prometheus scrapes. */
 import {
   DURATION_BUCKETS,
   type LabelsOf,

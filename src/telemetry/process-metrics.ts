@@ -1,7 +1,5 @@
 /**
- * Metrics about the process itself, under the names that Prometheus clients share.
- *
- * @module Read from /proc when the page is scraped, and at no other time.
+ * @module Metrics about the process itself, under the names that Prometheus clients share.
  * @see https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics
  */
 import { readdirSync, readFileSync } from "node:fs";

@@ -1,7 +1,5 @@
 /**
- * The Prometheus text format.
- *
- * @module From families of samples to the page.
+ * @module The Prometheus text format.
  * @see https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
  */
 

@@ -1,8 +1,4 @@
-/**
- * `auth.approle`: login with a role id and a secret id.
- *
- * @module Fields, defaults and bounds; after parsing, `roleId` says where the role id comes from.
- */
+/** @module `auth.approle`: login with a role id and a secret id. */
 import * as v from "valibot";
 import { absolutePath, apiPath, plainText } from "../field-types.ts";
 import { refuseField } from "../refuse-field.ts";

@@ -1,9 +1,4 @@
-/**
- * `auth.cert`: login with a client certificate whose key is in a PKCS#11 token or in a file.
- *
- * @module Fields, defaults and bounds; after parsing, `credential` holds the fields of the chosen source and nothing of the
- * other.
- */
+/** @module `auth.cert`: login with a client certificate whose key is in a PKCS#11 token or in a file. */
 import * as v from "valibot";
 import { assertNever } from "../../base/assert-never.ts";
 import { absolutePath, apiPath, count, duration, oneOf, plainText } from "../field-types.ts";

@@ -1,9 +1,4 @@
-/**
- * `auth.jwt`: login with a JWT, from a file, an OAuth2 server or a SPIFFE workload API.
- *
- * @module Fields, defaults and bounds; after parsing, `credential` holds the fields of the chosen source and nothing of the
- * others.
- */
+/** @module `auth.jwt`: login with a JWT, from a file, an OAuth2 server or a SPIFFE workload API. */
 import * as v from "valibot";
 import { assertNever } from "../../base/assert-never.ts";
 import { httpsUrl } from "../address-types.ts";

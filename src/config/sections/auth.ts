@@ -1,8 +1,4 @@
-/**
- * `auth`: how the provider gets its token.
- *
- * @module What all methods share, and the choice between them. After parsing it is a discriminated union of `method`.
- */
+/** @module `auth`: how the provider gets its token. */
 import * as v from "valibot";
 import { assertNever } from "../../base/assert-never.ts";
 import { duration, namespacePath, oneOf } from "../field-types.ts";

@@ -1,8 +1,4 @@
-/**
- * `logging`: what is written to stdout.
- *
- * @module Fields, defaults and bounds of this section; and what debugCorrelation needs beside itself.
- */
+/** @module `logging`: what is written to stdout. */
 import * as v from "valibot";
 import { duration, flag, oneOf, plainText } from "../field-types.ts";
 

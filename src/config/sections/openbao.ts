@@ -1,9 +1,4 @@
-/**
- * `openbao`: where OpenBao is and how it is recognised.
- *
- * @module Fields, defaults and bounds of this section. After parsing there is only `addresses`, whichever of the two fields
- * the file has.
- */
+/** @module `openbao`: where OpenBao is and how it is recognised. */
 import * as v from "valibot";
 import { httpsUrl, serverName } from "../address-types.ts";
 import { absolutePath, duration, identityText, namespacePath } from "../field-types.ts";

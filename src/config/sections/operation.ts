@@ -1,7 +1,6 @@
 /**
- * `bootstrap`, `status`, `state` and `rotation`: how the provider starts, watches the key and follows its rotation.
- *
- * @module Fields, defaults and bounds of these four short sections.
+ * @module `bootstrap`, `status`, `state` and `rotation`: how the provider starts, watches the key and follows its
+ * rotation.
  */
 import * as v from "valibot";
 import { absolutePath, count, duration, flag, oneOf } from "../field-types.ts";

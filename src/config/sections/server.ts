@@ -1,8 +1,4 @@
-/**
- * `server`: the socket that kube-apiserver calls, and the two plain HTTP addresses.
- *
- * @module Fields, defaults and bounds of this section; what they must have to do with each other is in schema.ts.
- */
+/** @module `server`: the socket that kube-apiserver calls, and the two plain HTTP addresses. */
 import * as v from "valibot";
 import { listenAddress } from "../address-types.ts";
 import { count, flag, groupName, socketMode, socketPath } from "../field-types.ts";

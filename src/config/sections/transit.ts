@@ -1,8 +1,4 @@
-/**
- * `transit`: the key, by its place in OpenBao and by its lasting identity.
- *
- * @module Fields and bounds of this section.
- */
+/** @module `transit`: the key, by its place in OpenBao and by its lasting identity. */
 import * as v from "valibot";
 import { apiPath, identityText } from "../field-types.ts";
 

@@ -1,8 +1,5 @@
 /**
- * Login with a role id and a secret id.
- *
- * @module Reads both anew before each login. A response-wrapped secret id is unwrapped once by root
- * (unwrap-secret-id.ts); the provider itself never holds a wrapping token.
+ * @module Login with a role id and a secret id.
  * @see https://openbao.org/api-docs/auth/approle/#login-with-approle
  */
 import { Secret } from "../../base/secret.ts";

@@ -1,9 +1,4 @@
-/**
- * OpenBao calls with the session's token.
- *
- * @module What lives here: the token on each call, and one new login and one more try when a call is denied. When a token is
- * replaced is decided in session-state.ts.
- */
+/** @module OpenBao calls with the session's token. */
 import type { OpenBaoCall, OpenBaoReply } from "../client/attempt.ts";
 import type { OpenBao } from "../client/client.ts";
 import { type OpenBaoCode, OpenBaoError } from "../client/errors.ts";

@@ -1,7 +1,5 @@
 /**
- * Login with a client certificate whose key is in a file.
- *
- * @module Reads chain and key before each login and shows them on a connection for that login alone.
+ * @module Login with a client certificate whose key is in a file.
  * @see https://openbao.org/api-docs/auth/cert/#login-with-tls-certificate
  */
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";

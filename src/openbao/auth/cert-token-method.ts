@@ -1,8 +1,5 @@
 /**
- * Login with a client certificate whose key stays in a PKCS#11 token.
- *
- * @module Reads and checks the chain anew before each login. The PIN is read, and the key used, by the key token itself while
- * the request is on its way; only the login goes that way, the token that it gives is used over the ordinary connection.
+ * @module Login with a client certificate whose key stays in a PKCS#11 token.
  * @see https://openbao.org/api-docs/auth/cert/#login-with-tls-certificate
  */
 import type { Clock } from "../../base/clock.ts";

@@ -1,8 +1,4 @@
-/**
- * The client certificate, checked before OpenBao sees it.
- *
- * @module Finds, with a message, what OpenBao would only refuse; for keys in files and in PKCS#11 tokens.
- */
+/** @module The client certificate, checked before OpenBao sees it. */
 import type { KeyObject, X509Certificate } from "node:crypto";
 import { hasStrongSignature, MIN_RSA_BITS } from "../../base/certificate-strength.ts";
 import { formatDuration } from "../../base/duration.ts";

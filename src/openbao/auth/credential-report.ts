@@ -1,8 +1,4 @@
-/**
- * How asking somebody else than OpenBao for a credential ended.
- *
- * @module A type: the hook for metrics and logs of an OAuth2 token endpoint or a SPIFFE Workload API.
- */
+/** @module How asking somebody else than OpenBao for a credential ended. */
 
 /** Called once for each call; `error` is absent when it succeeded. */
 export type CredentialObserver = (

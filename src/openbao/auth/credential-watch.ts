@@ -1,7 +1,6 @@
 /**
- * Looks at the stored credential between logins, so that one that will fail is known of while the token still works.
- *
- * @module A token lasts for hours, and a login that fails at its end is an outage. What a look finds: each login method.
+ * @module Looks at the stored credential between logins, so that one that will fail is known of while the token
+ * still works.
  */
 import type { Clock } from "../../base/clock.ts";
 import { withDeadline } from "../../base/deadline.ts";

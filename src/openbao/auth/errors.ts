@@ -1,8 +1,4 @@
-/**
- * What can go wrong on the way to a token.
- *
- * @module The codes of this layer, and how a refused login becomes one of its errors.
- */
+/** @module What can go wrong on the way to a token. */
 import { type ErrorClass, ProviderError } from "../../base/error-class.ts";
 import { type OpenBaoCode, OpenBaoError } from "../client/errors.ts";
 

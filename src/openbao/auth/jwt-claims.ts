@@ -1,8 +1,4 @@
-/**
- * The claims of a JWT (RFC 7519), checked before OpenBao sees it.
- *
- * @module Bounded decoding of the JWS compact form (RFC 7515). OpenBao verifies the signature.
- */
+/** @module The claims of a JWT (RFC 7519), checked before OpenBao sees it. */
 import * as v from "valibot";
 import { parseJsonObject } from "../../base/parse-json.ts";
 

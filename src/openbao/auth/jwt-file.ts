@@ -1,8 +1,4 @@
-/**
- * A JWT from a file that something else keeps fresh.
- *
- * @module Reads the file anew before each login. What the JWT says: jwt-claims.ts.
- */
+/** @module A JWT from a file that something else keeps fresh. */
 import { MAX_JWT_BYTES } from "./jwt-claims.ts";
 import type { JwtSource } from "./jwt-method.ts";
 import { readSecretFile } from "./secret-file.ts";

@@ -1,8 +1,4 @@
-/**
- * Login with a JWT.
- *
- * @module Checks the claims and makes the login request. Sources: jwt-file.ts, oauth2-source.ts, spiffe-source.ts.
- */
+/** @module Login with a JWT. */
 import type { Clock } from "../../base/clock.ts";
 import { formatDuration } from "../../base/duration.ts";
 import type { ErrorClass } from "../../base/error-class.ts";

@@ -1,9 +1,4 @@
-/**
- * The way to OpenBao on which a client certificate is shown whose key is in a token.
- *
- * @module Gives the key token the form of src/transport: the CA bundle goes in, failures of the connection come out in the
- * transport's words. Failures of the token keep their own.
- */
+/** @module The way to OpenBao on which a client certificate is shown whose key is in a token. */
 import { X509Certificate } from "node:crypto";
 import type { CaFile } from "../../http/ca-file.ts";
 import { type EndpointNames, type TransportCode, transportError } from "../../http/errors.ts";

@@ -1,8 +1,4 @@
-/**
- * A way to prove who we are: credentials in, login request out.
- *
- * @module The one interface of all methods. Sessions, renewal, retries and errors are common to all of them: session.ts.
- */
+/** @module A way to prove who we are: credentials in, login request out. */
 
 import type { Operation } from "../../base/operation.ts";
 import type { Secret } from "../../base/secret.ts";

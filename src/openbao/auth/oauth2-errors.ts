@@ -1,9 +1,4 @@
-/**
- * What a token endpoint's refusals mean.
- *
- * @module One table from the error codes of RFC 6749 section 5.2 and RFC 8707 section 2, and one for what has no code. The
- * endpoint's own words are not read.
- */
+/** @module What a token endpoint's refusals mean. */
 import type { ErrorClass } from "../../base/error-class.ts";
 import { TransportError } from "../../http/errors.ts";
 import { AuthError, type OAuth2Code } from "./errors.ts";

@@ -1,8 +1,5 @@
 /**
- * A JWT from an OAuth2 token endpoint by the client-credentials grant.
- *
- * @module Reads the client secret anew, asks for an access token, and hands it to the JWT login; it is kept nowhere. What the
- * endpoint's errors mean: oauth2-errors.ts.
+ * @module A JWT from an OAuth2 token endpoint by the client-credentials grant.
  * @see RFC 6749 section 4.4, RFC 8707 (resource indicators)
  */
 import * as v from "valibot";

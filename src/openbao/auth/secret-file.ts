@@ -1,8 +1,4 @@
-/**
- * A secret that is one line of text in a file: JWT, secret id, client secret.
- *
- * @module Reads it anew for each login, checked on the open descriptor, without the line break that editors leave.
- */
+/** @module A secret that is one line of text in a file: JWT, secret id, client secret. */
 import type { ErrorClass } from "../../base/error-class.ts";
 import { readSafeFile } from "../../base/safe-file.ts";
 import { Secret } from "../../base/secret.ts";

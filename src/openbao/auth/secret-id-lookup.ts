@@ -1,8 +1,5 @@
 /**
- * How long a secret id is still good, and for how many logins.
- *
- * @module Asks OpenBao with the present token. That is a privilege of its own which a policy need not give: without it nothing
- * is known, and nothing fails.
+ * @module How long a secret id is still good, and for how many logins.
  * @see https://openbao.org/api-docs/auth/approle/#read-approle-secret-id
  */
 import * as v from "valibot";

@@ -1,8 +1,4 @@
-/**
- * How the session is, for /ready, metrics and logs.
- *
- * @module A view of the state machine; it holds no secret.
- */
+/** @module How the session is, for /ready, metrics and logs. */
 import type { ErrorClass, ProviderError } from "../../base/error-class.ts";
 import { type SessionState, usableToken } from "./session-state.ts";
 

@@ -1,9 +1,4 @@
-/**
- * The life of a token, as a state machine.
- *
- * @module States, events, the one transition function, and what is due when. Pure: times are numbers of the boot-time clock,
- * which goes on while the machine sleeps. Who acts on it: session.ts.
- */
+/** @module The life of a token, as a state machine. */
 import type { ErrorClass, ProviderError } from "../../base/error-class.ts";
 import type { Token } from "./token.ts";
 

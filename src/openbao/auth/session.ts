@@ -1,9 +1,4 @@
-/**
- * Obtains a token and keeps it.
- *
- * @module Acts on the state machine of session-state.ts: logs in, renews, replaces, revokes. How a login is proved is the
- * method's business (login-method.ts), how a call uses the token is authenticated-client.ts's.
- */
+/** @module Obtains a token and keeps it. */
 import type { Clock } from "../../base/clock.ts";
 import { stopReason, withDeadline } from "../../base/deadline.ts";
 import { formatDuration } from "../../base/duration.ts";

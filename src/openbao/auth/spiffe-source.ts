@@ -1,8 +1,5 @@
 /**
- * A JWT-SVID from the SPIFFE Workload API.
- *
- * @module Asks the agent on this machine for one anew before each login. Which identity it must be is configuration: another one,
- * or one of another trust domain, is not used. What the JWT says of times: jwt-claims.ts.
+ * @module A JWT-SVID from the SPIFFE Workload API.
  * @see https://github.com/spiffe/spiffe/blob/main/standards/SPIFFE_Workload_API.md
  */
 import { connect } from "node:net";

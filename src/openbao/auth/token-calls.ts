@@ -1,9 +1,4 @@
-/**
- * The calls that make, prolong and end a token.
- *
- * @module Login, renew-self, revoke-self: requests, decoding, and the tokens that are refused as unfit. When they are made is
- * decided in session-state.ts.
- */
+/** @module The calls that make, prolong and end a token. */
 import { type ProviderError } from "../../base/error-class.ts";
 import type { OpenBao } from "../client/client.ts";
 import { answerError } from "../client/errors.ts";

@@ -1,8 +1,4 @@
-/**
- * A token of OpenBao and how long it lasts.
- *
- * @module The shape, and its decoding from the `auth` block of a login or renewal. Who keeps it: session.ts.
- */
+/** @module A token of OpenBao and how long it lasts. */
 import * as v from "valibot";
 import { Secret } from "../../base/secret.ts";
 

@@ -1,9 +1,4 @@
-/**
- * Whether OpenBao lets a fresh secret id in, before it takes the place of one that works.
- *
- * @module One login as the provider would make it; its token is revoked at once. A wrapping token tells the path that it was
- * made at, but not the namespace, and not whether the role id of the configuration is that role's.
- */
+/** @module Whether OpenBao lets a fresh secret id in, before it takes the place of one that works. */
 import type { Clock } from "../../base/clock.ts";
 import { ProviderError } from "../../base/error-class.ts";
 import type { OpenBao } from "../client/client.ts";

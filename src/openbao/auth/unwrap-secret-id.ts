@@ -1,8 +1,5 @@
 /**
- * Takes a secret id out of its wrapping, once.
- *
- * @module Looks first where the wrapping token was made, so that a token that somebody swapped on the way is noticed before it
- * is used up. Who may do this and where the secret id is written: the command unwrap-secret-id.
+ * @module Takes a secret id out of its wrapping, once.
  * @see https://openbao.org/docs/concepts/response-wrapping/#response-wrapping-token-validation
  */
 import * as v from "valibot";

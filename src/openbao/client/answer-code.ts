@@ -1,8 +1,4 @@
-/**
- * The code of an answer that is not a success.
- *
- * @module One table from HTTP status and known texts to codes. OpenBao's own text is compared, then dropped. Meanings: errors.ts.
- */
+/** @module The code of an answer that is not a success. */
 import * as v from "valibot";
 
 /** What OpenBao answered, when it was not the answer that was wanted. */

@@ -1,8 +1,4 @@
-/**
- * One exchange with one OpenBao node.
- *
- * @module Headers, circuit, transport and the decoding of the answer. Retries: retry.ts, client.ts.
- */
+/** @module One exchange with one OpenBao node. */
 import type { Clock } from "../../base/clock.ts";
 import { ProviderError } from "../../base/error-class.ts";
 import type { Operation } from "../../base/operation.ts";

@@ -1,8 +1,6 @@
 /**
- * Circuit breaker of one address: a dead OpenBao costs its callers microseconds, and is asked again by one call at a time.
- *
- * @module A state machine: a pure transition function and a thin owner of the state. It knows failures and successes, not
- * HTTP; what counts as which is said in client.ts.
+ * @module Circuit breaker of one address: a dead OpenBao costs its callers microseconds, and is asked again by one
+ * call at a time.
  */
 import type { Clock } from "../../base/clock.ts";
 

@@ -1,8 +1,4 @@
-/**
- * One JSON call to OpenBao: to the right node, again where that is safe, always inside its deadline.
- *
- * @module The loop around attempts and the report of each call.
- */
+/** @module One JSON call to OpenBao: to the right node, again where that is safe, always inside its deadline. */
 import type { Clock } from "../../base/clock.ts";
 import type { ErrorClass } from "../../base/error-class.ts";
 import type { Operation } from "../../base/operation.ts";

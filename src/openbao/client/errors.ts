@@ -1,9 +1,4 @@
-/**
- * What OpenBao's answers mean.
- *
- * @module The error of this layer, and the one table from codes to class, message and advice. Which answer has which code:
- * answer-code.ts.
- */
+/** @module What OpenBao's answers mean. */
 import { type ErrorClass, ProviderError, type ProviderErrorInit } from "../../base/error-class.ts";
 import type { TransportCode, TransportError } from "../../http/errors.ts";
 import type { AnswerCode } from "./answer-code.ts";

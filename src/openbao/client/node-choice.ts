@@ -1,9 +1,4 @@
-/**
- * Which of several addresses of one OpenBao cluster a call goes to.
- *
- * @module Sticky: calls stay where the last one succeeded, and none starts where one has just failed. Gentle: after a while away
- * one call tries the first address again.
- */
+/** @module Which of several addresses of one OpenBao cluster a call goes to. */
 import type { Clock } from "../../base/clock.ts";
 import type { OpenBaoNode } from "./attempt.ts";
 

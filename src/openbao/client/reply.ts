@@ -1,8 +1,4 @@
-/**
- * OpenBao's answers as typed values.
- *
- * @module UTF-8, JSON and the shape of the envelope; the transport has bounded the bytes. The caller checks `data` and `auth`.
- */
+/** @module OpenBao's answers as typed values. */
 
 import { parseJsonObject } from "../../base/parse-json.ts";
 

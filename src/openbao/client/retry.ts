@@ -1,8 +1,4 @@
-/**
- * Whether a failed call is made again, where and when.
- *
- * @module One pure decision over what happened so far. Every retry stays inside the call's own deadline.
- */
+/** @module Whether a failed call is made again, where and when. */
 import type { OpenBaoCode } from "./errors.ts";
 
 export interface Failed {
