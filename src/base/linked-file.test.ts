@@ -116,12 +116,14 @@ describe("hostile links", () => {
     ["to a FIFO", "fifo", "not a file"],
     ["through a file", "plain/secret", "ENOTDIR"],
     ["absolute, through the directory's own name", "@DIR@/below/secret"],
+    ["to a link below that is absolute", "below/absolute"],
   ];
   test.each(hostile)("%s", async (_, target, expected = "refused") => {
     mkdirSync(join(dir, "below"));
     writeFileSync(join(dir, "below/secret"), "x");
     writeFileSync(join(dir, "plain"), "x");
     symlinkSync("..", join(dir, "out"));
+    symlinkSync(join(dir, "secret"), join(dir, "below/absolute"));
     expect(Bun.spawnSync(["mkfifo", join(dir, "fifo")]).exitCode).toBe(0);
     symlinkSync(target.replace("@DIR@", dir), token());
     expect(await read(token())).toBe(expected);

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { createPublicKey } from "node:crypto";
 // oxlint-disable-next-line import/no-unassigned-import -- a polyfill, imported for its effect before @peculiar/x509
 import "reflect-metadata";
-import { X509CertificateGenerator } from "@peculiar/x509";
+import { BasicConstraintsExtension, X509CertificateGenerator } from "@peculiar/x509";
 import fc from "fast-check";
 import { type LeafOptions, makeTestCa } from "../../../test/fakes/tls/test-ca.ts";
 import { type CertificateProblem, certificateProblem, decodeChain } from "./client-certificate.ts";
@@ -78,6 +78,36 @@ describe("a client certificate", () => {
     });
     const chain = decodeChain(bytes(certificate.toString("pem")));
     expect(chain && certificateProblem(chain, chain[0].publicKey, RULES, Date.now())).toBe(problem);
+  });
+
+  test("whose issuer has the right name only, or is no CA", async () => {
+    const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+    const keysOf = () => crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+    const [signer, other, own] = await Promise.all([keysOf(), keysOf(), keysOf()]);
+    // Without key identifiers: the names alone say who issued what.
+    const make = async (subject: string, publicKey: CryptoKey, isCa: boolean): Promise<string> => {
+      const certificate = await X509CertificateGenerator.create({
+        subject,
+        issuer: "CN=issuer",
+        publicKey,
+        signingKey: signer.privateKey,
+        signingAlgorithm: algorithm,
+        notBefore: inHours(-1),
+        notAfter: inHours(24),
+        extensions: [new BasicConstraintsExtension(isCa, undefined, true)],
+      });
+      return `${certificate.toString("pem")}\n`;
+    };
+    const leaf = await make("CN=leaf", own.publicKey, false);
+    const problem = (issuer: string) => {
+      const chain = decodeChain(bytes(leaf + issuer));
+      return chain === undefined
+        ? "malformed"
+        : certificateProblem(chain, chain[0].publicKey, RULES, Date.now());
+    };
+    expect(problem(await make("CN=issuer", signer.publicKey, true))).toBeUndefined();
+    expect(problem(await make("CN=issuer", signer.publicKey, false))).toBe("certificate_chain_broken");
+    expect(problem(await make("CN=issuer", other.publicKey, true))).toBe("certificate_chain_broken");
   });
 
   test("of another key", async () => {

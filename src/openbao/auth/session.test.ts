@@ -275,6 +275,16 @@ describe("the end", () => {
     stop.abort();
   });
 
+  test("revokes a replaced token that calls may still use", async () => {
+    const { session, clock, tokens, running } = await setUp({ token_ttl: "30m", token_max_ttl: "30m" });
+    const run = running();
+    await clock.advance(25 * MINUTE + 500);
+    expect(tokens()).toHaveLength(2);
+    await session.close(1000);
+    await run;
+    expect(tokens()).toHaveLength(0);
+  });
+
   test("is bounded when OpenBao hangs", async () => {
     const { session, fake } = await setUp();
     await session.token(never());

@@ -27,6 +27,39 @@ const event: fc.Arbitrary<CircuitEvent<string>> = fc.oneof(
   ),
 );
 
+describe("circuit: one step", () => {
+  const halfOpen: CircuitState<string> = { kind: "half_open", openings: 1, cause: "a" };
+  test.each([
+    ["failure", { kind: "failure", probe: false, cause: "b" }],
+    ["failure that names a pause", { kind: "failure", probe: false, cause: "b", pauseMs: 9 }],
+    ["end without an answer", { kind: "abandoned", probe: false }],
+  ] as const)("the %s of a call from before leaves the probe alone", (_, late) => {
+    expect(nextCircuitState(halfOpen, late, 1000)).toEqual(halfOpen);
+  });
+
+  test("the probe's failure opens it for longer, its abandonment for no time", () => {
+    expect(nextCircuitState(halfOpen, { kind: "failure", probe: true, cause: "b" }, 1000)).toEqual({
+      kind: "open",
+      untilMs: 1000 + 2 * FIRST_PAUSE_MS,
+      openings: 2,
+      cause: "b",
+    });
+    expect(nextCircuitState(halfOpen, { kind: "abandoned", probe: true }, 1000)).toEqual({
+      kind: "open",
+      untilMs: 1000,
+      openings: 1,
+      cause: "a",
+    });
+  });
+
+  test("an open one ignores late failures", () => {
+    const open: CircuitState<string> = { kind: "open", untilMs: 5, openings: 1, cause: "a" };
+    expect(nextCircuitState(open, { kind: "failure", probe: false, cause: "b" }, 4)).toEqual(open);
+    expect(nextCircuitState(open, { kind: "ask" }, 4)).toEqual(open);
+    expect(nextCircuitState(open, { kind: "ask" }, 5).kind).toBe("half_open");
+  });
+});
+
 describe("circuit: any history", () => {
   test("closed never holds the failures that open it, and open always ends", () => {
     fc.assert(
