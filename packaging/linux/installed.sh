@@ -1,5 +1,14 @@
+# check_processor MACHINE CPUINFO: warns where the executable would end with an illegal instruction.
+check_processor() {
+  if [ "$1" = x86_64 ] && [ -r "$2" ] && ! grep -qw sse4_2 "$2"; then
+    echo "warning: this processor has no SSE4.2 (x86-64-v2): bao-kms-provider cannot run on it." >&2
+    echo "  Of a virtual machine, choose another CPU model, for example host or x86-64-v2." >&2
+  fi
+}
+
 # What happens after the files are in place. $1: "first" or "upgrade".
 after_install() {
+  check_processor "$(uname -m)" /proc/cpuinfo
   make_identities
   make_directories
   if [ -d /run/systemd/system ]; then
