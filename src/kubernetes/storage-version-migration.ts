@@ -1,8 +1,6 @@
 /**
- * Asking the cluster itself to rewrite whole resources.
- *
- * @module One StorageVersionMigration for each resource, where kube-apiserver offers that API, and how far it is. Who carries
- * it out is kube-controller-manager; under which key the objects then lie is for the next audit to say.
+ * @module One StorageVersionMigration for each resource, and its progress. kube-controller-manager rewrites the objects; the
+ * next audit shows the keys that they then need.
  * @see https://kubernetes.io/docs/tasks/manage-kubernetes-objects/storage-version-migration/
  */
 import * as v from "valibot";
@@ -12,11 +10,11 @@ import { migrateError } from "./errors.ts";
 import type { KubeClient } from "./kube-client.ts";
 
 const GROUP_PATH = "/apis/storagemigration.k8s.io";
-const GROUP = v.object({
-  preferredVersion: v.object({
-    groupVersion: v.pipe(v.string(), v.regex(/^[a-z0-9.]{1,100}\/v[a-z0-9]{1,20}$/)),
-  }),
+const STABLE = "storagemigration.k8s.io/v1";
+const VERSION = v.object({
+  groupVersion: v.pipe(v.string(), v.regex(/^[a-z0-9.]{1,100}\/v[a-z0-9]{1,20}$/)),
 });
+const GROUP = v.object({ preferredVersion: VERSION, versions: v.optional(v.array(VERSION), []) });
 const CREATED = v.object({
   metadata: v.object({ name: v.pipe(v.string(), v.regex(/^[a-z0-9.-]{1,253}$/)) }),
 });
@@ -28,7 +26,7 @@ const PROGRESS = v.object({
   ),
 });
 
-/** `gone`: somebody deleted it, or it was cleared away after its end. */
+/** `gone`: it was deleted. */
 export const MIGRATION_STATES = ["pending", "running", "succeeded", "failed", "gone"] as const;
 
 export type MigrationState = (typeof MIGRATION_STATES)[number];
@@ -102,7 +100,10 @@ async function offeredVersion(client: KubeClient, signal: AbortSignal): Promise<
       "leave --storage-version-migration out: migrate then rewrites the objects itself",
     );
   }
-  return parsed.output.preferredVersion.groupVersion;
+  const { preferredVersion, versions } = parsed.output;
+  return versions.some(({ groupVersion }) => groupVersion === STABLE)
+    ? STABLE
+    : preferredVersion.groupVersion;
 }
 
 function targetOf({ root, plural }: ServedResource, groupVersion: string): Readonly<Record<string, string>> {

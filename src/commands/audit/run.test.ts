@@ -99,6 +99,60 @@ describe("audit", () => {
     expect(stdout).not.toContain("CANARY");
   });
 
+  test.each([
+    ["secrets/a/new", "derivable"],
+    ["secrets/a/old", "derivable"],
+    ["secrets/a/foreign", "not_derivable"],
+    ["secrets/a/plain", "not_ours"],
+    ["secrets/a/broken", "damaged"],
+    ["secrets/a/ne", "absent"],
+    ["a/new", "absent"],
+  ])("judges %s: %s, with one line", async (object, judgement) => {
+    writeFileSync(
+      path("objects.db"),
+      snapshotBytes([
+        { key: "/registry/secrets/a/old", value: ourStoredValue(identity, version(1)) },
+        { key: "/registry/secrets/a/new", value: ourStoredValue(identity, version(2)) },
+        { key: "/registry/secrets/a/foreign", value: ourStoredValue(identity, version(3)) },
+        { key: "/registry/secrets/a/plain", value: Buffer.from("k8s\0CANARY") },
+        { key: "/registry/secrets/a/broken", value: Buffer.from("k8s:enc:kms:v2:openbao:CANARY") },
+      ]),
+    );
+    const words = [
+      "audit",
+      "--config",
+      path("config.yaml"),
+      "--snapshot",
+      path("objects.db"),
+      "--object",
+      object,
+    ];
+    const json = await command(...words, "--output", "json");
+    expect(json.code).toBe(0);
+    const [first, evidence, ...rest] = json.stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(first).toMatchObject({ object, judgement });
+    expect(evidence.kind).toBe("bao-kms-provider/audit");
+    expect(rest).toEqual([]);
+    const text = await command(...words);
+    expect(text.stdout.split("\n").filter((line) => line.startsWith(`${object}: `))).toHaveLength(1);
+    expect(json.stdout + text.stdout).not.toContain("CANARY");
+  });
+
+  test("does not judge an object without a registry", async () => {
+    const { code, stderr } = await command(
+      "audit",
+      "--snapshot",
+      path("etcd.db"),
+      "--object",
+      "secrets/a/new",
+    );
+    expect(code).toBe(2);
+    expect(stderr).toContain("--object");
+  });
+
   test("lists what is stale: names only", async () => {
     const { stdout } = await command(
       "audit",

@@ -1,10 +1,4 @@
-/**
- * What `audit` does.
- *
- * @module Ties the configuration's key to the sources and writes the three forms of the report. Reading and counting are
- * audit/'s.
- */
-
+/** @module `audit`: ties the configuration's key to the sources and writes the report. etcd/ reads and counts. */
 import { visible } from "../../base/visible-text.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
@@ -15,20 +9,14 @@ import { groupLabel } from "../../etcd/group-label.ts";
 import { knownKeyIds } from "../../etcd/known-key-ids.ts";
 import { isStale } from "../../etcd/stale.ts";
 import type { ListedObject } from "../../etcd/tally.ts";
-import type { SourceFlags } from "../audit-sources.ts";
 import { collectEvidence } from "../collect-evidence.ts";
-import { type ConfigurationFlags, loadConfiguration } from "../configuration.ts";
+import { loadConfiguration } from "../configuration.ts";
 import { type RecordedVersions, recordedVersions } from "../recorded-versions.ts";
+import type { AuditFlags } from "./command.ts";
+import { JUDGEMENT_TEXT, judgementOf } from "./judgement.ts";
 import { reportHtml } from "./report-html.ts";
 import { reportText } from "./report-text.ts";
 import { refuseExisting, writeNewFile } from "./write-new-file.ts";
-
-export interface AuditFlags extends SourceFlags, ConfigurationFlags {
-  readonly list: "none" | "stale" | "all";
-  readonly "evidence-out": string | undefined;
-  readonly html: string | undefined;
-  readonly output: "text" | "json";
-}
 
 /** Of plaintext only Secrets are listed as stale: which other resources should be encrypted, etcd does not tell. */
 const LISTED_PLAINTEXT: ReadonlySet<string> = new Set(["secrets"]);
@@ -47,15 +35,22 @@ export async function audit(flags: AuditFlags, context: CommandContext): Promise
     flags.config === undefined
       ? undefined
       : await recordedVersions((await loadConfiguration(flags, context)).config);
+  const named = namedObject(flags, recorded, output);
+  const listed = lister(flags, recorded, output);
   const evidence = await collectEvidence(
     flags,
     {
       knownKeyIds: recorded === undefined ? new Map() : knownKeyIds(recorded.identity, recorded.versions),
       configuration: recorded?.configuration,
-      ...lister(flags, recorded, output),
+      onObject: (object) => {
+        listed.onObject?.(object);
+        named.onObject(object);
+      },
+      ...(listed.onReset === undefined ? {} : { onReset: listed.onReset }),
     },
     context,
   );
+  named.end();
   if (flags["evidence-out"] !== undefined) {
     await writeNewFile(flags["evidence-out"], evidenceText(evidence), "--evidence-out");
   }
@@ -65,7 +60,11 @@ export async function audit(flags: AuditFlags, context: CommandContext): Promise
   if (flags.output === "text") {
     output.result(`${reportText(evidence, (tone, text) => output.paint(COLOURS[tone], text))}\n`);
   } else {
-    output.result(flags.list === "none" ? jsonText(evidence) : `${JSON.stringify(evidence)}\n`);
+    output.result(
+      flags.list === "none" && flags.object === undefined
+        ? jsonText(evidence)
+        : `${JSON.stringify(evidence)}\n`,
+    );
   }
   return "good";
 }
@@ -101,6 +100,45 @@ function lister(
       reads += 1;
       if (reads > 1) {
         output.say("the read begins again, or the next source: a running etcd's objects are listed anew");
+      }
+    },
+  };
+}
+
+/** Judges the object of `--object` wherever it is read, and says at the end when no source has it. */
+function namedObject(
+  { object: wanted, output: format }: AuditFlags,
+  recorded: RecordedVersions | undefined,
+  output: Output,
+): { readonly onObject: (object: ListedObject) => void; readonly end: () => void } {
+  if (wanted === undefined) {
+    return { onObject: () => {}, end: () => {} };
+  }
+  if (recorded?.stored === undefined) {
+    throw new UsageError(
+      "--object needs a registry: which key_ids are derivable is read from it",
+      "name --config with a registry in its state.path",
+    );
+  }
+  let isSeen = false;
+  const report = (group: ListedObject["group"] | undefined): void => {
+    const judgement = judgementOf(group);
+    output.result(
+      format === "json"
+        ? `${JSON.stringify({ object: wanted, judgement, ...group })}\n`
+        : `${visible(wanted)}: ${JUDGEMENT_TEXT[judgement]}\n`,
+    );
+  };
+  return {
+    onObject: ({ resource, path, group }) => {
+      if (`${resource}/${path}` === wanted) {
+        isSeen = true;
+        report(group);
+      }
+    },
+    end: () => {
+      if (!isSeen) {
+        report(undefined);
       }
     },
   };

@@ -9,7 +9,11 @@ const PATH = "/apis/storagemigration.k8s.io/v1beta1/storageversionmigrations";
 const signal = new AbortController().signal;
 
 /** A cluster whose migrations get the conditions of `script`, one entry a look. */
-function cluster(script: Readonly<Record<string, readonly (string | undefined)[]>>, version = "v1beta1") {
+function cluster(
+  script: Readonly<Record<string, readonly (string | undefined)[]>>,
+  version = "v1beta1",
+  versions?: readonly string[],
+) {
   const asked: KubeCall[] = [];
   const looks = new Map<string, number>();
   const reply = (status: number, body: unknown): HttpResponse => ({
@@ -23,7 +27,8 @@ function cluster(script: Readonly<Record<string, readonly (string | undefined)[]
     call: async (call) => {
       asked.push(call);
       if (call.path === "/apis/storagemigration.k8s.io") {
-        return reply(200, { preferredVersion: { groupVersion: `storagemigration.k8s.io/${version}` } });
+        const named = (each: string) => ({ groupVersion: `storagemigration.k8s.io/${each}`, version: each });
+        return reply(200, { preferredVersion: named(version), versions: versions?.map(named) });
       }
       if (call.method === "POST") {
         const { spec } = JSON.parse(call.body ?? "{}");
@@ -112,6 +117,25 @@ test("the first release of the API wants the version too", async () => {
     group: "",
     version: "v1",
     resource: "secrets",
+  });
+});
+
+test.each([
+  ["v1beta1", ["v1beta1", "v1"], "v1"],
+  ["v1", ["v1", "v1beta1"], "v1"],
+  ["v1beta1", ["v1beta1", "v1alpha1"], "v1beta1"],
+  ["v1beta1", ["v1beta1", "v1beta2"], "v1beta1"],
+  ["v1beta1", [], "v1beta1"],
+])("preferred %s of %p: %s is asked", async (preferred, versions, expected) => {
+  const { client, asked } = cluster({}, preferred, versions);
+  const migrations = await storageVersionMigrations(client, signal);
+  const name = await migrations.request({ namespaced: true, root: "/api/v1", plural: "secrets" });
+  await migrations.stateOf(name);
+  const path = `/apis/storagemigration.k8s.io/${expected}/storageversionmigrations`;
+  expect(asked.slice(-2).map((call) => call.path)).toEqual([path, `${path}/${name}`]);
+  expect(JSON.parse(asked.at(-2)?.body ?? "")).toMatchObject({
+    apiVersion: `storagemigration.k8s.io/${expected}`,
+    spec: { resource: { group: "", resource: "secrets" } },
   });
 });
 

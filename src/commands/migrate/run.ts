@@ -1,10 +1,7 @@
 /**
- * What `migrate` does.
- *
- * @module Audit, proof of every API server, rewriting in rounds, audit again. Rewriting itself is migrate/'s. A run that was
- * interrupted is simply run again: what is through is no longer stale.
+ * @module `migrate`: audits, proves every API server, rewrites in rounds, audits again. An interrupted run is run again:
+ * objects that were rewritten are not stale.
  */
-
 import { systemClock } from "../../base/clock.ts";
 import { visible } from "../../base/visible-text.ts";
 import type { CommandContext } from "../../cli/command.ts";
@@ -19,26 +16,17 @@ import type { Remaining } from "../../etcd/verify-rotation.ts";
 import { discovery } from "../../kubernetes/discovery.ts";
 import type { KubeClient } from "../../kubernetes/kube-client.ts";
 import { storageVersionMigrations } from "../../kubernetes/storage-version-migration.ts";
-import { type LiveSourceFlags, openTargets } from "../audit-sources.ts";
+import { openTargets } from "../audit-sources.ts";
 import { collectEvidence } from "../collect-evidence.ts";
-import { type ConfigurationFlags, loadConfiguration } from "../configuration.ts";
+import { loadConfiguration } from "../configuration.ts";
 import { requireRecorded } from "../recorded-versions.ts";
-import { type ApiServerFlags, openApiServers } from "./api-server-clients.ts";
+import { openApiServers } from "./api-server-clients.ts";
 import { type ProofOptions, proveApiServers } from "./api-servers.ts";
+import type { MigrateFlags } from "./command.ts";
 import { activeGoal, awayGoal, type Goal, type Verdict } from "./goal.ts";
 import { isProven, reportMigration } from "./report.ts";
 import { type RewriteCounts, rewriteAll, type StaleObject } from "./rewrite-all.ts";
 import { type RequestedMigration, rewriteThroughCluster } from "./rewrite-through-cluster.ts";
-
-export interface MigrateFlags extends LiveSourceFlags, ConfigurationFlags, ApiServerFlags {
-  readonly kubeconfig: string | undefined;
-  readonly rate: number;
-  readonly away: boolean;
-  readonly "storage-version-migration": boolean;
-  readonly wait: number;
-  readonly apply: boolean;
-  readonly output: "text" | "json";
-}
 
 /** How many objects are remembered at once; more are rewritten in further rounds. */
 const MAX_ROUND = 50_000;

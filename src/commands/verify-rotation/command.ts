@@ -1,11 +1,13 @@
-/**
- * `verify-rotation`: whether anything is left on old versions.
- *
- * @module Description and options; the work is in actions/verify-rotation.ts.
- */
+/** @module The declaration of `verify-rotation`; run.ts does the work. */
 import { defineCommand } from "../../cli/command.ts";
+import type { ValuesOf } from "../../cli/option.ts";
 import { evidenceOptions } from "../gathered-evidence.ts";
 import { configOption, outputOption } from "../shared-options.ts";
+
+const verifyRotationOptions = { ...configOption, ...evidenceOptions, ...outputOption } as const;
+
+/** The values of a command line. */
+export type VerifyRotationFlags = ValuesOf<typeof verifyRotationOptions>;
 
 export const verifyRotationCommand = defineCommand({
   name: "verify-rotation",
@@ -15,7 +17,7 @@ export const verifyRotationCommand = defineCommand({
     "The confidence says how far the answer goes: high with a running etcd, limited with whole snapshots only, low when something speaks against it. What was not looked at is always listed.",
     "Ends with code 4 while something remains or is not proven.",
   ],
-  options: { ...configOption, ...evidenceOptions, ...outputOption },
+  options: verifyRotationOptions,
   examples: ["verify-rotation --config config.yaml --evidence evidence.json"],
   run: async (flags, context) => {
     const { verifyRotationAction } = await import("./run.ts");

@@ -1,9 +1,4 @@
-/**
- * What `verify-rotation` does.
- *
- * @module Joins registry, live metadata and evidence; the judgement is etcd/verify-rotation.ts.
- */
-
+/** @module `verify-rotation`: joins registry, live metadata and evidence; etcd/verify-rotation.ts judges. */
 import { visible } from "../../base/visible-text.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
@@ -12,14 +7,11 @@ import { UsageError } from "../../cli/usage-error.ts";
 import type { Evidence } from "../../etcd/evidence.ts";
 import { grouped } from "../../etcd/group-label.ts";
 import { type RotationVerdict, verifyRotation } from "../../etcd/verify-rotation.ts";
-import { type ConfigurationFlags, loadConfiguration } from "../configuration.ts";
-import { type EvidenceFlags, gatherEvidence } from "../gathered-evidence.ts";
+import { loadConfiguration } from "../configuration.ts";
+import { gatherEvidence } from "../gathered-evidence.ts";
 import { readLiveKey } from "../live-key.ts";
 import { requireRecorded } from "../recorded-versions.ts";
-
-export interface VerifyRotationFlags extends EvidenceFlags, ConfigurationFlags {
-  readonly output: "text" | "json";
-}
+import type { VerifyRotationFlags } from "./command.ts";
 
 export async function verifyRotationAction(
   flags: VerifyRotationFlags,

@@ -11,9 +11,9 @@ import type { TransportError } from "../../http/errors.ts";
 import { AuditError, auditError } from "../errors.ts";
 import type { KeyValue, RangeResponse } from "../gen/etcd/rpc_pb.ts";
 import { type CallFailure, callFailure } from "./call-failure.ts";
+import { connectionFailure } from "./connection-failure.ts";
 import type { EtcdEndpoint, RangeCall } from "./endpoint.ts";
 import type { EntrySink, OnProgress } from "./stored-entry.ts";
-import { wayFailure } from "./way-failure.ts";
 
 /** The first page is small, because nothing is known yet about the size of the objects. */
 const FIRST_LIMIT = 16;
@@ -190,12 +190,12 @@ function outcome(
   if (failure !== "try_again") {
     return failure;
   }
-  const way = wayFailure(error, url, signal);
-  // Each member has been asked once, and what stands in the way will not go away.
-  if (attempt >= MAX_ATTEMPTS || (way.isLasting && attempt >= members)) {
+  const failed = connectionFailure(error, url, signal);
+  // Each member has been asked once, and the cause is permanent.
+  if (attempt >= MAX_ATTEMPTS || (failed.isLasting && attempt >= members)) {
     throw auditError("etcd_unreachable", {
-      message: `no etcd endpoint answered, in ${countOf(attempt, "attempt")}; last: ${way.error.message}`,
-      advice: `${adviceOf(way.error)}; an etcd without quorum answers no reads`,
+      message: `no etcd endpoint answered, in ${countOf(attempt, "attempt")}; last: ${failed.error.message}`,
+      advice: `${adviceOf(failed.error)}; an etcd without quorum answers no reads`,
       cause: error,
     });
   }

@@ -15,12 +15,12 @@ const NAMES = {
   serverNameField: "--etcd-endpoints",
 } as const;
 
-export interface WayFailure {
+export interface ConnectionFailure {
   readonly error: TransportError;
   readonly isLasting: boolean;
 }
 
-export function wayFailure(thrown: unknown, url: string, signal: AbortSignal): WayFailure {
+export function connectionFailure(thrown: unknown, url: string, signal: AbortSignal): ConnectionFailure {
   const { code: grpcCode, cause } = ConnectError.from(thrown);
   const code = grpcCode === Code.DeadlineExceeded ? "timeout" : transportCodeOf(cause, signal);
   return { error: transportError(code, NAMES, url, thrown), isLasting: isLastingTlsCode(code) };

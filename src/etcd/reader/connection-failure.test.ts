@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { TransportCode } from "../../http/errors.ts";
-import { wayFailure } from "./way-failure.ts";
+import { connectionFailure } from "./connection-failure.ts";
 
 /** As Connect gives on what Bun's node:http2 throws. */
 function thrown(code: string): ConnectError {
@@ -21,7 +21,7 @@ const causes: readonly (readonly [string, TransportCode, boolean])[] = [
 ];
 
 test.each(causes)("%s is %s", (cause, code, isLasting) => {
-  const failure = wayFailure(thrown(cause), "https://etcd.test:2379", new AbortController().signal);
+  const failure = connectionFailure(thrown(cause), "https://etcd.test:2379", new AbortController().signal);
   expect(failure).toMatchObject({ error: { code }, isLasting });
   expect(failure.error.message).toStartWith("etcd at https://etcd.test:2379 ");
   expect(failure.error.message).not.toContain("remote text");
@@ -29,5 +29,5 @@ test.each(causes)("%s is %s", (cause, code, isLasting) => {
 
 test("a deadline that passed is a timeout", () => {
   const error = new ConnectError("", Code.DeadlineExceeded);
-  expect(wayFailure(error, "https://e:1", new AbortController().signal).error.code).toBe("timeout");
+  expect(connectionFailure(error, "https://e:1", new AbortController().signal).error.code).toBe("timeout");
 });
