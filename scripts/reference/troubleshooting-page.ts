@@ -173,7 +173,7 @@ const APISERVER_MESSAGES = [
       "**Delete nothing.** From 1.37, kube-apiserver deletes an object it cannot decrypt when a delete request sets `ignoreStoreReadErrorWithClusterBreakingPotential`. A Secret deleted in this way is lost.",
       "`bao-kms-provider probe --socket /run/openbao-kms/kms.sock`: while it fails, the key cannot be reached, and that alone explains the message. Restore OpenBao or the provider first; the Secrets are then readable again.",
       "When `probe` succeeds and the message stays, run `bao-kms-provider audit`. It reads etcd without kube-apiserver and without decrypting, and counts damaged envelopes and key_ids that do not belong to this key.",
-      "`bao-kms-provider audit --config FILE --object secrets/NAMESPACE/NAME` says of one object whether its key_id is derivable. Do not delete an object that is.",
+      "`bao-kms-provider audit --config FILE --object secrets/NAMESPACE/NAME` reports whether its key_id is derivable. Do not delete an object that is.",
       "Restore an object that the audit counts as damaged from a backup.",
     ],
   },
