@@ -172,6 +172,16 @@ describe("decodeRecord", () => {
       "registry_invariant",
     ],
     [
+      "a ciphertext with unused bits set",
+      wellMadeFile({ ...record, versions: [{ ...one, marker: "vault:v1:AB==" }, two, three] }),
+      "registry_invariant",
+    ],
+    [
+      "a ciphertext that ends within a base64 group",
+      wellMadeFile({ ...record, versions: [{ ...one, marker: "vault:v1:AAAAA" }, two, three] }),
+      "registry_invariant",
+    ],
+    [
       "a reserved name",
       Buffer.from(bytes).toString().replace('"fingerprint"', '"__proto__"'),
       "registry_edited",

@@ -8,7 +8,7 @@ const input = { ciphertext: CIPHERTEXT, associatedData: "" };
 const never = new AbortController().signal;
 
 /** A batch of as many Decrypts as there are items, answered with those items; a Decrypt asked alone is answered with a plaintext. */
-async function decrypted(items: readonly unknown[]): Promise<readonly string[]> {
+async function decrypted(items: readonly unknown[], asked = items.length): Promise<readonly string[]> {
   const { batch } = keyCall(decryption, {
     mountPath: "transit",
     keyName: "key",
@@ -22,7 +22,7 @@ async function decrypted(items: readonly unknown[]): Promise<readonly string[]> 
       }),
   });
   const outcomes = await batch(
-    items.map(() => input),
+    Array.from({ length: asked }, () => input),
     never,
   );
   return outcomes.map((outcome) => {
@@ -32,6 +32,11 @@ async function decrypted(items: readonly unknown[]): Promise<readonly string[]> 
     return outcome.error instanceof Error && "code" in outcome.error ? String(outcome.error.code) : "?";
   });
 }
+
+test.each([0, 1, 3])("%i results for two items are no answer", async (results) => {
+  const items = Array.from({ length: results }, () => ({ plaintext: PLAINTEXT }));
+  await expect(decrypted(items, 2)).rejects.toMatchObject({ code: "reply_malformed" });
+});
 
 describe("each item of a batch", () => {
   const good = { plaintext: PLAINTEXT };
