@@ -1,6 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import { rotated, testFirstContent } from "../../../test/fakes/registry-fixture.ts";
-import { withRejected, withRemoved, withRestored, withSeen } from "./changes.ts";
+import {
+  withActiveMarker,
+  withPromoted,
+  withRejected,
+  withRemoved,
+  withRestored,
+  withSeen,
+} from "./changes.ts";
 import { recordProblem, successorProblem } from "./invariants.ts";
 import type { RegistryContent, RegistryRecord } from "./record.ts";
 
@@ -47,6 +54,39 @@ describe("what was seen", () => {
     const rejected = withRejected(threeVersions, { version: 2, createdAtUnix: 7 }, 9);
     expect(states(rejected)).toEqual(["retired", "rejected", "retired", "active"]);
     expect(recordProblem(asRecord(rejected))).toBeUndefined();
+  });
+});
+
+describe("markers and promotion", () => {
+  const seen = withSeen(
+    testFirstContent,
+    [
+      { version: 2, createdAtUnix: 2 },
+      { version: 3, createdAtUnix: 3 },
+      { version: 4, createdAtUnix: 4 },
+    ],
+    9,
+  );
+  const marker = "vault:v3:AAAA";
+
+  test("a marker of the active version is kept once", () => {
+    const bare = {
+      ...testFirstContent,
+      versions: testFirstContent.versions.map(({ marker: _marker, ...each }) => each),
+    };
+    expect(withActiveMarker(bare, marker).versions[0]?.marker).toBe(marker);
+    expect(withActiveMarker(testFirstContent, marker)).toEqual(testFirstContent);
+  });
+
+  test("a promotion retires what is below, and leaves what is above pending", () => {
+    const promoted = withPromoted(seen, { version: 3, createdAtUnix: 3, marker }, 11);
+    expect(states(promoted)).toEqual(["retired", "retired", "active", "pending"]);
+    expect(promoted.versions[2]).toMatchObject({ activatedUnixMs: 11, marker });
+  });
+
+  test("a version of another creation time is not promoted", () => {
+    const promoted = withPromoted(seen, { version: 3, createdAtUnix: 33, marker }, 11);
+    expect(states(promoted)).not.toContain("active");
   });
 });
 

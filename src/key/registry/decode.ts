@@ -9,7 +9,7 @@ import { IDENTITY_FIELDS } from "../identity/fingerprint.ts";
 import { bodyHash, fileText, REGISTRY_FORMAT, REGISTRY_FORMAT_VERSION } from "./canonical.ts";
 import type { RefusalCode } from "./errors.ts";
 import { recordProblem } from "./invariants.ts";
-import { MAX_CHAIN, MAX_REGISTRY_BYTES, type RegistryRecord, VERSION_STATES } from "./record.ts";
+import { MAX_REGISTRY_BYTES, type RegistryRecord, VERSION_STATES } from "./record.ts";
 
 export type Decoded =
   | { readonly kind: "record"; readonly record: RegistryRecord; readonly hash: string }
@@ -39,7 +39,7 @@ const CIPHERTEXT = v.pipe(
 /** Loose everywhere: what a newer minor release added is kept and written back. */
 const BODY = v.looseObject({
   generation: VERSION,
-  previousHashes: v.pipe(v.array(HASH), v.maxLength(MAX_CHAIN)),
+  previousHashes: v.array(HASH),
   identity: v.looseObject(v.entriesFromList(IDENTITY_FIELDS, HASH)),
   fingerprint: v.pipe(v.string(), v.maxLength(64)),
   versions: v.array(

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import vectors from "../../../test/vectors/wire.json";
 import { RegistryError } from "./errors.ts";
-import { decodeGoRegistry } from "./go-registry.ts";
+import { decodeGoRegistry, MAX_GO_REGISTRY_BYTES } from "./go-registry.ts";
 
 /** As the Go implementation writes it, for one version of a wire vector. */
 function goRegistry(vector: (typeof vectors.vectors)[number], change: object = {}): Uint8Array {
@@ -51,6 +51,28 @@ test.each([
       ? undefined
       : decodeGoRegistry(goRegistry(vector, change), "f", { openbaoNamespace: "", ...vector.scope });
   expect(attempt).toThrow(RegistryError);
+});
+
+test("a rejected version is left out, whatever its key_id", () => {
+  const [vector] = vectors.vectors;
+  if (vector === undefined) {
+    throw new Error("there are vectors");
+  }
+  const bytes = goRegistry(vector, { state: "rejected", kubernetesKeyId: "obk2.x" });
+  expect(decodeGoRegistry(bytes, "f", { openbaoNamespace: "", ...vector.scope })).toEqual([]);
+});
+
+test("a file of the largest size is taken, one byte more is not", () => {
+  const [vector] = vectors.vectors;
+  if (vector === undefined) {
+    throw new Error("there are vectors");
+  }
+  const file = goRegistry(vector);
+  const padded = (size: number) => Buffer.concat([file, Buffer.alloc(size - file.length, " ")]);
+  const decode = (size: number) =>
+    decodeGoRegistry(padded(size), "f", { openbaoNamespace: "", ...vector.scope });
+  expect(decode(MAX_GO_REGISTRY_BYTES)).toHaveLength(1);
+  expect(() => decode(MAX_GO_REGISTRY_BYTES + 1)).toThrow(RegistryError);
 });
 
 test("no bytes make it fail otherwise", () => {

@@ -195,6 +195,18 @@ describe("rebuild", () => {
     };
     expect(statesOf(input)).toEqual(["1 retired", "2 active", "3 pending"]);
   });
+  test.each([-15, 15])("from evidence at the edge of its age: %i minutes", (minutes) => {
+    const edge = usage({ 2: 1 }, { readAtUnixMs: NOW + minutes * MINUTE });
+    expect(statesOf({ ...base, usages: [edge] })).toEqual(["1 retired", "2 active", "3 pending"]);
+  });
+  test("a version at the bound of min_decryption_version that is not shown is gone, and not hidden", () => {
+    const input = {
+      ...base,
+      metadata: metadata([3], { minDecryptionVersion: 2 }),
+      usages: [usage({ 2: 1 })],
+    };
+    expect(planRebuild(input).unreadable).toMatchObject([{ statedVersion: 2, why: "gone" }]);
+  });
   test("given up by a person: recorded for ever", () => {
     const input = { ...base, usages: [usage({ 2: 1, 9: 4 })], abandon: { by: "uid 0", reason: "lost" } };
     const plan = planRebuild(input);
@@ -207,6 +219,7 @@ describe("rebuild", () => {
     ["no_proof", { usages: [usage({ 2: 1 }, { kind: "snapshot" })] }],
     ["expected_not_derivable", { expectedKeyId: keyId(8) }],
     ["stale_evidence", { usages: [usage({ 2: 1 }, { readAtUnixMs: NOW - 16 * MINUTE })] }],
+    ["stale_evidence", { usages: [usage({ 2: 1 }, { readAtUnixMs: NOW + 16 * MINUTE })] }],
     ["other_fingerprint", { usages: [usage({ 2: 1 }, { fingerprint: undefined })] }],
     ["hidden_version", { metadata: metadata([2, 3], { minDecryptionVersion: 2 }) }],
     ["gone", { usages: [usage({ 9: 1 })] }],

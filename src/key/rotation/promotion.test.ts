@@ -108,6 +108,23 @@ describe("a rotation", () => {
     expect(node.keys.view().storeFailure).toBeUndefined();
   });
 
+  test("is not tried in a probe whose observation could not be written", async () => {
+    const { node, key } = await running();
+    key.rotate();
+    await probes(node, 4);
+    let writes = 0;
+    node.disk.plan((_, name) => {
+      writes += name === "write" ? 1 : 0;
+      return name === "write" && writes === 1 ? { kind: "fails", errno: "ENOSPC" } : { kind: "none" };
+    });
+    await node.probeAfter(INTERVAL);
+    expect(writes).toBe(1);
+    expect(node.keys.keyForEncrypt().version).toBe(1);
+    expect(node.keys.view().storeFailure?.code).toBe("state_full");
+    await node.probeAfter(INTERVAL);
+    expect(node.keys.keyForEncrypt().version).toBe(2);
+  });
+
   test("needs a marker that decrypted", async () => {
     const { node, key } = await running();
     key.rotate();

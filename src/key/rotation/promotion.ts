@@ -104,10 +104,7 @@ function countObservation(
     return { content, sightings };
   }
   const { version, createdAtUnix } = latest;
-  const past =
-    content.observation?.version === version && content.observation.createdAtUnix === createdAtUnix
-      ? content.observation
-      : undefined;
+  const past = content.observation?.version === version ? content.observation : undefined;
   const seenNow: Sightings = { ...sightings, observedAt: { version, monotonicMs: now.monotonicMs } };
   if (past !== undefined && isDue(past, policy)) {
     return { content, sightings: seenNow, due: latest };

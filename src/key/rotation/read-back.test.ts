@@ -8,7 +8,7 @@ import type { TransitClient } from "../../openbao/transit/client.ts";
 import { encodeCheckpoint } from "../registry/checkpoint.ts";
 import { encodeRecord } from "../registry/encode.ts";
 import type { KeyHandle } from "./key-handles.ts";
-import { makeMarker } from "./marker.ts";
+import { MARKER, makeMarker } from "./marker.ts";
 import { readsBack, type Sealed } from "./read-back.ts";
 
 const plaintext = Buffer.from("seed");
@@ -134,6 +134,24 @@ test("without a marker nothing is encrypted, until a probe has made one", async 
   expect(healthz(node)).toBe("ok");
   const handle = node.keys.keyForEncrypt();
   expect(await confirmCode(node, handle, await seal(key, handle))).toBe("done");
+});
+
+test("a marker that opens to something else is no proof, nor is another plaintext", async () => {
+  const { node, key } = await running();
+  const handle = node.keys.keyForEncrypt();
+  const sealed = await seal(key, handle);
+  const opening = (first: Uint8Array, second: Uint8Array): Pick<TransitClient, "decryptTogether"> => ({
+    decryptTogether: async () =>
+      [first, second].map((value, batchIndex) => ({
+        ok: true,
+        value: { value, requestId: "id", batchIndex },
+      })),
+  });
+  const asked = (first: Uint8Array, second: Uint8Array): Promise<boolean> =>
+    readsBack(opening(first, second), handle, "marker", sealed, never);
+  expect(await asked(MARKER, plaintext)).toBe(true);
+  expect(await asked(Buffer.from("another"), plaintext)).toBe(false);
+  expect(await asked(MARKER, Buffer.from("another"))).toBe(false);
 });
 
 describe("answers that are not of one request", () => {
