@@ -9,7 +9,13 @@ import { encodeRecord } from "./encode.ts";
 import { systemStateFiles } from "./file-system.ts";
 import { recordProblem, successorProblem } from "./invariants.ts";
 import type { StoredRecord } from "./read-state.ts";
-import { MAX_CHAIN, type RegistryRecord } from "./record.ts";
+import {
+  MAX_CHAIN,
+  type RegistryContent,
+  type RegistryRecord,
+  type VersionRecord,
+  type VersionState,
+} from "./record.ts";
 
 const never = new AbortController().signal;
 const A = "A".repeat(43);
@@ -182,17 +188,18 @@ describe("a registry that is written again", () => {
 
 describe("a step", () => {
   const seen = withSeen(rotated(testFirstContent), [{ version: 3, createdAtUnix: 1_700_000_003 }], 9);
-  const swapped = (active: number) => ({
+  const stateOf = (version: number, active: number): VersionState =>
+    version === active ? "active" : version < active ? "retired" : "pending";
+  const swapped = (active: number): RegistryContent => ({
     ...seen,
-    versions: seen.versions.map((each) => ({
-      ...each,
-      state:
-        each.version === active
-          ? ("active" as const)
-          : each.version < active
-            ? ("retired" as const)
-            : ("pending" as const),
-    })),
+    versions: seen.versions.map(
+      ({ version, createdAtUnix, firstSeenUnixMs }): VersionRecord => ({
+        version,
+        createdAtUnix,
+        firstSeenUnixMs,
+        state: stateOf(version, active),
+      }),
+    ),
   });
 
   test("never goes back to an older active version, though all are known", () => {
