@@ -5,6 +5,8 @@
  */
 import { join } from "node:path";
 
+declare const BUILD_VERSION: string | undefined;
+
 /** Where Bun mounts the files that are compiled into an executable. */
 const COMPILED_ROOT = "/$bunfs/";
 
@@ -23,7 +25,11 @@ export function selfCommand(
   executable = process.execPath,
   entry = Bun.main,
 ): readonly [string, ...string[]] {
-  return entry.startsWith(COMPILED_ROOT)
-    ? [executable, ...args]
+  if (entry.startsWith(COMPILED_ROOT)) {
+    return [executable, ...args];
+  }
+  // The build defines BUILD_VERSION and drops what follows, with the folder that the bundler would write into the executable.
+  return typeof BUILD_VERSION === "string"
+    ? [executable, entry, ...args]
     : [executable, join(import.meta.dir, "..", "main.ts"), ...args];
 }
