@@ -39,7 +39,7 @@ describeReal(
           .replace("--secure-port=6443", `--secure-port=${free[3]}`)
           .replace("/usr/share/doc/bao-kms-provider/examples/", `${root}/examples/`)
           .replace("\nkill ", "\ncp stored.txt ..\nkill ");
-        const script = `trap 'kill $(jobs -p) 2> /dev/null' EXIT\nset -e\n${typed.replace("sed -i ", `sed -i -e 's/:8081/:${free[4]}/' -e 's/:8082/:${free[5]}/' `)}`;
+        const script = `trap 'kill -9 $(jobs -p) 2> /dev/null || true' EXIT\nset -e\n${typed.replace("sed -i ", `sed -i -e 's/:8081/:${free[4]}/' -e 's/:8082/:${free[5]}/' `)}`;
         try {
           const { status, stdout, stderr } = spawnSync("bash", ["-c", script], {
             cwd: home,

@@ -30,7 +30,8 @@ const DEMO_TIMEOUT_MS = 120_000;
 
 describe("README", () => {
   test("each command outside the block for real is a line of .ci/run, or the demo", () => {
-    const ci = readFileSync(join(root, ".ci", "run"), "utf8");
+    // `"$@"` is empty but in the scheduled run.
+    const ci = readFileSync(join(root, ".ci", "run"), "utf8").replaceAll(' -- "$@"', "");
     const commands = readmeBlocks()
       .filter((block) => block !== forRealBlock() && block[0] !== forRealBlock()[0])
       .flat()
