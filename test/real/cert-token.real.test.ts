@@ -36,7 +36,8 @@ describeReal("certificate login from a token at a real OpenBao", { needs: ["bao"
       token = makeSoftToken();
       ca = await makeTestCa({ commonName: "control plane CA" });
       bao = await startOpenBao(binary("bao"));
-      names = await provision(bao.operator, makeJwtIssuer().publicKeyPem);
+      // The policy that the page names.
+      names = await provision(bao.operator, makeJwtIssuer().publicKeyPem, { policyName: "openbao-kms" });
       write("control-plane-ca.pem", ca.certPem);
       runPage("auth-cert.md#role");
       write("ca.pem", bao.caPem);
