@@ -15,6 +15,7 @@ import { startOpenBao } from "../../test/harness/openbao.ts";
 import { prepareProvider } from "../../test/harness/provider.ts";
 import { chart } from "./chart.ts";
 import { type Figure, figureLine, spread } from "./figure.ts";
+import { buildGenerator } from "./load.ts";
 import { measure } from "./measure.ts";
 import type { DirectTarget } from "./transit-post.ts";
 import { unitEnvironment } from "./unit-environment.ts";
@@ -47,6 +48,7 @@ async function main(): Promise<void> {
     process.exitCode = 2;
     return;
   }
+  buildGenerator();
   const openbao = await startOpenBao(binary);
   const issuer = makeJwtIssuer();
   try {

@@ -12,6 +12,7 @@ import type { LoadResult } from "./load.ts";
 import { cpuSeconds, residentMib } from "./process-figures.ts";
 import {
   inTurns,
+  loadCounting,
   loadDirect,
   loadProvider,
   type OtherServer,
@@ -73,6 +74,7 @@ export async function* measure(subject: Subject): Figures {
   yield* transitCalls(subject, show);
   yield* memoryAfterLoad(subject, show);
   yield* storm(subject, show);
+  yield* manyCallers(subject, show);
   if (subject.nativePlugin !== undefined) {
     const native = await startVaultKubernetesKms(subject.nativePlugin, provider, subject.direct);
     try {
@@ -114,7 +116,7 @@ async function* starts({ provider, rounds }: Subject, show: Show): Figures {
     "exec to first good Status",
     "ms",
     all.map(({ statusMs }) => statusMs),
-    { atMost: 150 },
+    { atMost: 100 },
   );
   yield show(
     "exec to first Encrypt",
@@ -158,11 +160,11 @@ async function* transitCalls({ provider, direct, rounds, scale }: Subject, show:
       const isJudged = (at: number): boolean => method === "Decrypt" && callers === at;
       yield show(`${name}: direct call p50`, "ms", p50(theirs));
       yield* beside("direct", name, ours, theirs, show, {
-        p50: isJudged(1) ? { atMost: 2.5 } : undefined,
+        p50: isJudged(1) ? { atMost: 1.8 } : isJudged(8) ? { atMost: 1.4 } : undefined,
         rate: isJudged(64) ? { atLeast: 0.9 } : undefined,
         rateJitOn: isJudged(64) ? { atLeast: 1.2 } : undefined,
       });
-      yield show(`${name}: CPU a call`, "us", cpu(ours), isJudged(64) ? { atMost: 128 } : undefined);
+      yield show(`${name}: CPU a call`, "us", cpu(ours));
     }
   }
 }
@@ -204,7 +206,7 @@ async function* storm({ provider, direct, rounds, scale }: Subject, show: Show):
     `storm of ${DISTINCT_CIPHERTEXTS} ciphertexts, throughput / direct`,
     "x",
     ratios(rate(ours), rate(theirs)),
-    { atLeast: 1.5 },
+    { atLeast: 0.8 },
   );
 }
 
@@ -231,6 +233,15 @@ async function* besideNativePlugin(
     yield show(`${name}: CPU a call / native plugin`, "x", ratios(cpu(ours), cpu(theirs)));
   }
   yield show("resident memory of the native plugin", "MiB", [residentMib(native.pid)]);
+}
+
+/** kube-apiserver has no bound of its own: every reader of a cold cache asks at once. */
+async function* manyCallers({ provider, rounds }: Subject, show: Show): Figures {
+  const failed: number[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    failed.push((await loadCounting(provider, workOf("Decrypt", 1000, 4000))).failed);
+  }
+  yield show("1,000 callers, 3 s each: failed of 4,000", "calls", failed, { atMost: 0 });
 }
 
 interface BesideTargets {
