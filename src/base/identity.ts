@@ -5,6 +5,7 @@
  */
 import { lstatSync, readFileSync, readlinkSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
+import { ancestorsOf } from "./ancestors.ts";
 
 export interface Identity {
   readonly uid: number;
@@ -146,9 +147,4 @@ export function changeableDirectory(directory: string, root = "/"): string | und
       ((stats.mode & WRITABLE_BY_OTHERS) !== 0 && (isLast || (stats.mode & STICKY) === 0))
     );
   });
-}
-
-function ancestorsOf(path: string): readonly string[] {
-  const parent = dirname(path);
-  return parent === path ? [path] : [...ancestorsOf(parent), path];
 }

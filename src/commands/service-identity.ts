@@ -5,7 +5,7 @@
  * often typed in a root shell, to which everything is open.
  */
 import { readFileSync, type Stats, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { ancestorsOf } from "../base/ancestors.ts";
 import { ProviderError } from "../base/error-class.ts";
 
 export interface UserIdentity {
@@ -75,7 +75,7 @@ export function accessProblem(path: string, access: Access, user: UserIdentity):
   if (user.uid === 0) {
     return undefined;
   }
-  const directories = ancestors(path);
+  const directories = ancestorsOf(path).slice(0, -1);
   for (const directory of directories) {
     const stat = statOrUndefined(directory);
     if (stat !== undefined && !allows(stat, "search", user)) {
@@ -91,11 +91,6 @@ export function accessProblem(path: string, access: Access, user: UserIdentity):
 function allows({ uid, gid, mode }: Stats, access: keyof typeof BITS, user: UserIdentity): boolean {
   const shift = uid === user.uid ? 6 : user.groups.includes(gid) ? 3 : 0;
   return ((mode >> shift) & BITS[access]) !== 0;
-}
-
-function ancestors(path: string): readonly string[] {
-  const parent = dirname(path);
-  return parent === path ? [] : [...ancestors(parent), parent];
 }
 
 function statOrUndefined(path: string): Stats | undefined {

@@ -7,6 +7,7 @@
  */
 import { type BigIntStats, lstatSync, realpathSync } from "node:fs";
 import { dirname } from "node:path";
+import { ancestorsOf } from "../../base/ancestors.ts";
 import { errnoOf } from "../../base/errno.ts";
 import { makeVolumeDirectory, VolumeDirectoryError } from "../../base/volume-directory.ts";
 import { type ServerCode, ServerError } from "../errors.ts";
@@ -42,7 +43,7 @@ export interface DirectoryIdentity {
 export function checkSocketDirectory(rules: SocketDirectoryRules): DirectoryIdentity {
   const { directory } = rules;
   // The ancestors first: what they let others replace need not be looked at.
-  for (const ancestor of ancestorsOf(directory)) {
+  for (const ancestor of directoriesAbove(directory)) {
     checkAncestor(ancestor, rules);
   }
   const stat = lstat(directory, rules);
@@ -119,23 +120,17 @@ function volumeDirectory({ directory, ownerUid, groupGid }: SocketDirectoryRules
 }
 
 /** Every directory above, both as the path names them and as they are behind symbolic links such as /var/run. */
-function ancestorsOf(directory: string): ReadonlySet<string> {
+function directoriesAbove(directory: string): ReadonlySet<string> {
   const parent = dirname(directory);
-  const found = new Set<string>(chain(parent));
+  const found = new Set<string>(ancestorsOf(parent));
   try {
-    for (const each of chain(realpathSync(parent))) {
+    for (const each of ancestorsOf(realpathSync(parent))) {
       found.add(each);
     }
   } catch {
     // A parent that does not exist is named by the check of the chain itself.
   }
   return found;
-}
-
-/** `/`, `/run`, `/run/x` for `/run/x`. */
-function chain(path: string): readonly string[] {
-  const parent = dirname(path);
-  return parent === path ? [path] : [...chain(parent), path];
 }
 
 function checkAncestor(path: string, rules: SocketDirectoryRules): void {
