@@ -5,9 +5,8 @@
  * @see https://kubernetes.io/docs/concepts/overview/kubernetes-api/#discovery-api
  */
 import * as v from "valibot";
-import { parseJson } from "../base/parse-json.ts";
 import { migrateError } from "./errors.ts";
-import type { KubeClient } from "./kube-client.ts";
+import { getShaped, type KubeClient } from "./kube-client.ts";
 
 export interface ServedResource {
   readonly namespaced: boolean;
@@ -74,17 +73,16 @@ async function get<T>(
   shape: v.GenericSchema<unknown, T>,
   signal: AbortSignal,
 ): Promise<T | undefined> {
-  const { status, body } = await client.call({ method: "GET", path, accept: "application/json", signal });
+  const { status, value } = await getShaped(client, shape, { path, signal });
   if (status === 404) {
     return undefined;
   }
-  const result = v.safeParse(shape, status === 200 ? parseJson(body) : undefined);
-  if (!result.success) {
+  if (value === undefined) {
     throw migrateError(
       "kube_reply_invalid",
       `${client.address} does not answer ${path} as a kube-apiserver does`,
       "check the server in --kubeconfig",
     );
   }
-  return result.output;
+  return value;
 }

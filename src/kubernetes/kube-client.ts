@@ -4,7 +4,9 @@
  * @module One HTTPS request with the kubeconfig's credential, tried again while the server is busy or restarting, and once
  * with a fresh credential when the one at hand has expired. What the answers mean is the business of discovery.ts, api-servers.ts and rewrite.ts.
  */
+import * as v from "valibot";
 import type { Clock } from "../base/clock.ts";
+import { parseJson } from "../base/parse-json.ts";
 import type { CaFile } from "../http/ca-file.ts";
 import { TransportError } from "../http/errors.ts";
 import { createHttpTransport, type HttpResponse, type HttpTransport } from "../http/https.ts";
@@ -29,6 +31,21 @@ export interface KubeClient {
    */
   readonly call: (call: KubeCall) => Promise<HttpResponse>;
   readonly close: () => void;
+}
+
+/** The body of a GET that is answered 200 with JSON of this shape, else `undefined`; and the status. Throws what `call` throws. */
+export async function getShaped<T>(
+  client: KubeClient,
+  shape: v.GenericSchema<unknown, T>,
+  {
+    path,
+    signal,
+    accept = "application/json",
+  }: Pick<KubeCall, "path" | "signal"> & { readonly accept?: string },
+): Promise<{ readonly status: number; readonly value: T | undefined }> {
+  const { status, body } = await client.call({ method: "GET", path, accept, signal });
+  const parsed = v.safeParse(shape, status === 200 ? parseJson(body) : undefined);
+  return { status, value: parsed.success ? parsed.output : undefined };
 }
 
 export interface KubeClientOptions {

@@ -7,7 +7,7 @@ import * as v from "valibot";
 import { parseJson } from "../base/parse-json.ts";
 import type { ServedResource } from "./discovery.ts";
 import { migrateError } from "./errors.ts";
-import type { KubeClient } from "./kube-client.ts";
+import { getShaped, type KubeClient } from "./kube-client.ts";
 
 const GROUP_PATH = "/apis/storagemigration.k8s.io";
 const STABLE = "storagemigration.k8s.io/v1";
@@ -86,21 +86,15 @@ export async function storageVersionMigrations(
 }
 
 async function offeredVersion(client: KubeClient, signal: AbortSignal): Promise<string> {
-  const { status, body } = await client.call({
-    method: "GET",
-    path: GROUP_PATH,
-    accept: "application/json",
-    signal,
-  });
-  const parsed = v.safeParse(GROUP, status === 200 ? parseJson(body) : undefined);
-  if (!parsed.success) {
+  const { value } = await getShaped(client, GROUP, { path: GROUP_PATH, signal });
+  if (value === undefined) {
     throw migrateError(
       "migration_not_offered",
       "this cluster does not offer StorageVersionMigration",
       "leave --storage-version-migration out: migrate then rewrites the objects itself",
     );
   }
-  const { preferredVersion, versions } = parsed.output;
+  const { preferredVersion, versions } = value;
   return versions.some(({ groupVersion }) => groupVersion === STABLE)
     ? STABLE
     : preferredVersion.groupVersion;

@@ -5,10 +5,9 @@
  * lies in etcd names the key. A load balancer in between could hide a server that is behind.
  */
 import * as v from "valibot";
-import { parseJson } from "../../base/parse-json.ts";
 import { objectPath, type ServedResource } from "../../kubernetes/discovery.ts";
 import { migrateError } from "../../kubernetes/errors.ts";
-import type { KubeClient } from "../../kubernetes/kube-client.ts";
+import { getShaped, type KubeClient } from "../../kubernetes/kube-client.ts";
 import { rewrite } from "./rewrite.ts";
 import type { StaleObject } from "./rewrite-all.ts";
 
@@ -38,15 +37,8 @@ export async function apiServerAddresses(
   client: KubeClient,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
-  const { status, body } = await client.call({
-    method: "GET",
-    path: SLICES_PATH,
-    accept: "application/json",
-    signal,
-  });
-  const parsed = v.safeParse(SLICES, status === 200 ? parseJson(body) : undefined);
-  const items = parsed.success ? parsed.output.items : [];
-  return items.flatMap(({ addressType, endpoints, ports }) => {
+  const { value } = await getShaped(client, SLICES, { path: SLICES_PATH, signal });
+  return (value?.items ?? []).flatMap(({ addressType, endpoints, ports }) => {
     const port = ports?.find(({ name }) => name === "https")?.port ?? 6443;
     return (endpoints ?? [])
       .flatMap(({ addresses }) => addresses)

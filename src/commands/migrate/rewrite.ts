@@ -7,8 +7,7 @@
  * @see https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/#ensure-all-secrets-are-encrypted
  */
 import * as v from "valibot";
-import { parseJson } from "../../base/parse-json.ts";
-import type { KubeClient } from "../../kubernetes/kube-client.ts";
+import { getShaped, type KubeClient } from "../../kubernetes/kube-client.ts";
 
 export type RewriteOutcome =
   | "rewritten"
@@ -68,7 +67,6 @@ async function currentVersion(
   path: string,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const { status, body } = await client.call({ method: "GET", path, accept: METADATA_ONLY, signal });
-  const parsed = v.safeParse(METADATA, status === 200 ? parseJson(body) : undefined);
-  return parsed.success ? parsed.output.metadata.resourceVersion : undefined;
+  const { value } = await getShaped(client, METADATA, { path, signal, accept: METADATA_ONLY });
+  return value?.metadata.resourceVersion;
 }
