@@ -1,5 +1,6 @@
 /** @module The process that changes the registry with the rights of the state directory's owner. It is never root. */
 import { systemClock } from "../base/clock.ts";
+import { readBounded } from "../base/read-bounded.ts";
 import { RegistryError } from "../key/registry/errors.ts";
 import { applyChange } from "./apply-registry-change.ts";
 import { decodeChange, encodeOutcome, MAX_CHANGE_BYTES } from "./registry-change.ts";
@@ -7,7 +8,8 @@ import { decodeChange, encodeOutcome, MAX_CHANGE_BYTES } from "./registry-change
 /** The exit code; the outcome says more. */
 export async function runRegistryWriter(): Promise<number> {
   const euid = process.geteuid?.() ?? 0;
-  const change = euid === 0 ? undefined : decodeChange(await readInput());
+  const input = euid === 0 ? undefined : await readBounded(Bun.stdin.stream(), MAX_CHANGE_BYTES);
+  const change = input === undefined ? undefined : decodeChange(input);
   if (change === undefined) {
     return 2;
   }
@@ -22,18 +24,4 @@ export async function runRegistryWriter(): Promise<number> {
     await Bun.write(Bun.stdout, encodeOutcome(error));
     return 1;
   }
-}
-
-/** All of it, or one byte too many. */
-async function readInput(): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of Bun.stdin.stream()) {
-    chunks.push(chunk);
-    length += chunk.length;
-    if (length > MAX_CHANGE_BYTES) {
-      break;
-    }
-  }
-  return Buffer.concat(chunks);
 }

@@ -2,6 +2,7 @@
 import { X509Certificate } from "node:crypto";
 import { realpathSync, statSync, writeSync } from "node:fs";
 import { assertNever } from "../base/assert-never.ts";
+import { readBounded } from "../base/read-bounded.ts";
 import { HelperFailure } from "./failure.ts";
 import {
   decodeRequest,
@@ -107,16 +108,8 @@ function checkModule({ modulePath }: KeyTokenNames): void {
 
 /** All of stdin up to the bound; what is longer is not a request. */
 async function readStdin(): Promise<string> {
-  const parts: Uint8Array[] = [];
-  let length = 0;
-  for await (const part of Bun.stdin.stream()) {
-    length += part.length;
-    if (length > MAX_REQUEST_BYTES) {
-      return "";
-    }
-    parts.push(part);
-  }
-  return Buffer.concat(parts).toString("utf8");
+  const bytes = await readBounded(Bun.stdin.stream(), MAX_REQUEST_BYTES);
+  return bytes === undefined ? "" : Buffer.from(bytes).toString("utf8");
 }
 
 /** Synchronous, so that a stage is out before the call that may never return. */

@@ -1,6 +1,7 @@
 /** @module One HTTPS request and its answer, over a TLS connection whose client key is in a token. */
 import { type IncomingMessage, request } from "node:http";
 import { connect, isIPv6 } from "node:net";
+import { readBounded } from "../base/read-bounded.ts";
 import { HelperFailure } from "./failure.ts";
 import type { Exchange } from "./helper-protocol.ts";
 import { type SignFunction, type TlsLibrary, tlsFailure, tlsStream } from "./tls-client.ts";
@@ -105,19 +106,14 @@ function headersOf(message: IncomingMessage): readonly (readonly [string, string
 }
 
 async function readBody(message: IncomingMessage, maxBytes: number): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  let length = 0;
-  for await (const part of message as AsyncIterable<Uint8Array>) {
-    length += part.length;
-    if (length > maxBytes) {
-      throw new HelperFailure("answer_too_large");
-    }
-    parts.push(part);
+  const body = await readBounded(message as AsyncIterable<Uint8Array>, maxBytes);
+  if (body === undefined) {
+    throw new HelperFailure("answer_too_large");
   }
   if (!message.complete) {
     throw new HelperFailure("connection_cut");
   }
-  return Buffer.concat(parts);
+  return body;
 }
 
 /** A failure of the stream is ours; anything else is node:http's word about an answer that is not HTTP. */
