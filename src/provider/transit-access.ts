@@ -43,7 +43,8 @@ export interface TransitAccess {
   readonly transit: TransitClient;
 }
 
-const OPENBAO_NAMES = {
+/** What messages call the connection to OpenBao and its fields. */
+export const OPENBAO_NAMES = {
   what: "OpenBao",
   addressField: "openbao.address",
   caField: "openbao.caCertFile",

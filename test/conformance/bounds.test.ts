@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { status as code } from "@grpc/grpc-js";
 import { LEAST_SHARE_BYTES } from "../../src/server/grpc/body-budget.ts";
 import type { SessionLimits } from "../../src/server/grpc/grpc-sessions.ts";
+import { eventually } from "../harness/eventually.ts";
 import { GREETING, many, requestHeaders, STATUS } from "./attacks.ts";
 import { failure, type Harness, type KmsClient, kmsClient, SERVICE, startHarness } from "./harness.ts";
 import {
@@ -50,15 +51,8 @@ function holdEncrypts() {
   return { signals, release: () => release.resolve("vault:v2:AAAA") };
 }
 
-async function until(what: string, holds: () => boolean): Promise<void> {
-  for (let turn = 0; turn < 400; turn += 1) {
-    if (holds()) {
-      return;
-    }
-    await Bun.sleep(5);
-  }
-  throw new Error(`never: ${what}`);
-}
+const until = (what: string, holds: () => boolean): Promise<boolean> =>
+  eventually(what, holds, { timeoutMs: 2000, everyMs: 5 });
 
 async function answered(peer: RawConnection, streamId: number): Promise<void> {
   await peer.waitFor("an answer", (each) => each.streamId === streamId && each.type === FRAME.headers);

@@ -6,6 +6,7 @@
 
 import { createHttpTransport, type FetchSession } from "../../src/http/https.ts";
 import { type CallReport, createOpenBao, type OpenBao } from "../../src/openbao/client/client.ts";
+import { OPENBAO_NAMES } from "../../src/provider/transit-access.ts";
 import { type ManualClock, manualClock } from "./manual-clock.ts";
 import { fakeFetch } from "./openbao/fake-fetch.ts";
 import { type FakeOpenBao, makeFakeOpenBao } from "./openbao/fake-openbao.ts";
@@ -38,12 +39,7 @@ export async function inProcessOpenBao(overrides: Partial<Provisioning> = {}): P
   const reports: CallReport[] = [];
   const openbao = createOpenBao({
     transport: createHttpTransport({
-      names: {
-        what: "OpenBao",
-        addressField: "openbao.address",
-        caField: "openbao.caCertFile",
-        serverNameField: "openbao.tlsServerName",
-      },
+      names: OPENBAO_NAMES,
       trust: { pem: () => "", refresh: async () => false },
       serverName: "localhost",
       clock,

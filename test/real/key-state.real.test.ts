@@ -10,8 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../src/base/clock.ts";
 import { Secret } from "../../src/base/secret.ts";
-import { openCaFile } from "../../src/http/ca-file.ts";
-import { createHttpTransport, type HttpTransport } from "../../src/http/https.ts";
+import type { HttpTransport } from "../../src/http/https.ts";
 import { createKeyState, type KeyState } from "../../src/key/rotation/key-state.ts";
 import { createOpenBao, type OpenBao } from "../../src/openbao/client/client.ts";
 import { createTransitClient, type TransitClient } from "../../src/openbao/transit/client.ts";
@@ -19,6 +18,7 @@ import { textAt } from "../fakes/openbao/json-at.ts";
 import { testIdentity } from "../fakes/registry-fixture.ts";
 import { type RegistryOnDisk, registryOnDisk } from "../fakes/registry-on-disk.ts";
 import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
+import { openbaoTransport } from "../harness/openbao-transport.ts";
 import { describeReal } from "../harness/real-suite.ts";
 
 const N = 2;
@@ -42,21 +42,7 @@ describeReal("key state on a real OpenBao", { needs: ["bao"] }, (binary) => {
     writeFileSync(join(dir, "ca.pem"), bao.caPem);
     await bao.operator.must("POST", `sys/mounts/${MOUNT}`, { type: "transit" });
     await bao.operator.must("POST", `${MOUNT}/config/keys`, { disable_upsert: true });
-    transport = createHttpTransport({
-      names: {
-        what: "OpenBao",
-        addressField: "openbao.address",
-        caField: "openbao.caCertFile",
-        serverNameField: "openbao.tlsServerName",
-      },
-      trust: await openCaFile({
-        path: join(dir, "ca.pem"),
-        field: "openbao.caCertFile",
-        serviceUid: process.getuid?.() ?? 0,
-      }),
-      serverName: "localhost",
-      clock: systemClock,
-    });
+    transport = await openbaoTransport(join(dir, "ca.pem"));
     openbao = createOpenBao({
       transport,
       clock: systemClock,

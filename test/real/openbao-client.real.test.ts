@@ -10,8 +10,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../src/base/clock.ts";
 import { ProviderError } from "../../src/base/error-class.ts";
-import { openCaFile } from "../../src/http/ca-file.ts";
-import { createHttpTransport } from "../../src/http/https.ts";
 import { createAuthenticatedClient } from "../../src/openbao/auth/authenticated-client.ts";
 import { jwtFileSource } from "../../src/openbao/auth/jwt-file.ts";
 import { jwtLoginMethod } from "../../src/openbao/auth/jwt-method.ts";
@@ -23,6 +21,7 @@ import { DEFAULT_PROVISIONING, type Provisioning, provision } from "../fakes/ope
 import { makeTestCa } from "../fakes/tls/test-ca.ts";
 import { eventually } from "../harness/eventually.ts";
 import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
+import { openbaoTransport } from "../harness/openbao-transport.ts";
 import { describeReal } from "../harness/real-suite.ts";
 
 const AAD = btoa("associated");
@@ -62,17 +61,7 @@ describeReal("client stack on a real OpenBao", { needs: ["bao"], long: true }, (
 
   /** The stack as the composition root builds it, with a role of the test's own if it names one. */
   const stack = async (options: { role?: string; keyName?: string; loginBeforeExpiryMs?: number } = {}) => {
-    const transport = createHttpTransport({
-      names: {
-        what: "OpenBao",
-        addressField: "openbao.address",
-        caField: "openbao.caCertFile",
-        serverNameField: "openbao.tlsServerName",
-      },
-      trust: await openCaFile({ path: join(dir, "ca.pem"), field: "openbao.caCertFile", serviceUid }),
-      serverName: "localhost",
-      clock: systemClock,
-    });
+    const transport = await openbaoTransport(join(dir, "ca.pem"));
     const openbao = createOpenBao({
       transport,
       clock: systemClock,

@@ -7,12 +7,11 @@ import * as v from "valibot";
 import { systemClock } from "../../src/base/clock.ts";
 import { ProviderError } from "../../src/base/error-class.ts";
 import { Secret } from "../../src/base/secret.ts";
-import { openCaFile } from "../../src/http/ca-file.ts";
-import { createHttpTransport } from "../../src/http/https.ts";
 import { createOpenBao, type OpenBao } from "../../src/openbao/client/client.ts";
 import { createTransitClient } from "../../src/openbao/transit/client.ts";
 import { TEST_TIMEOUT_MS } from "../harness/fault-stage.ts";
 import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
+import { openbaoTransport } from "../harness/openbao-transport.ts";
 import { describeReal } from "../harness/real-suite.ts";
 
 const shares = v.object({ data: v.object({ key_shares: v.array(v.string()) }) });
@@ -33,21 +32,7 @@ describeReal("namespaces of OpenBao", { needs: ["bao"], long: true }, (binary) =
 
   const openbaoIn = async (namespace: string): Promise<OpenBao> =>
     createOpenBao({
-      transport: createHttpTransport({
-        names: {
-          what: "OpenBao",
-          addressField: "openbao.address",
-          caField: "openbao.caCertFile",
-          serverNameField: "openbao.tlsServerName",
-        },
-        trust: await openCaFile({
-          path: join(dir, "ca.pem"),
-          field: "openbao.caCertFile",
-          serviceUid: process.getuid?.() ?? 0,
-        }),
-        serverName: "localhost",
-        clock: systemClock,
-      }),
+      transport: await openbaoTransport(join(dir, "ca.pem")),
       clock: systemClock,
       addresses: [bao.address],
       namespace,

@@ -1,23 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import * as fc from "fast-check";
-import { decodeEncryptionConfig } from "./decode.ts";
+import { encryptionConfig, type Group } from "../../../test/fakes/encryption-config.ts";
 import { lostReaders } from "./readers.ts";
 import { groupsFor, providersFor } from "./resources.ts";
-
-type Group = readonly [resources: readonly string[], ...providers: readonly unknown[]];
-
-const config = (...groups: readonly Group[]) =>
-  decodeEncryptionConfig(
-    Buffer.from(
-      JSON.stringify({
-        apiVersion: "apiserver.config.k8s.io/v1",
-        kind: "EncryptionConfiguration",
-        resources: groups.map(([resources, ...providers]) => ({ resources, providers })),
-      }),
-    ),
-    "file",
-  );
 
 const secretOf = (seed: string) => createHash("sha256").update(seed).digest("base64");
 const aescbc = (...keys: readonly string[]) => ({
@@ -28,7 +14,7 @@ const identity = { identity: {} };
 
 describe("readers that a change loses", () => {
   const lost = (previous: readonly Group[], current: readonly Group[]) =>
-    lostReaders(config(...previous), config(...current)).map(
+    lostReaders(encryptionConfig(...previous), encryptionConfig(...current)).map(
       ({ resource, kind, name, hasOtherSecret }) =>
         `${resource} ${kind} ${name ?? ""}${hasOtherSecret ? " other" : ""}`,
     );
@@ -140,7 +126,8 @@ describe("readers that a change loses", () => {
   });
 
   test("base64 of one key in two spellings is one secret", () => {
-    const spelt = (secret: string) => config([["secrets"], { aescbc: { keys: [{ name: "a", secret }] } }]);
+    const spelt = (secret: string) =>
+      encryptionConfig([["secrets"], { aescbc: { keys: [{ name: "a", secret }] } }]);
     const secret = secretOf("a");
     expect(lostReaders(spelt(secret), spelt(`${secret.slice(0, 9)}\n${secret.slice(9)}`))).toEqual([]);
   });
@@ -187,7 +174,7 @@ const group: fc.Arbitrary<Group> = fc
 
 const groups = fc.array(group, { minLength: 1, maxLength: 3 }).filter((each) => {
   try {
-    config(...each);
+    encryptionConfig(...each);
     return true;
   } catch {
     return false;
@@ -201,7 +188,7 @@ test("agree with a model that looks at each resource by itself", () => {
         const now = model(current, resource);
         return [...model(previous, resource)].some((reader) => !now.has(reader));
       });
-      const found = lostReaders(config(...previous), config(...current));
+      const found = lostReaders(encryptionConfig(...previous), encryptionConfig(...current));
       expect(found.length > 0).toBe(wanted);
       for (const resource of UNIVERSE) {
         const before = model(previous, resource);
@@ -218,7 +205,7 @@ test("agree with a model that looks at each resource by itself", () => {
 }, 60_000);
 
 test("the first of several entries of a resource comes first", () => {
-  const both = config([["secrets"], kms], [["secrets", "pods"], identity]);
+  const both = encryptionConfig([["secrets"], kms], [["secrets", "pods"], identity]);
   expect(providersFor(both, "secrets").map(({ kind }) => kind)).toEqual(["kms", "identity"]);
   expect(groupsFor(both, "secrets")).toHaveLength(2);
   expect(providersFor(both, "pods").map(({ kind }) => kind)).toEqual(["identity"]);

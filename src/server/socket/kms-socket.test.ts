@@ -14,6 +14,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { listenAt, type SocketStage, socketStage } from "../../../test/fakes/socket-stage.ts";
+import { eventually } from "../../../test/harness/eventually.ts";
 
 let stage: SocketStage;
 beforeEach(() => {
@@ -21,15 +22,8 @@ beforeEach(() => {
 });
 afterEach(() => stage.close());
 
-async function until(what: string, holds: () => boolean): Promise<void> {
-  for (let turn = 0; turn < 400; turn += 1) {
-    if (holds()) {
-      return;
-    }
-    await Bun.sleep(5);
-  }
-  throw new Error(`never: ${what}`);
-}
+const until = (what: string, holds: () => boolean): Promise<boolean> =>
+  eventually(what, holds, { timeoutMs: 2000, everyMs: 5 });
 
 describe("while running", () => {
   test("a socket that vanishes is made again, open connections go on", async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { encryptionConfig, type Group } from "../../../../test/fakes/encryption-config.ts";
 import { decodeEncryptionConfig } from "../../../kubernetes/encryption-config/decode.ts";
 import { encryptionFindings, legacyFindings } from "./kubernetes.ts";
 
@@ -12,21 +13,8 @@ const kms = {
 };
 const identity = { identity: {} };
 
-type Group = readonly [resources: readonly string[], ...providers: readonly unknown[]];
-
-const config = (...groups: readonly Group[]) =>
-  decodeEncryptionConfig(
-    Buffer.from(
-      JSON.stringify({
-        apiVersion: "apiserver.config.k8s.io/v1",
-        kind: "EncryptionConfiguration",
-        resources: groups.map(([resources, ...providers]) => ({ resources, providers })),
-      }),
-    ),
-    "file",
-  );
 const codes = (...groups: readonly Group[]) =>
-  encryptionFindings(config(...groups), expected).map(({ code }) => code);
+  encryptionFindings(encryptionConfig(...groups), expected).map(({ code }) => code);
 const changed = (change: object) => ({ kms: { ...kms.kms, ...change } });
 const covering = ["secrets", "configmaps"];
 
@@ -79,9 +67,10 @@ describe("findings", () => {
 describe("what kube-apiserver loads by exception", () => {
   const v1 = (name: string) => ({ kms: { name, endpoint: "unix:///x" } });
   const legacy = (current: readonly Group[], previous?: readonly Group[]) =>
-    legacyFindings(config(...current), previous === undefined ? undefined : config(...previous)).map(
-      ({ code, severity }) => `${severity} ${code}`,
-    );
+    legacyFindings(
+      encryptionConfig(...current),
+      previous === undefined ? undefined : encryptionConfig(...previous),
+    ).map(({ code, severity }) => `${severity} ${code}`);
 
   test("KMS v1 fails, unless the previous file has the same provider", () => {
     expect(legacy([[covering, kms]])).toEqual([]);
