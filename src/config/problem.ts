@@ -1,4 +1,4 @@
-/** @module One thing that is wrong with a configuration, in three parts: where, what, and the mend. */
+/** @module One thing that is wrong with a configuration, in three parts: where, what, and the fix. */
 import * as v from "valibot";
 import { nearestName } from "../base/nearest-name.ts";
 import { entriesOf, type FieldRow, fieldTable } from "./field-table.ts";

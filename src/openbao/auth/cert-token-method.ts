@@ -53,7 +53,7 @@ export function certTokenLoginMethod(options: CertTokenMethodOptions): LoginMeth
 
 /**
  * The chain of the token's key, read and checked. That the token's key is the certificate's is proved by a signature later.
- * @throws SafeFileError or AuthError with the field, the path and the mend.
+ * @throws SafeFileError or AuthError with the field, the path and the fix.
  */
 export async function readTokenChain({
   certificateFile,

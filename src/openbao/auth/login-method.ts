@@ -45,7 +45,7 @@ export interface LoginMethod {
   readonly renewal?: "login";
   /**
    * Reads the credentials anew and checks what can be checked here.
-   * @throws ProviderError that names the file or claim and the mend.
+   * @throws ProviderError that names the file or claim and the fix.
    */
   readonly prepare: (signal: AbortSignal) => Promise<LoginRequest>;
   /**

@@ -19,7 +19,7 @@ const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
 
 /**
  * The text of the file, visible ASCII only.
- * @throws SafeFileError, or AuthError `secret_malformed`, with the field, the path and the mend.
+ * @throws SafeFileError, or AuthError `secret_malformed`, with the field, the path and the fix.
  */
 export async function readSecretFile({
   path,

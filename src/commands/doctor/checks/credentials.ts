@@ -103,7 +103,7 @@ const spiffeAcquire: DoctorCheck = {
   run: async (context, signal) => {
     const { self } = context.options;
     const service = context.fact("service");
-    const outcome = await credentialOutcome(context, [], signal).catch((error: unknown) => {
+    return credentialOutcome(context, [], signal).catch((error: unknown) => {
       // The agent knows callers by their user: to another one it rightly gives nothing.
       if (self.uid !== service.uid && error instanceof ProviderError && error.code.startsWith("spiffe_")) {
         return {
@@ -119,7 +119,6 @@ const spiffeAcquire: DoctorCheck = {
       }
       throw error;
     });
-    return outcome;
   },
 };
 
