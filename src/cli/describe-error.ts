@@ -10,7 +10,7 @@ export function describeError(error: unknown): readonly string[] {
   if (error instanceof ConfigError && error.problems.length > 0) {
     return error.problems.map(
       (problem) =>
-        `error: ${visible(describeProblem(problem, error.source))}\n  fix: ${visible(problem.mend)}`,
+        `error: ${visible(describeProblem(problem, error.source))}\n  fix: ${visible(problem.fix)}`,
     );
   }
   if (error instanceof ProviderError) {

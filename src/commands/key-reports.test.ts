@@ -109,7 +109,7 @@ describe("with one", () => {
   });
 
   test("an OpenBao that cannot be asked makes a partial report and exit 4", async () => {
-    const mend = node.openbao.inject(faults.sealed);
+    const recover = node.openbao.inject(faults.sealed);
     try {
       expect(await json("rotation-plan")).toMatchObject({
         code: 4,
@@ -121,7 +121,7 @@ describe("with one", () => {
       expect(code).toBe(4);
       expect(checks[0]).toMatchObject({ status: "failed", findings: [{ code: "sealed" }] });
     } finally {
-      mend();
+      recover();
     }
   });
 

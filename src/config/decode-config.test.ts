@@ -220,7 +220,7 @@ describe("refused", () => {
         {
           path: "auth",
           problem: "is missing",
-          mend: "add the section auth with jwt or cert or approle in it",
+          fix: "add the section auth with jwt or cert or approle in it",
         },
       ]);
     }
@@ -246,7 +246,7 @@ describe("refused", () => {
       try {
         decode(withValue(path, 1));
       } catch (error) {
-        return error instanceof ConfigError ? (error.problems[0]?.mend ?? "") : "";
+        return error instanceof ConfigError ? (error.problems[0]?.fix ?? "") : "";
       }
       return "";
     };

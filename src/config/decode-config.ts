@@ -35,7 +35,7 @@ export function decodeConfig(
   }
   if (!isTree(decoded.value)) {
     throw new ConfigError("config_malformed", source, [
-      { path: "", problem: "is not a set of fields", mend: "begin it with configVersion: v1alpha1" },
+      { path: "", problem: "is not a set of fields", fix: "begin it with configVersion: v1alpha1" },
     ]);
   }
   const tree = overrides.reduce(withOverride, decoded.value);

@@ -6,7 +6,7 @@ import { type Document, type ErrorCode, isScalar, LineCounter, parseAllDocuments
 
 export type DecodedYaml =
   | { readonly ok: true; readonly value: unknown }
-  | { readonly ok: false; readonly problem: string; readonly mend: string };
+  | { readonly ok: false; readonly problem: string; readonly fix: string };
 
 /** The parser's own texts quote the file, which may contain a secret. */
 const SYNTAX: Partial<Record<ErrorCode, string>> = {
@@ -110,6 +110,6 @@ function treeProblem(document: Document): TreeProblem | undefined {
   return found;
 }
 
-function refuse(problem: string, mend: string): DecodedYaml {
-  return { ok: false, problem, mend };
+function refuse(problem: string, fix: string): DecodedYaml {
+  return { ok: false, problem, fix };
 }

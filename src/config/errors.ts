@@ -16,7 +16,8 @@ export class ConfigError extends ProviderError<ConfigErrorCode> {
       code,
       errorClass: "config_invalid",
       message: summary(code, source, problems),
-      advice: first?.mend ?? `mend ${source}`,
+      advice:
+        first?.fix ?? `correct ${source}, then check it with: bao-kms-provider config --config ${source}`,
     });
     this.problems = problems;
     this.source = source;

@@ -66,7 +66,7 @@ export async function loadConfig(request: LoadRequest): Promise<LoadedConfig> {
   const path = request.path ?? nonEmpty(request.environment[CONFIG_PATH_VARIABLE]);
   if (path === undefined) {
     throw new ConfigError("config_path_missing", "the configuration file", [
-      { path: "", problem: "is not named", mend: `give --config FILE or set ${CONFIG_PATH_VARIABLE}` },
+      { path: "", problem: "is not named", fix: `give --config FILE or set ${CONFIG_PATH_VARIABLE}` },
     ]);
   }
   const { bytes } = await readSafeFile(path, {
@@ -136,8 +136,7 @@ function openAddresses(config: ProviderConfig): readonly string[] {
   return (["metricsAddress", "healthAddress"] as const)
     .filter((field) => !isLoopback(config.server[field].host))
     .map(
-      (field) =>
-        `server.${field} is not a loopback address: whoever reaches this machine can read what is served there`,
+      (field) => `server.${field} is not a loopback address: anyone who can reach this machine can read it`,
     );
 }
 

@@ -10,7 +10,7 @@ export interface ConfigProblem {
   /** Completes "<path> …": `is missing`. */
   readonly problem: string;
   /** What to write instead. */
-  readonly mend: string;
+  readonly fix: string;
 }
 
 const MAX_SHOWN = 40;
@@ -46,22 +46,22 @@ function problemOf(
 ): ConfigProblem {
   // An entry of a list has no row of its own.
   const row = rows.get(path) ?? rows.get(path.replace(/\.\d+$/, ""));
-  const mend =
-    row?.kind === "section" ? mendSection(path, rows, issue.input === undefined) : mendValue(path, row);
+  const fix =
+    row?.kind === "section" ? sectionFix(path, rows, issue.input === undefined) : valueFix(path, row);
   if (issue.kind === "schema") {
-    return { path, problem: schemaProblem(issue, row), mend };
+    return { path, problem: schemaProblem(issue, row), fix };
   }
-  const [problem = "", ownMend] = issue.message.split("; ", 2);
-  return { path, problem: `${shownValue(issue.input, row)}${problem}`, mend: ownMend ?? mend };
+  const [problem = "", ownFix] = issue.message.split("; ", 2);
+  return { path, problem: `${shownValue(issue.input, row)}${problem}`, fix: ownFix ?? fix };
 }
 
-function mendValue(path: string, row: FieldRow | undefined): string {
+function valueFix(path: string, row: FieldRow | undefined): string {
   const example =
     row?.example === undefined || row.example === row.expected ? "" : `, for example ${row.example}`;
   return `set ${path} to ${row?.expected ?? "a value of the right kind"}${example}`;
 }
 
-function mendSection(path: string, rows: ReadonlyMap<string, FieldRow>, isMissing: boolean): string {
+function sectionFix(path: string, rows: ReadonlyMap<string, FieldRow>, isMissing: boolean): string {
   const below = [...rows.values()]
     .filter((row) => row.path.startsWith(`${path}.`))
     .map(({ path: each, required, kind }) => ({ name: each.slice(path.length + 1), required, kind }))
@@ -131,7 +131,7 @@ function structureProblems(
       {
         path: prefix,
         problem: "is a list",
-        mend: `write the fields of ${prefix} without the leading dashes`,
+        fix: `write the fields of ${prefix} without the leading dashes`,
       },
     ];
   }
@@ -139,12 +139,12 @@ function structureProblems(
     const known = entries.get(name);
     const path = prefix === "" ? printableName(name) : `${prefix}.${printableName(name)}`;
     return known === undefined
-      ? [{ path, problem: "is not a known field", mend: mendUnknown(name, prefix, [...entries.keys()]) }]
+      ? [{ path, problem: "is not a known field", fix: unknownFix(name, prefix, [...entries.keys()]) }]
       : structureProblems(known, value, path);
   });
 }
 
-function mendUnknown(name: string, prefix: string, siblings: readonly string[]): string {
+function unknownFix(name: string, prefix: string, siblings: readonly string[]): string {
   const near = nearestName(name, siblings);
   if (near !== undefined) {
     return `did you mean ${prefix === "" ? near : `${prefix}.${near}`}?`;
@@ -155,7 +155,7 @@ function mendUnknown(name: string, prefix: string, siblings: readonly string[]):
     : `did you mean ${elsewhere.path}?`;
 }
 
-/** A name is whatever somebody typed: bounded, and nothing that could move a terminal's cursor. */
+/** A name is untrusted input: its length is bounded, and no character can move a terminal's cursor. */
 function printableName(name: string): string {
   const visible = name.replace(/[^\x20-\x7e]/g, "?");
   return visible.length <= MAX_UNKNOWN_NAME ? visible : `${visible.slice(0, MAX_UNKNOWN_NAME)}…`;

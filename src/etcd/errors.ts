@@ -71,7 +71,7 @@ const CLASS_OF: Partial<Readonly<Record<AuditCode, ErrorClass>>> = {
   too_many_groups: "protocol_limit",
 };
 
-/** The mend of whatever is wrong inside of a snapshot. */
+/** The advice for every fault inside a snapshot. */
 export const TAKE_AGAIN =
   "nothing was counted; copy the file again and compare both with sha256sum, or take another one: etcdctl snapshot save FILE";
 

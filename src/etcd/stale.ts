@@ -8,7 +8,7 @@ import type { ObjectGroup } from "./evidence.ts";
 
 /**
  * Ours under another key_id than the active one, or not ours at all in a resource that should be encrypted. A damaged
- * or unknown value is stale too, but nothing that migrate could mend: kube-apiserver cannot read it.
+ * or unknown value is stale too, but migrate cannot repair it: kube-apiserver cannot read it.
  */
 export function isStale(
   { resource, group }: { readonly resource: string; readonly group: ObjectGroup },
@@ -32,7 +32,7 @@ export function isStale(
   }
 }
 
-/** Whether a rewrite through kube-apiserver can mend it. */
+/** Whether a rewrite through kube-apiserver can repair it. */
 export function canBeRewritten(group: ObjectGroup): boolean {
   return group.kind !== "damaged" && group.kind !== "unknown";
 }

@@ -102,7 +102,7 @@ export function decodeKubeconfig(bytes: Uint8Array, file: string, wanted: string
   const fail: Fail = (problem, advice) => migrateError("kubeconfig_invalid", `${file}: ${problem}`, advice);
   const tree = decodeYaml(bytes, MAX_KUBECONFIG_BYTES);
   if (!tree.ok) {
-    throw fail(tree.problem, tree.mend);
+    throw fail(tree.problem, tree.fix);
   }
   const { contexts, clusters, users, ...top } = partOf(KUBECONFIG, tree.value, "the file", fail);
   const contextName = wanted ?? top["current-context"];

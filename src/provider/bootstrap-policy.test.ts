@@ -38,7 +38,7 @@ describe("leavesAfterFailedStart", () => {
   );
 
   test.each(["auth_failed", "auth_expired", "transit_key_missing", "transit_policy_denied"] as const)(
-    "with a registry it leaves for what a person must mend: %s",
+    "with a registry it leaves for what a person must fix: %s",
     (errorClass) => {
       expect(leavesAfterFailedStart({ ...late, failure: { errorClass, code: "any" } })).toBe(true);
     },

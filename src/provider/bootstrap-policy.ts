@@ -21,8 +21,8 @@ export interface StartState {
 }
 
 /**
- * Classes that no amount of waiting mends: denied, missing, expired or absent credential, wrong registry. A key token is not
- * among them: it may be plugged in again, and its PIN file replaced, while Status goes on.
+ * Waiting does not cure these classes: denied, missing, expired or absent credential, wrong registry. A key token is not
+ * among them: it may be plugged in again, and its PIN file replaced, while Status keeps answering.
  */
 const NEEDS_A_PERSON: ReadonlySet<ErrorClass> = new Set([
   "config_invalid",

@@ -48,9 +48,9 @@ describe("OpenBao sealed", () => {
   test.each(commandLines.filter(([name]) => ["doctor", "verify-key", "rotation-plan"].includes(name)))(
     "%s",
     async (name, words) => {
-      const mend = node.openbao.inject(faults.sealed);
+      const recover = node.openbao.inject(faults.sealed);
       const { stdout } = await node.type(name, ...words(), "--output", "json");
-      mend();
+      recover();
       expect(issues(name, stdout)).toEqual([]);
     },
   );

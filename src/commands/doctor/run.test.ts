@@ -217,11 +217,11 @@ describe("one thing spoilt", () => {
     ],
   ];
   test.each(spoil)("%s", async (_, expected, change) => {
-    const mend = await change();
+    const recover = await change();
     try {
       expect(await failures()).toEqual([...expected]);
     } finally {
-      await mend?.();
+      await recover?.();
     }
   });
 

@@ -75,7 +75,7 @@ export const systemRandom = (bytes: number): Uint8Array => randomBytes(bytes);
 
 const SCHEMA = "# yaml-language-server: $schema=/usr/share/doc/bao-kms-provider/config.schema.json\n";
 const CONFIG_HEADER = `${SCHEMA}# Made by bao-kms-provider init. Install it root:openbao-kms 0640 as /etc/openbao-kms/config.yaml.
-# Never change the parts of transit.keyIdScope, openbao.instanceId or openbao.namespace: they name the key for ever.
+# Never change the parts of transit.keyIdScope, openbao.instanceId or openbao.namespace: they name the key in every stored object.
 `;
 const VALUES_HEADER = `# Made by bao-kms-provider init. Values for the further nodes of this cluster:
 # bao-kms-provider init --values values.yaml --node NAME --out DIR
@@ -141,7 +141,7 @@ function withKeyHint(error: ConfigError, file: string): ConfigError {
     problem.path === "transit.keyIdScope.keyLineageId"
       ? {
           ...problem,
-          mend: "give --new-key for the first node of a cluster; for further nodes give as --values the values.yaml, or the config.yaml, of the first",
+          fix: "give --new-key for the first node of a cluster; for further nodes give as --values the values.yaml, or the config.yaml, of the first",
         }
       : problem,
   );

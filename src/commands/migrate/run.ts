@@ -107,7 +107,7 @@ async function apply(
   return isProven(left) ? "good" : "refused";
 }
 
-/** Leaves the work to the cluster: one request for each resource with objects that a rewrite can mend. */
+/** Leaves the work to the cluster: one request for each resource with objects that a rewrite can repair. */
 async function rewriteByCluster(
   flags: MigrateFlags,
   recorded: Recorded,

@@ -172,9 +172,9 @@ describe.skipIf(!isRoot)("as root", () => {
 
   test("one that could not be tried is not lost", async () => {
     await wrap("uncounted");
-    const mend = node.openbao.inject(faults.unavailable, { path: /^auth\/approle\/login$/ });
+    const recover = node.openbao.inject(faults.unavailable, { path: /^auth\/approle\/login$/ });
     const { code, stdout, stderr } = await unwrap("--role", "uncounted", "--output", "json");
-    mend();
+    recover();
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ ttlSeconds: null, uses: null, letIn: false });
     expect(stderr).toContain("is not known: login at auth/approle");

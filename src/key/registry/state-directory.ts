@@ -22,7 +22,7 @@ export interface StateOptions {
  */
 export async function checkStateDirectory(options: StateOptions): Promise<FileFacts> {
   const path = dirname(options.statePath);
-  const mend = `install -d -o ${options.euid} -m 0750 ${path}`;
+  const install = `install -d -o ${options.euid} -m 0750 ${path}`;
   const unsafe = (problem: string, advice: string, cause?: unknown): RegistryError =>
     new RegistryError({
       code: "state_directory_unsafe",
@@ -38,7 +38,7 @@ export async function checkStateDirectory(options: StateOptions): Promise<FileFa
       throw new RegistryError({
         code: "state_directory_missing",
         message: `state.path: the directory ${path} does not exist`,
-        advice: `${mend}; if this node had state before, copy ${options.statePath} and ${options.statePath}.checkpoint into it from a healthy node of the same control plane`,
+        advice: `${install}; if this node had state before, copy ${options.statePath} and ${options.statePath}.checkpoint into it from a healthy node of the same control plane`,
         cause: error,
       });
     }

@@ -157,12 +157,12 @@ describe("keeping a token", () => {
     const { clock, fake, running, stop, readKey, renewals, logins, session } = await setUp();
     const run = running();
     await clock.advance(MINUTE);
-    const mend = fake.inject(faults.internalError, { path: /renew-self$/ });
+    const recover = fake.inject(faults.internalError, { path: /renew-self$/ });
     await clock.advance(14.2 * MINUTE);
     expect(session.health()).toMatchObject({ state: "failing", errorClass: "openbao_unavailable" });
     expect(renewals.every(({ status }) => status === "failed")).toBe(true);
     await clock.advance(5 * MINUTE);
-    mend();
+    recover();
     expect(logins.at(-1)).toMatchObject({ status: "ok" });
     expect(session.health().state).toBe("ok");
     expect((await readKey()).status).toBe(200);
@@ -197,11 +197,11 @@ describe("logins that fail", () => {
 
   test("in the background they are repeated until one succeeds", async () => {
     const { session, clock, fake, running, stop } = await setUp();
-    const mend = fake.inject(faults.sealed);
+    const recover = fake.inject(faults.sealed);
     const run = running();
     await clock.advance(10 * MINUTE);
     expect(session.health()).toMatchObject({ state: "lost", errorClass: "openbao_sealed" });
-    mend();
+    recover();
     await clock.advance(6000);
     expect(session.health().state).toBe("ok");
     stop.abort();
@@ -210,12 +210,12 @@ describe("logins that fail", () => {
 
   test("a caller that gives up alone ends its own login and leaves no trouble behind", async () => {
     const { session, fake } = await setUp();
-    const mend = fake.inject(faults.hang);
+    const recover = fake.inject(faults.hang);
     const caller = new AbortController();
     const answer = codeOf(session.token(caller.signal));
     setTimeout(() => caller.abort(), 5);
     expect(await answer).toBe("canceled");
-    mend();
+    recover();
     expect(await codeOf(session.token(never()))).toBe("ok");
   });
 });

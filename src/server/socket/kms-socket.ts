@@ -30,7 +30,7 @@ export interface KmsSocketOptions {
   readonly mode: number;
   readonly ownerUid: number;
   readonly groupGid: number;
-  /** For the command that mends: names as an operator types them. */
+  /** Names for the install command in a message. */
   readonly ownerName: string;
   readonly groupName: string;
   /** Set with `server.createDirectory`; see SocketDirectoryRules. */

@@ -19,7 +19,7 @@ export interface SocketDirectoryRules {
   readonly ownerUid: number;
   /** `server.socketGroup` as a number. */
   readonly groupGid: number;
-  /** Owner and group as they are typed into the command that mends. */
+  /** Owner and group as the install command in a message names them. */
   readonly ownerName: string;
   readonly groupName: string;
   /** With `server.createDirectory`, the mount points that this process sees: the directory is made directly below one. */
@@ -180,7 +180,7 @@ function lstat(path: string, rules: SocketDirectoryRules): BigIntStats {
   }
 }
 
-/** @param first what has to happen before the command that mends, ending in ` && `. */
+/** @param first a command to run before the install command, ending in ` && `. */
 function unfit(
   code: ServerCode,
   problem: string,

@@ -67,7 +67,7 @@ export const configValidate: DoctorCheck = {
       const { problems, source } = context.fact("refusal");
       return {
         findings: problems.map((problem) =>
-          failure("config_refused", describeProblem(problem, source), problem.mend, "config_invalid"),
+          failure("config_refused", describeProblem(problem, source), problem.fix, "config_invalid"),
         ),
       };
     }

@@ -13,7 +13,7 @@ import { identityWarnings } from "../../../server/startup-warnings.ts";
 import { warning, withAdvice } from "../../check.ts";
 import type { DoctorCheck } from "../check-ids.ts";
 
-const MEND = {
+const ADVICE = {
   running_as_root: "run the service as a user of its own, as the packaged unit does",
   socket_group_is_primary_group: "make a group of its own for the socket, and name it in server.socketGroup",
 } as const;
@@ -31,7 +31,7 @@ export const socketGroup: DoctorCheck = {
     return {
       detail: `${group} is gid ${gid}`,
       findings: identityWarnings({ uid: service.uid, gid: service.gid ?? -1 }, gid).map(({ code, message }) =>
-        warning(code, message, MEND[code]),
+        warning(code, message, ADVICE[code]),
       ),
     };
   },
