@@ -1,8 +1,9 @@
 import { expect, test } from "bun:test";
-import { findWords } from "./words.ts";
+import { type Finding, findInMarkdown, findInSource } from "./words.ts";
 
-const found = (text: string): readonly string[] =>
-  findWords(text).map((each) => `${each.line}: ${each.found}`);
+const shown = (findings: readonly Finding[]): readonly string[] =>
+  findings.map((each) => `${each.line}: ${each.found}`);
+const found = (text: string): readonly string[] => shown(findInMarkdown(text));
 
 test.each([
   ["mend it", "mend"],
@@ -44,4 +45,17 @@ test.each([
 
 test("the line is that of the text, also after code", () => {
   expect(found("a\n```\nmend\n```\nmend `x`")).toEqual(["5: mend"]);
+});
+
+test.each([
+  ["// nobody listens", "1: nobody"],
+  ["const text = `mend ${source}`;", "1: mend"],
+  ["\nreadonly mend: string;", "2: mend"],
+  ["/* a\n * whoever */", "2: whoever"],
+])("program text is read whole: %j", (text, word) => {
+  expect(shown(findInSource(text))).toEqual([word]);
+});
+
+test("program text without these words has no finding", () => {
+  expect(findInSource("// amend the commend\nconst ongoing = `recommend ${gateway}`;")).toEqual([]);
 });

@@ -1,4 +1,4 @@
-/** Words that the documentation avoids because plain English has better ones. Patterns match the wrong sense only. Pure. */
+/** Words that documentation, messages and comments avoid: plain English has better ones. Patterns match the wrong sense. Pure. */
 
 interface Word {
   readonly pattern: RegExp;
@@ -36,9 +36,14 @@ const WORDS: readonly Word[] = [
 /** No prose: fenced blocks, code spans, and what a script recorded between its marks. */
 const CODE = /^ *```[^]*?^ *```|<!-- made by [^]*?<!-- end -->|`[^`\n]*`/gm;
 
-export function findWords(text: string): readonly Finding[] {
-  const prose = text.replace(CODE, (code) => code.replace(/[^\n]/g, "`"));
-  return prose.split("\n").flatMap((line, index) =>
+/** The words in a Markdown page, outside its code. */
+export function findInMarkdown(text: string): readonly Finding[] {
+  return findInSource(text.replace(CODE, (code) => code.replace(/[^\n]/g, "`")));
+}
+
+/** The words in program text: comments, messages and names alike. */
+export function findInSource(text: string): readonly Finding[] {
+  return text.split("\n").flatMap((line, index) =>
     WORDS.flatMap(({ pattern, instead }) => {
       const found = line.match(pattern)?.[0];
       return found === undefined ? [] : [{ line: index + 1, found, instead }];

@@ -1,7 +1,7 @@
 /**
  * One figure of a benchmark, measured several times.
  *
- * @module Median and spread, and what a figure is held to. A figure is judged by its median; the spread says how far to
+ * @module Median and spread, and the target of a figure. A figure is judged by its median; the spread says how far to
  * trust it.
  */
 

@@ -1,7 +1,7 @@
 /**
  * All figures of the provider with the JIT on or off.
  *
- * @module What is measured, in which order, and what each figure is held to: the targets are those of the hardened unit, where
+ * @module What is measured, in which order, and the target of each figure: the targets are those of the hardened unit, where
  * the JIT is off, and one with the JIT on. What does not live here: how a round is made (rounds.ts), what becomes of the
  * figures (bench.ts).
  */

@@ -46,7 +46,7 @@ export async function kmsStory(stage: Stage): Promise<void> {
     () => statusBecomes(stage, (healthz) => healthz !== "ok"),
   );
   await narrator.timed(
-    (code) => `Decrypt is refused at once, ${code}: nobody waits for a timeout`,
+    (code) => `Decrypt is refused at once, ${code}: no caller waits for a timeout`,
     () => codeOf(client.decrypt(second)),
   );
   await narrator.timed("OpenBao is back and Status is `ok`, without help", async () => {

@@ -210,7 +210,7 @@ const blockers = v.array(
     code: v.string(),
     message: v.string(),
     advice: v.string(),
-    overridable: said(v.boolean(), "Whether --override-reason lets a person go on."),
+    overridable: said(v.boolean(), "Whether --override-reason lets a person continue."),
   }),
 );
 const stateHash = said(v.string(), "What --expected-state-hash takes.");
@@ -250,7 +250,7 @@ const remaining = v.array(
   v.strictObject({
     source: v.string(),
     resource: v.string(),
-    under: said(v.string(), "What the objects lie under, in words."),
+    under: said(v.string(), "What the objects are encrypted under, in words."),
     group: v.string(),
     version: v.optional(said(whole, "The Transit version, of objects of ours.")),
     objects: whole,

@@ -1,7 +1,7 @@
 /**
  * docs/troubleshooting.md.
  *
- * @module Made from the tables of error classes and of checks; the compiler and a test see to it that none is missing.
+ * @module Made from the tables of error classes and of checks; the compiler and a test refuse a missing entry.
  */
 import type { ErrorClass } from "../../src/base/error-class.ts";
 import { ALL_CHECKS } from "../../src/commands/doctor/doctor.ts";

@@ -1,4 +1,4 @@
-/** @module The directories on the way to a path. */
+/** @module The ancestor directories of a path. */
 import { dirname } from "node:path";
 
 /** `/`, `/run`, `/run/x` for `/run/x`: from the root to the path itself. */

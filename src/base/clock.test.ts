@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { systemClock } from "./clock.ts";
 
-test("boot time goes on with the monotonic clock, not in whole seconds", async () => {
+test("boot time advances with the monotonic clock, not in whole seconds", async () => {
   const steps: number[] = [];
   for (let step = 0; step < 10; step += 1) {
     const [bootMs, monotonicMs] = [systemClock.bootMs(), systemClock.monotonicMs()];

@@ -7,7 +7,7 @@ export interface Clock {
   /** CLOCK_MONOTONIC in milliseconds; never jumps, stands still while the machine sleeps. */
   monotonicMs(): number;
   /**
-   * CLOCK_BOOTTIME in milliseconds; goes on while the machine sleeps and never goes back. For lifetimes of remote things.
+   * CLOCK_BOOTTIME in milliseconds; advances while the machine sleeps and never goes back. For lifetimes of remote things.
    */
   bootMs(): number;
   /** Resolves after `ms` milliseconds of monotonic time; rejects with the signal's reason as soon as it aborts. */
@@ -18,7 +18,7 @@ export interface Clock {
 const MAX_TIMER_MS = 2_147_483_647;
 
 /**
- * The monotonic clock and what it has missed. The kernel's uptime, which is told in whole seconds, is at most a second
+ * The monotonic clock and what it has missed. The kernel's uptime, which counts whole seconds, is at most a second
  * behind, so the largest difference that was seen is the time asleep to within the time between two looks.
  */
 function bootClock(): () => number {

@@ -128,9 +128,9 @@ export function withRightsOfOwner<T>(directory: string, work: () => T): T {
 }
 
 /**
- * The first directory on the way to `directory`, itself included, in which a user other than root can replace something;
+ * The first ancestor of `directory`, or itself, in which a user other than root can replace something;
  * `undefined` when there is none. `root` is where the path begins, for the file system of another process.
- * A sticky directory is safe to pass, since nobody else can replace root's directory in it, and not safe to end in.
+ * A sticky directory is safe to pass, since no other user can replace root's directory in it, and not safe to end in.
  */
 export function changeableDirectory(directory: string, root = "/"): string | undefined {
   const chain = ancestorsOf(directory);

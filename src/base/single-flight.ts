@@ -17,7 +17,7 @@ export function singleFlight<T>(
           flight = undefined;
         }
       });
-      // Every waiter may be gone when the attempt fails; its failure is then nobody's, not an unhandled rejection.
+      // Every waiter may be gone when the attempt fails; the failure must not become an unhandled rejection.
       result.catch(() => {});
       flight = { result, stop, waiting: 0 };
     }

@@ -26,7 +26,7 @@ test.each(codes)("an audit that ends with %s exits %d", (code, exit) => {
   expect<number>(EXIT_CODES[exitOfError(auditError(code, { message: "" }))].code).toBe(exit);
 });
 
-test("what nobody foresaw is an internal failure", () => {
+test("an unforeseen error is an internal failure", () => {
   expect(exitOfError(new Error("any"))).toBe("internal");
 });
 

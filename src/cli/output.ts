@@ -17,7 +17,7 @@ export interface Output {
   readonly canShowProgress: boolean;
   /** Overwrites the present line of the terminal; only when progress may be drawn. */
   readonly progress: (line: string) => void;
-  /** Resolves when everything has been handed over or nobody reads it any more. */
+  /** Resolves when everything has been handed over or the reader has gone. */
   readonly flush: () => Promise<void>;
   /** Whether a reader was gone before everything was written. */
   readonly isBroken: () => boolean;
@@ -43,7 +43,7 @@ export function createOutput(
       }
     }
   };
-  // EPIPE, as under `| head`: whoever read us has seen enough.
+  // EPIPE, as under `| head`: the reader has seen enough.
   const leave = (): void => {
     broken = true;
     settle();

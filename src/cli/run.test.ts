@@ -99,7 +99,7 @@ describe("errors of commands", () => {
     }),
   ];
 
-  test("an error of ours is told with its advice, and its class is the exit code", async () => {
+  test("a ProviderError is printed with its advice, and its class is the exit code", async () => {
     const error = new ProviderError({
       code: "x",
       errorClass: "openbao_sealed",

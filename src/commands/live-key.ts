@@ -5,7 +5,7 @@ import type { KeyMetadata } from "../openbao/transit/key-metadata.ts";
 import { openOperatorAccess } from "../provider/operator.ts";
 import { serviceUidOf } from "./load-for-service.ts";
 
-/** Throws what the way to OpenBao throws: credential, TLS, policy, no such key. */
+/** Throws what the connection to OpenBao throws: credential, TLS, policy, missing key. */
 export async function readLiveKey(config: ProviderConfig, { signal }: CommandContext): Promise<KeyMetadata> {
   const access = await openOperatorAccess(config, serviceUidOf(config));
   try {

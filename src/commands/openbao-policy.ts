@@ -65,7 +65,7 @@ export function policyRows({
           {
             path: `${appRole.mountPath}/role/${appRole.name}/secret-id/lookup`,
             capability: "update",
-            why: "see when the secret id that it has ends; answers only whoever has the secret id",
+            why: "read when its secret id expires; only a caller that has the secret id gets an answer",
           },
         ] as const)),
   ];

@@ -19,7 +19,7 @@ describe("users", () => {
 
   test("a number without an entry, and a name without one", () => {
     expect(userIdentity("65532", files)).toEqual({ uid: 65532, gid: undefined, groups: [], name: "65532" });
-    expect(() => userIdentity("nobody-here", files)).toThrow(ProviderError);
+    expect(() => userIdentity("no-such-user", files)).toThrow(ProviderError);
   });
 });
 
@@ -51,7 +51,7 @@ describe("what a user can reach", () => {
     }
   });
 
-  test("what is not there is nobody's problem here", () => {
+  test("a missing file is not a problem here", () => {
     expect(accessProblem(join(directory, "missing"), "read", stranger)).toBeUndefined();
   });
 });

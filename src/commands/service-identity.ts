@@ -68,7 +68,7 @@ export type Access = "read" | "write";
 const BITS = { read: 4, write: 2, search: 1 } as const;
 
 /**
- * The first thing on the way to a file that would stop the user; `undefined` when nothing does, or when it cannot be seen
+ * The first ancestor of a file, or the file itself, that would stop the user; `undefined` when nothing does, or when it cannot be seen
  * from here.
  */
 export function accessProblem(path: string, access: Access, user: UserIdentity): string | undefined {

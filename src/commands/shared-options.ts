@@ -35,7 +35,7 @@ export const outputOption = {
   },
 } as const;
 
-/** Of commands that show a plan unless they are told to carry it out. */
+/** Options of commands that show a plan, and carry it out only with --apply. */
 export const applyOptions = {
   apply: { kind: "flag", description: "Carry the plan out; without it nothing is changed" },
   "expected-state-hash": {

@@ -3,7 +3,7 @@
  *
  * @module The one definition of the report's shape (it is also the answer of `audit --output json`), its digest, and its
  * decoder for hostile bytes. The digest is SHA-256 over the document without `digest`, compact, keys sorted, so that
- * anybody can repeat it: `jq -cjS 'del(.digest)' evidence.json | sha256sum`. It shows that a file was changed by mistake;
+ * anyone can repeat it: `jq -cjS 'del(.digest)' evidence.json | sha256sum`. It shows that a file was changed by mistake;
  * it does not prove who made it.
  */
 import { createHash } from "node:crypto";

@@ -1,5 +1,5 @@
 /**
- * Counting stored objects by resource and by what they lie under.
+ * Counting stored objects by resource and by the key they are encrypted under.
  *
  * @module Holds one number per group, never an object. The number of groups is bounded.
  */

@@ -91,7 +91,7 @@ describe("the sentence", () => {
     expect(verdict.next).toBe(next);
   });
 
-  test("nothing in sight proves nothing", () => {
+  test("no object proves nothing", () => {
     expect(verdictOf(audit([], { resources: [], objects: 0 }))).toMatchObject({ isGood: false });
     expect(verdictOf(audit([])).sentence).toContain("No Secret is stored under /registry/");
   });

@@ -9,12 +9,12 @@ import type { SourceAudit, StoredGroup } from "./evidence.ts";
 import { grouped } from "./group-label.ts";
 
 export interface AuditVerdict {
-  /** Every object that should be encrypted is encrypted under the newest version in sight. */
+  /** Every object that should be encrypted is encrypted under the newest version found. */
   readonly isGood: boolean;
   readonly sentence: string;
   /** What to do; absent when there is nothing to do. */
   readonly next: string | undefined;
-  /** What the next cold start of an API server costs; absent when nothing of ours is in sight. */
+  /** What the next cold start of an API server costs; absent when no object of this provider was found. */
   readonly coldStart: string | undefined;
 }
 

@@ -137,7 +137,7 @@ describe("verify-rotation", () => {
     ["a pending version", evidence([audit([ours(1, 5)])]), ["active", "pending"], 2],
     ["a version that was not seen yet", evidence([audit([ours(1, 5)])]), ["active"], 2],
     ["a version that Transit does not show", evidence([audit([ours(2, 5)])]), ["retired", "active"], 1],
-    ["nothing of ours in sight", evidence([audit([])]), ["active"], 1],
+    ["no object of this provider", evidence([audit([])]), ["active"], 1],
     [
       "another configuration",
       evidence([audit([ours(1, 5)])], { configuration: { fingerprint: "x", providerName: "bao" } }),
@@ -252,7 +252,7 @@ describe("Leases of API servers", () => {
   ])("%s", (_, value, live) => {
     expect(isLiveLease(value, 1_000_000)).toBe(live);
   });
-  test("are told from others by resource and name", () => {
+  test("are recognised by resource and name", () => {
     expect(isApiServerLease("leases.coordination.k8s.io", "kube-system/apiserver-abc")).toBe(true);
     expect(isApiServerLease("leases.coordination.k8s.io", "kube-node-lease/n")).toBe(false);
     expect(isApiServerLease("secrets", "kube-system/apiserver-abc")).toBe(false);

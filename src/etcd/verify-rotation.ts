@@ -14,7 +14,7 @@ import { isStale } from "./stale.ts";
 export interface Remaining {
   readonly source: string;
   readonly resource: string;
-  /** What the objects lie under, in words. */
+  /** What the objects are encrypted under, in words. */
   readonly under: string;
   readonly group: StoredGroup["kind"];
   /** The Transit version, of objects of ours. */
@@ -34,9 +34,9 @@ export interface RotationVerdict {
   readonly limitations: readonly string[];
 }
 
-/** Without an object of ours in sight, nothing is proven: the Secrets may be in another etcd, or under another prefix. */
+/** Without an object of this provider, nothing is proven: the Secrets may be in another etcd, or under another prefix. */
 export const NOTHING_OF_OURS =
-  "no object encrypted by this provider is in sight: this may be the wrong etcd (the one for events?), the wrong --etcd-prefix, or an empty cluster";
+  "no object encrypted by this provider was found: this may be the wrong etcd (the one for events?), the wrong --etcd-prefix, or an empty cluster";
 
 export interface VerifyInput {
   readonly content: RegistryContent;
@@ -78,8 +78,8 @@ function remainingIn(evidence: Evidence, activeKeyId: string): readonly Remainin
 }
 
 /**
- * What stands against any good news when no object under one of these key_ids is in sight: the evidence may be of another
- * etcd. An object of any version of ours shows that it is the right one.
+ * The blocker when no object has one of these key_ids: the evidence may be of another etcd. One object of any
+ * version of this key shows that it is the right etcd.
  */
 function nothingSeen({ audits }: Evidence, ourKeyIds: readonly string[]): readonly string[] {
   const ours = new Set(ourKeyIds);

@@ -11,7 +11,7 @@ import { SERVER_VERIFICATION } from "./server-identity.ts";
 
 export interface HttpRequest {
   readonly method: "GET" | "POST" | "PATCH";
-  /** https only; whoever builds the transport's requests has checked it. */
+  /** https only; the caller has checked it. */
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;

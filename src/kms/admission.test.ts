@@ -53,7 +53,7 @@ describe("calls above the cap", () => {
     expect(came).toEqual(["a", "b", "again", "c", "sameAsC"]);
   });
 
-  test("give up with their signal, and keep nobody else from a turn", async () => {
+  test("give up with their signal, and keep no other caller from a turn", async () => {
     const gate = admission(CAPS);
     const first = gate.enter("Encrypt", undefined, never);
     const stop = new AbortController();

@@ -1,4 +1,4 @@
-/** @module What a call leaves for metrics and logs, and who is told. */
+/** @module What a call leaves for metrics and logs, and who receives it. */
 import type { ErrorClass } from "../base/error-class.ts";
 
 export const KMS_METHODS = ["Status", "Encrypt", "Decrypt"] as const;

@@ -1,8 +1,8 @@
 /**
  * The other side of the socket: calls the three methods as kube-apiserver does.
  *
- * @module Used by probe, doctor and benchmark. What is wrong with a socket is told apart by how connecting fails; what a
- * provider answers is checked no further than its shape.
+ * @module Used by probe, doctor and benchmark. How connecting fails shows what is wrong with a socket; of an answer only the shape is
+ * checked.
  */
 import { connect } from "node:net";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
@@ -122,8 +122,9 @@ const BY_ERRNO: Readonly<Record<string, Meaning>> = {
   },
   ECONNREFUSED: {
     code: "socket_not_listening",
-    problem: (path) => `nobody listens at ${path}`,
-    advice: () => "the provider that made the socket is gone: systemctl status bao-kms-provider",
+    problem: (path) => `no process listens at ${path}`,
+    advice: () =>
+      "the provider that made the socket has ended; start it, or see why it ended: systemctl status bao-kms-provider",
   },
   ENOTSOCK: {
     code: "socket_not_a_socket",

@@ -165,7 +165,7 @@ function statusError({ kind, errorClass }: Exclude<KeyStatus, { kind: "known" }>
 /** What OpenBao says when it does not take a ciphertext. */
 const REFUSALS: ReadonlySet<ErrorClass> = new Set(["aad_mismatch", "protocol_limit"]);
 
-/** While the key is not what it was, OpenBao's refusal says nothing about the ciphertext: nobody shall throw it away for that. */
+/** While the key is not what it was, OpenBao's refusal proves nothing about the ciphertext: it must not look damaged. */
 function withoutBlame(error: unknown, status: KeyStatus): unknown {
   return status.kind === "lost" && REFUSALS.has(errorClassOf(error))
     ? new KmsError({

@@ -142,7 +142,7 @@ printf '{"apiVersion":"${VERSION}","kind":"ExecCredential","status":{"token":"%s
     expect((await resolved(plugin(script))).token?.expose()).toBe("t");
   });
 
-  test("is told the cluster only when it asks, with CA, stated name and configuration", async () => {
+  test("gets the cluster only when it asks, with CA, stated name and configuration", async () => {
     const infoFile = join(dir, "info");
     const script = `printf '%s' "$KUBERNETES_EXEC_INFO" > ${infoFile}; ${printing({ token: "t" })}`;
     await resolved(plugin(script));

@@ -43,7 +43,7 @@ export function credentialHolder(make: () => Promise<KubeCredential>): Credentia
     get,
     renew: async (refused) => {
       const held = current;
-      // Whoever comes second finds the credential replaced already.
+      // A second caller finds the credential already replaced.
       if (held === undefined || ((await held.catch(() => refused)) === refused && current === held)) {
         current = make();
       }

@@ -1,5 +1,5 @@
 /**
- * What can go wrong on the way to kube-apiserver.
+ * What can go wrong with the connection to kube-apiserver.
  *
  * @module The one error class of migrate.
  */

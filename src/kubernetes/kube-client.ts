@@ -192,6 +192,6 @@ function unavailable(address: string, { path }: KubeCall, { status, body }: Http
   return migrateError(
     "kube_unavailable",
     `kube-apiserver at ${address} answered ${status}, ${MAX_ATTEMPTS} times in a row`,
-    "see its log; run the same command again when it is well, it goes on where it stopped",
+    "see its log; when kube-apiserver answers again, run the same command: it continues where it stopped",
   );
 }

@@ -111,7 +111,7 @@ describe("what is not the context in use does not matter", () => {
         ],
       },
     ],
-    ["fields that nobody knows", { preferences: {}, extensions: [{}] }],
+    ["unknown fields", { preferences: {}, extensions: [{}] }],
     ["no apiVersion and kind", { apiVersion: "", kind: null }],
   ])("%s", (_, top) => {
     expect(decode(kubeconfig({}, { token: "t" }, top)).server).toBe("https://10.0.0.1:6443");

@@ -48,7 +48,7 @@ const DOING: Readonly<Record<HelperStage | "start", string>> = {
 };
 
 const ADDONS_ADVICE =
-  "install the package's /usr/lib/openbao-kms/tls.node and pkcs11.node, owned by root and writable by nobody else; all other auth methods work without them";
+  "install the package's /usr/lib/openbao-kms/tls.node and pkcs11.node, owned by root and writable only by root; all other auth methods work without them";
 
 const device = (message: Meaning["message"], advice?: Meaning["advice"]): Meaning => ({
   errorClass: "token_device",
@@ -75,7 +75,7 @@ const MEANINGS: Readonly<Record<KeyTokenCode, Meaning>> = {
   ),
   module_unsafe: device(
     ({ modulePath }) =>
-      `auth.cert.pkcs11.modulePath: ${modulePath} is not a regular file of root that nobody else can write`,
+      `auth.cert.pkcs11.modulePath: ${modulePath} is not a regular file that root owns and only root can write`,
     ({ modulePath }) => `chown root ${modulePath} && chmod go-w ${modulePath}`,
   ),
   module_broken: device(

@@ -44,7 +44,7 @@ export type RunHelper = (call: HelperCall) => Promise<HelperEnd>;
 
 /** The answer of a login, in base64, and everything that a noisy module may print before it. */
 const MAX_OUTPUT_BYTES = 4 * 1024 * 1024;
-/** A process that the module forked may hold stdout open for ever. */
+/** A process that the module forked may keep stdout open. */
 const PIPE_GRACE_MS = 200;
 
 type Child = ChildProcessByStdio<Writable, Readable, null>;
@@ -56,7 +56,7 @@ export function helperProcess(options: HelperProcessOptions): RunHelper {
     }
     const marker = randomBytes(16).toString("hex");
     const [executable, ...args] = options.command;
-    // stderr is the module's to write to; nobody reads it, since nobody vouches for what is in it.
+    // The module may write to stderr; it is discarded, since it is untrusted.
     const child: Child = spawn(executable, args, {
       cwd: "/",
       env: { ...options.environment },

@@ -20,7 +20,7 @@ import { INSTALLED_ADDONS, loadNativeAddons, type NativeAddonPlace } from "./nat
 export async function runHelper(place: NativeAddonPlace = INSTALLED_ADDONS): Promise<number> {
   const request = decodeRequest(await readStdin());
   if (request === undefined) {
-    // Without a marker nobody would hear an answer; this happens only when a person types the hidden command.
+    // Without a marker no process reads an answer; this happens only when a person types the hidden command.
     return 2;
   }
   const say = (line: HelperLine): void => {
@@ -44,7 +44,7 @@ async function doTask(
 ): Promise<HelperLine> {
   const addons = loadNativeAddons(place);
   if (addons.tls.guardProcess(request.alarmSeconds) !== request.parentPid) {
-    // The parent died between spawn and prctl(2): nobody waits for an answer.
+    // The parent died between spawn and prctl(2): no process waits for an answer.
     throw new HelperFailure("unexpected");
   }
   checkModule(request.token);
@@ -92,7 +92,7 @@ function signWith(key: TokenKey, id: number, message: Uint8Array): Uint8Array {
   return key.sign(scheme, message);
 }
 
-/** The module's code is about to see the PIN: nobody but root, or this user, may have written it. */
+/** The module's code is about to see the PIN: only root or this user may be able to write it. */
 function checkModule({ modulePath }: KeyTokenNames): void {
   let stats: ReturnType<typeof statSync>;
   try {

@@ -21,7 +21,7 @@ describe("the native addons", () => {
     expect(INSTALLED_ADDONS).toEqual({ directory: "/usr/lib/openbao-kms", extraOwners: [] });
   });
 
-  test("are found when directory and files are of a trusted owner and of nobody else to write", () => {
+  test("are found when directory and files are of a trusted owner and writable only by it", () => {
     expect(addonProblem(place)).toBeUndefined();
   });
 

@@ -69,7 +69,7 @@ export interface Provider {
   readonly readLogLevel: () => Promise<LogLevel>;
 }
 
-/** kube-apiserver waits 3 s by default; nobody who waits longer than this is still there. */
+/** kube-apiserver waits 3 s by default; no caller waits longer than this. */
 const MAX_CALL_MS = 60_000;
 /** A socket that vanished is made again within this time; connections that are open do not need it. */
 const SOCKET_WATCH_MS = 5000;

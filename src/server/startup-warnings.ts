@@ -30,7 +30,7 @@ export function identityWarnings(
           {
             code: "socket_group_is_primary_group" as const,
             message:
-              "server.socketGroup is the provider's primary group, so whoever may connect may also read what that group can read; use a group of its own",
+              "server.socketGroup is the provider's primary group, so every user who may connect may also read what that group can read; use a separate group",
           },
         ]
       : []),

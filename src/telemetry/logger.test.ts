@@ -202,7 +202,7 @@ describe("the sink", () => {
     expect(written).toEqual(["a\n"]);
   });
 
-  test("flush ends by itself when nobody reads", async () => {
+  test("flush ends by itself when no process reads", async () => {
     const { stream, stall } = stalledStream();
     const sink = logSink(stream);
     stall();

@@ -56,8 +56,8 @@ export function createLogger({ level, format, sink, wallMs }: LoggerOptions): Ad
 }
 
 /**
- * The fields that say what was thrown. Only a ProviderError's own words are repeated; of anything else no more than that
- * it was something unknown.
+ * The fields that say what was thrown. Only a ProviderError's own words are repeated; of anything else only that
+ * it was unknown.
  */
 export function errorFields(error: unknown): LogFields {
   return error instanceof ProviderError

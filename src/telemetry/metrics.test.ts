@@ -68,7 +68,7 @@ describe("recorders", () => {
     ]);
   });
 
-  test("each series counts for itself, whatever the order of its labels, and goes on after a scrape", () => {
+  test("each series counts for itself, whatever the order of its labels, and continues after a scrape", () => {
     const { metrics, page } = createMetrics();
     metrics.grpcRequests.increment({ method: "decrypt", status: "ok" });
     metrics.grpcRequests.increment({ status: "ok", method: "decrypt" });

@@ -11,7 +11,7 @@ import type { FakeKeyState } from "./fake-key.ts";
 import {
   checkRules,
   type Model,
-  mend,
+  heal,
   nodeAt,
   pass,
   probe,
@@ -189,5 +189,5 @@ export const MISHAPS: readonly fc.Arbitrary<Command>[] = [
         real.sound = false;
       }),
     ),
-  fc.constant(command("all is well", (_, real) => mend(real))),
+  fc.constant(command("all is well", (_, real) => heal(real))),
 ];

@@ -151,7 +151,7 @@ export async function write(model: Model, real: Real, index: number): Promise<vo
   }
 }
 
-export function mend(real: Real): void {
+export function heal(real: Real): void {
   real.key.failWith(undefined);
   real.key.lag(undefined);
   real.key.change({ exists: true, upsertDisabled: true, settings: {}, minDecryptionVersion: 1 });

@@ -1,4 +1,4 @@
-//! Every way in which a TLS exchange can fail, as a closed set with stable codes.
+//! The closed set of TLS failures, with stable codes.
 //!
 //! What does not live here: sentences for people. The caller owns those, and gets no text of the peer from here.
 

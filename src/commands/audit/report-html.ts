@@ -2,7 +2,7 @@
  * The audit as one page for a change ticket.
  *
  * @module A self-contained document: no script, nothing loaded from anywhere, every text escaped. The chart is one SVG
- * bar per resource, split by what its objects lie under.
+ * bar per resource, split by the key of its objects.
  */
 import { visible } from "../../base/visible-text.ts";
 import type { Evidence, SourceAudit, StoredGroup } from "../../etcd/evidence.ts";

@@ -27,7 +27,7 @@ export function neededCapabilities({ mountPath, keyName }: TransitPaths): readon
   ];
 }
 
-/** Each lets whoever steals the token, or a mistake, lose or leak the key. */
+/** With each of these, a stolen token or a mistake can lose or leak the key. */
 export function forbiddenCapabilities({ mountPath, keyName }: TransitPaths): readonly Capability[] {
   const key = `${mountPath}/keys/${keyName}`;
   return [

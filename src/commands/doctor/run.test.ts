@@ -153,10 +153,10 @@ describe("one thing spoilt", () => {
       },
     ],
     [
-      "a JWT of somebody else",
+      "a JWT of another subject",
       ["openbao.auth: login_claims_refused"],
       async () => {
-        node.writeJwt({ sub: "somebody" });
+        node.writeJwt({ sub: "someone" });
       },
     ],
     [
@@ -263,7 +263,7 @@ describe("warnings", () => {
 });
 
 test("no secret is printed, whatever fails", async () => {
-  const canary = node.writeJwt({ sub: "somebody" });
+  const canary = node.writeJwt({ sub: "someone" });
   const encryption = node.at("encryption.yaml");
   writeFileSync(
     encryption,

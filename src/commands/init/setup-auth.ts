@@ -16,7 +16,7 @@ type AppRoleConfig = Extract<Auth, { readonly method: "approle" }>["approle"];
 
 /** A token is renewed up to this age and then replaced by a new login. */
 const TOKEN_MAX_TTL = "24h";
-/** A secret id ends by itself, so that one that was lost does not stay good for ever. More than 32 days OpenBao cuts by default. */
+/** A secret id expires, so that a lost one does not stay valid. OpenBao limits it to 32 days by default. */
 const SECRET_ID_TTL = "768h";
 
 /** What every role gives its tokens. */

@@ -1,8 +1,8 @@
 /**
  * Whole resources written again by the cluster, and the wait for it.
  *
- * @module Asks for every resource at once and looks from time to time. It ends when none is under way any more, or at the
- * deadline: what is then left goes on in the cluster.
+ * @module Asks for every resource at once and looks from time to time. It ends when none is in progress, or at the
+ * deadline: the rest then continues in the cluster.
  */
 import type { Clock } from "../../base/clock.ts";
 import type { ServedResource } from "../../kubernetes/discovery.ts";

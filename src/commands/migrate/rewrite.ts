@@ -2,7 +2,7 @@
  * One object written again as it is.
  *
  * @module An empty merge patch that carries the resourceVersion: kube-apiserver reads the object, finds it stale, and writes
- * the same object under its current key, unless somebody changed it meanwhile. The answer is asked for as metadata and
+ * the same object under its current key, unless another client changed it meanwhile. The answer is asked for as metadata and
  * thrown away unread, so that no object's content enters this process.
  * @see https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/#ensure-all-secrets-are-encrypted
  */

@@ -109,7 +109,7 @@ async function removedVersions(flags: ProbeFlags, context: CommandContext): Prom
   return versions.filter(({ state }) => state === "removed").map(({ version }) => version);
 }
 
-/** Until Status is answered, whatever it says, the time is over, or nobody can answer; then the checks tell what is wrong. */
+/** Until Status is answered, the time is over, or no process can answer; the checks then name the fault. */
 async function waitForSocket(
   client: KmsClient,
   timeoutMs: number,
@@ -123,7 +123,7 @@ async function waitForSocket(
       return;
     } catch (error) {
       signal.throwIfAborted();
-      // A gRPC answer means that somebody is there.
+      // A gRPC answer means that a server is there.
       if (error instanceof KmsClientError && error.grpcCode !== undefined && error.code === "call_refused") {
         return;
       }

@@ -28,7 +28,10 @@ import type { RebuildFlags } from "./command.ts";
 export async function rebuildRegistry(flags: RebuildFlags, context: CommandContext): Promise<ExitName> {
   const reason = flags["override-reason"];
   if (flags["abandon-versions"] && reason === undefined) {
-    throw new UsageError("--abandon-versions needs --override-reason", "say why, for whoever asks later");
+    throw new UsageError(
+      "--abandon-versions needs --override-reason",
+      "give the reason; the registry keeps it",
+    );
   }
   const { config } = await loadConfiguration(flags, context);
   const identity = configIdentity(config);
@@ -68,7 +71,7 @@ export async function rebuildRegistry(flags: RebuildFlags, context: CommandConte
   return plan.content === undefined ? "refused" : "good";
 }
 
-/** What a review is held to: versions and their states, not the moment at which the plan was made. */
+/** What a review confirms: versions and their states, not the time of the plan. */
 function hashOf({ identity, versions }: RegistryContent): string {
   const decided = versions.map(({ version, createdAtUnix, state }) => ({ version, createdAtUnix, state }));
   return createHash("sha256").update(JSON.stringify({ identity, decided })).digest("base64url");

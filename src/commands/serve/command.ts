@@ -44,7 +44,7 @@ export const serveCommand = defineCommand({
         if (!(error instanceof ProviderError)) {
           throw error;
         }
-        // It is in the log with all its fields; the last line says all of it once more, for whoever sees only that.
+        // It is in the log with all its fields; the last line repeats all of it, for a reader who sees only that line.
         context.output.say(describeOnOneLine(error));
         return exitOfError(error);
       },

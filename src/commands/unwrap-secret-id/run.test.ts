@@ -58,7 +58,7 @@ const unwrap = (...words: readonly string[]) => {
 const isUsed = async (token: string): Promise<boolean> =>
   (await node.operator.call("POST", "sys/wrapping/lookup", { token })).status !== 200;
 
-test.skipIf(isRoot)("whoever is not root is told so", async () => {
+test.skipIf(isRoot)("a caller who is not root gets a message", async () => {
   const { code, stderr } = await unwrap();
   expect(code).toBe(3);
   expect(stderr).toContain("must be run by root");

@@ -54,8 +54,8 @@ function verdictLines(verdict: RotationVerdict, { paint }: Output): readonly str
   const { result, activeVersion, remaining, problems, confidence, limitations } = verdict;
   const left = remaining.reduce((sum, { objects }) => sum + objects, 0);
   const head = {
-    done: `${paint("green", "✓")} done: every object lies under version ${activeVersion}`,
-    remaining: `${paint("yellow", "!")} ${grouped(left)} objects do not lie under version ${activeVersion} yet`,
+    done: `${paint("green", "✓")} done: every object is encrypted under version ${activeVersion}`,
+    remaining: `${paint("yellow", "!")} ${grouped(left)} objects are not yet encrypted under version ${activeVersion}`,
     not_proven: `${paint("yellow", "!")} not proven`,
   }[result];
   return [

@@ -1,7 +1,7 @@
 /**
  * The two header pages of a bbolt file.
  *
- * @module Checks both and says where the newest tree starts. bbolt itself goes on with the older header when one is
+ * @module Checks both and says where the newest tree starts. bbolt itself continues with the older header when one is
  * damaged; here that is refused, because the older header may describe a tree whose pages were used again, and a count
  * from it would be wrong.
  * @see https://github.com/etcd-io/bbolt/blob/main/internal/common/meta.go

@@ -1,8 +1,8 @@
 /**
  * Which keys were met already, in a fixed amount of memory.
  *
- * @module An open-addressed table of 128-bit digests. The digests are cut from SHA-256, so that nobody who may name
- * objects can make two names meet and one of them vanish from the count.
+ * @module An open-addressed table of 128-bit digests. The digests are cut from SHA-256, so that a user who chooses
+ * object names cannot make two names collide and one of them vanish from the count.
  */
 const WORDS_PER_SLOT = 4;
 const MAX_LOAD = 0.7;

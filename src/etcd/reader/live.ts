@@ -2,7 +2,7 @@
  * Every object of a running etcd cluster, at one revision.
  *
  * @module Reads page by page, at a bounded rate, from whichever member answers. All pages are read at the revision of the
- * first, so that together they are one state of the store. When a connection is lost, the read goes on behind the last
+ * first, so that together they are one state of the store. When a connection is lost, the read continues after the last
  * key with another member; when the revision is compacted meanwhile, what was read is void and the read starts again.
  */
 import type { Clock } from "../../base/clock.ts";

@@ -208,7 +208,7 @@ describe("damage in a bare database", () => {
   });
 });
 
-describe("a packed file is told to be unpacked", () => {
+describe("a packed file: the message asks to unpack it", () => {
   test.each([
     ["gzip", "1f8b0800000000"],
     ["zstd", "28b52ffd0000"],

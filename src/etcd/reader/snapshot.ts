@@ -200,8 +200,8 @@ async function checkRecords(
 }
 
 /**
- * Walks once for each part of the key space. Digests spread evenly over the parts; should somebody have chosen names so
- * that one part does not fit all the same, everything starts again with twice as many.
+ * Walks once for each part of the key space. Digests spread evenly over the parts; when names were chosen so
+ * that one part still does not fit, everything starts again with twice as many.
  */
 async function addNewest(
   bolt: BoltFile,
@@ -226,7 +226,7 @@ async function addNewest(
     }
   }
   throw auditError("too_many_groups", {
-    message: "the snapshot holds more keys than can be told apart in bounded memory",
+    message: "the snapshot has more keys than can be counted in bounded memory",
     advice: "audit a part of it with --etcd-prefix",
   });
 }

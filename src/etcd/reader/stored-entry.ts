@@ -1,7 +1,7 @@
 /**
  * One object as etcd stores it, and what reads them all.
  *
- * @module The types that both sources, snapshot and live cluster, share with whoever counts.
+ * @module The types that both sources, snapshot and live cluster, share with the counters.
  */
 
 /** Views into a buffer that is used again: valid only during the call that hands the entry over. */

@@ -11,7 +11,7 @@ import { hashText } from "../../key/identity/key-scope.ts";
 import { decodeEncryptedObject } from "./encrypted-object.ts";
 
 export type StoredValue =
-  /** Written by the `identity` provider or by none: readable by whoever reads etcd. */
+  /** Written by the `identity` provider or by none: readable by anyone who can read etcd. */
   | { readonly kind: "plaintext" }
   /** A key of the EncryptionConfiguration itself. */
   | { readonly kind: "local_key"; readonly transformer: LocalTransformer; readonly keyName: string }

@@ -29,7 +29,7 @@ function boundAnnotations(
 }
 
 export interface AnnotationCodec {
-  /** What Encrypt returns. The map is shared between calls: nobody may change it. */
+  /** What Encrypt returns. The map is shared between calls: a caller must not change it. */
   readonly encoded: Readonly<Record<string, Uint8Array>>;
   /** The first thing that is wrong with what a Decrypt brought, or `undefined` when all is as it was made. */
   readonly check: (received: Readonly<Record<string, Uint8Array>>) => AnnotationProblem | undefined;

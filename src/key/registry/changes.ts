@@ -98,7 +98,7 @@ export function withRemoved(
   return withState(content, versions, "retired", "removed", note);
 }
 
-/** The way back from {@link withRemoved}. */
+/** Reverses {@link withRemoved}. */
 export function withRestored(
   content: RegistryContent,
   versions: readonly number[],

@@ -227,7 +227,7 @@ describe("decodeCheckpoint", () => {
     );
   });
 
-  test("the Go implementation's checkpoint is told apart", () => {
+  test("the Go implementation's checkpoint is recognised", () => {
     const text = '{"schemaVersion":"keyregistry.openbao-kms/checkpoint/v1alpha1","generation":2}';
     expect(decodeCheckpoint(Buffer.from(text))).toEqual({ kind: "refused", code: "checkpoint_of_go" });
   });

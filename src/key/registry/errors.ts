@@ -52,9 +52,9 @@ export class RegistryError extends ProviderError<RegistryCode> {
 interface Refusal {
   /** Goes after the path: "… is torn". */
   readonly problem: string;
-  /** What comes before the way back that all refusals share. */
+  /** Advice before the recovery that all refusals share. */
   readonly first?: string;
-  /** Instead of the way back that all refusals share. */
+  /** Advice instead of the recovery that all refusals share. */
   readonly only?: string;
 }
 
@@ -121,7 +121,7 @@ export function refusal(
   });
 }
 
-/** The way back that costs least comes first: neither file is bound to a node. */
+/** The cheapest recovery comes first: neither file is bound to a node. */
 export function wayBack(statePath: string): string {
   return (
     `copy ${statePath} and ${statePath}.checkpoint, both, from a healthy node of the same control plane ` +

@@ -76,7 +76,7 @@ test("a checkpoint that is removed is gone for good before a new registry is wri
   ]);
 });
 
-test("a write that writes nothing is a full disk, and not tried for ever", async () => {
+test("a write that writes nothing is a full disk, and not tried forever", async () => {
   const { files } = watched((_, purpose) =>
     purpose === "create" ? { write: () => Promise.resolve(0) } : {},
   );

@@ -81,7 +81,7 @@ describe("the store", () => {
         disk.reboot({ names: false, contents: false });
         expect((await loaded(disk))?.hash, where).toBe(first?.hash);
 
-        // And life goes on from there.
+        // The store works from there.
         await life(disk, () => {});
         expect((await loaded(disk))?.record.generation, where).toBe(GENERATIONS);
       }

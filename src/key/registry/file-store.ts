@@ -39,7 +39,7 @@ export interface RegistryStore {
   follow(base: StoredRecord): Promise<StoredRecord>;
   /**
    * Writes the successor of `base`, or the first record when there is none.
-   * @throws RegistryError `registry_changed` when somebody else wrote since `base` (follow, decide anew), a failure code
+   * @throws RegistryError `registry_changed` when another process wrote since `base` (follow, decide anew), a failure code
    * when it could not be written. After a failure the disk holds the old or the new record.
    */
   commit(base: StoredRecord | undefined, content: RegistryContent, signal: AbortSignal): Promise<Committed>;

@@ -45,7 +45,7 @@ describe("a registry that was lost", () => {
 });
 
 describe("two writers", () => {
-  test("the second one is told, and follows the first one's chain", async () => {
+  test("the second one gets an error, and follows the first one's chain", async () => {
     const base = await disk.written(1);
     const command = disk.open();
     const second = await command.commit(base, rotated(base.record), never);
@@ -69,7 +69,7 @@ describe("two writers", () => {
     expect(await codeOf(disk.open().commit(mine, rotated(mine.record), never))).toBe("registry_changed");
   });
 
-  test("waits for a lock that is held, but not for ever, and gives up when told to", async () => {
+  test("waits for a lock that is held, but not forever, and gives up when aborted", async () => {
     const base = await disk.written(1);
     const held = trySqliteLock(`${disk.path}.lock`);
     expect(await codeOf(disk.open().commit(base, rotated(base.record), never))).toBe("registry_locked");

@@ -15,7 +15,7 @@ import type { KeyVersion } from "../identity/key-scope.ts";
 export const VERSION_STATES = ["active", "pending", "retired", "removed", "rejected"] as const;
 export type VersionState = (typeof VERSION_STATES)[number];
 
-/** One version ever seen. Number and creation time stay for ever, since Transit's own map hides old versions. */
+/** One version ever seen. Number and creation time stay forever, since Transit's own map hides old versions. */
 export interface VersionRecord extends KeyVersion {
   readonly state: VersionState;
   readonly firstSeenUnixMs: number;
@@ -35,7 +35,7 @@ export interface Observation extends KeyVersion {
   readonly lastSeenBootMs: number;
 }
 
-/** A decision of a person that the registry remembers for ever: who, why, when. */
+/** A decision of a person that the registry keeps forever: who, why, when. */
 export interface RegistryNote {
   readonly atUnixMs: number;
   readonly kind: string;

@@ -53,7 +53,7 @@ export interface LockOptions {
 const POLL_MS = 20;
 
 /**
- * Waits for the lock, but not for ever.
+ * Waits for the lock, up to a deadline.
  * @throws RegistryError `registry_locked` or a failure code; the signal's reason when it aborts.
  */
 export async function takeLock(options: LockOptions, signal: AbortSignal): Promise<WriterLock> {
@@ -83,7 +83,7 @@ export async function takeLock(options: LockOptions, signal: AbortSignal): Promi
   });
 }
 
-/** The lock's file is private, so that nobody else can take it. It is never opened again here: that would drop the lock. */
+/** The lock's file is private, so that no other user can take it. It is never opened again here: that would drop the lock. */
 async function createLockFile(files: StateFiles, path: string): Promise<void> {
   try {
     await (await files.open(path, "create")).close();

@@ -6,7 +6,7 @@ import type { KeyVersion } from "../identity/key-scope.ts";
 
 /**
  * - `lost`: the active version cannot be read again; once confirmed Status is an error, so that writes stop.
- * - `hold`: the key is not as it must be; nothing is encrypted, Decrypt goes on, Status shows the reason.
+ * - `hold`: the key is not as it must be; nothing is encrypted, Decrypt continues, Status shows the reason.
  * - `notice`: the active version is sound, but a person should look; Status shows the reason.
  */
 export type Effect = "lost" | "hold" | "notice";

@@ -72,7 +72,7 @@ export function findingEvents(
   const is = presentFindings(after.sightings, policy);
   const lostBefore = lostFinding(before.sightings, policy);
   const lost = lostFinding(after.sightings, policy);
-  // What is told as lost, or as recovered, is not told twice.
+  // A loss or a recovery is reported once.
   const began = without(is, was, lost).map(
     (each): KeyEvent => ({
       name: "rotation.profile",

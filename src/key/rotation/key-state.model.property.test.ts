@@ -8,8 +8,8 @@ import { fakeKey } from "../../../test/fakes/fake-key.ts";
 import { MISHAPS, ORDINARY } from "../../../test/fakes/key-commands.ts";
 import {
   checkRules,
+  heal,
   type Model,
-  mend,
   pass,
   probe,
   type Real,
@@ -49,7 +49,7 @@ test(
           }
           await fc.asyncModelRun(() => ({ model, real }), commands);
 
-          mend(real);
+          heal(real);
           for (const index of real.nodes.keys()) {
             await restoreVersions(real, index);
           }

@@ -102,7 +102,7 @@ export function encryptingKey(state: LiveState, policy: RotationPolicy): KeyHand
 }
 
 /**
- * What a ciphertext of the version is held against.
+ * What a ciphertext of the version is checked against.
  * @throws RotationError `marker_missing`; the next probe makes one for the active version.
  */
 export function provingMarker({ key }: LiveState, handle: KeyVersion): string {

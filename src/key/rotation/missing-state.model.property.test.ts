@@ -7,8 +7,8 @@ import fc from "fast-check";
 import { fakeKey } from "../../../test/fakes/fake-key.ts";
 import {
   checkRules,
+  heal,
   type Model,
-  mend,
   nodeAt,
   pass,
   probe,
@@ -182,7 +182,7 @@ test(
         if (plane.wentBack) {
           key.restore(real.past);
         }
-        mend(real);
+        heal(real);
         plane.down.clear();
         for (let each = 0; each < 16; each += 1) {
           await round(plane, real);

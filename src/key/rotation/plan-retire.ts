@@ -41,7 +41,7 @@ export function planRetire(input: RetireInput): RetirePlan {
   const refused = registryBlocker(content, beforeVersion);
   const remove = refused === undefined ? retiredBelow(content, beforeVersion) : [];
   const raiseMinDecryptionTo = minDecryption(input);
-  // The last step of a retirement: nothing is left to remove, and OpenBao is told.
+  // The last step of a retirement: nothing is left to remove, and Transit gets the new minimum.
   const isLastStep = refused?.code === "nothing_to_remove" && raiseMinDecryptionTo !== undefined;
   const isRotating = refused === undefined && metadata.latestVersion > activeVersion(content).version;
   return {
@@ -179,7 +179,7 @@ function usageBlockers(
             )
           : overridable(
               "nothing_of_ours",
-              `${name}: no object encrypted by this provider is in sight, so this may be the wrong etcd or prefix`,
+              `${name}: no object encrypted by this provider was found, so this may be the wrong etcd or prefix`,
               "check --etcd-endpoints and --etcd-prefix before anything else",
             )),
       kind === "live" &&

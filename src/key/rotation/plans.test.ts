@@ -207,7 +207,7 @@ describe("rebuild", () => {
     };
     expect(planRebuild(input).unreadable).toMatchObject([{ statedVersion: 2, why: "gone" }]);
   });
-  test("given up by a person: recorded for ever", () => {
+  test("given up by a person: recorded forever", () => {
     const input = { ...base, usages: [usage({ 2: 1, 9: 4 })], abandon: { by: "uid 0", reason: "lost" } };
     const plan = planRebuild(input);
     expect(plan.unreadable).toMatchObject([{ statedVersion: 9, objects: 4, why: "gone" }]);

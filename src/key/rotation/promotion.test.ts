@@ -60,7 +60,7 @@ describe("a rotation", () => {
     expect((await node.keys.keyForDecrypt(keyId, never)).version).toBe(2);
   });
 
-  test("goes on over restarts, where a wall clock that jumps ahead hastens nothing", async () => {
+  test("continues over restarts, where a wall clock that jumps ahead hastens nothing", async () => {
     const { node, key } = await running();
     key.rotate();
     for (let each = 0; each < 20; each += 1) {

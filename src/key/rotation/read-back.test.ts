@@ -1,4 +1,4 @@
-/** A fresh ciphertext is answered only when it lies under the key of the marker. */
+/** A fresh ciphertext is answered only when the key of the marker made it. */
 import { describe, expect, test } from "bun:test";
 import type { FakeKey } from "../../../test/fakes/fake-key.ts";
 import { type KeyNode, NODE_STATE_PATH, testPolicy } from "../../../test/fakes/key-node.ts";
@@ -77,7 +77,7 @@ describe("what was encrypted", () => {
     expect(node.keys.keyForEncrypt()).toBe(handle);
   });
 
-  test("under a version that was superseded meanwhile is held against that version's marker", async () => {
+  test("under a version that was superseded meanwhile is checked against that version's marker", async () => {
     const { node, key } = await running();
     const handle = node.keys.keyForEncrypt();
     const sealed = await seal(key, handle);

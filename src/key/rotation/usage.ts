@@ -35,7 +35,7 @@ export interface Blocker {
   readonly code: string;
   readonly message: string;
   readonly advice: string;
-  /** Whether a person may go on in spite of it, with a recorded reason. */
+  /** Whether a person may continue in spite of it, with a recorded reason. */
   readonly overridable: boolean;
 }
 

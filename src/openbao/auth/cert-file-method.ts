@@ -18,7 +18,7 @@ import {
 import { AuthError } from "./errors.ts";
 import type { LoginMethod } from "./login-method.ts";
 
-/** The way to OpenBao with a client certificate; closed after the login. */
+/** A connection to OpenBao with a client certificate; closed after the login. */
 export interface CertifiedConnection {
   readonly openbao: OpenBao;
   readonly close: () => void;

@@ -1,4 +1,4 @@
-/** @module How asking somebody else than OpenBao for a credential ended. */
+/** @module The result of asking a credential source other than OpenBao. */
 
 /** Called once for each call; `error` is absent when it succeeded. */
 export type CredentialObserver = (

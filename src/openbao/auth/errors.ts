@@ -1,4 +1,4 @@
-/** @module What can go wrong on the way to a token. */
+/** @module What can go wrong while a token is obtained. */
 import { type ErrorClass, ProviderError } from "../../base/error-class.ts";
 import { type OpenBaoCode, OpenBaoError } from "../client/errors.ts";
 

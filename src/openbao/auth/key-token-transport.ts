@@ -1,4 +1,4 @@
-/** @module The way to OpenBao on which a client certificate is shown whose key is in a token. */
+/** @module The connection to OpenBao with a client certificate whose key is in a PKCS#11 token. */
 import { X509Certificate } from "node:crypto";
 import type { CaFile } from "../../http/ca-file.ts";
 import { type EndpointNames, type TransportCode, transportError } from "../../http/errors.ts";
@@ -36,7 +36,7 @@ const CODES: Readonly<Record<ConnectionFailure["code"], TransportCode>> = {
 export function keyTokenTransport({ token, chain, trust, names }: KeyTokenTransportOptions): HttpTransport {
   return {
     request: async (request) => {
-      // A bundle that is unusable now is the ordinary transport's to report; the last good one goes on.
+      // A bundle that is unusable now is the ordinary transport's to report; the last good one stays in use.
       await trust.refresh().catch(() => {});
       try {
         return await token.request({ chain, ca: certificatesOf(trust.pem()) }, request);

@@ -99,7 +99,7 @@ export function oauth2Error(code: AnsweredCode): AuthError {
   return new AuthError({ code, ...MEANINGS[code] });
 }
 
-/** A failure on the way to the endpoint, in the transport's words. */
+/** A failed connection to the endpoint, in the transport's words. */
 export function oauth2TransportError(error: unknown): unknown {
   if (!(error instanceof TransportError)) {
     return error;

@@ -17,7 +17,7 @@ export interface Holding {
   readonly duty: "renew" | "login";
   /** When that is due. */
   readonly dueAtMs: number;
-  /** The part of the first lifetime that is kept in reserve. A renewal that grants no more than this is worth nothing. */
+  /** The part of the first lifetime that is kept in reserve. A renewal that grants at most this much is worth nothing. */
   readonly reserveMs: number;
   /** New logins in a row that were asked for because calls were denied, without a call that succeeded between them. */
   readonly denials: number;

@@ -185,7 +185,7 @@ export class TokenSession {
       const isSaid = thrown instanceof OpenBaoError && thrown.code === "timeout";
       const cause = deadline.signal.aborted && !isSaid ? abandonedError(deadline.signal, timeoutMs) : thrown;
       const error = loginError(cause, method.mountPath);
-      // Nobody waits any more: that says nothing about OpenBao or the credentials.
+      // No caller waits any more: that proves nothing about OpenBao or the credentials.
       if (!signal.aborted && this.#state.kind !== "closed") {
         this.#apply({ kind: "login_failed", error });
         observer?.onLogin?.({ status: "failed", error, durationMs: clock.monotonicMs() - startedMs });

@@ -26,7 +26,7 @@ export interface SpiffeSourceOptions {
 }
 
 const MAX_MESSAGE_BYTES = 65_536;
-/** The agent refuses whoever does not send it, so that a browser cannot be made to ask. */
+/** The agent refuses a request without it, so that a browser cannot be made to ask. */
 const SECURITY_HEADER = { "workload.spiffe.io": "true" } as const;
 
 export function spiffeSource(options: SpiffeSourceOptions): JwtSource {

@@ -19,7 +19,7 @@ export interface LoginTerms {
   readonly openbao: OpenBao;
   readonly method: LoginMethod;
   readonly timeoutMs: number;
-  /** When the login began, on the clock that the token's lifetime is told in. */
+  /** When the login began, on the clock of the token's lifetime. */
   readonly askedAtMs: number;
 }
 

@@ -6,7 +6,7 @@ export interface Token {
   readonly secret: Secret;
   readonly kind: "service" | "batch";
   readonly renewable: boolean;
-  /** Boot-time clock: lifetimes go on while the machine sleeps. */
+  /** Boot-time clock: lifetimes run while the machine sleeps. */
   readonly issuedAtMs: number;
   readonly expiresAtMs: number;
   /** The AppRole that it came from. */

@@ -149,7 +149,7 @@ describe("one call", () => {
   });
 });
 
-test("what a transport says of its own credential passes, and is not held against the node", async () => {
+test("what a transport says of its own credential passes, and does not count against the node", async () => {
   const refusal = new ProviderError({ code: "pin", errorClass: "token_device", message: "the PIN is wrong" });
   let answer: Answer = () => Promise.reject(refusal);
   const { ask, codeOf } = scriptedOpenBao({

@@ -37,7 +37,7 @@ describe("several addresses", () => {
     expect(origins()).toEqual([A]);
   });
 
-  test("a call that must not be made twice goes on only when it surely was not made", async () => {
+  test("a call that must not be made twice moves to the next node only when it surely was not made", async () => {
     const lost = scriptedOpenBao({ [A]: "connection_lost", [B]: OK });
     expect(await lost.codeOf({ idempotent: false })).toBe("connection_lost");
     const refused = scriptedOpenBao({ [A]: "connect_refused", [B]: OK });

@@ -151,7 +151,7 @@ describe("a standby that lags", () => {
     expect((await answer).latestVersion).toBe(1);
   });
 
-  test("a version that stays too new is told after a while", async () => {
+  test("a version that stays too new is reported after a while", async () => {
     const { transit, clock } = await setUp();
     const answer = codeOf(encrypt(transit, 7));
     await clock.advance(2000);

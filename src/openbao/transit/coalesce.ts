@@ -31,7 +31,7 @@ type Caller<Output> = (outcome: Outcome<Output>) => void;
 interface Item<Input, Output> {
   readonly input: Input;
   readonly identity: string | undefined;
-  /** Those that still wait; when there are none nobody wants the result. */
+  /** Those that still wait; when there are none, the result is not needed. */
   callers: Caller<Output>[];
   flight: Flight | undefined;
 }

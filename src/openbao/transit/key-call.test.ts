@@ -53,7 +53,7 @@ describe("each item of a batch", () => {
     ["a text", "plaintext", "reply_malformed"],
     ["a list", [good], "reply_malformed"],
     ["null", null, "reply_malformed"],
-  ])("%s harms nobody else", async (_name, item, expected) => {
+  ])("%s harms no other item", async (_name, item, expected) => {
     expect(await decrypted([good, item, good])).toEqual(["item 0", expected, "item 2"]);
   });
 });

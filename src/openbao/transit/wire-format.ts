@@ -89,7 +89,7 @@ export const decryption: WireFormat<DecryptInput, Uint8Array> = {
   },
 };
 
-/** A view, so that no second copy of the plaintext is made on the way to base64. */
+/** A view, so that no second copy of the plaintext is made for base64. */
 function base64Of({ buffer, byteOffset, byteLength }: Uint8Array): string {
   return Buffer.from(buffer, byteOffset, byteLength).toString("base64");
 }

@@ -29,7 +29,7 @@ export interface AdminListenerOptions {
 export interface AdminListener {
   /** The port that is listened on; of use when the address said 0. */
   readonly port: number;
-  /** Stops listening and ends every connection at once: nobody loses anything that cannot be asked again. */
+  /** Stops listening and ends every connection at once: every request can be repeated. */
   close(): Promise<void>;
 }
 
@@ -57,7 +57,7 @@ export async function startAdminListener(options: AdminListenerOptions): Promise
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     const [oldest] = connections;
     if (connections.size >= maxConnections && oldest !== undefined) {
-      // The oldest has had the most time; dropping it lets a scrape in while somebody holds connections open.
+      // The oldest has had the most time; dropping it lets a scrape in while a client keeps connections open.
       oldest.destroy();
       connections.delete(oldest);
     }
@@ -164,7 +164,7 @@ async function listen(server: Server, { field, address }: AdminListenerOptions):
       server.once("error", reject);
       server.listen({ host: address.host, port: address.port, exclusive: true }, () => {
         server.off("error", reject);
-        // A failed accept(2) concerns one connection; the listener goes on.
+        // A failed accept(2) concerns one connection; the listener continues.
         server.on("error", () => {});
         resolve();
       });

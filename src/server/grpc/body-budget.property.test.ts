@@ -113,7 +113,7 @@ test("the shares always fit, and room is made only at the cost of a session that
             if (fits) {
               expect([granted, requests.lost.length]).toEqual([true, 0]);
             } else if (!granted) {
-              // Nobody held more than the one that asks would have had, or what could be taken did not suffice.
+              // No call had more than the caller would have had, or what could be taken did not suffice.
               expect(most <= own + bytes || requests.lost.length > 0).toBe(true);
             }
             for (const victim of requests.lost) {

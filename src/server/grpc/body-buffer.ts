@@ -1,7 +1,7 @@
 /**
  * The body of one request, gathered in one buffer within its share of the budget.
  *
- * @module Pieces are copied at once, so that many small ones cost no more than their bytes.
+ * @module Pieces are copied at once, so that many small ones cost only their bytes.
  */
 import type { BodyBudget, BodyShare } from "./body-budget.ts";
 

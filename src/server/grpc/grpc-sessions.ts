@@ -177,7 +177,7 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
     session.socket.destroy();
   }
 
-  /** In order: the peer is told which of its calls to send again on its next connection. */
+  /** GOAWAY names the calls that the peer must send again on its next connection. */
   function leave(session: Session): void {
     open.delete(session);
     leaving.add(session);

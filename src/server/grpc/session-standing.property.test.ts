@@ -117,14 +117,14 @@ describe("who gives way", () => {
           const victim = victimOf(sessions);
           const kind = victim === "never completed one, and opens one" ? "never completed a call" : victim;
           const first = order.find((name) => there.has(name));
-          // Who is new may still earn a place, and until then nobody else loses one.
+          // A new session may still earn a place, and until then no other session loses one.
           expect(kind).toBe(first === "is new" ? undefined : first);
         },
       ),
     );
   });
 
-  test("nobody who has a call that is handled, or is new", () => {
+  test("no session that has a call in progress, or is new", () => {
     expect(victimOf(named(STAYS))).toBeUndefined();
     expect(victimOf([])).toBeUndefined();
     const greeted = (acceptedMs: number): SessionStanding => ({ ...newStanding(acceptedMs), greeted: true });

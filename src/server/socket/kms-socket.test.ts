@@ -87,7 +87,7 @@ describe("while running", () => {
     rmSync(`${stage.directory}-old`, { recursive: true });
   });
 
-  test("a file that somebody else put there stays, also at the end", async () => {
+  test("a file that another process put there stays, also at the end", async () => {
     const socket = await stage.open();
     unlinkSync(stage.path);
     writeFileSync(stage.path, "not ours");
@@ -98,7 +98,7 @@ describe("while running", () => {
 });
 
 describe("at the end", () => {
-  test("the socket is gone, the lock is free, connections stay to whoever drains them", async () => {
+  test("the socket is gone, the lock is free, connections stay open for the drain", async () => {
     const socket = await stage.open();
     const { socket: client, say } = await stage.echo();
     await socket.close();

@@ -44,7 +44,7 @@ export interface KmsSocketOptions {
 }
 
 export type SocketEvent =
-  /** A predecessor's socket, on which nobody listened, was removed at start. */
+  /** A predecessor's socket, on which no process listened, was removed at start. */
   | { readonly kind: "stale_removed" }
   /** The socket was gone or altered, and was made again; to be counted as a restart of the socket. */
   | { readonly kind: "restarted" }
@@ -56,7 +56,7 @@ export type SocketEvent =
 export interface KmsSocket {
   /** Why no new connection can come in; `undefined` while all is well. */
   readonly problem: ServerError | undefined;
-  /** Stops listening and removes the socket that this process made; accepted connections go on. May be called again. */
+  /** Stops listening and removes the socket that this process made; accepted connections continue. May be called again. */
   close(): Promise<void>;
 }
 
@@ -188,7 +188,7 @@ export async function openKmsSocket(options: KmsSocketOptions): Promise<KmsSocke
   };
 }
 
-/** One lock file for each socket path; it stays for ever, since removing it would let two processes hold two locks. */
+/** One lock file for each socket path; it is never removed, since removing it would let two processes hold two locks. */
 function takeInstanceLock(rules: SocketDirectoryRules, options: KmsSocketOptions): { release(): void } {
   const path = `${options.path}.lock`;
   let directory: SocketDirectory | undefined;

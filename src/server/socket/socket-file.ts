@@ -4,7 +4,7 @@
  * @module Everything happens below one open handle of the directory (`/proc/self/fd/N/name`), so that the directory that was
  * checked is the one that is used, whatever its path has become. The socket is bound under a random name, verified, and then
  * linked to its own name: it appears complete, it never replaces anything, and closing the listener (where Bun removes the
- * path that it was bound to) cannot touch a file that somebody else made.
+ * path that it was bound to) cannot touch a file that another process made.
  */
 import { randomBytes } from "node:crypto";
 import {
@@ -128,7 +128,7 @@ export async function bindSocket(
   const unfinished = directory.at(unfinishedPrefix(rules.path) + randomBytes(6).toString("hex"));
   // Paused, so that a connection that waits for a place costs what the kernel has of it.
   const server = createServer({ pauseOnConnect: true }, accept);
-  // A failed accept(2), such as for want of descriptors, concerns one connection; the listener goes on.
+  // A failed accept(2), such as for want of descriptors, concerns one connection; the listener continues.
   server.on("error", () => {});
   await listen(server, unfinished, rules);
   try {

@@ -32,7 +32,7 @@ test.each([
   ["99999999999999999999", "group_unknown"],
   ["", "group_unknown"],
   ["-1", "group_unknown"],
-  ["nobody-has-this", "group_unknown"],
+  ["no-such-group", "group_unknown"],
   ["broken", "group_unknown"],
   ["negative", "group_unknown"],
   ["huge", "group_unknown"],

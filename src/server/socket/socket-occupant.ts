@@ -15,7 +15,7 @@ const LIVENESS_TIMEOUT_MS = 1000;
 
 export type Occupant =
   | { readonly kind: "nothing" }
-  /** A socket of ours on which nobody listens. */
+  /** A socket of this provider on which no process listens. */
   | { readonly kind: "stale"; readonly inode: bigint }
   | { readonly kind: "live" }
   | { readonly kind: "foreign"; readonly what: string };
@@ -49,7 +49,7 @@ function describe(stat: BigIntStats): string {
   return stat.isDirectory() ? "a directory" : "neither a socket nor a regular file";
 }
 
-/** True only for ECONNREFUSED: no process has the socket open. Whatever else happens, somebody may be there. */
+/** True only for ECONNREFUSED: no process has the socket open. Whatever else happens, a process may be there. */
 async function refusesConnections(path: string): Promise<boolean> {
   return await new Promise<boolean>((resolve) => {
     const socket = connect(path);

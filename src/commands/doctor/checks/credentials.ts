@@ -270,7 +270,7 @@ function circularIssuer(issuer: string | undefined): readonly Finding[] {
     ? [
         warning(
           "issuer_circular",
-          "the JWT was issued by a Kubernetes cluster: if it is this one, nobody can renew it while its API server waits for the key",
+          "the JWT was issued by a Kubernetes cluster: if it is this cluster, the JWT cannot be renewed while its API server waits for the key",
           "use an identity from outside this cluster",
         ),
       ]

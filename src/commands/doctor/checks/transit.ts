@@ -89,8 +89,8 @@ export const transitMetadata: DoctorCheck = {
           ? [
               warning(
                 "imported_key",
-                "the key's material was imported: whoever made it may hold a copy",
-                "use a key that OpenBao made itself, unless that is what you want",
+                "the key's material was imported: its creator may have a copy",
+                "use a key that OpenBao generated, unless the import is intended",
               ),
             ]
           : []),
