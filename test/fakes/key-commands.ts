@@ -10,8 +10,8 @@ import { type Fault, SURVIVALS, type Survival } from "./crash-disk.ts";
 import type { FakeKeyState } from "./fake-key.ts";
 import {
   checkRules,
-  type Model,
   heal,
+  type Model,
   nodeAt,
   pass,
   probe,
