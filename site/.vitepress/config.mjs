@@ -22,6 +22,8 @@ const sidebar = [
     ["Install and verify", "deployment/install"],
     ["systemd service", "deployment/systemd"],
     ["Static pod", "deployment/static-pod"],
+    ["Cluster API", "deployment/cluster-api"],
+    ["Sidecar", "deployment/sidecar"],
     ["Users and permissions", "deployment/linux-identity"],
     ["Upgrade, roll back, remove", "deployment/upgrade"],
   ]),

@@ -12,7 +12,7 @@ const initOptions = {
   model: {
     kind: "choice",
     placeholder: "MODEL",
-    choices: ["systemd", "static-pod"],
+    choices: ["systemd", "static-pod", "cluster-api"],
     default: "systemd",
     description: "How the provider is run",
   },
@@ -39,7 +39,7 @@ const initOptions = {
   image: {
     kind: "text",
     placeholder: "IMAGE",
-    description: "Static pod: the image by digest, REF@sha256:…",
+    description: "Static pod and Cluster API: the image by digest, REF@sha256:…",
   },
   "socket-gid": {
     kind: "count",
@@ -56,7 +56,7 @@ export const initCommand = defineCommand({
   name: "init",
   summary: "Make all files of an installation from one values file",
   description: [
-    "Writes config.yaml, both EncryptionConfiguration files, the OpenBao policy and setup script, kubeadm's settings, the manifest of a static pod, and installation.json into a new directory: all of them, or none. Contacts nothing and overwrites nothing.",
+    "Writes config.yaml, both EncryptionConfiguration files, the OpenBao policy and setup script, kubeadm's settings, the manifest of a static pod or a KubeadmControlPlane, and installation.json into a new directory: all of them, or none. Contacts nothing and overwrites nothing.",
     "The values file is a configuration file, checked as serve checks it. Where nodes differ, for example in auth.jwt.expectedSubject and auth.jwt.role, write {node} and give --node.",
     "Give --new-key once, for the first node of a cluster. It writes a values.yaml with the key's name in it, which is the values file of the further nodes; without --node, take the first node's config.yaml.",
     "For a cluster that encrypts already, give its EncryptionConfiguration, so that each provider in use stays a reader in both phases.",
@@ -65,6 +65,7 @@ export const initCommand = defineCommand({
   examples: [
     "init --values values.yaml --node cp-1 --out cp-1 --new-key",
     "init --values cp-1/values.yaml --node cp-2 --out cp-2",
+    "init --values values.yaml --out cp --model cluster-api --image REF@sha256:…",
   ],
   run: async (flags, context) => {
     const { init } = await import("./run.ts");

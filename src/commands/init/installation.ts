@@ -11,6 +11,7 @@ import { fingerprint } from "../../key/identity/fingerprint.ts";
 import type { EncryptionConfig } from "../../kubernetes/encryption-config/types.ts";
 import { configIdentity } from "../../provider/config-identity.ts";
 import { keyNamespaceOf, openbaoPolicy } from "../openbao-policy.ts";
+import { kubeadmControlPlane } from "./cluster-api.ts";
 import { encryptionFiles } from "./encryption-files.ts";
 import { InitError } from "./errors.ts";
 import { kubeApiServerPatch, kubeadmConfig } from "./kubeadm.ts";
@@ -21,7 +22,7 @@ import type { NewFile } from "./write-files.ts";
 
 export interface InstallationRequest {
   readonly values: { readonly bytes: Uint8Array; readonly file: string };
-  readonly model: "systemd" | "static-pod";
+  readonly model: "systemd" | "static-pod" | "cluster-api";
   readonly isNewKey: boolean;
   readonly node: string | undefined;
   readonly current: EncryptionConfig | undefined;
@@ -55,10 +56,10 @@ export function planInstallation(request: InstallationRequest): Installation {
   });
   // A role and a policy for each node: one node's access can be taken away alone.
   const policyName = node === undefined ? request.policyName : `${request.policyName}-${node}`;
-  if (model === "static-pod" && !isNumber(config.server.socketGroup)) {
+  if (model !== "systemd" && !isNumber(config.server.socketGroup)) {
     throw new InitError(
       "options_conflict",
-      "server.socketGroup: a static pod needs the group's number, because its image knows no host names",
+      "server.socketGroup: a pod needs the group's number, because its image knows no host names",
       `give --socket-gid "$(getent group ${config.server.socketGroup} | cut -d: -f3)"`,
     );
   }
@@ -85,25 +86,7 @@ export function planInstallation(request: InstallationRequest): Installation {
       text: setupScript({ config, policyName, policy, isNewKey }),
       mode: 0o755,
     },
-    { name: "kubeadm-config.yaml", text: kubeadmConfig(config.server.socketPath), mode: 0o644 },
-    ...(isNumber(config.server.socketGroup)
-      ? [
-          {
-            name: "patches/kube-apiserver0+strategic.yaml",
-            text: kubeApiServerPatch(Number(config.server.socketGroup)),
-            mode: 0o644,
-          },
-        ]
-      : []),
-    ...(model === "static-pod" && image !== undefined
-      ? [
-          {
-            name: "bao-kms-provider.yaml",
-            text: staticPodManifest({ config, image, socketGid: Number(config.server.socketGroup) }),
-            mode: 0o600,
-          },
-        ]
-      : []),
+    ...modelFiles(model, config, text, image),
   ];
   const mark = fingerprint(configIdentity(config));
   const record = jsonText({
@@ -126,9 +109,41 @@ export function planInstallation(request: InstallationRequest): Installation {
   };
 }
 
+/** What differs between the models: for each node by itself, or one manifest for all machines. */
+function modelFiles(
+  model: InstallationRequest["model"],
+  config: ProviderConfig,
+  configText: string,
+  image = "",
+): readonly NewFile[] {
+  const { socketGroup, socketPath } = config.server;
+  const socketGid = Number(socketGroup);
+  if (model === "cluster-api") {
+    const text = kubeadmControlPlane({ config, configText, image, socketGid });
+    return [{ name: "kubeadm-control-plane.yaml", text, mode: 0o644 }];
+  }
+  const files = [{ name: "kubeadm-config.yaml", text: kubeadmConfig(socketPath), mode: 0o644 }];
+  if (isNumber(socketGroup)) {
+    const text = kubeApiServerPatch(socketGid);
+    files.push({ name: "patches/kube-apiserver0+strategic.yaml", text, mode: 0o644 });
+  }
+  if (model === "static-pod") {
+    const text = staticPodManifest({ config, image, socketGid });
+    files.push({ name: "bao-kms-provider.yaml", text, mode: 0o600 });
+  }
+  return files;
+}
+
 const isNumber = (text: string): boolean => /^\d+$/.test(text);
 
 function checkChoices({ model, image, policyName, node }: InstallationRequest): void {
+  if (model === "cluster-api" && node !== undefined) {
+    throw new InitError(
+      "options_conflict",
+      "--node: the machines of a KubeadmControlPlane have one configuration",
+      "leave it out, and write values without {node}",
+    );
+  }
   if (node !== undefined && !NODE_NAME.test(node)) {
     throw new InitError(
       "options_conflict",
@@ -146,14 +161,14 @@ function checkChoices({ model, image, policyName, node }: InstallationRequest): 
   if (model === "systemd" && image !== undefined) {
     throw new InitError(
       "options_conflict",
-      "--image: only a static pod has an image",
-      "leave it out, or add --model static-pod",
+      "--image: the systemd service has no image",
+      "leave it out, or add --model static-pod or --model cluster-api",
     );
   }
-  if (model === "static-pod" && (image === undefined || !IMAGE.test(image))) {
+  if (model !== "systemd" && (image === undefined || !IMAGE.test(image))) {
     throw new InitError(
       "options_conflict",
-      "--image: a static pod needs its image by digest",
+      "--image: a pod needs its image by digest",
       "give --image REGISTRY/NAME@sha256:DIGEST",
     );
   }

@@ -8,13 +8,12 @@ import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
 import { UsageError } from "../../cli/usage-error.ts";
 import { MAX_CONFIG_BYTES } from "../../config/decode-config.ts";
-import type { ProviderConfig } from "../../config/schema.ts";
 import { decodeEncryptionConfig } from "../../kubernetes/encryption-config/decode.ts";
 import { MAX_ENCRYPTION_CONFIG_BYTES } from "../../kubernetes/encryption-config/file-tree.ts";
 import type { EncryptionConfig } from "../../kubernetes/encryption-config/types.ts";
 import type { InitFlags } from "./command.ts";
 import { type Installation, planInstallation } from "./installation.ts";
-import { credentialFiles } from "./static-pod.ts";
+import { nextSteps } from "./next-steps.ts";
 import { systemRandom } from "./values.ts";
 import { writeFiles } from "./write-files.ts";
 
@@ -71,22 +70,8 @@ async function readCurrent(path: string | undefined): Promise<EncryptionConfig |
   return decodeEncryptionConfig(bytes, path);
 }
 
-function summary(
-  out: string,
-  { files, config, fingerprint }: Installation,
-  { model, "new-key": isNewKey, node }: InitFlags,
-): string {
-  const steps = [
-    isNewKey
-      ? `${out}/openbao-setup.sh, once for the cluster, with an OpenBao administrator's token`
-      : `${out}/openbao-setup.sh, which adds this node to the key of the first, with an OpenBao administrator's token`,
-    ...(model === "static-pod" ? staticPodSteps(out, config) : systemdSteps(out)),
-    `kubeadm: add ${out}/kubeadm-config.yaml to its configuration; ${out}/patches, where it exists, is for --patches`,
-    `${out}/encryption-config-readers.yaml on all control-plane nodes, then encryption-config.yaml on all`,
-    ...(isNewKey && node !== undefined
-      ? [`further nodes: bao-kms-provider init --values ${out}/values.yaml --node NAME --out DIR`]
-      : []),
-  ];
+function summary(out: string, { files, config, fingerprint }: Installation, flags: InitFlags): string {
+  const steps = nextSteps({ out, config, model: flags.model, isNewKey: flags["new-key"], node: flags.node });
   return [
     ...files.map(({ name }) => `${out}/${name}`),
     "",
@@ -97,16 +82,3 @@ function summary(
     "",
   ].join("\n");
 }
-
-const systemdSteps = (out: string): readonly string[] => [
-  `install ${out}/config.yaml as /etc/openbao-kms/config.yaml on this node, and start the provider`,
-  "bao-kms-provider doctor --config /etc/openbao-kms/config.yaml",
-];
-
-const staticPodSteps = (out: string, config: ProviderConfig): readonly string[] => [
-  "on this node: the directories and the socket's group, from sysusers.conf and tmpfiles.conf of deploy/static-pod",
-  `${out}/config.yaml as /etc/openbao-kms/config.yaml (root:65532 0640), the CA as ${config.openbao.caCertFile}`,
-  `the credential, for user 65532: ${credentialFiles(config.auth).join(", ")}`,
-  "bao-kms-provider doctor --config /etc/openbao-kms/config.yaml --service-user 65532",
-  `${out}/bao-kms-provider.yaml to /etc/kubernetes/manifests: kubelet starts the pod at once`,
-];

@@ -7,6 +7,10 @@ import { dirname } from "node:path";
 import { parseDocument } from "yaml";
 import sample from "../../../deploy/static-pod/bao-kms-provider.yaml" with { type: "text" };
 import type { ProviderConfig } from "../../config/schema.ts";
+import { credentialFiles } from "./credential-files.ts";
+
+/** The user of the image, by number: the host has no name for it. */
+export const SERVICE_USER = 65_532;
 
 export interface StaticPodRequest {
   readonly config: ProviderConfig;
@@ -56,7 +60,7 @@ function mountsOf(config: ProviderConfig): readonly Mount[] {
     isWritable,
   });
   const tls = dirname(config.openbao.caCertFile);
-  const identities = [...new Set(credentialFiles(config.auth).map((file) => dirname(file)))];
+  const identities = [...new Set(credentialFiles(config.auth).map(({ path }) => dirname(path)))];
   return [
     { name: "config", path: "/etc/openbao-kms/config.yaml", type: "File", isWritable: false },
     directory("tls", tls),
@@ -66,29 +70,4 @@ function mountsOf(config: ProviderConfig): readonly Mount[] {
     directory("state", dirname(config.state.path), true),
     directory("socket", dirname(config.server.socketPath), true),
   ];
-}
-
-/** The files that the chosen auth method reads. */
-export function credentialFiles(auth: ProviderConfig["auth"]): readonly string[] {
-  switch (auth.method) {
-    case "jwt": {
-      const { credential } = auth.jwt;
-      return credential.source === "file"
-        ? [credential.jwtFile]
-        : credential.source === "oauth2"
-          ? [credential.clientSecretFile, credential.caCertFile]
-          : [credential.socketPath];
-    }
-    case "cert": {
-      const { credential } = auth.cert;
-      return credential.source === "file"
-        ? [credential.certificateFile, credential.privateKeyFile]
-        : [credential.certificateFile, credential.pinFile, credential.modulePath];
-    }
-    default:
-      return [
-        auth.approle.secretIdFile,
-        ...(auth.approle.roleId.kind === "file" ? [auth.approle.roleId.file] : []),
-      ];
-  }
 }

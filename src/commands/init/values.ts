@@ -109,7 +109,7 @@ function checkNode(node: string | undefined, tree: unknown, file: string): void 
     throw new InitError(
       "options_conflict",
       `--node: missing, although ${file} has ${NODE} in it`,
-      "give --node and the name of the node that the files are for",
+      "give --node and the name of the node that the files are for; --model cluster-api needs values without it",
     );
   }
   if (!hasPlace && node !== undefined) {
