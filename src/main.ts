@@ -3,6 +3,7 @@ import { describeRefused, hardenProcess, sanitiseEnvironment } from "./base/envi
 import { becomeForGood, parseIdentity } from "./base/identity.ts";
 import { HIDDEN } from "./base/self-command.ts";
 import { EXIT_CODES } from "./cli/exit-code.ts";
+import { seeClass } from "./cli/see-also.ts";
 
 /** A second Ctrl-C does not wait for the clean-up that the first one asked for. */
 const SIGNALS_BEFORE_EXIT = 2;
@@ -11,7 +12,8 @@ function main(): void {
   const callerEnvironment = { ...process.env };
   const refused = sanitiseEnvironment(process.env);
   if (refused.length > 0) {
-    process.stderr.write(refused.map((variable) => `error: ${describeRefused(variable)}\n`).join(""));
+    const lines = refused.map((variable) => `error: ${describeRefused(variable)}`);
+    process.stderr.write([...lines, seeClass("config_invalid"), ""].join("\n"));
     process.exit(EXIT_CODES.configuration.code);
   }
   hardenProcess();

@@ -14,8 +14,12 @@ const error = (advice?: string) =>
 test("an error of ours, with and without advice", () => {
   expect(describeError(error("what"))).toEqual(["error: why\n  fix: what"]);
   expect(describeError(error())).toEqual(["error: why"]);
-  expect(describeOnOneLine(error("what"))).toBe("error: why; fix: what");
-  expect(describeOnOneLine(error())).toBe("error: why");
+  expect(describeOnOneLine(error("what"))).toBe(
+    "error: why; fix: what; see: /usr/share/doc/bao-kms-provider/troubleshooting.md#timeout",
+  );
+  expect(describeOnOneLine(error())).toBe(
+    "error: why; see: /usr/share/doc/bao-kms-provider/troubleshooting.md#timeout",
+  );
 });
 
 test("a configuration that could not be read at all still says why", () => {

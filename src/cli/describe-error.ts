@@ -5,6 +5,7 @@
 import { ProviderError } from "../base/error-class.ts";
 import { visible } from "../base/visible-text.ts";
 import { ConfigError, describeProblem } from "../config/errors.ts";
+import { seeClass } from "./see-also.ts";
 
 export function describeError(error: unknown): readonly string[] {
   if (error instanceof ConfigError && error.problems.length > 0) {
@@ -28,6 +29,8 @@ export function describeError(error: unknown): readonly string[] {
 }
 
 /** The same for a log's last line. */
-export function describeOnOneLine({ message, advice }: ProviderError): string {
-  return visible(`error: ${message}${advice === undefined ? "" : `; fix: ${advice}`}`);
+export function describeOnOneLine({ message, advice, errorClass }: ProviderError): string {
+  return visible(
+    `error: ${message}${advice === undefined ? "" : `; fix: ${advice}`}; ${seeClass(errorClass)}`,
+  );
 }

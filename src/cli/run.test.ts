@@ -8,6 +8,7 @@ import { ProviderError } from "../base/error-class.ts";
 import { COMMANDS } from "../commands/table.ts";
 import { defineCommand } from "./command.ts";
 import { run } from "./run.ts";
+import { UsageError } from "./usage-error.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "cli-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -108,13 +109,22 @@ describe("errors of commands", () => {
     });
     const { code, stderr } = await type("fail", { commands: failing(error) });
     expect(code).toBe(4);
-    expect(stderr).toBe("error: sealed\n  fix: unseal\n");
+    expect(stderr).toBe(
+      "error: sealed\n  fix: unseal\nsee: /usr/share/doc/bao-kms-provider/troubleshooting.md#openbao_sealed\n",
+    );
   });
 
   test("of any other only the kind is shown", async () => {
     const { code, stderr } = await type("fail", { commands: failing(new Error("hvs.CANARY")) });
     expect(code).toBe(1);
     expect(stderr).not.toContain("CANARY");
+    expect(stderr).toEndWith("troubleshooting.md#unknown\n");
+  });
+
+  test("a command line that a command refuses leads to the command's help", async () => {
+    const { code, stderr } = await type("fail", { commands: failing(new UsageError("wrong", "right")) });
+    expect(code).toBe(2);
+    expect(stderr).toBe("error: wrong\n  fix: right\nsee: bao-kms-provider fail --help\n");
   });
 
   test("an interruption is exit 5", async () => {
@@ -130,6 +140,9 @@ describe("errors of commands", () => {
     for (const path of ["server.x", "openbao", "auth", "transit"]) {
       expect(stderr).toContain(`error: ${path}`);
     }
+    expect(stderr.match(/^see: .*$/gm)).toEqual([
+      "see: /usr/share/doc/bao-kms-provider/troubleshooting.md#config_invalid",
+    ]);
   });
 });
 

@@ -3,6 +3,7 @@ import type { Command, CommandContext } from "./command.ts";
 import { describeError } from "./describe-error.ts";
 import { EXIT_CODES, type ExitName, exitOfError } from "./exit-code.ts";
 import { parseCommandLine } from "./parse.ts";
+import { seeError } from "./see-also.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** Runs one command line, without the program's name, to its exit code. */
@@ -39,6 +40,7 @@ async function exitOf(
     for (const each of describeError(error)) {
       output.say(each);
     }
+    output.say(seeError(error, line.command.name));
     return error instanceof UsageError ? "usage" : exitOfError(error);
   }
 }

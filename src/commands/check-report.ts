@@ -5,6 +5,7 @@
  */
 
 import type { Colour, Output } from "../cli/output.ts";
+import { seeCheck } from "../cli/see-also.ts";
 import type { CheckResult } from "./check.ts";
 import { checkLines, summaryLine, type Tone } from "./check-text.ts";
 
@@ -16,8 +17,11 @@ export function printCheck(output: Output, result: CheckResult, width: number): 
   output.result(`${lines.join("\n")}\n`);
 }
 
+/** The last line leads to the first check that failed, or else to the first with a warning. */
 export function printSummary(output: Output, results: readonly CheckResult[]): void {
-  output.result(`\n${summaryLine(results)}\n`);
+  const first =
+    results.find(({ status }) => status === "failed") ?? results.find(({ status }) => status === "warning");
+  output.result(`\n${summaryLine(results)}\n${first === undefined ? "" : `${seeCheck(first.id)}\n`}`);
 }
 
 /** How a check stands in JSON. */

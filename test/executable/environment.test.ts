@@ -55,6 +55,7 @@ describe("refused, naming the variable and the mend", () => {
     expect(status).toBe(3);
     expect(stdout).not.toContain("bao-kms-provider");
     expect(stderr).toContain(`unset ${name}`);
+    expect(stderr).toEndWith("\nsee: /usr/share/doc/bao-kms-provider/troubleshooting.md#config_invalid\n");
   });
 });
 

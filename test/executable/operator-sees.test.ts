@@ -77,7 +77,7 @@ describe("a start that fails ends with its reason", () => {
     expect(failed).toMatchObject({ level: "error", code });
     expect(provider.exitCode()).toBe(exit);
     expect(provider.output().trimEnd().split("\n").at(-1)).toBe(
-      `error: ${String(failed?.["reason"])}; fix: ${String(failed?.["advice"])}`,
+      `error: ${String(failed?.["reason"])}; fix: ${String(failed?.["advice"])}; see: /usr/share/doc/bao-kms-provider/troubleshooting.md#${String(failed?.["error_class"])}`,
     );
   });
 });
