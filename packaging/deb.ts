@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Architecture } from "./architecture.ts";
-import { packageDescription, packageSummary } from "./description.ts";
+import { packageDescription, packageHomepage, packageMaintainer, packageSummary } from "./description.ts";
 import type { ReleaseVersion } from "./release-version.ts";
 import { run } from "./run.ts";
 import type { Compression, StagedFile } from "./stage.ts";
@@ -65,12 +65,13 @@ export function writeDeb(
     "Package: bao-kms-provider",
     `Version: ${release.version.replace("-", "~")}`,
     `Architecture: ${architecture.name}`,
-    "Maintainer: The bao-kms-provider authors <maintainers@bao-kms-provider.invalid>",
+    `Maintainer: ${packageMaintainer}`,
     `Installed-Size: ${Math.ceil(bytes / 1024)}`,
     "Depends: libc6 (>= 2.34), passwd",
     `Recommends: systemd (>= 252)${native ? ", libstdc++6 (>= 11)" : ""}`,
     "Section: admin",
     "Priority: optional",
+    `Homepage: ${packageHomepage}`,
     `Description: ${packageSummary}`,
     ...packageDescription.map((line) => ` ${line === "" ? "." : line}`),
   ];

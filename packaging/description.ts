@@ -1,8 +1,10 @@
-/**
- * What the packages and the image say of themselves.
- *
- * @module Texts only.
- */
+/** @module The texts by which the packages and the image describe themselves. */
+import manifest from "../package.json";
+
+/** Both are of package.json; a publisher sets its own there. */
+export const packageHomepage = manifest.homepage;
+export const packageMaintainer = manifest.author;
+
 export const packageSummary = "Kubernetes KMS v2 provider for OpenBao Transit";
 
 /** Lines of the long description; an empty one parts paragraphs. */

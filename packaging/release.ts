@@ -11,11 +11,12 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import type { Architecture, ArchitectureName } from "./architecture.ts";
 import { architectures } from "./architecture.ts";
@@ -26,6 +27,7 @@ import { writeImage } from "./image.ts";
 import { thirdPartyLicenses } from "./licenses.ts";
 import { bunVersion, productionPackages } from "./npm-packages.ts";
 import { provenance } from "./provenance.ts";
+import { missingTools, nativeTools, releaseTools } from "./release-tools.ts";
 import type { ReleaseVersion } from "./release-version.ts";
 import { releaseVersion } from "./release-version.ts";
 import { writeRpm } from "./rpm.ts";
@@ -46,6 +48,8 @@ export interface ReleaseOptions {
   /** Weak compression, for tests of everything but size. */
   readonly fast: boolean;
   readonly log: (line: string) => void;
+  /** Aborts on SIGINT or SIGTERM; looked at between the steps. */
+  readonly signal: AbortSignal;
 }
 
 const root = dirname(import.meta.dir);
@@ -55,6 +59,8 @@ interface Shared {
   readonly release: ReleaseVersion;
   readonly commit: string;
   readonly localExecutable: string;
+  /** Where the artefacts are made; it becomes `options.out` when all are there. */
+  readonly out: string;
   readonly work: string;
 }
 
@@ -62,13 +68,19 @@ function commitOf(): string {
   return process.env["BUILD_COMMIT"] ?? run("git", ["rev-parse", "HEAD"], { cwd: root }).trim();
 }
 
-function makeForArchitecture(shared: Shared, architecture: Architecture): void {
-  const { options, release, commit, localExecutable } = shared;
-  const { out, fast, log } = options;
+async function makeForArchitecture(shared: Shared, architecture: Architecture): Promise<void> {
+  const { options, release, commit, localExecutable, out } = shared;
+  const { fast, signal } = options;
+  /** Lets a signal in between two steps, which do not wait for anything. */
+  const step = async (line: string): Promise<void> => {
+    await setImmediate();
+    signal.throwIfAborted();
+    options.log(`${architecture.name}: ${line}`);
+  };
   const work = join(shared.work, architecture.name);
   const native = options.native === undefined ? undefined : join(options.native, architecture.name);
   const has = native !== undefined && existsSync(join(native, "tls.node"));
-  log(`${architecture.name}: executable${has ? "" : " (without the native parts for PKCS#11)"}`);
+  await step(`executable${has ? "" : " (without the native parts for PKCS#11)"}`);
 
   const generated = join(work, "generated");
   generate(
@@ -91,7 +103,7 @@ function makeForArchitecture(shared: Shared, architecture: Architecture): void {
   const gzipLevel = fast ? 1 : 9;
   const compression = fast ? 0 : 9;
 
-  log(`${architecture.name}: image`);
+  await step("image");
   const layout = join(work, "oci");
   const digest = writeImage(
     { architecture, release, commit, origins, gzipLevel, work: join(work, "image") },
@@ -100,7 +112,7 @@ function makeForArchitecture(shared: Shared, architecture: Architecture): void {
   writeFileSync(file("_image", ".oci.tar"), tarOf(layout, release.epochSeconds));
   pinImage(root, digest, generated);
 
-  log(`${architecture.name}: tarball and bundles`);
+  await step("tarball and bundles");
   for (const [artefact, kind] of [
     ["tarball", ""],
     ["systemd", "_systemd"],
@@ -112,7 +124,7 @@ function makeForArchitecture(shared: Shared, architecture: Architecture): void {
     writeTarball(folder, name, release.epochSeconds, gzipLevel, file(kind, ".tar.gz"));
   }
 
-  log(`${architecture.name}: deb and rpm`);
+  await step("deb and rpm");
   const deb = join(work, "deb");
   const rpm = join(work, "rpm");
   writeDeb(
@@ -138,8 +150,8 @@ function sha256(path: string): string {
   return createHash("sha256").update(readFileSync(path)).digest("hex");
 }
 
-function writeEvidence({ options, release, commit, work }: Shared): void {
-  const { out, keyFile } = options;
+function writeEvidence({ options, release, commit, out, work }: Shared): void {
+  const { keyFile } = options;
   const withCrates = options.native === undefined ? [] : crates(root, architectures.amd64.rustTarget);
   writeFileSync(
     join(out, `bao-kms-provider_${release.version}_sbom.cdx.json`),
@@ -171,27 +183,45 @@ function writeEvidence({ options, release, commit, work }: Shared): void {
   writeFileSync(join(out, "provenance.intoto.jsonl"), envelope(statement, keyFile, work));
 }
 
-/** Makes the release in `out`, which must be empty or absent. */
+/** Makes the release in `out`, which must be empty or absent. A release that fails leaves nothing behind. */
 export async function makeRelease(options: ReleaseOptions): Promise<ReleaseVersion> {
   const release = releaseVersion(root);
-  mkdirSync(options.out, { recursive: true });
-  if (readdirSync(options.out).length > 0) {
-    throw new Error(`${options.out} is not empty; name a new folder or remove it`);
-  }
-  const work = mkdtempSync(join(tmpdir(), "bao-kms-provider-release-"));
+  checkBefore(options);
+  mkdirSync(dirname(options.out), { recursive: true });
+  const work = mkdtempSync(`${options.out}.unfinished-`);
   try {
+    const out = join(work, "out");
+    mkdirSync(out);
     const localExecutable = join(work, "local");
     const commit = commitOf();
     buildExecutable(root, commit, undefined, localExecutable);
-    const shared = { options, release, commit, localExecutable, work };
+    const shared = { options, release, commit, localExecutable, out, work };
     for (const name of options.architectures) {
-      makeForArchitecture(shared, architectures[name]);
+      await makeForArchitecture(shared, architectures[name]);
     }
     writeEvidence(shared);
+    renameSync(out, options.out);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
   return release;
+}
+
+/** What can be known before minutes of work: the programs, the key, the folders. */
+function checkBefore({ out, keyFile, native }: ReleaseOptions): void {
+  const missing = missingTools({ ...releaseTools, ...(native === undefined ? {} : nativeTools) }, Bun.which);
+  if (missing !== undefined) {
+    throw new Error(missing);
+  }
+  if (existsSync(out) && readdirSync(out).length > 0) {
+    throw new Error(`${out} is not empty; name a new folder or remove it`);
+  }
+  if (keyFile !== undefined) {
+    readFileSync(keyFile);
+  }
+  if (native !== undefined && !existsSync(native)) {
+    throw new Error(`--native: ${native} does not exist; make it with native/build`);
+  }
 }
 
 const help = `usage: scripts/release [--out DIR] [--arch amd64,arm64] [--key PRIVATE-KEY.pem] [--native DIR] [--fast]
@@ -227,6 +257,10 @@ export async function main(args: readonly string[]): Promise<void> {
   if (unknown.length > 0) {
     throw new Error(`--arch knows ${known.join(" and ")}, not ${unknown.join(", ")}`);
   }
+  const interruption = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const) {
+    process.on(name, () => interruption.abort(new Error(`ended by ${name}; nothing was left behind`)));
+  }
   await makeRelease({
     out: resolve(values.out),
     architectures: chosen.filter((name): name is ArchitectureName => name in architectures),
@@ -234,6 +268,7 @@ export async function main(args: readonly string[]): Promise<void> {
     native: values.native === undefined ? undefined : resolve(values.native),
     fast: values.fast,
     log: (line) => console.log(line),
+    signal: interruption.signal,
   });
   console.log(`made ${resolve(values.out)}`);
 }

@@ -6,7 +6,7 @@
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Architecture } from "./architecture.ts";
-import { packageDescription, packageSummary } from "./description.ts";
+import { packageDescription, packageHomepage, packageMaintainer, packageSummary } from "./description.ts";
 import type { ReleaseVersion } from "./release-version.ts";
 import { run } from "./run.ts";
 import type { Compression, StagedFile } from "./stage.ts";
@@ -58,6 +58,8 @@ export function rpmSpec(
     "Release: 1",
     `Summary: ${packageSummary}`,
     "License: Apache-2.0",
+    `URL: ${packageHomepage}`,
+    `Packager: ${packageMaintainer}`,
     "AutoReqProv: no",
     "Requires: glibc >= 2.34, /bin/sh",
     "Requires(post): /usr/bin/install, /usr/bin/getent",

@@ -9,6 +9,8 @@ import { dirname, join } from "node:path";
 import manifest from "../../package.json";
 import { run } from "../../packaging/run.ts";
 
+export { releaseTools } from "../../packaging/release-tools.ts";
+
 export const root = join(import.meta.dir, "..", "..");
 export const version = manifest.version;
 /** Where CI has `native/build` put the addons. */
@@ -22,16 +24,6 @@ export interface TestRelease {
   /** Path of the artefact, for example `artefact("", "deb")`. */
   readonly artefact: (kind: "" | "_systemd" | "_static-pod" | "_image", suffix: string) => string;
 }
-
-export const releaseTools = {
-  "dpkg-deb": "dpkg",
-  rpmbuild: "rpm",
-  xz: "xz-utils",
-  "apt-get": "apt",
-  openssl: "openssl",
-  npm: "npm",
-  git: "git",
-} as const;
 
 /** The source as it stands, committed or not. */
 function sourceKey(): string {

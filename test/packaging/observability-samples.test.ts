@@ -1,7 +1,9 @@
 /** The alert rules and the dashboard name only metrics, labels and values that the provider has. */
 import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import manifest from "../../package.json";
 import { anchorsIn } from "../../scripts/reference/markdown-links.ts";
 import { METRIC_PREFIX, METRICS, type MetricRow } from "../../src/telemetry/metric-table.ts";
 import { describeWithTools } from "./tool-suite.ts";
@@ -85,6 +87,27 @@ test("every alert has a runbook: a page of docs/ and a heading in it", () => {
       !anchorsIn(readFileSync(join(deploy, "..", "docs", `${page}.md`), "utf8")).has(anchor),
   );
   expect(lost.map(([url]) => url)).toEqual([]);
+});
+
+test("the runbooks begin with the homepage, and the page's command replaces it everywhere", () => {
+  expect(rules.match(/runbook_url: /g)?.length).toBe(
+    rules.split(`runbook_url: "${manifest.homepage}/`).length - 1,
+  );
+  const page = readFileSync(join(deploy, "..", "docs", "operations", "monitoring.md"), "utf8");
+  const command = /^sed -i '.*' bao-kms-provider\.rules\.yaml$/m.exec(page)?.[0] ?? "";
+  const place = mkdtempSync(join(tmpdir(), "rules-"));
+  try {
+    const copy = join(place, "bao-kms-provider.rules.yaml");
+    writeFileSync(copy, rules);
+    expect(Bun.spawnSync(["sh", "-c", command], { cwd: place }).exitCode).toBe(0);
+    const urls = [...readFileSync(copy, "utf8").matchAll(/runbook_url: "([^"]*)"/g)].map(
+      ([, url = ""]) => url,
+    );
+    expect(urls.length).toBe(rules.match(/runbook_url: /g)?.length ?? 0);
+    expect(urls.filter((url) => !url.startsWith("https://runbooks.internal/kms/"))).toEqual([]);
+  } finally {
+    rmSync(place, { recursive: true, force: true });
+  }
 });
 
 test("every sum and count over series keeps clusters apart", () => {

@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import manifest from "../../package.json";
 import { contents } from "../../packaging/contents.ts";
 import { productionPackages } from "../../packaging/npm-packages.ts";
 import { findRelease } from "../../packaging/release-version.ts";
@@ -61,6 +62,14 @@ describeWithTools("release", { needs: { ...releaseTools, sha256sum: "coreutils" 
     expect(
       expected.filter((name) => !names.some((each) => each === name || each.startsWith(`${name}/`))),
     ).toEqual([]);
+  });
+
+  test("deb and rpm name the maintainer and the homepage of package.json", () => {
+    const control = run("dpkg-deb", ["--field", release.artefact("", "deb")]);
+    expect(control).toContain(`\nMaintainer: ${manifest.author}\n`);
+    expect(control).toContain(`\nHomepage: ${manifest.homepage}\n`);
+    const tags = run("rpm", ["-qp", "--qf", "%{packager}|%{url}", release.artefact("", "rpm")]);
+    expect(tags).toBe(`${manifest.author}|${manifest.homepage}`);
   });
 
   test("the rpm holds the same files, but for what its distributions keep elsewhere", () => {
