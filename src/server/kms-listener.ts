@@ -28,13 +28,17 @@ export interface KmsListener {
 }
 
 /**
- * kube-apiserver has one connection, on which Status must not queue behind its Decrypts: hence the many streams. The memory of
- * all streams together has a bound of its own.
+ * kube-apiserver has one connection, on which Status must not queue behind its Decrypts: hence the many streams of a wide
+ * session. The memory of all streams together has a bound of its own.
  */
 export const DEFAULT_SESSION_LIMITS: SessionLimits = {
   maxSessions: 64,
   maxWaitingConnections: 256,
-  maxStreamsPerSession: 1024,
+  maxStreamsPerSession: 16,
+  wideSessions: 8,
+  maxStreamsPerWideSession: 1024,
+  callsPerTurn: 16,
+  connectionsPerTurn: 8,
   maxHeaderListBytes: 16_384,
   maxHeaderPairs: 64,
   maxBodiesBytes: MAX_BODIES_BYTES,

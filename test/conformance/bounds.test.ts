@@ -145,6 +145,144 @@ describe("a connection is closed", () => {
   });
 });
 
+describe("streams of a connection", () => {
+  const unfinished = (streamId: number): Uint8Array => requestHeaders(streamId, FLAG.endHeaders);
+  const isRefused = (peer: RawConnection, streamId: number): boolean =>
+    peer.frames.some(
+      (each) =>
+        each.type === FRAME.rstStream && each.streamId === streamId && each.payload.readUInt32BE() === 7,
+    );
+  /** MAX_CONCURRENT_STREAMS of the server's SETTINGS, in order. */
+  const announced = (peer: RawConnection): readonly number[] =>
+    peer.frames
+      .filter(({ type, flags }) => type === FRAME.settings && flags === 0)
+      .flatMap(({ payload }) =>
+        Array.from({ length: payload.length / 6 }, (_, index) => index * 6)
+          .filter((at) => payload.readUInt16BE(at) === 3)
+          .map((at) => payload.readUInt32BE(at + 2)),
+      );
+
+  test("many for the first, few for the next, and many for one more as soon as the first is gone", async () => {
+    await serve({ wideSessions: 1, maxStreamsPerSession: 2, maxStreamsPerWideSession: 4 });
+    const [first, second] = [await rawConnection(harness.path), await rawConnection(harness.path)];
+    first.send(...GREETING, ...[1, 3, 5, 7, 9].map(unfinished));
+    await until("the fifth is refused", () => isRefused(first, 9));
+    expect([isRefused(first, 7), announced(first)]).toEqual([false, [4]]);
+
+    second.send(...GREETING, request(1, STATUS));
+    await answered(second, 1);
+    second.send(...[3, 5, 7].map(unfinished));
+    await until("the third is refused", () => isRefused(second, 7));
+    expect([isRefused(second, 5), announced(second)]).toEqual([false, [2]]);
+
+    first.destroy();
+    await until("it is gone", () => harness.listener.sessions === 1);
+    second.send(frame(FRAME.data, FLAG.endStream, 3, Buffer.alloc(5)));
+    await until("more are announced", () => announced(second).length === 2);
+    expect(announced(second)).toEqual([2, 4]);
+    second.send(frame(FRAME.settings, FLAG.ack, 0), ...[9, 11, 13, 15].map(unfinished));
+    await until("the fifth is refused", () => isRefused(second, 15));
+    expect([9, 11, 13].map((streamId) => isRefused(second, streamId))).toEqual([false, false, false]);
+  });
+
+  test("few for one that comes while others are open, though none of them has many", async () => {
+    await serve({ wideSessions: 1, maxStreamsPerSession: 2, maxStreamsPerWideSession: 4 });
+    const peers = [await rawConnection(harness.path), await rawConnection(harness.path)];
+    const [first] = peers;
+    await until("both are served", () => peers.every((peer) => announced(peer).length === 1));
+    first?.destroy();
+    await until("it is gone", () => harness.listener.sessions === 1);
+    const third = await rawConnection(harness.path);
+    await until("it is served", () => announced(third).length === 1);
+    expect(announced(third)).toEqual([2]);
+  });
+});
+
+describe("a connection gives way in order", () => {
+  test("when a handler has its call: GOAWAY, the call is answered, and then it is closed", async () => {
+    await serve({ maxSessions: 1, seniorSessions: 0, firstCallGraceMs: 0, greetingGraceMs: 0 });
+    const held = holdEncrypts();
+    const old = client();
+    await old.status();
+    const call = old.encrypt({ plaintext: seed });
+    await until("it is handled", () => held.signals.length === 1);
+    const next = await rawConnection(harness.path);
+    next.send(...GREETING, request(1, STATUS));
+    await answered(next, 1);
+    expect(harness.listener.sessions).toBe(1);
+    expect(held.signals[0]?.aborted).toBe(false);
+    held.release();
+    expect((await call).ciphertext.length).toBeGreaterThan(0);
+    next.destroy();
+  });
+
+  test("and no more of them at a time than there are places", async () => {
+    await serve({ maxSessions: 1, seniorSessions: 0, firstCallGraceMs: 0, greetingGraceMs: 0 });
+    const held = holdEncrypts();
+    const calls: Promise<unknown>[] = [];
+    for (const index of [1, 2]) {
+      const caller = client();
+      await caller.status();
+      calls.push(caller.encrypt({ plaintext: seed }));
+      await until("it is handled", () => held.signals.length === index);
+    }
+    const third = await rawConnection(harness.path);
+    third.send(...GREETING, request(1, STATUS));
+    await Bun.sleep(50);
+    expect(third.frames).toEqual([]);
+    held.release();
+    await Promise.all(calls);
+    await answered(third, 1);
+    third.destroy();
+  });
+
+  test("when its calls do not end in time they are ended", async () => {
+    await serve({
+      maxSessions: 1,
+      seniorSessions: 0,
+      firstCallGraceMs: 0,
+      greetingGraceMs: 0,
+      requestTimeoutMs: 50,
+      sweepIntervalMs: 20,
+    });
+    const held = holdEncrypts();
+    const old = client();
+    await old.status();
+    const call = failure(old.encrypt({ plaintext: seed }));
+    await until("it is handled", () => held.signals.length === 1);
+    const next = await rawConnection(harness.path);
+    next.send(...GREETING, request(1, STATUS));
+    await answered(next, 1);
+    await call;
+    await until("its signal is aborted", () => held.signals[0]?.aborted === true);
+    next.destroy();
+  });
+});
+
+test("connections that come at once are all served, a few in each turn", async () => {
+  await serve({ connectionsPerTurn: 2 });
+  const peers = await Promise.all(Array.from({ length: 9 }, () => rawConnection(harness.path)));
+  for (const peer of peers) {
+    peer.send(...GREETING, request(1, STATUS));
+  }
+  await Promise.all(peers.map((peer) => answered(peer, 1)));
+  for (const peer of peers) {
+    peer.destroy();
+  }
+});
+
+test("calls that come at once are all answered, one of each connection in turn", async () => {
+  await serve({ callsPerTurn: 1 });
+  const [busy, one] = [await rawConnection(harness.path), await rawConnection(harness.path)];
+  busy.send(...GREETING, ...Array.from({ length: 15 }, (_, index) => request(1 + 2 * index, STATUS)));
+  await until("the first is answered", () => harness.started.length >= 1);
+  one.send(...GREETING, request(1, STATUS));
+  await answered(one, 1);
+  await answered(busy, 29);
+  busy.destroy();
+  one.destroy();
+});
+
 test("a request that its peer resets never reaches a method, whole as it may be", async () => {
   await serve({});
   const peer = await rawConnection(harness.path);

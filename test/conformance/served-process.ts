@@ -4,14 +4,14 @@
  * @module Starts and ends it, and reads from the kernel how much memory it ever had.
  */
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { unitEnvironment } from "../../scripts/bench/unit-environment.ts";
+import { peakRssMib } from "../harness/peak-memory.ts";
 
 export interface ServedProcess {
   readonly path: string;
   /** The most memory that the process has had since its start, in MiB. */
-  peakRssMiB(): number;
+  peakRssMib(): number;
   stop(): Promise<void>;
 }
 
@@ -27,10 +27,7 @@ export async function serveInProcess(): Promise<ServedProcess> {
   });
   return {
     path,
-    peakRssMiB: () => {
-      const [, kib] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${child.pid}/status`, "utf8")) ?? [];
-      return Number(kib) / 1024;
-    },
+    peakRssMib: () => peakRssMib(child.pid ?? 0),
     stop: async () => {
       child.stdin.end();
       await ended;

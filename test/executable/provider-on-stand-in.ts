@@ -21,11 +21,12 @@ export interface ProviderOnStandIn {
 export async function startOnStandIn(
   config: NonNullable<ProviderOptions["config"]>,
   openbao: FakeOpenBao = makeFakeOpenBao(),
+  env: NonNullable<ProviderOptions["env"]> = {},
 ): Promise<ProviderOnStandIn> {
   const server = await serveFakeOpenBao(openbao);
   const issuer = makeJwtIssuer();
   const names = await provision(operator(server, openbao.rootToken), issuer.publicKeyPem);
-  const provider = await prepareProvider({ openbao: server, names, issuer, config });
+  const provider = await prepareProvider({ openbao: server, names, issuer, config, env });
   const dispose = async (): Promise<void> => {
     await provider.dispose();
     await server.stop();

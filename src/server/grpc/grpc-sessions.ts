@@ -8,6 +8,7 @@ import type { Socket } from "node:net";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import type { Clock } from "../../base/clock.ts";
 import { BodyBudget } from "./body-budget.ts";
+import { FairTurns } from "./fair-turns.ts";
 import { type StreamCall, type StreamOptions, serveStream } from "./grpc-stream.ts";
 import {
   callAnswered,
@@ -31,6 +32,12 @@ export interface SessionLimits extends StandingLimits {
   /** Connections that wait for a session to give way. */
   readonly maxWaitingConnections: number;
   readonly maxStreamsPerSession: number;
+  /** So many sessions may have more streams: the first ones, and then those that are first to complete a call. */
+  readonly wideSessions: number;
+  readonly maxStreamsPerWideSession: number;
+  /** Calls that begin, and connections that are taken, before all sockets are read again. */
+  readonly callsPerTurn: number;
+  readonly connectionsPerTurn: number;
   /** Metadata of one request in bytes, as HTTP/2 counts it (RFC 9113, 6.5.2). */
   readonly maxHeaderListBytes: number;
   readonly maxHeaderPairs: number;
@@ -59,6 +66,8 @@ interface Session {
   readonly http2: ServerHttp2Session;
   readonly socket: Socket;
   readonly standing: SessionStanding;
+  /** Since when it is left to its last calls. */
+  leftMs?: number;
 }
 
 /** How long the sweeper rests while all sessions are quiet. */
@@ -68,19 +77,22 @@ const QUIET_SWEEP_MS = 60_000;
 export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
   const { limits, clock } = options;
   const open = new Set<Session>();
-  /** Closed in order, with the last bytes still to be sent. */
+  /** Closed in order, with the last calls to be answered and the last bytes to be sent. */
   const leaving = new Set<Session>();
+  const wide = new Set<Session>();
   /** Connections that wait for a place, first come first served. */
   const waiting = new Set<Socket>();
   const streamOptions: StreamOptions = {
     handlers: new Map(options.handlers.map((handler) => [handler.requestPath, handler])),
     maxBodyBytes: options.maxMessageBytes + ENVELOPE_BYTES,
     budget: new BodyBudget(limits.maxBodiesBytes),
+    turns: new FairTurns(limits.callsPerTurn, setImmediate),
   };
   const stop = new AbortController();
   let draining = false;
   let whenEmpty: (() => void) | undefined;
   let nap = { endMs: 0, wake: new AbortController() };
+  let taken = 0;
 
   function accept(socket: Socket): void {
     // Errors of the socket reach the session and end it; this listener keeps them from ending the process.
@@ -96,33 +108,54 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
 
   function serveWaiting(): void {
     for (const socket of waiting) {
+      if (taken === limits.connectionsPerTurn) {
+        return;
+      }
       if (open.size >= limits.maxSessions && !makeRoom()) {
         lookWithin(limits.greetingGraceMs);
         return;
       }
       waiting.delete(socket);
+      countTaken();
       serve(socket);
     }
   }
 
+  /** A connection costs what its first requests cost: too many in one turn would keep all other callers waiting. */
+  function countTaken(): void {
+    if (taken === 0) {
+      setImmediate(() => {
+        taken = 0;
+        serveWaiting();
+      });
+    }
+    taken += 1;
+  }
+
   function makeRoom(): boolean {
-    const session = givesWay(open, clock.monotonicMs(), limits);
-    if (session === undefined) {
-      return false;
+    const found = givesWay(open, clock.monotonicMs(), limits);
+    switch (found?.how) {
+      case "drop":
+        drop(found.session);
+        return true;
+      case "close":
+        // Those that leave still have their calls: together they may be as many as there are places.
+        if (leaving.size >= limits.maxSessions) {
+          return false;
+        }
+        leave(found.session);
+        return true;
+      default:
+        return false;
     }
-    if (session.standing.completedCalls > 0 && callsUnderWay(session.standing) === 0) {
-      leave(session);
-    } else {
-      drop(session);
-    }
-    return true;
   }
 
   function serve(socket: Socket): void {
+    const isWide = open.size < limits.wideSessions && wide.size < limits.wideSessions;
     const http2 = performServerHandshake(socket, {
       maxHeaderListPairs: limits.maxHeaderPairs,
       settings: {
-        maxConcurrentStreams: limits.maxStreamsPerSession,
+        maxConcurrentStreams: isWide ? limits.maxStreamsPerWideSession : limits.maxStreamsPerSession,
         maxHeaderListSize: limits.maxHeaderListBytes,
         enablePush: false,
       },
@@ -130,6 +163,9 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
     const standing = newStanding(clock.monotonicMs());
     const session: Session = { http2, socket, standing };
     open.add(session);
+    if (isWide) {
+      wide.add(session);
+    }
     http2.on("error", () => {});
     http2.once("remoteSettings", () => {
       standing.greeted = true;
@@ -138,7 +174,10 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
     http2.on("stream", (stream, headers) => {
       const call: StreamCall = serveStream(stream, headers, session, streamOptions, {
         handled: () => callHandled(standing, call),
-        answered: () => callAnswered(standing, call, clock.monotonicMs()),
+        answered: () => {
+          callAnswered(standing, call, clock.monotonicMs());
+          widen(session);
+        },
         refused: () => {
           if (callRefused(standing, limits)) {
             drop(session);
@@ -147,8 +186,8 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
         unread: () => drop(session),
         ended: () => {
           callEnded(standing, call);
-          if (draining && callsUnderWay(standing) === 0) {
-            leave(session);
+          if (leaving.has(session) && callsUnderWay(standing) === 0) {
+            socket.destroySoon();
           }
         },
       });
@@ -159,9 +198,18 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
     socket.resume();
   }
 
+  function widen(session: Session): void {
+    if (wide.size < limits.wideSessions && open.has(session) && !wide.has(session)) {
+      wide.add(session);
+      session.http2.settings({ maxConcurrentStreams: limits.maxStreamsPerWideSession });
+    }
+  }
+
   function gone(session: Session): void {
     open.delete(session);
     leaving.delete(session);
+    wide.delete(session);
+    streamOptions.turns.forget(session);
     serveWaiting();
     if (open.size + leaving.size === 0) {
       whenEmpty?.();
@@ -172,6 +220,8 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
   function drop(session: Session): void {
     open.delete(session);
     leaving.delete(session);
+    wide.delete(session);
+    streamOptions.turns.forget(session);
     streamOptions.budget.releaseSession(session);
     session.http2.destroy();
     session.socket.destroy();
@@ -180,15 +230,24 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
   /** GOAWAY names the calls that the peer must send again on its next connection. */
   function leave(session: Session): void {
     open.delete(session);
+    wide.delete(session);
     leaving.add(session);
+    session.leftMs = clock.monotonicMs();
     session.http2.close();
-    session.socket.destroySoon();
+    if (callsUnderWay(session.standing) === 0) {
+      session.socket.destroySoon();
+    }
   }
 
   function sweep(): void {
     const nowMs = clock.monotonicMs();
-    // They had the time of a nap for their last bytes.
-    leaving.forEach(drop);
+    for (const session of leaving) {
+      // Without calls it had the time of a nap for its last bytes.
+      const isOver = callsUnderWay(session.standing) === 0;
+      if (isOver || nowMs - (session.leftMs ?? nowMs) >= limits.requestTimeoutMs) {
+        drop(session);
+      }
+    }
     for (const session of open) {
       switch (verdict(session.standing, nowMs, limits)) {
         case "drop":
@@ -255,18 +314,12 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
       const empty = new Promise<void>((resolve) => {
         whenEmpty = resolve;
       });
-      for (const session of open) {
-        session.http2.close();
-        if (callsUnderWay(session.standing) === 0) {
-          leave(session);
-        }
-      }
+      open.forEach(leave);
       if (open.size + leaving.size > 0) {
         const expired = new AbortController();
         await Promise.race([empty, clock.sleep(timeoutMs, expired.signal).catch(() => {})]);
         expired.abort();
       }
-      open.forEach(drop);
       leaving.forEach(drop);
     },
   };

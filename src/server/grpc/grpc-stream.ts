@@ -8,6 +8,7 @@ import { constants } from "node:http2";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import type { BodyBudget } from "./body-budget.ts";
 import { BodyBuffer } from "./body-buffer.ts";
+import type { FairTurns } from "./fair-turns.ts";
 import { UnaryRequest, WholeBody } from "./unary-request.ts";
 
 export interface StreamOptions {
@@ -16,6 +17,7 @@ export interface StreamOptions {
   /** Longest request body in bytes, its envelope included. */
   readonly maxBodyBytes: number;
   readonly budget: BodyBudget;
+  readonly turns: FairTurns;
 }
 
 /** A request under way. */
@@ -25,7 +27,7 @@ export interface StreamCall {
 }
 
 export interface StreamEvents {
-  /** The body has arrived, and a handler has the call. */
+  /** The body has arrived, and a handler has the call or gets it when it is its session's turn. */
   handled(): void;
   /** The handler's answer is on its way. */
   answered(): void;
@@ -56,7 +58,7 @@ function trailersOnly(status: string, encodedMessage: string): OutgoingHttpHeade
   };
 }
 
-/** Serves one stream of `session`, which is who its share of the budget is counted for. */
+/** Serves one stream of `session`, which is who its share of the budget and its turn are counted for. */
 export function serveStream(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
@@ -64,7 +66,7 @@ export function serveStream(
   options: StreamOptions,
   events: StreamEvents,
 ): StreamCall {
-  const { budget } = options;
+  const { budget, turns } = options;
   let request: UnaryRequest | undefined;
   let state: "receiving" | "handled" | "answered" | "refused" = "receiving";
 
@@ -123,9 +125,9 @@ export function serveStream(
     }
   });
   const handle = async (): Promise<void> => {
-    state = "handled";
-    budget.setHandled(share, true);
-    events.handled();
+    if (state !== "handled" || stream.closed) {
+      return;
+    }
     request = new UnaryRequest({
       path: handler.requestPath,
       method: headers[":method"] ?? "",
@@ -141,7 +143,10 @@ export function serveStream(
   stream.on("end", () => {
     // A stream that was reset also ends.
     if (state === "receiving" && !stream.aborted && (stream.rstCode ?? 0) === 0) {
-      void handle();
+      state = "handled";
+      budget.setHandled(share, true);
+      events.handled();
+      turns.begin(session, () => void handle());
     }
   });
 

@@ -76,9 +76,6 @@ const KINDS = {
     callHandled(standing, own);
     return standing;
   },
-} as const;
-
-const STAYS = {
   "has a call that is handled": () => {
     const standing = newStanding(0);
     complete(standing, 0);
@@ -93,7 +90,8 @@ const STAYS = {
 const NOW = 10_000;
 const named = (kinds: Readonly<Record<string, () => SessionStanding>>): Session[] =>
   Object.entries(kinds).map(([name, make]) => ({ name, standing: make() }));
-const victimOf = (sessions: readonly Session[]): string | undefined => givesWay(sessions, NOW, limits)?.name;
+const victimOf = (sessions: readonly Session[]): string | undefined =>
+  givesWay(sessions, NOW, limits)?.session.name;
 
 describe("who gives way", () => {
   test("each kind before those that earned more, whatever their order", () => {
@@ -104,28 +102,60 @@ describe("who gives way", () => {
       "idle",
       "has half a request",
       "its first call is handled",
+      "has a call that is handled",
     ];
     fc.assert(
-      fc.property(
-        fc.shuffledSubarray(named({ ...KINDS, ...STAYS, "is new": () => newStanding(9951) })),
-        (sessions) => {
-          const there = new Set(
-            sessions.map(({ name }) =>
-              name === "never completed one, and opens one" ? "never completed a call" : name,
-            ),
-          );
-          const victim = victimOf(sessions);
-          const kind = victim === "never completed one, and opens one" ? "never completed a call" : victim;
-          const first = order.find((name) => there.has(name));
-          // A new session may still earn a place, and until then no other session loses one.
-          expect(kind).toBe(first === "is new" ? undefined : first);
-        },
-      ),
+      fc.property(fc.shuffledSubarray(named({ ...KINDS, "is new": () => newStanding(9951) })), (sessions) => {
+        const there = new Set(
+          sessions.map(({ name }) =>
+            name === "never completed one, and opens one" ? "never completed a call" : name,
+          ),
+        );
+        const victim = victimOf(sessions);
+        const kind = victim === "never completed one, and opens one" ? "never completed a call" : victim;
+        const first = order.find((name) => there.has(name));
+        // A new session may still earn a place, and until then no other session loses one.
+        expect(kind).toBe(first === "is new" ? undefined : first);
+      }),
     );
   });
 
-  test("no session that has a call in progress, or is new", () => {
-    expect(victimOf(named(STAYS))).toBeUndefined();
+  test("in order, with its calls answered, where it did nothing wrong; else at once", () => {
+    const how = Object.fromEntries(
+      named(KINDS).map((session) => [session.name, givesWay([session], NOW, limits)?.how]),
+    );
+    expect(how).toEqual({
+      "never completed a call": "drop",
+      "never completed one, and opens one": "drop",
+      stalls: "drop",
+      idle: "close",
+      "has half a request": "drop",
+      "its first call is handled": "close",
+      "has a call that is handled": "close",
+    });
+  });
+
+  test("of those that are served the oldest, however many calls it completed", () => {
+    const serving = (acceptedMs: number, calls: number): SessionStanding => {
+      const standing = newStanding(acceptedMs);
+      for (let index = 0; index < calls; index += 1) {
+        complete(standing, acceptedMs);
+      }
+      const own = call();
+      callOpened(standing, own, NOW);
+      callHandled(standing, own);
+      return standing;
+    };
+    const sessions = [
+      { name: "second", standing: serving(2, 1) },
+      { name: "first", standing: serving(1, 9) },
+      { name: "third", standing: serving(3, 5) },
+    ];
+    expect(victimOf(sessions)).toBe("first");
+    expect(victimOf(sessions.toReversed())).toBe("first");
+  });
+
+  test("no session that is new", () => {
     expect(victimOf([])).toBeUndefined();
     const greeted = (acceptedMs: number): SessionStanding => ({ ...newStanding(acceptedMs), greeted: true });
     for (const [standing, isNew] of [
@@ -179,7 +209,7 @@ describe("who gives way", () => {
     };
     const sessions = [0, 1, 2, 3].map(proven);
     const withSeniors = (seniorSessions: number): string | undefined =>
-      givesWay(sessions, NOW, { ...limits, seniorSessions })?.name;
+      givesWay(sessions, NOW, { ...limits, seniorSessions })?.session.name;
     expect([0, 1, 2, 3, 4].map(withSeniors)).toEqual(["0", "1", "2", "3", undefined]);
     const [oldest] = sessions;
     if (oldest !== undefined) {
@@ -187,7 +217,9 @@ describe("who gives way", () => {
     }
     expect(withSeniors(4)).toBe("0");
     const unproven = { name: "unproven", standing: newStanding(0) };
-    expect(givesWay([unproven, ...sessions], NOW, { ...limits, seniorSessions: 4 })?.name).toBe("unproven");
+    expect(givesWay([unproven, ...sessions], NOW, { ...limits, seniorSessions: 4 })?.session.name).toBe(
+      "unproven",
+    );
   });
 
   test("a kube-apiserver that polls outlives any number of peers that only hold calls open", () => {
@@ -203,7 +235,7 @@ describe("who gives way", () => {
     });
     for (let nowMs = 60_000; nowMs < 660_000; nowMs += 60_000) {
       const victim = givesWay([{ name: "server", standing: server }, ...peers], nowMs, limits);
-      expect(victim?.name).not.toBe("server");
+      expect(victim?.session.name).not.toBe("server");
       complete(server, nowMs);
     }
   });

@@ -128,6 +128,9 @@ export function overdue(
 /** In which order sessions give way. */
 const RANK = { unproven: 0, stalled: 1, new: 2, idle: 3, pending: 4, firstCall: 5, serving: 6 } as const;
 
+/** Ranks of sessions that did nothing wrong: none of their calls is lost. */
+const IN_ORDER: ReadonlySet<number> = new Set([RANK.idle, RANK.firstCall, RANK.serving]);
+
 function rankOf(standing: SessionStanding, nowMs: number, limits: StandingLimits): number {
   const { completedCalls, pending, handling } = standing;
   if (completedCalls === 0) {
@@ -147,27 +150,40 @@ function rankOf(standing: SessionStanding, nowMs: number, limits: StandingLimits
   return nowMs - oldestMs >= limits.stallMs ? RANK.stalled : RANK.pending;
 }
 
-/** Of sessions with the same rank: fewest completed calls first; then the oldest of those without any, else the idlest. */
-function givesWayBefore(one: SessionStanding, other: SessionStanding): boolean {
+/**
+ * Of sessions with the same rank: fewest completed calls first; then the oldest of those without any, else the idlest. Of those
+ * that are served, the oldest first, so that all have a place in turn.
+ */
+function givesWayBefore(one: SessionStanding, other: SessionStanding, rank: number): boolean {
+  if (rank === RANK.serving) {
+    return one.acceptedMs < other.acceptedMs;
+  }
   if (one.completedCalls !== other.completedCalls) {
     return one.completedCalls < other.completedCalls;
   }
   return one.completedCalls === 0 ? one.acceptedMs < other.acceptedMs : one.lastCallMs < other.lastCallMs;
 }
 
+export interface GivingWay<Session> {
+  readonly session: Session;
+  /** `close` in order, so that its calls are answered and its peer connects again; or `drop` at once. */
+  readonly how: "drop" | "close";
+}
+
 /**
  * The session that gives way to a new one, or `undefined` while the new one has to wait: first those that never completed a
  * call, then those that stall. While others are so new that they may turn out to be such, no session that completed calls
- * gives way. Then the idle ones, those with a call that waits for its peer, and those whose first call is handled.
+ * gives way. Then the idle ones, those with a call that waits for its peer, those whose first call is handled, and at last
+ * those whose calls are handled.
  * @param sessions in the order in which they were accepted.
  */
 export function givesWay<Session extends { readonly standing: SessionStanding }>(
   sessions: Iterable<Session>,
   nowMs: number,
   limits: StandingLimits,
-): Session | undefined {
+): GivingWay<Session> | undefined {
   let found: Session | undefined;
-  let lowest: number = RANK.serving;
+  let lowest = Number.POSITIVE_INFINITY;
   let proven = 0;
   for (const session of sessions) {
     const rank = rankOf(session.standing, nowMs, limits);
@@ -178,11 +194,14 @@ export function givesWay<Session extends { readonly standing: SessionStanding }>
     }
     if (
       rank < lowest ||
-      (rank === lowest && found !== undefined && givesWayBefore(session.standing, found.standing))
+      (rank === lowest && found !== undefined && givesWayBefore(session.standing, found.standing, rank))
     ) {
       found = session;
       lowest = rank;
     }
   }
-  return lowest === RANK.new ? undefined : found;
+  if (found === undefined || lowest === RANK.new) {
+    return undefined;
+  }
+  return { session: found, how: IN_ORDER.has(lowest) ? "close" : "drop" };
 }
