@@ -11,10 +11,8 @@ import { describeWithTools } from "./tool-suite.ts";
 const deploy = join(import.meta.dir, "..", "..", "deploy");
 const rulesFile = join(deploy, "prometheus", "bao-kms-provider.rules.yaml");
 const rules = readFileSync(rulesFile, "utf8");
-const dashboard = readFileSync(join(deploy, "grafana", "bao-kms-provider.json"), "utf8").replaceAll(
-  '\\"',
-  '"',
-);
+const dashboardFile = readFileSync(join(deploy, "grafana", "bao-kms-provider.json"), "utf8");
+const dashboard = dashboardFile.replaceAll('\\"', '"');
 
 const rows: ReadonlyMap<string, MetricRow> = new Map(
   Object.values(METRICS).flatMap((row: MetricRow) =>
@@ -68,6 +66,66 @@ test("the dashboard shows every metric of the table", () => {
       .map((row) => row.name)
       .filter((name) => !shown.has(name)),
   ).toEqual([]);
+});
+
+interface Panel {
+  readonly type: string;
+  readonly title: string;
+  readonly description?: string;
+  readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };
+  readonly fieldConfig?: {
+    readonly defaults: {
+      readonly thresholds?: { readonly steps: readonly { readonly value: number | null }[] };
+    };
+  };
+  readonly targets?: readonly { readonly expr: string }[];
+}
+
+describe("the dashboard", () => {
+  const panels: readonly Panel[] = JSON.parse(dashboardFile).panels;
+  const queried = panels.filter(({ type }) => type !== "row");
+
+  test("every panel is described, and every query is limited to the selected clusters and nodes", () => {
+    expect(queried.filter(({ description = "" }) => description === "").map(({ title }) => title)).toEqual(
+      [],
+    );
+    const open = queried.flatMap(({ targets = [] }) =>
+      targets.filter(({ expr }) => {
+        const selectors = expr.match(/\b(?:openbao_kms_|process_|up\b)[a-z_]*(?:\{[^}]*\})?/g) ?? [];
+        return selectors.some((each) => !each.includes('cluster=~"$cluster",instance=~"$instance"'));
+      }),
+    );
+    expect(open).toEqual([]);
+  });
+
+  test("the first row has figures with thresholds, and the node table follows", () => {
+    const first = queried.filter(({ gridPos }) => gridPos.y === 0);
+    expect(new Set(first.map(({ type }) => type))).toEqual(new Set(["stat"]));
+    expect(first.every(({ fieldConfig }) => (fieldConfig?.defaults.thresholds?.steps.length ?? 0) > 0)).toBe(
+      true,
+    );
+    expect(queried[first.length]?.type).toBe("table");
+  });
+
+  test("panels fill the width without overlapping", () => {
+    const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) =>
+      Array.from({ length: w * h }, (_, index) => `${x + (index % w)},${y + Math.floor(index / w)}`),
+    );
+    expect(new Set(cells).size).toBe(cells.length);
+    expect(cells.length).toBe(24 * Math.max(...panels.map(({ gridPos: { y, h } }) => y + h)));
+  });
+
+  test.each([
+    ["Last good key probe", "KmsProviderStatusStale", 120],
+    ["Credential valid for", "KmsProviderCredentialExpires", 3600],
+    ["Token lifetime left", "KmsProviderTokenExpires", 120],
+    ["Credential lifetime left", "KmsProviderCredentialExpires", 3600],
+    ["Logins left of the secret id", "KmsProviderSecretIdUsedUp", 5],
+  ])("%s has the threshold of %s", (title, alert, threshold) => {
+    const panel = panels.find((each) => each.title === title);
+    expect(panel?.fieldConfig?.defaults.thresholds?.steps.map(({ value }) => value)).toContain(threshold);
+    expect(rules).toMatch(new RegExp(`alert: ${alert}\n +expr: [^\n]* [<>] ${threshold}\n`));
+  });
 });
 
 test("every alert says what to do", () => {
