@@ -13,6 +13,7 @@ import {
   type CompatReport,
   type CompatRow,
   compatibilityPage,
+  measuredIn,
   record,
   reportSchema,
   SUITES,
@@ -102,6 +103,7 @@ function runSuite(
     seconds: Math.round((Date.now() - startedAt.getTime()) / 1000),
     startedAt: startedAt.toISOString(),
     commit: commit.stdout.trim(),
+    measured: measuredIn(stdout),
   };
 }
 

@@ -6,7 +6,7 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
-import { type CompatRow, compatibilityPage, record, reportSchema, SUITES } from "./report.ts";
+import { type CompatRow, compatibilityPage, measuredIn, record, reportSchema, SUITES } from "./report.ts";
 import { parseVersions } from "./versions.ts";
 
 const root = dirname(dirname(import.meta.dir));
@@ -77,6 +77,14 @@ describe("docs/compatibility.md", () => {
     expect(page).toContain(
       "| newest | real | OpenBao 2.7.2, etcd 3.7.3 | 7 | 0 | 2 | 31 | 2026-11-28 | abcdef0 |",
     );
+  });
+  test("shows what a suite measured", () => {
+    const measured = measuredIn(
+      "measured: writes: none refused in 200 s\nmeasured: nothing\n x measured: a: b\n",
+    );
+    expect(measured).toEqual({ writes: "none refused in 200 s" });
+    const page = compatibilityPage(text("docs", "compatibility.md"), { rows: [{ ...row, measured }] }, sets);
+    expect(page).toContain("| newest | real | writes | none refused in 200 s |");
   });
   test("without its markers is an error", () => {
     expect(() => compatibilityPage("# Compatibility", report, sets)).toThrow("has lost the lines");

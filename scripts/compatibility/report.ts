@@ -30,6 +30,8 @@ const rowSchema = v.strictObject({
   seconds: count,
   startedAt: v.pipe(v.string(), v.isoTimestamp()),
   commit: v.string(),
+  /** What a suite measured of a component, by what it is. */
+  measured: v.optional(v.record(v.string(), v.string())),
 });
 export const reportSchema = v.strictObject({ rows: v.array(rowSchema) });
 export type CompatRow = v.InferOutput<typeof rowSchema>;
@@ -44,6 +46,12 @@ const TITLES: Readonly<Record<(typeof COMPONENTS)[number], string>> = {
   containerd: "containerd",
   systemd: "systemd",
 };
+
+/** What a suite prints for the report: a line of its own, `measured: WHAT: VALUE`. */
+export function measuredIn(output: string): NonNullable<CompatRow["measured"]> {
+  const lines = output.matchAll(/^measured: ([^:\n]+): ([^\n]+)$/gm);
+  return Object.fromEntries([...lines].map(([, what = "", value = ""]) => [what, value]));
+}
 
 /** A row of the same set and suite is replaced; the order is that of the two lists above. */
 export function record(report: CompatReport, row: CompatRow): CompatReport {
@@ -76,7 +84,13 @@ export function compatibilityPage(
     ["set", "suite", "versions", "passed", "failed", "skipped", "seconds", "when", "commit"],
     report.rows.map(runCells),
   );
-  return `${page.slice(0, start)}${BEGIN}\n\n${supported}\n\n${runs}\n\n${page.slice(end)}`;
+  const measured = table(
+    ["set", "suite", "measured", "value"],
+    report.rows.flatMap((row) =>
+      Object.entries(row.measured ?? {}).map(([what, value]) => [row.set, row.suite, what, value]),
+    ),
+  );
+  return `${page.slice(0, start)}${BEGIN}\n\n${supported}\n\n${runs}\n\n${measured}\n\n${page.slice(end)}`;
 }
 
 function runCells(row: CompatRow): readonly string[] {
