@@ -1,10 +1,10 @@
-/** Every command in the deployment pages is run by a test, or says why not. */
+/** Every command in the deployment and operations pages is run by a test, or says why not. */
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { allBlocks } from "./doc-blocks.ts";
 
-const tests = ["packaging", "systemd", "kube-node"]
+const tests = ["packaging", "systemd", "kube-node", "real"]
   .flatMap((folder) => {
     const path = join(import.meta.dir, "..", folder);
     return readdirSync(path).map((name) => join(path, name));

@@ -1,5 +1,5 @@
 /**
- * The shell commands of the deployment pages, as the tests run them.
+ * The shell commands of the deployment and operations pages, as the tests run them.
  *
  * @module A block of `sh` in a page is preceded by `<!-- run: NAME -->`, and a test runs it as `docBlock("page.md#NAME")`; or
  * by `<!-- not run: REASON -->`.
@@ -29,7 +29,9 @@ export function blocksIn(page: string, markdown: string): readonly DocBlock[] {
 
 export function allBlocks(): readonly DocBlock[] {
   const pages = [
-    ...readdirSync(join(docs, "deployment")).map((name) => [name, join(docs, "deployment", name)] as const),
+    ...["deployment", "operations"].flatMap((folder) =>
+      readdirSync(join(docs, folder)).map((name) => [name, join(docs, folder, name)] as const),
+    ),
     ["hardening.md", join(docs, "security", "hardening.md")] as const,
   ];
   return pages.flatMap(([name, path]) => blocksIn(name, readFileSync(path, "utf8")));

@@ -22,22 +22,12 @@ import { builtExecutable } from "../harness/executable.ts";
 import { goRegistry } from "../harness/go-registry.ts";
 import { untilKeyIdChanges } from "../harness/outage.ts";
 import { describeReal } from "../harness/real-suite.ts";
-import { blocksIn } from "../packaging/doc-blocks.ts";
+import { docBlock } from "../packaging/doc-blocks.ts";
 
 const MINUTE_MS = 60_000;
 /** The service's user, made by number. */
 const SERVICE_UID = 47_160;
 const isRoot = process.getuid?.() === 0;
-const pages = join(import.meta.dir, "..", "..", "docs", "operations");
-
-function block(id: string): string {
-  const [page = ""] = id.split("#");
-  const found = blocksIn(page, readFileSync(join(pages, page), "utf8")).find((each) => each.id === id);
-  if (found === undefined) {
-    throw new Error(`docs/operations has no block ${id}`);
-  }
-  return found.text;
-}
 
 describeReal(
   "operations pages",
@@ -86,12 +76,12 @@ describeReal(
       }
     };
     const good = async (id: string, variables: Readonly<Record<string, string>> = {}): Promise<string> => {
-      const { code, stdout, stderr } = await shell(block(id), variables);
+      const { code, stdout, stderr } = await shell(docBlock(id), variables);
       expect({ id, code, stderr }).toEqual({ id, code: 0, stderr: expect.not.stringContaining("error:") });
       return stdout;
     };
     const hashOf = async (id: string, field: string): Promise<string> => {
-      const plan = block(id)
+      const plan = docBlock(id)
         .split("\n")
         .filter((line) => !line.startsWith("mv ") && !line.startsWith("systemctl "))
         .join("\n")
@@ -165,7 +155,7 @@ describeReal(
       "disaster-recovery.md",
       async () => {
         // doctor looks at the whole machine: here it is enough that it speaks.
-        const { stdout } = await shell(block("disaster-recovery.md#look"));
+        const { stdout } = await shell(docBlock("disaster-recovery.md#look"));
         expect(stdout.length).toBeGreaterThan(0);
         const keyId = (await cluster.provider.client.status()).keyId;
         await cluster.provider.stop();

@@ -1,22 +1,11 @@
-/**
- * The pages of docs/operations: every command is marked, every marked one is run, every link leads somewhere.
- */
+/** The pages of docs/operations: every link leads somewhere. Their commands: test/packaging/doc-blocks.test.ts. */
 import { expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { blocksIn } from "../packaging/doc-blocks.ts";
 
 const root = join(import.meta.dir, "..", "..");
 const pages = join(root, "docs", "operations");
 const names = readdirSync(pages).sort();
-const suite = readFileSync(join(root, "test", "real", "operations-pages.real.test.ts"), "utf8");
-
-test.each(names)("%s: every block is run, or says why not", (name) => {
-  for (const { id, reason, text } of blocksIn(name, readFileSync(join(pages, name), "utf8"))) {
-    expect(id ?? reason ?? `unmarked: ${text}`).not.toStartWith("unmarked");
-    expect(id === undefined || suite.includes(`"${id}"`) ? "run" : id).toBe("run");
-  }
-});
 
 test.each(names)("%s: what it links to is there", (name) => {
   const text = readFileSync(join(pages, name), "utf8");

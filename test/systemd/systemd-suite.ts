@@ -3,7 +3,7 @@
  *
  * @module What such a suite needs of the host.
  */
-import { describeWithTools } from "../packaging/tool-suite.ts";
+import { describeWithTools, type ToolSuiteOptions } from "../packaging/tool-suite.ts";
 
 const tools = { debootstrap: "debootstrap", unshare: "util-linux", nsenter: "util-linux", pgrep: "procps" };
 
@@ -11,8 +11,9 @@ export function describeOnMachine(
   title: string,
   more: Readonly<Record<string, string>>,
   body: () => void,
+  { full = false }: Pick<ToolSuiteOptions, "full"> = {},
 ): void {
-  describeWithTools(title, { needs: { ...tools, ...more }, asRoot: true, long: true }, body);
+  describeWithTools(title, { needs: { ...tools, ...more }, asRoot: true, long: true, full }, body);
 }
 
 /** Booting, installing and waiting for a service's own time limits. */
