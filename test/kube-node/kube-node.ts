@@ -58,10 +58,15 @@ export interface KubeNode {
 
 /** A node with Kubernetes installed, not a cluster yet. Powered off. */
 export async function newKubeNode(): Promise<KubeNode> {
+  return kubeNode(await newKubeMachine());
+}
+
+/** The machine of {@link newKubeNode}, for a suite that installs something else on it first. */
+export async function newKubeMachine(): Promise<Machine> {
   const machine = await newMachine("node");
   try {
     install(machine);
-    return kubeNode(machine);
+    return machine;
   } catch (error) {
     await machine.remove();
     throw error;
@@ -96,7 +101,7 @@ function versionOf(name: string): string {
   return version;
 }
 
-function kubeNode(machine: Machine): KubeNode {
+export function kubeNode(machine: Machine): KubeNode {
   const kubectl = (words: string): Promise<string> => machine.must(`kubectl --kubeconfig ${ADMIN} ${words}`);
   const ready: KubeNode["ready"] = async (timeoutMs = READY_TIMEOUT_MS) => {
     const began = performance.now();
@@ -112,8 +117,8 @@ function kubeNode(machine: Machine): KubeNode {
     ready,
     init: async () => {
       const etcdTag = `${versionOf("etcd")}-0`;
-      const kubernetes = `v${versionOf("kubelet")}`;
-      await importPause(machine);
+      const kubernetes = kubernetesVersion();
+      await importPause(machine, "registry.k8s.io/pause:test");
       await importProgram(machine, `registry.k8s.io/kube-apiserver:${kubernetes}`, binary("kube-apiserver"));
       await importProgram(machine, `registry.k8s.io/etcd:${etcdTag}`, binary("etcd"));
       const config = readFileSync(join(here, "kubeadm.yaml"), "utf8");
@@ -135,6 +140,11 @@ function kubeNode(machine: Machine): KubeNode {
       machine.must(docBlock("kubeadm.md#etcdctl").replace("/registry/secrets/default/example", key)),
     remove: () => machine.remove(),
   };
+}
+
+/** As kubeadm writes it, with a v. */
+export function kubernetesVersion(): string {
+  return `v${versionOf("kubelet")}`;
 }
 
 /** Imports an image that is one static program. */
@@ -171,12 +181,13 @@ export async function importProgram(machine: Machine, reference: string, program
   }
 }
 
-async function importPause(machine: Machine): Promise<void> {
+/** Imports a program that waits for a signal: a pod's pause container, and what nobody asks to do anything. */
+export async function importPause(machine: Machine, reference: string, name = "pause"): Promise<void> {
   const work = mkdtempSync(join(tmpdir(), "kms-pause-"));
   try {
-    const program = join(work, "pause");
+    const program = join(work, name);
     run("gcc", ["-static", "-Os", "-o", program, join(here, "pause.c")]);
-    await importProgram(machine, "registry.k8s.io/pause:test", program);
+    await importProgram(machine, reference, program);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }

@@ -4,6 +4,7 @@
  * @module The commands are those of docs/deployment/kubeadm.md.
  */
 import { test } from "bun:test";
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseDocument } from "yaml";
@@ -22,7 +23,8 @@ export const OURS = "k8s:enc:kms:v2:openbao-kms:";
 export const inFullMatrix = test.skipIf(process.env["FULL_MATRIX"] !== "1");
 
 /** The blocks of the page that give an existing cluster's kube-apiserver its flags and mounts. */
-export async function configureApiServer({ machine, ready }: KubeNode): Promise<void> {
+export async function configureApiServer(node: KubeNode): Promise<void> {
+  const { machine, ready } = node;
   await machine.must(`cd /root\n${docBlock("kubeadm.md#fetch-config")}`);
   const sample = parseDocument(
     readFileSync(join(root, "deploy", "kubernetes", "kubeadm-config.yaml"), "utf8"),
@@ -34,14 +36,14 @@ export async function configureApiServer({ machine, ready }: KubeNode): Promise<
     `export KUBECONFIG=/etc/kubernetes/admin.conf\ncd /root\n${docBlock("kubeadm.md#upload-config")}`,
   );
   await machine.must(`cd /root\n${docBlock("kubeadm.md#apiserver-manifest")}`);
-  await eventually("kube-apiserver runs with the new flags", () => runsWithEncryption(machine), {
+  await eventually("kube-apiserver runs with the new flags", () => runsWithEncryption(node), {
     timeoutMs: RELOAD_TIMEOUT_MS,
     everyMs: 500,
   });
   await ready();
 }
 
-async function runsWithEncryption(machine: KubeNode["machine"]): Promise<boolean> {
+export async function runsWithEncryption({ machine }: KubeNode): Promise<boolean> {
   const { stdout } = await machine.sh("ps -C kube-apiserver -o args=");
   return stdout.includes("--encryption-provider-config=");
 }
@@ -73,6 +75,24 @@ export async function notOurs(node: KubeNode): Promise<readonly string[]> {
     names.map(async (each) => [each, await node.stored(`/registry/secrets/default/${each}`)] as const),
   );
   return stored.filter(([, value]) => !value.startsWith(OURS)).map(([each]) => each);
+}
+
+/** Waits until kube-apiserver uses the EncryptionConfiguration that is in the directory: its metrics have the file's hash. */
+export async function untilReloaded({ machine, kubectl }: KubeNode): Promise<void> {
+  const file = readFileSync(machine.path("/etc/kubernetes/encryption/encryption-config.yaml"));
+  const hash = `hash="sha256:${createHash("sha256").update(file).digest("hex")}"`;
+  await eventually(
+    "kube-apiserver uses the changed file",
+    async () =>
+      (await kubectl("get --raw /metrics"))
+        .split("\n")
+        .some(
+          (line) =>
+            line.startsWith("apiserver_encryption_config_controller_last_config_info{") &&
+            line.includes(hash),
+        ),
+    { timeoutMs: RELOAD_TIMEOUT_MS, everyMs: 1000 },
+  );
 }
 
 /** Writes until KMS encrypts: kube-apiserver has read the file of phase 2. */

@@ -11,6 +11,7 @@ import { openbaoFields, sampleWith } from "../packaging/sample-config.ts";
 import { download } from "../systemd/provider-machine.ts";
 import { describeOnMachine } from "../systemd/systemd-suite.ts";
 import { binary, type KubeNode, newKubeNode, nodeTimeoutMs, nodeTools } from "./kube-node.ts";
+import { makeOtherRelease } from "./other-release.ts";
 import {
   configureApiServer,
   inFullMatrix,
@@ -23,6 +24,8 @@ import { openRelay, type Relay } from "./relay.ts";
 
 setDefaultTimeout(nodeTimeoutMs);
 
+/** The liveness probe takes a minute, the end of a hung process 15 s, and kubelet's delay between restarts grows. */
+const REPLACED_TIMEOUT_MS = 180_000;
 const folder = `/root/bao-kms-provider_static-pod_${version}_linux_amd64`;
 const manifest = "/etc/kubernetes/manifests/bao-kms-provider.yaml";
 const kubeconfig = "export KUBECONFIG=/etc/kubernetes/super-admin.conf";
@@ -31,8 +34,8 @@ describeOnMachine("static pod on a kubeadm node", { ...releaseTools, ...nodeTool
   let node: KubeNode;
   let openbao: RealOpenBao;
   let relay: Relay | undefined;
-  const at = (directory: string, block: string): Promise<string> =>
-    node.machine.must(`${kubeconfig}\nVERSION=${version}\ncd ${directory}\n${docBlock(block)}`);
+  const at = (directory: string, block: string, release = version): Promise<string> =>
+    node.machine.must(`${kubeconfig}\nVERSION=${release}\ncd ${directory}\n${docBlock(block)}`);
   const live = (): Promise<unknown> =>
     eventually(
       "the pod answers",
@@ -45,6 +48,26 @@ describeOnMachine("static pod on a kubeadm node", { ...releaseTools, ...nodeTool
   /** Process id of the provider, as the node sees it. */
   const pid = async (): Promise<string> =>
     (await node.machine.sh("pgrep -f '^/usr/bin/bao-kms-provider serve'")).stdout.trim();
+  /** Resolves when kubelet has put another process in the place of `before` and Secrets are read through it. */
+  const replaced = async (before: string): Promise<void> => {
+    await eventually("another process", async () => ![before, ""].includes(await pid()), {
+      timeoutMs: REPLACED_TIMEOUT_MS,
+      everyMs: 200,
+    });
+    await live();
+    await node.ready();
+    await readSecrets(node);
+  };
+  /** The image of the pod that runs, as the API server has it. */
+  const runsImage = (image: string): Promise<unknown> =>
+    eventually(
+      "the pod of that image is ready",
+      async () =>
+        (await node.kubectl(
+          "-n kube-system get pod bao-kms-provider-kms-test -o jsonpath='{.spec.containers[0].image} {.status.containerStatuses[0].ready}'",
+        )) === `${image} true`,
+      { timeoutMs: REPLACED_TIMEOUT_MS, everyMs: 500 },
+    );
 
   beforeAll(async () => {
     openbao = await startOpenBao(binary("bao"));
@@ -100,6 +123,7 @@ describeOnMachine("static pod on a kubeadm node", { ...releaseTools, ...nodeTool
     expect(await notOurs(node)).toEqual([]);
     await at("/root", "static-pod.md#check");
     await at("/root", "static-pod.md#inside");
+    await at("/root", "static-pod.md#inside-containerd");
   });
 
   test("after a cold boot kubelet starts it beside kube-apiserver, and every Secret is read", async () => {
@@ -113,13 +137,14 @@ describeOnMachine("static pod on a kubeadm node", { ...releaseTools, ...nodeTool
   inFullMatrix("killed, it is restarted by kubelet, and kube-apiserver reads on", async () => {
     const before = await pid();
     await node.machine.must(`kill -KILL ${before}`);
-    await eventually("another process", async () => ![before, ""].includes(await pid()), {
-      timeoutMs: 60_000,
-      everyMs: 200,
-    });
-    await live();
-    await node.ready();
+    await replaced(before);
+  });
+
+  inFullMatrix("hung, it is killed by kubelet's liveness probe; Secrets are read meanwhile", async () => {
+    const before = await pid();
+    await node.machine.must(`kill -STOP ${before}`);
     await readSecrets(node);
+    await replaced(before);
   });
 
   inFullMatrix("a restart of kubelet leaves the process as it is", async () => {
@@ -134,24 +159,38 @@ describeOnMachine("static pod on a kubeadm node", { ...releaseTools, ...nodeTool
     expect(await pid()).toBe(before);
   });
 
-  inFullMatrix("an image under another name and a changed manifest replace the pod", async () => {
+  inFullMatrix(
+    "the next release's image and manifest replace the pod, and this release's put it back",
+    async () => {
+      const [, shipped = ""] = /image: (\S+)/.exec(readFileSync(node.machine.path(manifest), "utf8")) ?? [];
+      const next = makeOtherRelease("9.9.9", node.machine.path("/root"));
+      expect(next).not.toBe(shipped);
+      for (const [release, image] of [
+        ["9.9.9", next],
+        [version, shipped],
+      ] as const) {
+        const before = await pid();
+        await at("/root", "static-pod.md#upgrade", release);
+        await replaced(before);
+        await runsImage(image);
+      }
+      expect(await notOurs(node)).toEqual([]);
+    },
+  );
+
+  inFullMatrix("an image under a site's own name replaces the pod", async () => {
     const before = await pid();
     await at(folder, "static-pod.md#own-registry");
     const gid = await node.machine.must("getent group openbao-kms-socket | cut -d: -f3");
-    await node.machine.must(
-      `sed "s/\\[996\\]/[${gid}]/" ${folder}/deploy/static-pod/bao-kms-provider.yaml > ${manifest}`,
-    );
-    await eventually("another process", async () => ![before, ""].includes(await pid()), {
-      timeoutMs: 90_000,
-      everyMs: 200,
-    });
-    await live();
-    const image = await node.kubectl(
-      "-n kube-system get pod bao-kms-provider-kms-test -o jsonpath={.spec.containers[0].image}",
-    );
+    const text = readFileSync(
+      node.machine.path(`${folder}/deploy/static-pod/bao-kms-provider.yaml`),
+      "utf8",
+    ).replace("[996]", `[${gid}]`);
+    node.machine.put(manifest, text);
+    await replaced(before);
+    const [, image = ""] = /image: (\S+)/.exec(text) ?? [];
     expect(image).toStartWith("registry.internal.example/kms/bao-kms-provider@sha256:");
-    await node.ready();
-    await readSecrets(node);
+    await runsImage(image);
     expect(await notOurs(node)).toEqual([]);
   });
 });
