@@ -51,8 +51,8 @@ function rootsDeputy(statePath: string): Omit<Identity, "groups"> | undefined {
     const isMissing = errnoOf(cause) === "ENOENT";
     throw new RegistryError({
       code: isMissing ? "state_directory_missing" : "state_directory_unsafe",
-      message: `state.path: the directory of ${statePath} ${isMissing ? "does not exist" : "can be changed by other users than its owner"}`,
-      advice: "make it as the package does: openbao-kms:openbao-kms, mode 0750",
+      message: `state.path: the directory of ${statePath} ${isMissing ? "does not exist" : "can be changed by users other than its owner"}`,
+      advice: "create it as the package does: owner openbao-kms, group openbao-kms, mode 0750",
       cause,
     });
   }
@@ -72,8 +72,8 @@ export async function applyChange(
   if (state.kind === "missing" || state.stored.hash !== base) {
     throw new RegistryError({
       code: state.kind === "missing" ? "registry_lost" : "registry_changed",
-      message: `state.path: ${statePath} is not the registry that was planned on; nothing was changed`,
-      advice: "run the plan again without --apply and look at it",
+      message: `state.path: ${statePath} is not the registry of the plan; nothing was changed`,
+      advice: "run the command again without --apply and review the plan",
     });
   }
   return (await store.commit(state.stored, content, signal)).stored.hash;

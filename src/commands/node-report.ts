@@ -22,7 +22,7 @@ export function decodeNodeReport(bytes: Uint8Array, name: string): NodeSighting 
   if (!result.success) {
     throw auditError("node_report_invalid", {
       message: `${name} is not a report of probe`,
-      advice: "make it on the node with `bao-kms-provider probe --output json > FILE`",
+      advice: "create it on the node with `bao-kms-provider probe --output json > FILE`",
     });
   }
   const { host, checkedAt, keyId, good, removedVersions } = result.output;

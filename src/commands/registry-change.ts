@@ -76,14 +76,14 @@ export function encodeOutcome(outcome: { readonly hash: string } | RegistryError
   );
 }
 
-/** The hash of the new record. @throws the RegistryError that the other process met, or one that it gave no answer. */
+/** The hash of the new record. @throws the RegistryError that the other process met, or one that it did not answer. */
 export function decodeOutcome(text: string): string {
   const parsed = v.safeParse(OUTCOME, parseJson(text));
   if (!parsed.success) {
     throw new RegistryError({
       code: "state_io",
-      message: "state.path: the process that writes the registry as its owner gave no answer",
-      advice: "run the plan again without --apply to see the state, and report this as a defect",
+      message: "state.path: the process that writes the registry as its owner did not answer",
+      advice: "run the command again without --apply to see the state, and report this as a defect",
     });
   }
   if (parsed.output.ok) {

@@ -41,7 +41,7 @@ export function userIdentity(user: string, { passwd, group }: UserFiles): UserId
       code: "user_unknown",
       errorClass: "config_invalid",
       message: `there is no user ${JSON.stringify(user)} in /etc/passwd`,
-      advice: "give the user that the service runs as, by name or number, as --service-user",
+      advice: "give the name or number of the service's user with --service-user",
     });
   }
   return { uid: Number(user), gid: undefined, groups: [], name: user };

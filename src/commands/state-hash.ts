@@ -17,7 +17,7 @@ export function requireStateHash(expected: string | undefined, actual: string): 
       code: "state_changed",
       errorClass: "registry_invalid",
       message: "the state has changed since the plan that was reviewed; nothing was written",
-      advice: "run the plan again without --apply and look at it",
+      advice: "run the command again without --apply and review the plan",
     });
   }
 }

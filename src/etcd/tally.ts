@@ -167,7 +167,7 @@ function sum(parts: readonly { readonly objects: number }[]): number {
 
 function tooManyGroups(): Error {
   return auditError("too_many_groups", {
-    message: `the store holds more than ${MAX_GROUPS} different combinations of resource and key`,
+    message: `the store has more than ${MAX_GROUPS} different combinations of resource and key`,
     advice: "audit a part of it with --etcd-prefix",
   });
 }

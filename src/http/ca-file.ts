@@ -47,8 +47,8 @@ export async function openCaFile({ path, field, serviceUid }: CaFileOptions): Pr
       throw new CaFileError({
         code: "ca_invalid",
         errorClass: "config_invalid",
-        message: `${field}: the CA bundle ${path} has no certificate, or one that is broken or cut off`,
-        advice: `put the root CA of the server's certificate there as PEM; look at it with: openssl x509 -in ${path} -noout -subject -dates`,
+        message: `${field}: the CA bundle ${path} has no certificate, or a damaged or truncated one`,
+        advice: `write the root CA of the server's certificate there as PEM; check it: openssl x509 -in ${path} -noout -subject -dates`,
       });
     }
     return pem;

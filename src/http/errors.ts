@@ -53,90 +53,90 @@ const MEANINGS: Readonly<Record<TransportCode, Meaning>> = {
     errorClass: "timeout",
     problem: () => "did not answer in time",
     advice: ({ addressField }) =>
-      `see whether the server of ${addressField} is overloaded or a firewall drops packets to it; openbao.timeout is how long one call may take`,
+      `check whether the server in ${addressField} is overloaded or a firewall drops its packets; openbao.timeout limits one call`,
   },
-  canceled: { errorClass: "canceled", problem: () => "did not answer before the caller gave up" },
+  canceled: { errorClass: "canceled", problem: () => "did not answer before the caller cancelled the call" },
   dns_failed: {
     errorClass: "openbao_unavailable",
     problem: () => "cannot be found: its host name does not resolve",
     advice: ({ addressField }) =>
-      `check the host name in ${addressField} with: getent hosts NAME; before the cluster's DNS runs use an address or /etc/hosts`,
+      `check the host name in ${addressField}: getent hosts NAME; before the cluster's DNS runs, use an address or /etc/hosts`,
   },
   connect_refused: {
     errorClass: "openbao_unavailable",
     problem: () => "refuses the connection: nothing listens there",
-    advice: ({ addressField }) => `start it, or correct host and port in ${addressField}`,
+    advice: ({ addressField }) => `start it, or correct the host and port in ${addressField}`,
   },
   connect_failed: {
     errorClass: "openbao_unavailable",
-    problem: () => "cannot be connected to",
-    advice: () => "check the route and the firewall between this node and it",
+    problem: () => "cannot be reached",
+    advice: () => "check the route and the firewall between this node and the server",
   },
   connection_lost: {
     errorClass: "openbao_unavailable",
     problem: () => "closed the connection before its answer was complete",
-    advice: () => "see whether it or a proxy before it was restarted, and its own log",
+    advice: () => "check its log; it, or a proxy in front of it, may have restarted",
   },
   tls_untrusted: {
     errorClass: "openbao_unavailable",
-    problem: ({ caField }) => `shows a certificate that no CA of ${caField} has issued`,
+    problem: ({ caField }) => `presents a certificate that no CA in ${caField} issued`,
     advice: ({ caField }) =>
-      `put the root CA of its certificate into the file of ${caField}, and let the server send its intermediates`,
+      `put the root CA of its certificate into the file of ${caField}, and configure the server to send its intermediate certificates`,
   },
   tls_name_mismatch: {
     errorClass: "config_invalid",
-    problem: ({ serverNameField }) => `shows a certificate that does not have the name of ${serverNameField}`,
+    problem: ({ serverNameField }) => `presents a certificate for another name than ${serverNameField}`,
     advice: ({ serverNameField }) =>
       `set ${serverNameField} to a DNS name of the certificate's subject alternative names`,
   },
   tls_expired: {
     errorClass: "openbao_unavailable",
-    problem: () => "shows a certificate, or a CA above it, that has expired",
-    advice: () => "renew the server's certificate; check this node's clock",
+    problem: () => "presents a certificate chain with an expired certificate",
+    advice: () => "renew the expired certificate; check this node's clock: timedatectl",
   },
   tls_not_yet_valid: {
     errorClass: "openbao_unavailable",
-    problem: () => "shows a certificate that is not valid yet",
-    advice: () => "check this node's clock with: timedatectl",
+    problem: () => "presents a certificate that is not valid yet",
+    advice: () => "check this node's clock: timedatectl",
   },
   tls_wrong_usage: {
     errorClass: "openbao_unavailable",
-    problem: () => "shows a certificate that is not meant for servers",
+    problem: () => "presents a certificate that is not a server certificate",
     advice: () => "issue the server's certificate with extended key usage serverAuth",
   },
   tls_key_usage: {
     errorClass: "openbao_unavailable",
-    problem: () => "shows a certificate whose keyUsage lacks digitalSignature, which TLS with ECDHE needs",
+    problem: () => "presents a certificate whose keyUsage lacks digitalSignature, which TLS with ECDHE needs",
     advice: () =>
       "issue the server's certificate with keyUsage digitalSignature (and keyEncipherment), or without keyUsage",
   },
   tls_name_in_cn: {
     errorClass: "openbao_unavailable",
     problem: () =>
-      "shows a certificate that has a name in its subject only, not in a subject alternative name",
+      "presents a certificate with a name in its subject only, and none in its subject alternative names",
     advice: ({ serverNameField }) =>
       `issue the server's certificate with the name of ${serverNameField} in subjectAltName`,
   },
   tls_weak_certificate: {
     errorClass: "openbao_unavailable",
-    problem: () => "shows a certificate with an RSA key below 2048 bits or a signature with SHA-1 or MD5",
+    problem: () => "presents a certificate with an RSA key below 2048 bits or a signature with SHA-1 or MD5",
     advice: () =>
       "issue the server's certificate with RSA of 2048 bits or more or ECDSA, signed with SHA-256",
   },
   tls_root_missing: {
     errorClass: "openbao_unavailable",
-    problem: ({ caField }) => `shows a certificate whose chain ends above the certificates of ${caField}`,
+    problem: ({ caField }) => `presents a certificate whose root CA is not in ${caField}`,
     advice: ({ caField }) =>
       `put the root CA into the file of ${caField} too; an intermediate CA alone is not enough`,
   },
   tls_constraint_violated: {
     errorClass: "openbao_unavailable",
-    problem: () => "shows a certificate that the name constraints of a CA above it forbid",
+    problem: () => "presents a certificate that the name constraints of its CA forbid",
     advice: () => "issue it from a CA whose name constraints permit the server's names",
   },
   tls_unknown_extension: {
     errorClass: "openbao_unavailable",
-    problem: () => "shows a certificate with a critical extension that is not understood",
+    problem: () => "presents a certificate with an unknown critical extension",
     advice: () => "issue the server's certificate without that extension, or mark it as not critical",
   },
   tls_no_shared_version: {
@@ -151,12 +151,13 @@ const MEANINGS: Readonly<Record<TransportCode, Meaning>> = {
   },
   tls_server_is_ca: {
     errorClass: "openbao_unavailable",
-    problem: () => "shows a certificate that is a CA's own (CA:TRUE), which a server may not use",
+    problem: () => "presents a CA certificate (CA:TRUE) as its server certificate",
     advice: () => "issue a certificate for the server from that CA, with basicConstraints CA:FALSE",
   },
   tls_client_refused: {
     errorClass: "auth_failed",
-    problem: () => "demands a client certificate in the TLS handshake, or refused the one that was shown",
+    problem: () =>
+      "requires a client certificate in the TLS handshake, or refused the one that was presented",
     advice: () =>
       "let the listener trust the CA of the client certificate (tls_client_ca_file), or leave the check to the auth mount (no tls_require_and_verify_client_cert)",
   },
@@ -167,26 +168,26 @@ const MEANINGS: Readonly<Record<TransportCode, Meaning>> = {
   },
   tls_handshake_failed: {
     errorClass: "openbao_unavailable",
-    problem: () => "ended the TLS handshake",
+    problem: () => "aborted the TLS handshake",
     advice: ({ addressField }) =>
-      `see the server's log; check that the port in ${addressField} speaks TLS 1.3, or TLS 1.2 with ECDHE cipher suites, and demands no client certificate`,
+      `see the server's log; check that the port in ${addressField} speaks TLS 1.3, or TLS 1.2 with ECDHE cipher suites, and requires no client certificate`,
   },
   redirect_refused: {
     errorClass: "openbao_unavailable",
-    problem: () => "answers with a redirect, which is never followed",
+    problem: () => "answered with a redirect, which is never followed",
     advice: ({ addressField }) =>
-      `name in ${addressField} the server itself, or let its standby nodes forward requests`,
+      `set ${addressField} to the server itself, or let its standby nodes forward requests`,
   },
   body_too_large: {
     errorClass: "openbao_unavailable",
-    problem: () => "sent an answer larger than is accepted",
+    problem: () => "sent an answer that is too large",
   },
   reply_malformed: {
     errorClass: "openbao_unavailable",
     problem: () => "sent something that is not HTTP",
     advice: ({ addressField }) => `check that ${addressField} names the right port`,
   },
-  request_failed: { errorClass: "openbao_unavailable", problem: () => "could not be asked" },
+  request_failed: { errorClass: "openbao_unavailable", problem: () => "could not be called" },
 };
 
 /** The transport error of a code, in the words of the endpoint. `origin` is configuration, so it may be shown. */

@@ -89,7 +89,7 @@ export function admission(caps: ConcurrencyCaps, maxWaiting: ConcurrencyCaps = M
           code: "concurrency_limit",
           errorClass: "protocol_limit",
           message: `${gate.calls} calls of ${method} run or wait, which is the maximum`,
-          advice: `see why OpenBao is slow; raise server.maxConcurrent${method} if the load is legitimate`,
+          advice: `find out why OpenBao is slow; raise server.maxConcurrent${method} if the load is legitimate`,
         });
       }
       return {

@@ -113,11 +113,11 @@ const BY_ERRNO: Readonly<Record<string, Meaning>> = {
   ENOENT: {
     code: "socket_missing",
     problem: (path) => `there is no socket at ${path}`,
-    advice: () => "see whether the provider runs: systemctl status bao-kms-provider",
+    advice: () => "check whether the provider runs: systemctl status bao-kms-provider",
   },
   EACCES: {
     code: "socket_forbidden",
-    problem: (path) => `this user may not reach ${path}`,
+    problem: (path) => `this user has no permission to connect to ${path}`,
     advice: (path) => `compare this user's groups with the group in: ls -ld ${path} $(dirname ${path})`,
   },
   ECONNREFUSED: {
@@ -128,8 +128,8 @@ const BY_ERRNO: Readonly<Record<string, Meaning>> = {
   },
   ENOTSOCK: {
     code: "socket_not_a_socket",
-    problem: (path) => `what is at ${path} is not a socket`,
-    advice: (path) => `see what it is: ls -l ${path}`,
+    problem: (path) => `${path} is not a socket`,
+    advice: (path) => `examine it: ls -l ${path}`,
   },
 };
 

@@ -145,7 +145,7 @@ function statusError({ kind, errorClass }: Exclude<KeyStatus, { kind: "known" }>
       return new KmsError({
         code: "active_version_lost",
         errorClass,
-        message: "the active version of the key is proven lost; nothing more is written under it",
+        message: "the active version of the key is proven lost; nothing is encrypted under it",
       });
     case "outage":
       return new KmsError({
@@ -202,7 +202,7 @@ function checkCiphertext(text: string, key: KeyHandle): void {
     throw new KmsError({
       code: "ciphertext_version_differs",
       errorClass: "aad_mismatch",
-      message: "the ciphertext of a Decrypt is of another key version than its key_id",
+      message: "the ciphertext of a Decrypt belongs to another key version than its key_id",
     });
   }
 }

@@ -124,14 +124,14 @@ export function decodeKubeconfig(bytes: Uint8Array, file: string, wanted: string
   const user = partOf(USER, entryOf(users, "users", context.user, fail)["user"] ?? {}, "user", fail);
   if (cluster["insecure-skip-tls-verify"]) {
     throw fail(
-      "it turns verification of the API server off",
-      "name the cluster's CA in certificate-authority instead",
+      "it disables verification of the API server",
+      "set certificate-authority to the cluster's CA instead",
     );
   }
   if (cluster["proxy-url"] !== undefined) {
     throw fail(
-      "it asks for a proxy, and API servers are reached directly here",
-      "run this where they can be reached, without proxy-url",
+      "it sets a proxy, but migrate connects to API servers directly",
+      "run this where the API servers are reachable, without proxy-url",
     );
   }
   const url = URL.canParse(cluster.server) ? new URL(cluster.server) : undefined;
@@ -201,7 +201,7 @@ function userOf(user: v.InferOutput<typeof USER>, fail: Fail): KubeUser {
     (user["auth-provider"] !== undefined && user["auth-provider"] !== null)
   ) {
     throw fail(
-      "its user has a password or an auth provider, which kube-apiserver takes no more",
+      "its user has a password or an auth provider, which kube-apiserver does not accept",
       "use a client certificate, a token or an exec plugin",
     );
   }

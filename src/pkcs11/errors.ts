@@ -1,4 +1,4 @@
-/** @module What can go wrong with the key token, in words for the operator. */
+/** @module What can go wrong with the PKCS#11 token, as messages for the operator. */
 import { type ErrorClass, ProviderError } from "../base/error-class.ts";
 import type { DeviceFailureCode, HelperStage } from "./failure.ts";
 
@@ -16,7 +16,7 @@ export type KeyTokenCode =
 
 export class KeyTokenError extends ProviderError<KeyTokenCode> {}
 
-/** How the things that messages speak of are called in the configuration; none is a secret. */
+/** Names from the configuration that messages use; none is a secret. */
 export interface KeyTokenSubject {
   readonly modulePath: string;
   readonly tokenLabel: string;
@@ -61,13 +61,12 @@ const MEANINGS: Readonly<Record<KeyTokenCode, Meaning>> = {
     () => ADDONS_ADVICE,
   ),
   addon_unsafe: device(
-    () =>
-      "the native addons of PKCS#11 login, or their directory, could have been changed by others than root",
+    () => "the native addons of PKCS#11 login, or their directory, can be changed by users other than root",
     () => "chown -R root:root /usr/lib/openbao-kms && chmod -R go-w /usr/lib/openbao-kms",
   ),
   addon_broken: device(
     () => "the native addons of PKCS#11 login cannot be loaded here",
-    () => "they need glibc 2.34 and libstdc++6: ldd /usr/lib/openbao-kms/pkcs11.node",
+    () => "install glibc 2.34 or newer and libstdc++6, then check: ldd /usr/lib/openbao-kms/pkcs11.node",
   ),
   module_missing: device(
     ({ modulePath }) => `auth.cert.pkcs11.modulePath: ${modulePath} does not exist, or cannot be reached`,
@@ -82,16 +81,16 @@ const MEANINGS: Readonly<Record<KeyTokenCode, Meaning>> = {
     ({ modulePath, because }) =>
       `auth.cert.pkcs11.modulePath: ${modulePath} cannot be loaded as a PKCS#11 module${because}`,
     ({ modulePath }) =>
-      `pkcs11-tool --module ${modulePath} --show-info; see that its own configuration can be read`,
+      `pkcs11-tool --module ${modulePath} --show-info; make sure that the service can read the module's own configuration`,
   ),
   token_missing: device(
-    ({ tokenLabel }) => `auth.cert.pkcs11.tokenLabel: no token is labelled "${tokenLabel}"`,
-    ({ modulePath }) => `pkcs11-tool --module ${modulePath} --list-token-slots`,
+    ({ tokenLabel }) => `auth.cert.pkcs11.tokenLabel: no token has the label "${tokenLabel}"`,
+    ({ modulePath }) => `list the labels: pkcs11-tool --module ${modulePath} --list-token-slots`,
   ),
   token_ambiguous: device(
-    ({ tokenLabel }) => `auth.cert.pkcs11.tokenLabel: more than one token is labelled "${tokenLabel}"`,
+    ({ tokenLabel }) => `auth.cert.pkcs11.tokenLabel: more than one token has the label "${tokenLabel}"`,
     ({ modulePath }) =>
-      `give each token a label of its own; see: pkcs11-tool --module ${modulePath} --list-token-slots`,
+      `give each token its own label; list them: pkcs11-tool --module ${modulePath} --list-token-slots`,
   ),
   token_failed: device(
     ({ tokenLabel, because }) => `the token "${tokenLabel}" failed${because}`,
@@ -99,47 +98,47 @@ const MEANINGS: Readonly<Record<KeyTokenCode, Meaning>> = {
   ),
   sessions_exhausted: device(
     ({ tokenLabel }) =>
-      `the token "${tokenLabel}" has as many open sessions as it, or auth.cert.pkcs11.maxSessions, allows`,
-    () => "end what else uses the token, or raise auth.cert.pkcs11.maxSessions",
+      `the token "${tokenLabel}" has no free session: its own limit or auth.cert.pkcs11.maxSessions is reached`,
+    () => "close sessions of other programs, or raise auth.cert.pkcs11.maxSessions",
   ),
   pin_invalid: device(
-    ({ pinFile }) => `auth.cert.pkcs11.pinFile: ${pinFile} does not hold one line with a PIN`,
+    ({ pinFile }) => `auth.cert.pkcs11.pinFile: ${pinFile} does not contain exactly one line with a PIN`,
     ({ pinFile }) => `write the PIN, and nothing else, to ${pinFile}`,
   ),
   pin_refused: device(
     ({ tokenLabel, pinFile }) =>
-      `the token "${tokenLabel}" refused the PIN in ${pinFile}; it will not be tried again`,
-    ({ pinFile }) => `write the right PIN to ${pinFile}`,
+      `the token "${tokenLabel}" refused the PIN in ${pinFile}; it is not tried again, so that the token does not lock`,
+    ({ pinFile }) => `write the correct PIN to ${pinFile}`,
   ),
   pin_expired: device(
-    ({ tokenLabel }) => `the token "${tokenLabel}" says that the user PIN has expired`,
+    ({ tokenLabel }) => `the token "${tokenLabel}" reports that the user PIN has expired`,
     ({ pinFile }) => `set a new PIN on the token and write it to ${pinFile}`,
   ),
   pin_latched: device(
     ({ tokenLabel, pinFile }) =>
-      `the token "${tokenLabel}" refused the PIN in ${pinFile} before; it is not tried a second time`,
-    ({ pinFile }) => `write the right PIN to ${pinFile}; if it is right after all: touch ${pinFile}`,
+      `the token "${tokenLabel}" refused the PIN in ${pinFile} earlier; it is not tried again`,
+    ({ pinFile }) => `write the correct PIN to ${pinFile}; if it is correct already: touch ${pinFile}`,
   ),
   pin_outcome_unknown: device(
     ({ pinFile }) =>
-      `the PIN in ${pinFile} was tried, and the token never said whether it is right; it is not tried again`,
-    ({ pinFile }) => `see that the token works; then: touch ${pinFile}`,
+      `the PIN in ${pinFile} was tried, and the token did not report the result; it is not tried again`,
+    ({ pinFile }) => `check that the token works, then: touch ${pinFile}`,
   ),
   pin_tried_before: device(
     ({ tokenLabel, pinFile }) =>
-      `a try of the PIN in ${pinFile} was cut short, and the token "${tokenLabel}" counts a wrong PIN; it is not tried again`,
-    ({ pinFile }) => `write the right PIN to ${pinFile}; if it is right after all: touch ${pinFile}`,
+      `a login with the PIN in ${pinFile} was interrupted, and the token "${tokenLabel}" counts a wrong PIN; it is not tried again`,
+    ({ pinFile }) => `write the correct PIN to ${pinFile}; if it is correct already: touch ${pinFile}`,
   ),
   pin_locked: device(
     ({ tokenLabel }) => `the user PIN of the token "${tokenLabel}" is locked`,
     ({ modulePath, pinFile }) =>
-      `set a new PIN as its security officer (pkcs11-tool --module ${modulePath} --login --login-type so --init-pin) and write it to ${pinFile}`,
+      `as its security officer, set a new PIN (pkcs11-tool --module ${modulePath} --login --login-type so --init-pin) and write it to ${pinFile}`,
   ),
   pin_final_try: device(
     ({ tokenLabel }) =>
-      `one try is left before the user PIN of the token "${tokenLabel}" locks; it is not spent`,
+      `the user PIN of the token "${tokenLabel}" locks after one more wrong PIN; that try is not used`,
     ({ modulePath }) =>
-      `log in once by hand with the right PIN: pkcs11-tool --module ${modulePath} --login --list-objects`,
+      `log in once by hand with the correct PIN: pkcs11-tool --module ${modulePath} --login --list-objects`,
   ),
   pin_not_initialized: device(
     ({ tokenLabel }) => `the token "${tokenLabel}" has no user PIN yet`,
@@ -150,56 +149,59 @@ const MEANINGS: Readonly<Record<KeyTokenCode, Meaning>> = {
     () => "see the log of the token's vendor",
   ),
   record_damaged: device(
-    ({ recordPath }) => `the record of PIN tries ${recordPath} is damaged; no PIN is tried without it`,
-    ({ recordPath }) => `make sure that the PIN file is right, then: rm ${recordPath}`,
+    ({ recordPath }) => `the record of PIN attempts ${recordPath} is damaged; no PIN is tried without it`,
+    ({ recordPath }) => `make sure that the PIN file is correct, then: rm ${recordPath}`,
   ),
   record_unusable: device(
-    ({ recordPath }) => `the record of PIN tries ${recordPath} cannot be written; no PIN is tried without it`,
-    () => "let the service's user write its state directory",
+    ({ recordPath }) =>
+      `the record of PIN attempts ${recordPath} cannot be written; no PIN is tried without it`,
+    () => "make the state directory writable for the service's user",
   ),
-  login_busy: device(() => "another login with the token was under way for the whole time"),
+  login_busy: device(() => "another login with the token was in progress for the whole time"),
   key_missing: device(
     ({ keyLabel, tokenLabel }) =>
-      `auth.cert.pkcs11.keyLabel: the token "${tokenLabel}" has no private key labelled "${keyLabel}"`,
+      `auth.cert.pkcs11.keyLabel: the token "${tokenLabel}" has no private key with the label "${keyLabel}"`,
     ({ modulePath }) => `pkcs11-tool --module ${modulePath} --login --list-objects --type privkey`,
   ),
   key_ambiguous: device(
     ({ keyLabel, tokenLabel }) =>
-      `auth.cert.pkcs11.keyLabel: the token "${tokenLabel}" has more than one private key labelled "${keyLabel}"`,
-    () => "give each key a label of its own",
+      `auth.cert.pkcs11.keyLabel: the token "${tokenLabel}" has more than one private key with the label "${keyLabel}"`,
+    () => "give each key its own label",
   ),
   key_type_mismatch: device(
-    ({ keyLabel }) => `the key "${keyLabel}" is of another type than the key of the certificate`,
+    ({ keyLabel }) => `the key "${keyLabel}" has another type than the key of the certificate`,
     () => "name the key that the certificate was issued for, or issue a certificate for this one",
   ),
   key_mismatch: device(
-    ({ keyLabel }) => `the key "${keyLabel}" is not the key of the certificate: its signature does not fit`,
+    ({ keyLabel }) =>
+      `the key "${keyLabel}" is not the key of the certificate: the certificate does not verify its signature`,
     () => "name the key that the certificate was issued for, or issue a certificate for this one",
   ),
   key_always_authenticate: device(
-    ({ keyLabel }) => `the key "${keyLabel}" asks for a PIN at each signature (CKA_ALWAYS_AUTHENTICATE)`,
+    ({ keyLabel }) => `the key "${keyLabel}" requires a PIN for each signature (CKA_ALWAYS_AUTHENTICATE)`,
     () => "use a key without CKA_ALWAYS_AUTHENTICATE",
   ),
   mechanism_missing: device(
     ({ tokenLabel }) =>
       `the token "${tokenLabel}" offers none of CKM_ECDSA, CKM_RSA_PKCS_PSS and CKM_RSA_PKCS for this key`,
-    () => "let the token's administrator allow CKM_ECDSA for an EC key, CKM_RSA_PKCS_PSS for an RSA key",
+    () =>
+      "ask the token's administrator to allow CKM_ECDSA for an EC key, or CKM_RSA_PKCS_PSS for an RSA key",
   ),
-  sign_failed: device(({ keyLabel, because }) => `the key "${keyLabel}" made no signature${because}`),
+  sign_failed: device(({ keyLabel, because }) => `the key "${keyLabel}" did not sign${because}`),
   module_hung: device(
     ({ modulePath, doing }) =>
-      `${modulePath} did not come back in time while ${doing}; the helper was killed`,
-    () => "see that the token or its network is reachable; the next login starts afresh",
+      `${modulePath} did not return in time while ${doing}; the helper process was killed`,
+    () => "check that the token and its network are reachable; the next login starts a new helper process",
   ),
   module_crashed: device(
     ({ modulePath, doing }) => `${modulePath} ended the helper process while ${doing}`,
-    () => "see the vendor's log; the next login starts afresh",
+    () => "see the vendor's log; the next login starts a new helper process",
   ),
   helper_not_started: device(
     () => "the helper process cannot be started",
-    () => "see that the unit lets the executable run itself (ExecPaths=, TasksMax=, MemoryMax=)",
+    () => "check that the unit lets the executable start itself (ExecPaths=, TasksMax=, MemoryMax=)",
   ),
-  request_invalid: device(() => "the helper process did not take its task"),
+  request_invalid: device(() => "the helper process rejected its task"),
   unexpected: device(({ doing }) => `the helper process failed while ${doing}`),
 };
 

@@ -110,7 +110,7 @@ function capabilitiesOf(data: unknown, path: string): readonly string[] {
     throw new ProviderError({
       code: "reply_malformed",
       errorClass: "openbao_unavailable",
-      message: `OpenBao's answer does not say what the token may do on ${path}`,
+      message: `OpenBao's answer does not list the token's capabilities on ${path}`,
       advice: "check that openbao.address leads to OpenBao and not to another server",
     });
   }

@@ -21,7 +21,7 @@ export function identityWarnings(
       ? [
           {
             code: "running_as_root" as const,
-            message: "the provider runs as root; run it as a user of its own, as the packaged unit does",
+            message: "the provider runs as root; run it as its own user, as the packaged unit does",
           },
         ]
       : []),

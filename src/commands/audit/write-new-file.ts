@@ -45,7 +45,7 @@ export async function writeNewFile(path: string, text: string, field: string): P
       code: "file_not_written",
       errorClass: "unknown",
       message: `${field}: ${path} cannot be written (${errnoOf(cause) ?? "unknown reason"})`,
-      advice: "see that its directory exists, is yours and has space",
+      advice: "check that its directory exists, belongs to you and has free space",
       cause,
     });
   }

@@ -52,9 +52,9 @@ export function findApiServer(pid: number | undefined, proc = "/proc"): ApiServe
       message:
         refused.length === 0
           ? `--as-apiserver: ${pid === undefined ? "no process" : `process ${pid} is not`} named kube-apiserver${pid === undefined ? " runs on this machine, or it is hidden from this user" : ""}`
-          : `--as-apiserver: not believed to be kube-apiserver: process ${refused.slice(0, 8).join(", ")}`,
+          : `--as-apiserver: not recognised as kube-apiserver: process ${refused.slice(0, 8).join(", ")}`,
       advice:
-        "run it as root on a control-plane node, or name the user yourself: sudo -u USER bao-kms-provider probe",
+        "run it as root on a control-plane node, or choose the user yourself: sudo -u USER bao-kms-provider probe",
     });
   }
   if (new Set(genuine.map((each) => identityText(each))).size > 1) {
@@ -62,7 +62,7 @@ export function findApiServer(pid: number | undefined, proc = "/proc"): ApiServe
       code: "apiserver_ambiguous",
       errorClass: "config_invalid",
       message: `--as-apiserver: several processes run kube-apiserver: ${genuine.map((each) => `${each.pid} (uid ${each.uid})`).join(", ")}`,
-      advice: "name the right one with --apiserver-pid PID",
+      advice: "choose one with --apiserver-pid PID",
     });
   }
   return first;

@@ -24,7 +24,7 @@ const LOOK_OR_DOCTOR = "on this node: bao-kms-provider doctor --config /etc/open
 
 const status: Check<ProbeId, ProbeContext> = {
   id: "probe.status",
-  proves: "The socket can be reached by this user, and Status says that the provider is well.",
+  proves: "The socket can be reached by this user, and Status reports that the provider is healthy.",
   needs: [],
   whenFailed: LOOK,
   run: async (context, signal) => {
@@ -38,8 +38,8 @@ const status: Check<ProbeId, ProbeContext> = {
           : [
               failure(
                 "not_kms_v2",
-                "what listens there does not speak KMS v2",
-                "name the provider's socket",
+                "the process that listens there does not speak KMS v2",
+                "give --socket with the provider's socket",
                 "unknown",
               ),
             ]),
@@ -84,7 +84,7 @@ const keyId: Check<ProbeId, ProbeContext> = {
 
 const encrypt: Check<ProbeId, ProbeContext> = {
   id: "probe.encrypt",
-  proves: "Fresh random bytes are encrypted, under the key_id that Status shows.",
+  proves: "Fresh random bytes are encrypted under the key_id that Status shows.",
   needs: [],
   whenFailed: LOOK_OR_DOCTOR,
   run: async (context, signal) => {
@@ -103,7 +103,7 @@ const encrypt: Check<ProbeId, ProbeContext> = {
               warning(
                 "promoted_meanwhile",
                 "Encrypt used another key_id than Status showed a moment before",
-                "right during a rotation; run probe again",
+                "this is normal during a rotation; run probe again",
               ),
             ],
     };
@@ -112,7 +112,7 @@ const encrypt: Check<ProbeId, ProbeContext> = {
 
 const decrypt: Check<ProbeId, ProbeContext> = {
   id: "probe.decrypt",
-  proves: "They are decrypted to what they were.",
+  proves: "They decrypt to the same bytes.",
   needs: ["probe.encrypt"],
   whenFailed: LOOK_OR_DOCTOR,
   run: async (context, signal) => {
@@ -128,7 +128,7 @@ const decrypt: Check<ProbeId, ProbeContext> = {
           findings: [
             failure(
               "round_trip_differs",
-              "what came back is not what was encrypted",
+              "Decrypt returned other bytes than were encrypted",
               "report this as a defect",
               "unknown",
             ),

@@ -39,7 +39,7 @@ export async function unwrapSecretIdToFile(flags: UnwrapFlags, context: CommandC
     throw new UnwrapError({
       code: "not_root",
       errorClass: "config_invalid",
-      message: "unwrap-secret-id must be run by root, who owns the secret id file",
+      message: "only root can run unwrap-secret-id: root owns the secret id file",
       advice: "run it with sudo",
     });
   }
@@ -120,8 +120,8 @@ function appRoleOf({ auth }: ProviderConfig) {
     throw new UnwrapError({
       code: "not_approle",
       errorClass: "config_invalid",
-      message: `auth.method: is ${auth.method}, so there is no secret id`,
-      advice: "set auth.method to approle, or name the configuration of the node that uses it",
+      message: `auth.method is ${auth.method}, so there is no secret id`,
+      advice: "set auth.method to approle, or give --config with a configuration that uses AppRole",
     });
   }
   return auth.approle;
@@ -133,7 +133,7 @@ function groupId(group: string): number {
     throw new UnwrapError({
       code: "group_unknown",
       errorClass: "config_invalid",
-      message: `--group: ${JSON.stringify(group)} is not a group of /etc/group`,
+      message: `--group: ${JSON.stringify(group)} is not a group in /etc/group`,
       advice: "give the provider's primary group, by name or number: id -g openbao-kms",
     });
   }

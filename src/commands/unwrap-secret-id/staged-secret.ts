@@ -48,7 +48,7 @@ export async function stageSecret({ path, field, uid, gid }: SecretPlace): Promi
       code: "file_not_written",
       errorClass: "unknown",
       message: `${field}: ${path} cannot be written (${errnoOf(cause) ?? "unknown reason"})`,
-      advice: `see that ${directory} has space and is not mounted read-only${advice}`,
+      advice: `check that ${directory} has free space and is not mounted read-only${advice}`,
       cause,
     });
   const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
@@ -117,7 +117,7 @@ async function safeDirectory(path: string, field: string): Promise<string> {
   if (present !== undefined && !present.isFile()) {
     throw refuse(
       "file_not_regular",
-      `${path} is there and is not a regular file`,
+      `${path} exists and is not a regular file`,
       "remove it, or name another path",
     );
   }

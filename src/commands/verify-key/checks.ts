@@ -18,7 +18,7 @@ type VerifyCheck = Check<VerifyId, KeyInspection>;
 
 const metadata: VerifyCheck = {
   id: "key.metadata",
-  proves: "OpenBao can be asked, and has the key.",
+  proves: "OpenBao answers, and the key exists.",
   needs: [],
   whenFailed: "bao-kms-provider doctor --config FILE",
   run: ({ openbao, config }) => {
@@ -30,7 +30,7 @@ const metadata: VerifyCheck = {
         findings: [
           failure(
             "key_missing",
-            "OpenBao says that the Transit key or its mount does not exist",
+            "the Transit key or its mount does not exist in OpenBao",
             `compare transit.mountPath and transit.keyName with: bao list ${config.transit.mountPath}/keys`,
             "transit_key_missing",
           ),
@@ -46,7 +46,7 @@ const metadata: VerifyCheck = {
 
 const profile: VerifyCheck = {
   id: "key.profile",
-  proves: "Key and mount are of the one kind that is used.",
+  proves: "Key and mount have the required settings.",
   needs: ["key.metadata"],
   whenFailed: "bao read MOUNT/keys/KEY",
   run: (inspection) => {
@@ -64,7 +64,7 @@ const profile: VerifyCheck = {
 
 const registry: VerifyCheck = {
   id: "key.registry",
-  proves: "The key's versions and limits agree with what this node recorded.",
+  proves: "The key's versions and limits agree with this node's registry.",
   needs: ["key.metadata"],
   whenFailed: "bao-kms-provider rotation-plan --config FILE",
   run: (inspection) => {
@@ -90,7 +90,7 @@ const registry: VerifyCheck = {
 
 const markers: VerifyCheck = {
   id: "key.markers",
-  proves: "Every version that is not removed still decrypts what was encrypted under it.",
+  proves: "Every version that is not removed decrypts its marker.",
   needs: ["key.metadata"],
   whenFailed: "restore OpenBao to a state that has these versions",
   run: async (inspection, signal) => {
@@ -133,16 +133,16 @@ async function verifyVersion(
         ? undefined
         : failure(
             "marker_refused",
-            `version ${version}: the marker that was kept no longer decrypts; neither does anything stored under it`,
-            "see whether the key's material was replaced (restore, import), and restore OpenBao",
+            `version ${version}: the stored marker does not decrypt, so data under this version cannot be read`,
+            "check whether the key's material was replaced (restore, import), then restore OpenBao",
             "transit_key_missing",
           );
     }
     if (version < key.minEncryptionVersion) {
       return warning(
         "marker_absent",
-        `version ${version}: no marker was kept, and min_encryption_version does not let one be made`,
-        "nothing was ever encrypted under it by this node; bao-kms-provider audit shows whether anything is stored under it",
+        `version ${version}: no marker is stored, and min_encryption_version prevents a new one`,
+        "this node never encrypted under this version; bao-kms-provider audit shows whether data is stored under it",
       );
     }
     await makeMarker(transit, handles.handleOf(record), signal);

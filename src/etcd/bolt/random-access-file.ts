@@ -48,7 +48,7 @@ export function openFile(path: string): OpenFile {
       const now = fstatSync(descriptor, { bigint: true });
       if (now.size !== state.size || now.mtimeNs !== state.mtimeNs) {
         throw auditError("snapshot_changed", {
-          message: "was written to while it was read",
+          message: "changed while it was read",
           advice: "take the snapshot with `etcdctl snapshot save`, or copy the file first",
         });
       }
@@ -71,7 +71,7 @@ function openDescriptor(path: string): number {
   } catch (cause) {
     throw auditError("snapshot_unreadable", {
       message: `cannot be opened (${errnoOf(cause) ?? "unknown reason"})`,
-      advice: `see that it exists and that you may read it: ls -l ${path}`,
+      advice: `check that it exists and that you may read it: ls -l ${path}`,
       cause,
     });
   }

@@ -57,7 +57,7 @@ export async function readLive(prefix: Uint8Array, sink: EntrySink, options: Liv
     }
   }
   throw auditError("etcd_compacted", {
-    message: `the audited revision was compacted before the audit was through, ${MAX_RESTARTS + 1} times in a row`,
+    message: `the audited revision was compacted before the audit was complete, ${MAX_RESTARTS + 1} times in a row`,
     advice:
       "raise --etcd-rate, or take a snapshot with `etcdctl snapshot save` and audit that with --snapshot",
   });
@@ -182,8 +182,8 @@ function outcome(
   }
   if (failure === "invalid") {
     throw auditError("etcd_reply_invalid", {
-      message: `${url} does not answer like an etcd with the v3 API`,
-      advice: "check --etcd-endpoints: the client port is wanted (2379), not the peer port",
+      message: `${url} does not answer like etcd with the v3 API`,
+      advice: "check --etcd-endpoints: it needs the client port (2379), not the peer port",
       cause: error,
     });
   }
@@ -212,7 +212,7 @@ function adviceOf({ code, advice }: TransportError): string {
 
 function otherCluster(url: string): Error {
   return auditError("etcd_other_cluster", {
-    message: `${url} belongs to another etcd cluster than the endpoint asked before it`,
+    message: `${url} belongs to another etcd cluster than the endpoint before it`,
     advice: "name only members of one cluster in --etcd-endpoints; audit other clusters one by one",
   });
 }
@@ -242,15 +242,15 @@ function checkPage(
 
 function invalidPage(): Error {
   return auditError("etcd_reply_invalid", {
-    message: "an etcd endpoint answered with objects that were not asked for",
-    advice: "check that --etcd-endpoints names etcd itself, without a proxy between",
+    message: "an etcd endpoint answered with objects that were not requested",
+    advice: "check that --etcd-endpoints names etcd itself and not a proxy",
   });
 }
 
 function smallerLimit(limit: number): number {
   if (limit === 1) {
     throw auditError("etcd_object_too_large", {
-      message: "one stored object is larger than the audit takes from a running etcd",
+      message: "one stored object is larger than the audit reads from a running etcd",
       advice: "take a snapshot with `etcdctl snapshot save` and audit that with --snapshot",
     });
   }

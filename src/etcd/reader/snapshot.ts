@@ -61,7 +61,7 @@ export async function openSnapshot(file: OpenFile, options: SnapshotOptions): Pr
   if (databaseBytes % bolt.pageBytes !== 0) {
     throw auditError("snapshot_truncated", {
       message:
-        "the snapshot does not end at the end of a page: it was cut off or something was appended to it",
+        "the snapshot does not end at the end of a page: it was truncated, or something was appended to it",
       advice: TAKE_AGAIN,
     });
   }
@@ -136,7 +136,7 @@ function checkAppendedHash(file: OpenFile, databaseBytes: number, sha256: string
   file.readAt(appended, databaseBytes);
   if (Buffer.from(appended).toString("hex") !== sha256) {
     throw auditError("snapshot_hash_mismatch", {
-      message: "the snapshot is damaged: the digest that etcdctl appended is not that of the file",
+      message: "the snapshot is damaged: the digest that etcdctl appended does not match the file",
       advice: `${TAKE_AGAIN}; \`etcdutl snapshot status\` refuses this file too`,
     });
   }

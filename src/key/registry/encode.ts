@@ -16,7 +16,7 @@ export function encodeRecord(record: RegistryRecord): EncodedRecord {
   if (problem !== undefined) {
     throw new RegistryError({
       code: "registry_invariant",
-      message: `a registry that breaks its own rules was about to be written and was not: ${problem}`,
+      message: `a registry that breaks its own rules was not written: ${problem}`,
       advice: "report this as a defect; the state on disk is unchanged",
     });
   }

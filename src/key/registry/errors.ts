@@ -59,27 +59,27 @@ interface Refusal {
 }
 
 const REFUSALS = {
-  registry_torn: { problem: "is empty, cut short or overwritten with zeros" },
+  registry_torn: { problem: "is empty, truncated or overwritten with zeros" },
   registry_foreign: {
-    problem: "is not a registry of bao-kms-provider and is left alone",
-    first: "name another file in state.path, or move this one away if it does not belong there",
+    problem: "is not a registry of bao-kms-provider and was not changed",
+    first: "set state.path to another file, or move this one away if it does not belong there",
   },
   registry_of_go: {
-    problem: "is the registry of the Go implementation (dc-tec/openbao-kubernetes-kms) and is left alone",
+    problem: "is the registry of the Go implementation (dc-tec/openbao-kubernetes-kms) and was not changed",
     only:
       "keep a copy of it, move it and its .checkpoint away, and take over its versions with " +
       "`bao-kms-provider rebuild-registry --from-go FILE`",
   },
   registry_newer: {
-    problem: "was written by a newer release whose format this one does not know",
+    problem: "was written by a newer release in a format that this release does not know",
     first: "run that newer release again",
   },
-  registry_edited: { problem: "was changed by hand or is damaged: its hash does not fit its content" },
-  registry_invariant: { problem: "has a good hash but breaks a rule of every registry" },
-  registry_too_large: { problem: "is larger than any registry of ours" },
-  registry_lost: { problem: "is missing although its checkpoint is there: the state of this node was lost" },
+  registry_edited: { problem: "was edited or is damaged: its hash does not match its content" },
+  registry_invariant: { problem: "has a correct hash but breaks a rule of the registry format" },
+  registry_too_large: { problem: "is too large for a registry" },
+  registry_lost: { problem: "is missing although its checkpoint exists: the state of this node was lost" },
   registry_rolled_back: {
-    problem: "is older than its checkpoint: it was put back from a backup or a snapshot of the machine",
+    problem: "is older than its checkpoint: it was restored from a backup or a snapshot of the machine",
   },
   registry_diverged: {
     problem:
@@ -87,13 +87,12 @@ const REFUSALS = {
     first: "stop the provider before files in the state directory are replaced, then start it again",
   },
   registry_rotated_without_state: {
-    problem:
-      "is missing but the Transit key was rotated before, so which versions are in use cannot be known",
+    problem: "is missing but the Transit key was rotated before, so the versions in use are unknown",
     first: "set bootstrap.missingState to observe if this node was replaced",
   },
-  checkpoint_damaged: { problem: "is empty, cut short, changed by hand or of another program" },
+  checkpoint_damaged: { problem: "is empty, truncated, edited, or a file of another program" },
   checkpoint_of_go: {
-    problem: "is the checkpoint of the Go implementation (dc-tec/openbao-kubernetes-kms) and is left alone",
+    problem: "is the checkpoint of the Go implementation (dc-tec/openbao-kubernetes-kms) and was not changed",
     only:
       "move it away together with the registry that it belongs to, and take over the versions with " +
       "`bao-kms-provider rebuild-registry --from-go FILE`",
@@ -125,7 +124,7 @@ export function refusal(
 export function wayBack(statePath: string): string {
   return (
     `copy ${statePath} and ${statePath}.checkpoint, both, from a healthy node of the same control plane ` +
-    "(owner as here, mode 0600); if there is none, `bao-kms-provider rebuild-registry` makes it again from evidence"
+    "(owner as here, mode 0600); if there is none, `bao-kms-provider rebuild-registry` creates it from evidence"
   );
 }
 

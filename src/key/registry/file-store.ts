@@ -107,8 +107,8 @@ async function readLostCheckpoint(options: RegistryStoreOptions): Promise<Checkp
   if ((await readStateFile(options, "registry", MAX_REGISTRY_BYTES, directory)) !== undefined) {
     throw new RegistryError({
       code: "registry_changed",
-      message: `state.path: there is a file at ${statePath}, so no registry is made again in its place`,
-      advice: `keep a copy of ${statePath} and of its .checkpoint, and move both away`,
+      message: `state.path: ${statePath} exists, so no registry is created in its place`,
+      advice: `copy ${statePath} and its .checkpoint to a safe place, then move both away`,
     });
   }
   const file = await readStateFile(options, "checkpoint", MAX_CHECKPOINT_BYTES, directory);
@@ -181,7 +181,7 @@ async function commitLocked(
     throw new RegistryError({
       code: "registry_changed",
       message: `state.path: ${statePath} was written by another process meanwhile; nothing was changed`,
-      advice: "look at the new state and try again",
+      advice: "review the new state and try again",
     });
   }
   const record = sealed(found, content);

@@ -47,7 +47,7 @@ export function decodeGoRegistry(bytes: Uint8Array, path: string, scope: KeyScop
   if (versions.some((version) => deriveKeyId(scope, version) !== version.keyId)) {
     throw refuse(
       path,
-      "holds key_ids that do not derive from this configuration: it belongs to another key, or was changed",
+      "has key_ids that do not derive from this configuration: it belongs to another key, or was changed",
       "compare transit.keyIdScope, openbao.instanceId and openbao.namespace with that implementation's configuration",
     );
   }

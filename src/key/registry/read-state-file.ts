@@ -57,14 +57,14 @@ export async function readStateFile(
       throw fail(
         "unsafe",
         `belongs to uid ${facts.uid}`,
-        `see who put it there, then: chown ${directory.uid} ${path}`,
+        `find out who put it there, then: chown ${directory.uid} ${path}`,
       );
     }
     if ((facts.mode & 0o022) !== 0) {
       throw fail(
         "unsafe",
         "can be written by its group or by others",
-        `see whether it was changed, then: chmod 0600 ${path}`,
+        `check that it was not changed, then: chmod 0600 ${path}`,
       );
     }
     const bytes = await file.read(maxBytes);

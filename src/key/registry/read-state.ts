@@ -112,7 +112,7 @@ function checkIdentity(statePath: string, identity: IdentityHashes, record: Regi
   throw new RegistryError({
     code: "registry_other_identity",
     message: `state.path: ${statePath} belongs to another configuration: ${names} ${changed.length === 1 ? "differs" : "differ"} from when it was made`,
-    advice: `put back what was configured in ${names}; if this is another key on purpose, name another file in state.path`,
+    advice: `restore the earlier values of ${names}; if you use another key on purpose, set state.path to another file`,
   });
 }
 

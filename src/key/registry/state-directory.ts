@@ -43,7 +43,7 @@ export async function checkStateDirectory(options: StateOptions): Promise<FileFa
       });
     }
     throw unsafe(
-      `cannot be looked at (${errnoOf(error) ?? "unknown error"})`,
+      `cannot be examined (${errnoOf(error) ?? "unknown error"})`,
       `make ${path} reachable`,
       error,
     );

@@ -23,7 +23,7 @@ export function writeFailure(error: unknown, doing: string, path: string): Regis
       message: `state.path: cannot ${doing} ${path}: read-only or no permission (${errno})${rest}`,
       advice:
         "make the state directory writable for the service's user (in the unit: ReadWritePaths=), " +
-        "and see whether its file system was remounted read-only",
+        "and check whether its file system was remounted read-only",
       cause: error,
     });
   }

@@ -78,8 +78,8 @@ export async function takeLock(options: LockOptions, signal: AbortSignal): Promi
   }
   throw new RegistryError({
     code: "registry_locked",
-    message: `state.path: another process holds ${path} for longer than ${lockWaitMs} ms; nothing was changed`,
-    advice: "see which command or provider writes the registry (fuser), and let it finish",
+    message: `state.path: another process has locked ${path} for more than ${lockWaitMs} ms; nothing was changed`,
+    advice: "find the command or provider that writes the registry (fuser), and let it finish",
   });
 }
 

@@ -147,7 +147,7 @@ function openbaoTimeUnknown(): RotationError {
     code: "openbao_time_unknown",
     errorClass: "openbao_unavailable",
     message:
-      "this node has no registry, and OpenBao's answers carry no Date by which the age of a version is known",
-    advice: "check whether a proxy before OpenBao removes the Date header",
+      "this node has no registry, and OpenBao's answers have no Date header, from which the age of a version is computed",
+    advice: "check whether a proxy in front of OpenBao removes the Date header",
   });
 }

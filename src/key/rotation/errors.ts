@@ -36,14 +36,14 @@ export function versionNotServed(state: "removed" | "rejected", version: number)
     ? new RotationError({
         code: "version_removed",
         errorClass: "key_id_unknown",
-        message: `version ${version} was removed with retire-versions, so nothing is decrypted with it`,
-        advice: `if something still needs it: bao-kms-provider restore-versions --versions ${version}`,
+        message: `version ${version} was removed with retire-versions and decrypts nothing`,
+        advice: `if stored data still needs it: bao-kms-provider restore-versions --versions ${version}`,
       })
     : new RotationError({
         code: "version_rejected",
         errorClass: "key_id_unknown",
-        message: `this version ${version} contradicts the one that was recorded, so nothing is decrypted with it`,
-        advice: "see docs/operations on a key that was deleted and made again",
+        message: `this version ${version} contradicts the registry and decrypts nothing`,
+        advice: "see operations/disaster-recovery.md: the key was deleted and created again",
       });
 }
 
@@ -57,7 +57,7 @@ export function unknownKeyId(
     message:
       code === "key_id_unknown"
         ? "no version of the live key has this key_id"
-        : "the key_id is unknown, and the key was looked up for another one a moment ago",
+        : "the key_id is unknown; the key was read a moment ago for another unknown key_id, so it is not read again",
     ...(cause === undefined ? {} : { cause }),
   });
 }

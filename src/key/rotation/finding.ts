@@ -85,18 +85,18 @@ const config =
 
 const WORDS: Readonly<Record<OwnCode, Words>> = {
   key_missing: {
-    message: () => "OpenBao says that the Transit key or its mount does not exist",
+    message: () => "the Transit key or its mount does not exist in OpenBao",
     advice: ({ mountPath }) =>
       `compare transit.mountPath and transit.keyName with: bao list ${mountPath}/keys; if the key was deleted, restore OpenBao from a backup that has it`,
   },
   active_version_recreated: {
     message: (version) =>
-      `the creation time of the active version ${version} has changed: the key was deleted and made again, or it is another key`,
+      `the creation time of the active version ${version} has changed: the key was deleted and created again, or it is another key`,
     advice: restore,
   },
   active_version_hidden: {
     message: (version) =>
-      `min_decryption_version is above the active version ${version}, so that nothing written now could be read`,
+      `min_decryption_version is above the active version ${version}, so that new data could not be read`,
     advice: config((version) => `min_decryption_version=${version}`),
   },
   active_version_absent: {
@@ -105,12 +105,12 @@ const WORDS: Readonly<Record<OwnCode, Words>> = {
   },
   latest_below_active: {
     message: (version) =>
-      `the key's latest version is below the active version ${version}: OpenBao went back to an older state`,
+      `the key's latest version is below the active version ${version}: OpenBao was restored to an older state`,
     advice: restore,
   },
   marker_refused: {
     message: (version) =>
-      `the marker that was encrypted when version ${version} became active does not decrypt any more: its key material has changed`,
+      `the marker that was encrypted when version ${version} became active does not decrypt: its key material has changed`,
     advice: restore,
   },
   min_encryption_above_active: {
@@ -126,15 +126,15 @@ const WORDS: Readonly<Record<OwnCode, Words>> = {
   },
   latest_below_recorded: {
     message: (version) =>
-      `the key's latest version is below version ${version}, which was seen before: OpenBao went back to an older state`,
+      `the key's latest version is below version ${version}, which was seen before: OpenBao was restored to an older state`,
     advice: (_, version) =>
-      `look with audit whether another node wrote under version ${version}; if so restore OpenBao, else rotate the key again`,
+      `run audit: if another node wrote under version ${version}, restore OpenBao from a newer backup; otherwise rotate the key again`,
   },
   version_recreated: {
     message: (version) =>
-      `version ${version}, which is not active, has another creation time than was recorded`,
+      `version ${version}, which is not active, has another creation time than the registry recorded`,
     advice: (_, version) =>
-      `look with audit whether anything is stored under version ${version}: it can be read only after a restore of OpenBao`,
+      `run audit: data under version ${version} can be read only after a restore of OpenBao`,
   },
 };
 

@@ -286,7 +286,7 @@ function asProviderError(error: unknown): ProviderError {
     : new ProviderError({
         code: "unexpected",
         errorClass: "unknown",
-        message: "a probe of the key failed in a way that this release does not know",
+        message: "a probe of the key failed with an error that this release does not know",
         cause: error,
       });
 }

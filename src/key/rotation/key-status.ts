@@ -93,7 +93,7 @@ export function encryptingKey(state: LiveState, policy: RotationPolicy): KeyHand
     throw new RotationError({
       code: "metadata_not_read",
       errorClass: failureClass(state),
-      message: "nothing is encrypted until the key's metadata was read after this start",
+      message: "nothing is encrypted before the key's metadata was read after this start",
       ...(failure === undefined ? {} : { cause: failure.error }),
     });
   }
@@ -111,7 +111,7 @@ export function provingMarker({ key }: LiveState, handle: KeyVersion): string {
     throw new RotationError({
       code: "marker_missing",
       errorClass: "status_stale",
-      message: `nothing is encrypted under version ${handle.version} until a marker of it was made and kept`,
+      message: `nothing is encrypted under version ${handle.version} before its marker was created and stored`,
     });
   }
   return marker;

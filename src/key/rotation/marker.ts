@@ -38,8 +38,8 @@ export async function makeMarker(
     throw new RotationError({
       code: "marker_differs",
       errorClass: "unknown",
-      message: `the marker came back changed after it was encrypted under version ${version}`,
-      advice: "see whether something between this host and OpenBao changes its answers",
+      message: `the marker that was encrypted under version ${version} decrypts to something else`,
+      advice: "check whether a proxy between this host and OpenBao changes answers",
     });
   }
   return ciphertext;

@@ -81,7 +81,7 @@ function activeOf(
     return blocker(
       "expected_not_derivable",
       "the expected key_id does not derive from any version that Transit shows",
-      "compare the fingerprint of `bao-kms-provider config` with that node's, and see whether the key was made again",
+      "compare the fingerprint of `bao-kms-provider config` with that node's, and check whether the key was created again",
     );
   }
   const used = expected === undefined ? stored : [...stored, expected];
@@ -111,14 +111,14 @@ function sourceBlockers(input: RebuildInput): Blocker[] {
         blocker(
           "no_proof",
           "nothing shows which versions are in use",
-          "name --expected-key-id of a healthy node's probe, or --etcd-endpoints for an audit of the running etcd",
+          "give --expected-key-id from the probe of a healthy node, or --etcd-endpoints for an audit of the running etcd",
         ),
     ),
     ...changed.map(({ version }) =>
       blocker(
         "made_again",
-        `Transit's version ${version} is another one than the registry that is taken over recorded`,
-        "see whether the key was made again, or the configuration names another one",
+        `Transit's version ${version} differs from the one in the registry that is taken over`,
+        "check whether the key was created again, or the configuration names another key",
       ),
     ),
     ...live
@@ -169,14 +169,14 @@ function unreadableBlocker({ statedVersion, objects, where, why }: Unreadable): 
     case "made_again":
       return blocker(
         "made_again",
-        `${what}, but Transit's version ${statedVersion} is another one: the key was made again, restored, or the configuration names another key`,
-        "restore OpenBao from a backup that holds the key, or correct the identity in the configuration",
+        `${what}, but Transit's version ${statedVersion} differs: the key was created again or restored, or the configuration names another key`,
+        "restore OpenBao from a backup that has the key, or correct the identity in the configuration",
       );
     case "gone":
       return blocker(
         "gone",
         `${what}, which Transit does not have`,
-        "restore OpenBao from a backup that holds it",
+        "restore OpenBao from a backup that has it",
       );
     default:
       return assertNever(why);

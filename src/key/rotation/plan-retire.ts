@@ -81,7 +81,7 @@ function registryBlocker(content: RegistryContent, beforeVersion: number): Block
     return blocker(
       "not_below_active",
       `version ${active} is active; it and the versions above it stay`,
-      `take --before-version ${active} at most`,
+      `give --before-version ${active} or less`,
     );
   }
   const pending = content.versions.find(({ state }) => state === "pending");
@@ -100,7 +100,7 @@ function registryBlocker(content: RegistryContent, beforeVersion: number): Block
 function pendingBlocker(version: number): Blocker {
   return blocker(
     "version_pending",
-    `a rotation is under way: version ${version} is not active yet`,
+    `a rotation is in progress: version ${version} is not active yet`,
     "wait until it is active on every node, run migrate, then audit again",
   );
 }

@@ -50,6 +50,6 @@ export async function readsBack(
   throw new RotationError({
     code: "not_read_back",
     errorClass: "openbao_unavailable",
-    message: `OpenBao did not open what was encrypted under version ${version} in one answer with that version's marker`,
+    message: `OpenBao did not decrypt a fresh ciphertext of version ${version} together with that version's marker`,
   });
 }

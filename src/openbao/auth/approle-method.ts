@@ -57,7 +57,7 @@ export function approleLoginMethod({
       throw new AuthError({
         code: "secret_id_wrapped",
         errorClass: "auth_failed",
-        message: `${SECRET_ID_FIELD}: ${secretIdFile} holds a token, perhaps that of a wrapped secret id, and no secret id`,
+        message: `${SECRET_ID_FIELD}: ${secretIdFile} contains a token, perhaps of a wrapped secret id, instead of a secret id`,
         advice: "unwrap it once, as root, with: bao-kms-provider unwrap-secret-id",
       });
     }

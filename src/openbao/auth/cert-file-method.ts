@@ -104,8 +104,8 @@ function publicPart(keyPem: Secret, path: string): KeyObject {
     throw new AuthError({
       code: "certificate_malformed",
       errorClass: "auth_failed",
-      message: `${KEY_FIELD}: ${path} has no private key in PEM that can be used without a passphrase`,
-      advice: `look at it with: openssl pkey -in ${path} -noout -check`,
+      message: `${KEY_FIELD}: ${path} contains no PEM private key without a passphrase`,
+      advice: `check it: openssl pkey -in ${path} -noout -check`,
     });
   }
 }

@@ -93,13 +93,13 @@ interface Meaning {
   readonly advice: string;
 }
 
-const RENEW = "have the certificate renewed";
+const RENEW = "renew the certificate";
 
 const MEANINGS: Readonly<Record<CertificateProblem, Meaning>> = {
   certificate_key_mismatch: {
     errorClass: "auth_failed",
-    problem: () => "is not that of the private key",
-    advice: "put certificate and private key of one request in place together",
+    problem: () => "does not match the private key",
+    advice: "install the certificate together with the private key that it was issued for",
   },
   certificate_expired: { errorClass: "auth_expired", problem: () => "has expired", advice: RENEW },
   certificate_expires_soon: {
@@ -115,19 +115,19 @@ const MEANINGS: Readonly<Record<CertificateProblem, Meaning>> = {
   },
   certificate_wrong_usage: {
     errorClass: "auth_failed",
-    problem: () => "is not meant for clients",
-    advice: "have it issued with extended key usage clientAuth",
+    problem: () => "is not a client certificate",
+    advice: "issue it with extended key usage clientAuth",
   },
   certificate_chain_broken: {
     errorClass: "auth_failed",
-    problem: () => "is followed by certificates of which one does not certify the one before it",
+    problem: () => "is followed by certificates in the wrong order",
     advice: "put the leaf first, then the CA that issued it, then the CA above that",
   },
   certificate_weak: {
     errorClass: "auth_failed",
     problem: () => "has a weak key or a weak signature",
     advice:
-      "have it issued for RSA of 2048 bits or more, P-256, P-384, P-521 or Ed25519, signed with SHA-256 or better",
+      "issue it for RSA of 2048 bits or more, P-256, P-384, P-521 or Ed25519, signed with SHA-256 or better",
   },
 };
 
@@ -142,7 +142,7 @@ export function chainError(what: string, path: string): AuthError {
   return new AuthError({
     code: "certificate_malformed",
     errorClass: "auth_failed",
-    message: `${what} is not a whole PEM certificate chain of at most ${MAX_CHAIN_LENGTH} certificates`,
+    message: `${what} is not a complete PEM certificate chain of at most ${MAX_CHAIN_LENGTH} certificates`,
     advice: `put the leaf first, then its intermediates; look at it with: openssl x509 -in ${path} -noout -subject -dates`,
   });
 }

@@ -72,7 +72,7 @@ const MEANINGS: Readonly<Record<ClaimProblem, Meaning>> = {
   },
   jwt_wrong_audience: {
     errorClass: "auth_failed",
-    problem: () => "is for none of auth.jwt.expectedAudience (claim aud)",
+    problem: () => "has none of the audiences in auth.jwt.expectedAudience (claim aud)",
   },
   jwt_wrong_subject: {
     errorClass: "auth_failed",

@@ -38,14 +38,14 @@ interface Meaning {
 const MEANINGS: Readonly<Record<AnsweredCode, Meaning>> = {
   oauth2_invalid_request: {
     errorClass: "auth_failed",
-    message: "the token endpoint does not take the request: a parameter is missing, doubled or not supported",
+    message: "the token endpoint rejects the request: a parameter is missing, repeated or not supported",
     advice:
       "compare auth.jwt.oauth2.audience, resources and authMethod with what the authorization server supports",
   },
   oauth2_invalid_client: {
     errorClass: "auth_failed",
     message:
-      "the token endpoint does not know the client, its secret is wrong, or it proves it in another way",
+      "the token endpoint rejects the client: unknown client, wrong secret, or wrong authentication method",
     advice:
       "compare auth.jwt.oauth2.clientId, the secret in clientSecretFile and authMethod with the client's registration",
   },
@@ -81,16 +81,16 @@ const MEANINGS: Readonly<Record<AnsweredCode, Meaning>> = {
   },
   oauth2_rate_limited: {
     errorClass: "openbao_rate_limited",
-    message: "the token endpoint refuses the request for now: too many requests",
+    message: "the token endpoint rejects the request at the moment: too many requests",
   },
   oauth2_unavailable: {
     errorClass: "openbao_unavailable",
-    message: "the token endpoint failed with an error of its own",
+    message: "the token endpoint answered with an internal error",
     advice: "see the authorization server's log",
   },
   oauth2_reply_malformed: {
     errorClass: "auth_failed",
-    message: "the token endpoint's answer holds no Bearer access token",
+    message: "the token endpoint's answer contains no Bearer access token",
     advice: "check that auth.jwt.oauth2.tokenUrl is the token endpoint",
   },
 };

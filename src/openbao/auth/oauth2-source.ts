@@ -98,7 +98,7 @@ export function oauth2Source(options: OAuth2SourceOptions): JwtSource {
   return {
     what: "auth.jwt.oauth2: the access token",
     isStored: false,
-    fix: "have the authorization server issue signed JWTs (RFC 9068) that OpenBao's role accepts to this client",
+    fix: "configure the authorization server to issue this client signed JWTs (RFC 9068) that OpenBao's role accepts",
     get: async (signal) => {
       const secret = await readSecretFile({
         path: options.clientSecretFile,

@@ -44,8 +44,8 @@ export async function readSecretFile({
     throw new AuthError({
       code: "secret_malformed",
       errorClass,
-      message: `${field}: ${what} in ${path} has blanks, line breaks or other characters that it cannot have`,
-      advice: `write ${what} alone to ${path}`,
+      message: `${field}: ${what} in ${path} contains blanks, line breaks or other invalid characters`,
+      advice: `write only ${what} to ${path}`,
     });
   }
   return new Secret(text);

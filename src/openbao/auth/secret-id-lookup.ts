@@ -70,7 +70,7 @@ function goneError(path: string, mountPath: string, roleName: string): AuthError
   return new AuthError({
     code: "secret_id_gone",
     errorClass: "auth_expired",
-    message: `auth.approle.secretIdFile: the secret id in ${path} is used up, has expired or was destroyed; the present token is good until it ends, the next login will be refused`,
-    advice: `put a new one in place now: bao write -wrap-ttl=5m -f ${mountPath}/role/${roleName}/secret-id, then on this node, as root: bao-kms-provider unwrap-secret-id --role ${roleName}`,
+    message: `auth.approle.secretIdFile: the secret id in ${path} is used up, has expired or was destroyed; the current token stays valid until it expires, and the next login fails`,
+    advice: `install a new one now: bao write -wrap-ttl=5m -f ${mountPath}/role/${roleName}/secret-id, then on this node, as root: bao-kms-provider unwrap-secret-id --role ${roleName}`,
   });
 }

@@ -268,7 +268,7 @@ function closedError(): AuthError {
   return new AuthError({
     code: "session_closed",
     errorClass: "canceled",
-    message: "the provider is stopping, there is no token any more",
+    message: "the provider is stopping and has given up its token",
   });
 }
 
@@ -281,8 +281,8 @@ function abandonedError(signal: AbortSignal, timeoutMs: number): AuthError {
       ? {
           message: `the login was not answered within ${formatDuration(timeoutMs)}`,
           advice:
-            "see whether OpenBao is overloaded or a firewall drops packets to it; auth.loginTimeout is how long a login may take",
+            "check whether OpenBao is overloaded or a firewall drops its packets; auth.loginTimeout limits a login",
         }
-      : { message: "the login was no longer waited for" }),
+      : { message: "the login was cancelled" }),
   });
 }

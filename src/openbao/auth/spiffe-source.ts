@@ -86,8 +86,8 @@ function pinned(svids: readonly JWTSVID[], spiffeId: string, audience: string): 
     throw new AuthError({
       code: "spiffe_wrong_identity",
       errorClass: "auth_failed",
-      message: `the SPIFFE agent gives no JWT-SVID for ${spiffeId} and the audience of auth.jwt.spiffe.audience`,
-      advice: `register the provider under it, or correct auth.jwt.spiffe.spiffeId; see: spire-server entry show -spiffeID ${spiffeId}`,
+      message: `the SPIFFE agent issues no JWT-SVID for ${spiffeId} with the audience auth.jwt.spiffe.audience`,
+      advice: `register the provider with this SPIFFE ID, or correct auth.jwt.spiffe.spiffeId; see: spire-server entry show -spiffeID ${spiffeId}`,
     });
   }
   return new Secret(svid);
@@ -108,13 +108,13 @@ const MEANINGS: Readonly<Record<Exclude<SpiffeCode, "spiffe_wrong_identity">, Me
   },
   spiffe_refused: {
     errorClass: "auth_failed",
-    problem: "does not take the request",
-    advice: "check auth.jwt.spiffe.audience and spiffeId, and that the socket is that of the Workload API",
+    problem: "rejects the request",
+    advice: "check auth.jwt.spiffe.audience and spiffeId, and that the socket is the Workload API",
   },
   spiffe_unreachable: {
     errorClass: "openbao_unavailable",
     problem: "cannot be reached, or ended the connection",
-    advice: "start it, and let this process reach its socket: systemctl status spire-agent",
+    advice: "start it, and give the service access to its socket: systemctl status spire-agent",
   },
   spiffe_timeout: {
     errorClass: "timeout",

@@ -56,7 +56,7 @@ function unfitness({ uses, ttlMs }: Grant, mountPath: string): ProviderError | u
     return new AuthError({
       code: "token_use_limit",
       errorClass: "auth_failed",
-      message: `the role at ${mountPath} gives tokens that are good for ${uses} calls only`,
+      message: `the role at ${mountPath} issues tokens that are valid for only ${uses} calls`,
       advice: `bao write ${mountPath}/role/ROLE token_num_uses=0`,
     });
   }
@@ -65,7 +65,7 @@ function unfitness({ uses, ttlMs }: Grant, mountPath: string): ProviderError | u
     : new AuthError({
         code: "token_endless",
         errorClass: "auth_failed",
-        message: `the role at ${mountPath} gives tokens that never end`,
+        message: `the role at ${mountPath} issues tokens that never expire`,
         advice: `bao write ${mountPath}/role/ROLE token_ttl=20m token_max_ttl=1h`,
       });
 }

@@ -40,8 +40,8 @@ export async function trySecretId(
       throw new AuthError({
         code: "secret_id_foreign",
         errorClass: "auth_failed",
-        message: `the secret id is out of its wrapping, but OpenBao does not let it in together with the configured role id; nothing was replaced`,
-        advice: `compare auth.approle.roleId with: bao read ${mountPath}/role/${roleName}/role-id, and auth.namespace or openbao.namespace with the one that the secret id was made in; then have another one wrapped`,
+        message: `the secret id was unwrapped, but OpenBao rejects it together with the configured role id; nothing was replaced`,
+        advice: `compare auth.approle.roleId with: bao read ${mountPath}/role/${roleName}/role-id, and auth.namespace or openbao.namespace with the one that the secret id was made in; then wrap another secret id`,
         cause: thrown,
       });
     }

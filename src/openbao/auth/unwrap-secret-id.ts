@@ -52,8 +52,8 @@ export async function unwrapSecretId(
     throw new AuthError({
       code: "wrapping_foreign",
       errorClass: "auth_failed",
-      message: `the wrapping token was not made by ${wanted}; it has been left as it is`,
-      advice: "do not use it: find out who put it there, and have the secret id wrapped again",
+      message: `the wrapping token was not made by ${wanted}; it was not used`,
+      advice: "do not use it: find out who put it there, then wrap the secret id again",
     });
   }
   const path = "sys/wrapping/unwrap";

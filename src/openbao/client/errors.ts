@@ -8,7 +8,7 @@ export type OpenBaoCode = AnswerCode | TransportCode | "circuit_open";
 export interface OpenBaoErrorInit extends ProviderErrorInit<OpenBaoCode> {
   /** HTTP status, when there was an answer. */
   readonly status?: number;
-  /** How long OpenBao wants to be left alone, bounded. */
+  /** How long OpenBao asks to wait, bounded. */
   readonly retryAfterMs?: number;
 }
 
@@ -71,41 +71,42 @@ const MEANINGS: Readonly<Record<AnswerCode, Meaning>> = {
   },
   rate_limited: {
     errorClass: "openbao_rate_limited",
-    message: ({ operation }) => `OpenBao refuses ${operation} for now: too many requests`,
-    advice: () => "look at its quotas with: bao list sys/quotas/rate-limit",
+    message: ({ operation }) => `OpenBao rejects ${operation} at the moment: too many requests`,
+    advice: () => "see the quotas: bao list sys/quotas/rate-limit",
   },
   server_error: {
     errorClass: "openbao_unavailable",
-    message: ({ operation }) => `OpenBao failed at ${operation} with an error of its own`,
+    message: ({ operation }) => `OpenBao answered ${operation} with an internal error`,
     advice: () => "see OpenBao's log",
   },
   permission_denied: {
     errorClass: "transit_policy_denied",
     message: ({ operation, path }) => `OpenBao denies ${operation}: the token may not use ${path}`,
-    advice: ({ path }) => `let a policy of the token's role allow the path "${path}"`,
+    advice: ({ path }) => `allow the path "${path}" in a policy of the token's role`,
   },
   namespace_missing: {
     errorClass: "config_invalid",
-    message: () => "OpenBao does not have the namespace of openbao.namespace or auth.namespace",
-    advice: () => "set them to namespaces of: bao namespace list",
+    message: () => "the namespace in openbao.namespace or auth.namespace does not exist in OpenBao",
+    advice: () => "set both to names that this lists: bao namespace list",
   },
   mount_missing: {
     errorClass: "transit_key_missing",
-    message: ({ path }) => `OpenBao has nothing mounted for ${path}`,
-    advice: () => "compare mountPath with: bao secrets list, and bao auth list",
+    message: ({ path }) => `nothing is mounted in OpenBao at ${path}`,
+    advice: () =>
+      "compare transit.mountPath with: bao secrets list, and auth.*.mountPath with: bao auth list",
   },
   not_found: {
     errorClass: "transit_key_missing",
-    message: ({ path }) => `OpenBao has nothing at ${path}`,
+    message: ({ path }) => `OpenBao found nothing at ${path}`,
   },
   key_missing: {
     errorClass: "transit_key_missing",
-    message: ({ path }) => `OpenBao does not have the key of ${path}`,
+    message: ({ path }) => `the Transit key of ${path} does not exist`,
     advice: () => "compare transit.keyName with: bao list TRANSIT_MOUNT/keys",
   },
   key_soft_deleted: {
     errorClass: "transit_key_missing",
-    message: ({ path }) => `OpenBao does not use the key of ${path}: it is soft-deleted`,
+    message: ({ path }) => `the Transit key of ${path} is soft-deleted`,
     advice: () => "bao write -f TRANSIT_MOUNT/keys/KEY/soft-delete-restore",
   },
   decrypt_failed: {
@@ -114,7 +115,7 @@ const MEANINGS: Readonly<Record<AnswerCode, Meaning>> = {
   },
   ciphertext_refused: {
     errorClass: "protocol_limit",
-    message: () => "OpenBao does not take the ciphertext for one of its own",
+    message: () => "OpenBao does not recognise the ciphertext as its own",
   },
   version_too_new: {
     errorClass: "transit_key_missing",
@@ -130,16 +131,17 @@ const MEANINGS: Readonly<Record<AnswerCode, Meaning>> = {
   },
   version_missing: {
     errorClass: "transit_key_missing",
-    message: ({ operation }) => `OpenBao refuses ${operation}: it does not show that version of the key`,
+    message: ({ operation }) =>
+      `OpenBao refuses ${operation}: that version of the key is hidden or does not exist`,
     advice: () => "compare min_decryption_version with: bao read TRANSIT_MOUNT/keys/KEY",
   },
   not_renewable: {
     errorClass: "auth_expired",
-    message: () => "OpenBao does not renew this token",
+    message: () => "the token is not renewable",
   },
   login_role_missing: {
     errorClass: "auth_failed",
-    message: ({ path }) => `the auth method of ${path} does not have the role of the configuration`,
+    message: ({ path }) => `the configured role does not exist in the auth method of ${path}`,
     advice: ({ path }) => `compare it with: bao list ${mountOf(path)}/role`,
   },
   login_jwt_untrusted: {
@@ -150,52 +152,52 @@ const MEANINGS: Readonly<Record<AnswerCode, Meaning>> = {
   },
   login_jwt_expired: {
     errorClass: "auth_expired",
-    message: () => "OpenBao takes the JWT for expired",
-    advice: () => "have the JWT renewed; compare this node's clock with OpenBao's: timedatectl",
+    message: () => "OpenBao rejects the JWT as expired",
+    advice: () => "renew the JWT; compare this node's clock with OpenBao's: timedatectl",
   },
   login_claims_refused: {
     errorClass: "auth_failed",
-    message: ({ path }) => `a claim of the JWT is not what the role at ${path} wants`,
+    message: ({ path }) => `a claim of the JWT does not match the role at ${path}`,
     advice: ({ path }) =>
       `compare iss, aud and sub with bound_issuer, bound_audiences, bound_subject and bound_claims of: bao read ${mountOf(path)}/role/ROLE`,
   },
   login_secret_refused: {
     errorClass: "auth_failed",
-    message: () => "OpenBao refuses the role id or the secret id: wrong, expired, or used up",
-    advice: ({ path }) => `make a new secret id with: bao write -f ${mountOf(path)}/role/ROLE/secret-id`,
+    message: () => "OpenBao rejects the role id or the secret id: wrong, expired, or used up",
+    advice: ({ path }) => `create a new secret id: bao write -f ${mountOf(path)}/role/ROLE/secret-id`,
   },
   login_certificate_refused: {
     errorClass: "auth_failed",
-    message: ({ path }) => `no role at ${path} takes the client certificate`,
+    message: ({ path }) => `no role at ${path} accepts the client certificate`,
     advice: ({ path }) => `compare its issuer and names with: bao read ${mountOf(path)}/certs/ROLE`,
   },
   wrapping_token_unknown: {
     errorClass: "auth_expired",
     message: () =>
-      "OpenBao does not know the wrapping token: it has expired, or it was used before, or it is none",
+      "OpenBao does not know the wrapping token: it has expired, or it was used before, or it is not a wrapping token",
     advice: () =>
-      "if it was one and you did not use it, revoke what was wrapped; have it wrapped again, for example with: bao write -wrap-ttl=5m -f auth/approle/role/ROLE/secret-id",
+      "if you did not use it, someone else did: revoke the wrapped secret id. Wrap a new one: bao write -wrap-ttl=5m -f auth/approle/role/ROLE/secret-id",
   },
   request_refused: {
     errorClass: "unknown",
-    message: ({ operation }) => `OpenBao refused ${operation} for a reason that this release does not know`,
+    message: ({ operation }) => `OpenBao refused ${operation}, and this release does not know the reason`,
     advice: () => "see OpenBao's audit log",
   },
   unexpected_status: {
     errorClass: "openbao_unavailable",
-    message: ({ operation }) => `OpenBao answered ${operation} with a status that it does not use`,
+    message: ({ operation }) => `OpenBao answered ${operation} with a status that OpenBao does not use`,
     advice: () => "check that openbao.address leads to OpenBao and not to another server",
   },
   foreign_answer: {
     errorClass: "openbao_unavailable",
     message: ({ operation, answer = "another document" }) =>
-      `the answer to ${operation} is not OpenBao's: ${answer}, perhaps from a proxy, a firewall or a load balancer`,
+      `the answer to ${operation} does not come from OpenBao: ${answer}, perhaps from a proxy, a firewall or a load balancer`,
     advice: ({ path }) =>
-      `see the log of what is between this node and OpenBao; it must pass /v1/${path} unchanged; check openbao.address`,
+      `check openbao.address, and the log of the proxy or firewall between this node and OpenBao: it must pass /v1/${path} unchanged`,
   },
   reply_malformed: {
     errorClass: "openbao_unavailable",
-    message: ({ operation }) => `the answer to ${operation} is not one of OpenBao's`,
+    message: ({ operation }) => `the answer to ${operation} is not a valid answer of OpenBao`,
     advice: () => "check that openbao.address leads to OpenBao and not to another server",
   },
 };
@@ -221,7 +223,7 @@ export function answerError(
   });
 }
 
-/** A failure on the way keeps its code, class and words. */
+/** A transport failure keeps its code, class and message. */
 export function fromTransport(error: TransportError): OpenBaoError {
   const { code, errorClass, message, advice } = error;
   return new OpenBaoError({
@@ -238,7 +240,7 @@ export function circuitOpenError(cause: OpenBaoError): OpenBaoError {
   return new OpenBaoError({
     code: "circuit_open",
     errorClass: cause.errorClass === "timeout" ? "openbao_unavailable" : cause.errorClass,
-    message: `not asked, because OpenBao failed a moment ago: ${cause.message}`,
+    message: `OpenBao was not called, because the last calls failed: ${cause.message}`,
     ...(cause.advice === undefined ? {} : { advice: cause.advice }),
     cause,
   });

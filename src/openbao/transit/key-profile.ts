@@ -61,7 +61,7 @@ const REQUIREMENTS: readonly Requirement[] = [
   {
     code: "convergent",
     broken: ({ convergent }) => convergent,
-    problem: "encrypts convergently, so that equal plaintexts show",
+    problem: "uses convergent encryption, which reveals equal plaintexts",
     advice: anotherKey,
   },
   {
@@ -79,7 +79,7 @@ const REQUIREMENTS: readonly Requirement[] = [
   {
     code: "deletion_allowed",
     broken: ({ deletionAllowed }) => deletionAllowed,
-    problem: "may be deleted, which would lose all data under it",
+    problem: "may be deleted, and all data under it would be lost",
     advice: config("deletion_allowed=false"),
   },
   {
@@ -117,7 +117,7 @@ export function upsertDrift(disableUpsert: boolean, { mountPath }: KeyNames): Pr
     ? undefined
     : {
         code: "upsert_enabled",
-        message: `the Transit mount ${mountPath} makes a new key when Encrypt names one that does not exist`,
+        message: `the Transit mount ${mountPath} creates a new key when Encrypt names a key that does not exist`,
         advice: `bao write ${mountPath}/config/keys disable_upsert=true`,
       };
 }

@@ -114,7 +114,7 @@ function wrongVersion({ mountPath, keyName }: KeyNames): TransitError {
   return new TransitError({
     code: "wrong_version",
     errorClass: "openbao_unavailable",
-    message: `OpenBao encrypted under another version of ${mountPath}/keys/${keyName} than it was told to`,
+    message: `OpenBao encrypted under another version of ${mountPath}/keys/${keyName} than requested`,
     advice: "check that openbao.address leads to OpenBao itself and not to a proxy that rewrites requests",
   });
 }

@@ -182,7 +182,7 @@ function listenFailure(errno: string | undefined, where: string, field: string, 
         ...common,
         code: "address_in_use",
         message: `${field}: another process already listens on ${where}`,
-        advice: `see which: ss -ltnp; stop it, or set ${field} to another port`,
+        advice: `find it with: ss -ltnp; stop it, or set ${field} to another port`,
       });
     case "EACCES":
     case "EPERM":

@@ -106,7 +106,7 @@ export async function openKmsSocket(options: KmsSocketOptions): Promise<KmsSocke
           code: "socket_live",
           errorClass: "socket_unavailable",
           message: `server.socketPath: another process listens at ${file.path}`,
-          advice: `see which: ss -xlp | grep ${file.path}`,
+          advice: `find it: ss -xlp | grep ${file.path}`,
         });
       case "foreign":
         throw occupied(file.path, occupant.what);
@@ -206,7 +206,7 @@ function takeInstanceLock(rules: SocketDirectoryRules, options: KmsSocketOptions
       code: "lock_not_ours",
       errorClass: "socket_unavailable",
       message: `server.socketPath: ${path} is not a regular file of the provider's user`,
-      advice: `see what ${path} is, then remove it`,
+      advice: `examine ${path}, then remove it`,
     });
   }
   let lock: { release(): void } | undefined;
@@ -219,8 +219,8 @@ function takeInstanceLock(rules: SocketDirectoryRules, options: KmsSocketOptions
     throw new ServerError({
       code: "instance_running",
       errorClass: "socket_unavailable",
-      message: `server.socketPath: another instance serves ${basename(options.path)} (it holds ${path})`,
-      advice: "stop the other instance first; it is not disturbed by this one",
+      message: `server.socketPath: another instance serves ${basename(options.path)} (it has locked ${path})`,
+      advice: "stop the other instance first; this start did not affect it",
     });
   }
   return lock;
@@ -256,7 +256,7 @@ function asServerError(error: unknown): ServerError {
     : new ServerError({
         code: "socket_bind_failed",
         errorClass: "socket_unavailable",
-        message: "server.socketPath: the socket cannot be made",
+        message: "server.socketPath: the socket cannot be created",
         cause: error,
       });
 }

@@ -71,7 +71,7 @@ export function checkSocketDirectory(rules: SocketDirectoryRules): DirectoryIden
   if (!MODES.has(mode)) {
     throw unfit(
       "directory_wrong_mode",
-      `${directory} has mode ${octal(mode)}; it must have exactly 2750 or 2710`,
+      `${directory} has mode ${octal(mode)}; it must be exactly 2750 or 2710`,
       rules,
     );
   }
@@ -141,7 +141,7 @@ function checkAncestor(path: string, rules: SocketDirectoryRules): void {
     throw new ServerError({
       code: "ancestor_wrong_owner",
       errorClass: "socket_unavailable",
-      message: `server.socketPath: ${path}, above the socket, belongs to uid ${stat.uid}, who could replace what lies below`,
+      message: `server.socketPath: ${path}, above the socket, belongs to uid ${stat.uid}, who could replace the directories below it`,
       advice: `chown root ${path}, or choose another server.socketPath`,
     });
   }

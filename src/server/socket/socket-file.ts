@@ -196,8 +196,8 @@ export function occupied(path: string, what: string, cause?: unknown): ServerErr
   return new ServerError({
     code: "socket_occupied",
     errorClass: "socket_unavailable",
-    message: `server.socketPath: at ${path} there is ${what}, which is left alone`,
-    advice: `see what ${path} is; remove it if nothing needs it, or choose another server.socketPath`,
+    message: `server.socketPath: ${path} is ${what}, which was not changed`,
+    advice: `examine ${path}; remove it if nothing needs it, or choose another server.socketPath`,
     cause,
   });
 }
@@ -223,7 +223,7 @@ function notVerified(problem: string): ServerError {
     code: "socket_not_verified",
     errorClass: "socket_unavailable",
     message: `server.socketPath: ${problem}`,
-    advice: "see which process changes the directory of server.socketPath, then start the provider again",
+    advice: "find the process that changes the directory of server.socketPath, then start the provider again",
   });
 }
 

@@ -73,7 +73,7 @@ export const configValidate: DoctorCheck = {
     }
     const { warnings } = context.fact("loaded");
     const findings: readonly Finding[] = warnings.map((text) =>
-      warning("config_warning", text, "change it unless it is meant so"),
+      warning("config_warning", text, "change it unless it is intended"),
     );
     return { findings, detail: countOf(context.fact("loaded").fields.length, "field") };
   },

@@ -18,9 +18,9 @@ type Auth = ProviderConfig["auth"];
 const jwtLocal: DoctorCheck = {
   id: "jwt.local",
   proves:
-    "The JWT is there, safe, readable for the service, and its claims are what the configuration expects.",
+    "The JWT file exists, is safe and readable for the service, and its claims match the configuration.",
   needs: ["config.validate"],
-  whenFailed: "see where the JWT comes from, and put a fresh one at auth.jwt.jwtFile",
+  whenFailed: "write a fresh JWT to auth.jwt.jwtFile",
   run: async (context, signal) => {
     const { auth } = context.fact("loaded").config;
     const files =
@@ -31,9 +31,9 @@ const jwtLocal: DoctorCheck = {
 
 const approleLocal: DoctorCheck = {
   id: "approle.local",
-  proves: "Role id and secret id are there, safe, and readable for the service.",
+  proves: "Role id and secret id exist, are safe, and are readable for the service.",
   needs: ["config.validate"],
-  whenFailed: "put a fresh secret id at auth.approle.secretIdFile",
+  whenFailed: "write a fresh secret id to auth.approle.secretIdFile",
   run: async (context, signal) => {
     const { auth } = context.fact("loaded").config;
     const files =
@@ -50,9 +50,9 @@ const approleLocal: DoctorCheck = {
 const oauth2Local: DoctorCheck = {
   id: "oauth2.local",
   proves:
-    "The client secret and the CA of the authorization server are there, safe, and readable for the service.",
+    "The client secret and the CA of the authorization server exist, are safe, and are readable for the service.",
   needs: ["config.validate"],
-  whenFailed: "put the client secret at auth.jwt.oauth2.clientSecretFile",
+  whenFailed: "write the client secret to auth.jwt.oauth2.clientSecretFile",
   run: (context) => {
     const { auth } = context.fact("loaded").config;
     const files =
@@ -65,7 +65,7 @@ const oauth2Local: DoctorCheck = {
 
 const oauth2Acquire: DoctorCheck = {
   id: "oauth2.acquire",
-  proves: "The authorization server gives an access token whose claims are what the configuration expects.",
+  proves: "The authorization server issues an access token whose claims match the configuration.",
   needs: ["oauth2.local"],
   whenFailed: "see the authorization server's log for this client",
   run: (context, signal) => credentialOutcome(context, [], signal),
@@ -73,7 +73,7 @@ const oauth2Acquire: DoctorCheck = {
 
 const spiffeLocal: DoctorCheck = {
   id: "spiffe.local",
-  proves: "The socket of the SPIFFE Workload API is there, and the service may connect to it.",
+  proves: "The socket of the SPIFFE Workload API exists, and the service may connect to it.",
   needs: ["config.validate"],
   whenFailed: "systemctl status spire-agent",
   run: (context) => {
@@ -86,8 +86,8 @@ const spiffeLocal: DoctorCheck = {
           findings: [
             failure(
               "socket_missing",
-              `auth.jwt.spiffe.socketPath: there is no socket ${socketPath}`,
-              "start the SPIFFE agent, or name its Workload API socket: systemctl status spire-agent",
+              `auth.jwt.spiffe.socketPath: the socket ${socketPath} does not exist`,
+              "start the SPIFFE agent, or correct the path: systemctl status spire-agent",
               "auth_failed",
             ),
           ],
@@ -97,7 +97,7 @@ const spiffeLocal: DoctorCheck = {
 
 const spiffeAcquire: DoctorCheck = {
   id: "spiffe.acquire",
-  proves: "The SPIFFE agent gives a JWT-SVID of the configured identity, for the configured audience.",
+  proves: "The SPIFFE agent issues a JWT-SVID for the configured identity and audience.",
   needs: ["spiffe.local"],
   whenFailed: "see the registration entry of this node: spire-server entry show -spiffeID SPIFFE_ID",
   run: async (context, signal) => {
@@ -124,9 +124,9 @@ const spiffeAcquire: DoctorCheck = {
 
 const certLocal: DoctorCheck = {
   id: "auth.cert.local",
-  proves: "The client certificate and its key are there, safe, valid, and readable for the service.",
+  proves: "The client certificate and its key exist, are safe, valid, and readable for the service.",
   needs: ["config.validate"],
-  whenFailed: "put a fresh certificate at the path that auth.cert names",
+  whenFailed: "write a fresh certificate to the path in auth.cert",
   run: async (context, signal) => {
     const { auth } = context.fact("loaded").config;
     const files =
@@ -142,10 +142,10 @@ const certLocal: DoctorCheck = {
 const certPkcs11: DoctorCheck = {
   id: "auth.cert.pkcs11",
   proves:
-    "The native addons and the vendor's module load in a helper process, and the token is there. No PIN is given to it.",
+    "The native addons and the vendor's module load in a helper process, and the token is present. No PIN is sent to it.",
   needs: ["auth.cert.local"],
   whenFailed:
-    "see that the module named by auth.cert.pkcs11.modulePath works: pkcs11-tool --module MODULE --show-info",
+    "check that the module of auth.cert.pkcs11.modulePath works: pkcs11-tool --module MODULE --show-info",
   run: async (context, signal) => {
     const { auth } = context.fact("loaded").config;
     const { keyToken } = await accessOf(context);
@@ -161,9 +161,9 @@ const certPkcs11: DoctorCheck = {
 const certSigner: DoctorCheck = {
   id: "auth.cert.signer",
   proves:
-    "The token takes the PIN, which is tried once at most, and its key makes a signature that the certificate's public key verifies.",
+    "The token accepts the PIN, which is tried at most once, and the certificate's public key verifies a signature of its key.",
   needs: ["auth.cert.pkcs11"],
-  whenFailed: "name the key that the certificate was issued for in auth.cert.pkcs11.keyLabel",
+  whenFailed: "set auth.cert.pkcs11.keyLabel to the key that the certificate was issued for",
   run: async (context, signal) => {
     await (await accessOf(context)).keyToken?.prove(signal);
     return { detail: "the token signs for the certificate" };

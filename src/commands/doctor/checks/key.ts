@@ -65,7 +65,7 @@ export const registryState: DoctorCheck = {
     "The registry is whole, belongs to this configuration, and agrees with what OpenBao shows of the key.",
   needs: ["config.validate"],
   whenFailed:
-    "copy registry and checkpoint from a healthy node of the same control plane, or: bao-kms-provider rebuild-registry",
+    "copy the registry and its checkpoint from a healthy node of the same control plane, or: bao-kms-provider rebuild-registry",
   run: async (context) => {
     const { config } = context.fact("loaded");
     const { self } = context.options;
@@ -118,14 +118,14 @@ function withoutRegistry(
         warning(
           "registry_observed_start",
           `there is no registry and the key is at version ${metadata.latestVersion}: the next start observes the key before it encrypts`,
-          "if this node had a registry, copy registry and checkpoint from a healthy node instead",
+          "if this node had a registry, copy the registry and its checkpoint from a healthy node instead",
         ),
       ]
     : [
         failure(
           "registry_rotated_without_state",
-          `there is no registry, but the key is at version ${metadata.latestVersion}: which versions are in use cannot be known`,
-          "copy registry and checkpoint from a healthy node of the same control plane, or: bao-kms-provider rebuild-registry",
+          `there is no registry, but the key is at version ${metadata.latestVersion}: the versions in use are unknown`,
+          "copy the registry and its checkpoint from a healthy node of the same control plane, or: bao-kms-provider rebuild-registry",
           "registry_invalid",
         ),
       ];

@@ -14,8 +14,8 @@ import { warning, withAdvice } from "../../check.ts";
 import type { DoctorCheck } from "../check-ids.ts";
 
 const ADVICE = {
-  running_as_root: "run the service as a user of its own, as the packaged unit does",
-  socket_group_is_primary_group: "make a group of its own for the socket, and name it in server.socketGroup",
+  running_as_root: "run the service as its own user, as the packaged unit does",
+  socket_group_is_primary_group: "create a separate group for the socket, and set server.socketGroup to it",
 } as const;
 
 export const socketGroup: DoctorCheck = {

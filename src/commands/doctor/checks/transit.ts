@@ -43,7 +43,7 @@ export const transitCapabilities: DoctorCheck = {
             failure(
               "capability_excessive",
               `the token may ${purpose}: it has ${capability} on ${path}`,
-              `take it away from the role's policies; the whole policy is: ${advice}`,
+              `remove it from the role's policies; the complete policy is: ${advice}`,
               "transit_policy_denied",
             ),
           ),
@@ -80,8 +80,8 @@ export const transitMetadata: DoctorCheck = {
           ? [
               warning(
                 "auto_rotate",
-                `OpenBao rotates the key by itself every ${metadata.autoRotatePeriodSeconds} s; each rotation makes kube-apiserver write under a new version, unattended`,
-                `bao write ${key}/config auto_rotate_period=0, unless that is what you want`,
+                `OpenBao rotates the key automatically every ${metadata.autoRotatePeriodSeconds} s; each rotation makes kube-apiserver write under a new version, unattended`,
+                `bao write ${key}/config auto_rotate_period=0, unless this is intended`,
               ),
             ]
           : []),
@@ -101,8 +101,7 @@ export const transitMetadata: DoctorCheck = {
 
 export const transitProfile: DoctorCheck = {
   id: "transit.profile",
-  proves:
-    "The key is of the one kind that is used, and cannot be exported, backed up in plaintext or deleted.",
+  proves: "The key has the required type, and cannot be exported, backed up in plaintext or deleted.",
   needs: ["transit.metadata"],
   whenFailed: "bao read MOUNT/keys/KEY",
   run: (context) => {
@@ -119,7 +118,7 @@ export const transitProfile: DoctorCheck = {
 
 export const transitDisableUpsert: DoctorCheck = {
   id: "transit.disable_upsert",
-  proves: "A misspelt key name cannot make a new key.",
+  proves: "A misspelt key name cannot create a new key.",
   needs: ["openbao.auth"],
   whenFailed: "bao write MOUNT/config/keys disable_upsert=true",
   run: async (context, signal) => {
@@ -133,7 +132,7 @@ export const transitDisableUpsert: DoctorCheck = {
 
 export const transitProbe: DoctorCheck = {
   id: "transit.probe",
-  proves: "A marker that is no secret encrypts under the latest version and decrypts to itself.",
+  proves: "A marker, which is not secret, encrypts under the latest version and decrypts to itself.",
   needs: ["transit.profile"],
   whenFailed: "see OpenBao's audit log for the refused call",
   run: async (context, signal) => {
