@@ -17,7 +17,7 @@ export function overviewText(commands: readonly Command[]): string {
     "Commands:",
     ...columns(commands.map(({ name, summary }) => [name, summary])),
     "",
-    `${PROGRAM} COMMAND --help says more about a command, with an example.`,
+    `${PROGRAM} COMMAND --help explains a command and shows an example.`,
     "",
     "Exit codes:",
     ...columns(Object.values(EXIT_CODES).map(({ code, meaning }) => [String(code), meaning])),

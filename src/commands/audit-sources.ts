@@ -19,12 +19,12 @@ export const liveSourceOptions = {
   "etcd-ca": {
     kind: "text",
     placeholder: "FILE",
-    description: "CA bundle that the etcd members' certificates are verified with",
+    description: "CA bundle that verifies the certificates of the etcd members",
   },
   "etcd-cert": {
     kind: "text",
     placeholder: "FILE",
-    description: "Client certificate, for an etcd that asks for one",
+    description: "Client certificate, for an etcd that requires one",
   },
   "etcd-key": { kind: "text", placeholder: "FILE", description: "Private key of --etcd-cert" },
   "etcd-prefix": {
@@ -39,7 +39,7 @@ export const liveSourceOptions = {
     default: 10_000,
     min: 1,
     max: 1_000_000,
-    description: "The most objects to read from a running etcd in a second",
+    description: "At most this many objects per second are read from a running etcd",
   },
 } as const;
 

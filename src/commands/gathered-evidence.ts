@@ -18,7 +18,7 @@ export const evidenceOptions = {
     kind: "list",
     placeholder: "FILE",
     description:
-      "Evidence that `audit --evidence-out` wrote; may be repeated, and joined with sources that are read now",
+      "Evidence that `audit --evidence-out` wrote; may be repeated, and combined with sources that are read now",
   },
 } as const;
 

@@ -3,7 +3,7 @@ export const configOption = {
   config: {
     kind: "text",
     placeholder: "FILE",
-    description: "The configuration file; without it, BAO_KMS_PROVIDER_CONFIG names it",
+    description: "The configuration file [or set BAO_KMS_PROVIDER_CONFIG]",
   },
 } as const;
 
@@ -11,17 +11,17 @@ export const overrideOptions = {
   "log-level": {
     kind: "text",
     placeholder: "LEVEL",
-    description: "In place of logging.level: debug, info, warn or error",
+    description: "Overrides logging.level: debug, info, warn or error",
   },
   "metrics-address": {
     kind: "text",
     placeholder: "ADDRESS",
-    description: "In place of server.metricsAddress",
+    description: "Overrides server.metricsAddress",
   },
   "health-address": {
     kind: "text",
     placeholder: "ADDRESS",
-    description: "In place of server.healthAddress",
+    description: "Overrides server.healthAddress",
   },
 } as const;
 
@@ -37,10 +37,10 @@ export const outputOption = {
 
 /** Options of commands that show a plan, and carry it out only with --apply. */
 export const applyOptions = {
-  apply: { kind: "flag", description: "Carry the plan out; without it nothing is changed" },
+  apply: { kind: "flag", description: "Carry out the plan; without it nothing is changed" },
   "expected-state-hash": {
     kind: "text",
     placeholder: "HASH",
-    description: "The hash that the reviewed plan printed; needed with --apply",
+    description: "The state hash in the reviewed plan; required with --apply",
   },
 } as const;

@@ -35,11 +35,11 @@ export type AuditFlags = ValuesOf<typeof auditOptions>;
 
 export const auditCommand = defineCommand({
   name: "audit",
-  summary: "Count stored objects by the key that each of them needs",
+  summary: "Count stored objects by the key that each one needs",
   description: [
-    "Reads every object of a running etcd, or of snapshot files, and counts by resource how it is stored: in plaintext, under a key of the EncryptionConfiguration, under another KMS provider, or under this one, with its key_id and Transit version. Nothing is decrypted, and no value is kept.",
-    "With --config, key_ids are tied to versions by this node's registry; without it, versions are what the objects' annotations state.",
-    "A running etcd is read page by page at one revision. After a lost connection the read continues at the next endpoint. If the revision is compacted meanwhile, the read starts again, three times at most. A saved snapshot's digest is checked first, and damage anywhere in it is refused, never counted as fewer objects. A bare member/snap/db has no digest: damage that leaves its pages consistent cannot be seen, so it is good for a report and not as evidence.",
+    "Reads every object of a running etcd, or of snapshot files, and counts by resource how they are stored: in plaintext, under a key of the EncryptionConfiguration, under another KMS provider, or under this one, with key_id and Transit version. It decrypts nothing and keeps no value.",
+    "With --config, this node's registry maps key_ids to versions; without it, versions are those that the objects' annotations state.",
+    "A running etcd is read page by page at one revision. After a lost connection the read continues at the next endpoint. If the revision is compacted during the read, the read starts again, at most three times. The digest of a saved snapshot is checked first, and damage anywhere in it is refused and never counted as fewer objects. A copy of member/snap/db has no digest, so some damage stays unnoticed: use it for a report and not as evidence.",
     "--evidence-out writes the counts with a digest, for verify-rotation, retire-versions and rebuild-registry, and for the change ticket; --html writes the same as one page.",
   ],
   options: auditOptions,

@@ -19,12 +19,12 @@ const benchmarkOptions = {
     default: 1,
     min: 1,
     max: 64,
-    description: "Callers at the same time",
+    description: "Concurrent callers",
   },
   socket: {
     kind: "text",
     placeholder: "SOCKET",
-    description: "The provider's socket, to measure through it too",
+    description: "Also measure through this socket of the provider",
   },
   ...outputOption,
 } as const;
@@ -34,9 +34,9 @@ export type BenchmarkFlags = ValuesOf<typeof benchmarkOptions>;
 
 export const benchmarkCommand = defineCommand({
   name: "benchmark",
-  summary: "Measure latency to Transit, and through the provider beside it",
+  summary: "Measure the latency of Transit and of the provider",
   description: [
-    "Encrypts and decrypts a marker that is no secret, directly through Transit with a token of its own and, with --socket, through the running provider, in turns within one run. Prints percentiles and a histogram of each, and the ratio of the medians.",
+    "Encrypts and decrypts a marker, which is not secret: directly through Transit with its own token and, with --socket, through the running provider, alternating within one run. Prints percentiles and a histogram of each, and the ratio of the medians.",
   ],
   options: benchmarkOptions,
   examples: ["benchmark --config config.yaml --socket /run/openbao-kms/kms.sock"],

@@ -7,7 +7,7 @@ export const completionCommand = (commands: () => readonly Command[]): Command =
     name: "completion",
     summary: "Print the completion script of a shell",
     description: [
-      "Prints a script that makes the shell complete commands, flags and the values of flags that have few.",
+      "Prints a script with which the shell completes commands, flags and the values of flags that have few.",
     ],
     argument: { name: "SHELL", description: "bash, zsh or fish", choices: ["bash", "zsh", "fish"] },
     options: {},

@@ -9,10 +9,10 @@ import { configOption, outputOption, overrideOptions } from "../shared-options.t
 
 export const configCommand = defineCommand({
   name: "config",
-  summary: "Show the configuration in force and where each value came from",
+  summary: "Show the configuration in force and the origin of each value",
   description: [
-    "Reads and checks the configuration as serve does, without contacting anything, and prints each field with its origin: default, file, environment or flag.",
-    "The fingerprint stands for the identity of the key (provider, cluster, OpenBao instance, namespace, mount, lineage and key name) and tells nothing about it; all nodes of one control plane show the same.",
+    "Reads and checks the configuration as serve does, and prints each field with its origin: default, file, environment or flag. It makes no connection.",
+    "The fingerprint stands for the identity of the key (provider, cluster, OpenBao instance, namespace, mount, lineage and key name) without revealing it. All nodes of one control plane show the same fingerprint.",
   ],
   options: { ...configOption, ...overrideOptions, ...outputOption },
   examples: ["config --config /etc/openbao-kms/config.yaml"],

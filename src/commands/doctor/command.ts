@@ -12,22 +12,22 @@ const doctorOptions = {
   "encryption-config": {
     kind: "text",
     placeholder: "FILE",
-    description: "kube-apiserver's EncryptionConfiguration, to be checked too",
+    description: "Also check this EncryptionConfiguration of kube-apiserver",
   },
   "previous-encryption-config": {
     kind: "text",
     placeholder: "FILE",
-    description: "The one before it: fails when a reader would disappear",
+    description: "The EncryptionConfiguration before it: fails when a reader would disappear",
   },
   "expect-fingerprint": {
     kind: "text",
     placeholder: "FINGERPRINT",
-    description: "What another node of this control plane shows",
+    description: "The fingerprint that another node of this control plane shows",
   },
   "service-user": {
     kind: "text",
     placeholder: "USER",
-    description: "The user that the service runs as, by name or number",
+    description: "The service's user, by name or number",
   },
   ...outputOption,
 } as const;
@@ -38,8 +38,8 @@ export const doctorCommand = defineCommand({
   name: "doctor",
   summary: "Check configuration, machine, OpenBao, key and EncryptionConfiguration",
   description: [
-    "Runs all checks in order and prints for each failure what to do. A check is skipped when one that it needs has failed; skipped is not passed.",
-    "Checks permissions for the user that the service runs as, also in a root shell: the owner of the state directory, or --service-user. It does not disturb a running provider: it takes no lock, writes no state, and revokes the token that it uses.",
+    "Runs all checks in order and prints a fix for each failure. A check is skipped when a check that it needs has failed; a skipped check has not passed.",
+    "Checks permissions for the service's user, also in a root shell: the owner of the state directory, or --service-user. It does not disturb a running provider: it takes no lock, writes no state, and revokes its own token.",
   ],
   options: doctorOptions,
   examples: [

@@ -14,21 +14,21 @@ const initOptions = {
     placeholder: "MODEL",
     choices: ["systemd", "static-pod", "cluster-api"],
     default: "systemd",
-    description: "How the provider is run",
+    description: "How the provider runs",
   },
   node: {
     kind: "text",
     placeholder: "NAME",
-    description: "The node's name, which takes the place of {node} in the values",
+    description: "The node's name, which replaces {node} in the values",
   },
   "new-key": {
     kind: "flag",
-    description: "The first node of a cluster: name a new key and let the script make it",
+    description: "For the first node of a cluster: name a new key and let the script create it",
   },
   "current-encryption-config": {
     kind: "text",
     placeholder: "FILE",
-    description: "The EncryptionConfiguration that kube-apiserver runs with now",
+    description: "The EncryptionConfiguration that kube-apiserver uses",
   },
   "policy-name": {
     kind: "text",
@@ -46,7 +46,7 @@ const initOptions = {
     placeholder: "GID",
     min: 1,
     max: 4_294_967_294,
-    description: "In place of server.socketGroup: the group's number on this host",
+    description: "Overrides server.socketGroup: the group's number on this host",
   },
 } as const;
 
@@ -54,12 +54,12 @@ export type InitFlags = ValuesOf<typeof initOptions>;
 
 export const initCommand = defineCommand({
   name: "init",
-  summary: "Make all files of an installation from one values file",
+  summary: "Generate all files of an installation from one values file",
   description: [
-    "Writes config.yaml, both EncryptionConfiguration files, the OpenBao policy and setup script, kubeadm's settings, the manifest of a static pod or a KubeadmControlPlane, and installation.json into a new directory: all of them, or none. Contacts nothing and overwrites nothing.",
+    "Writes config.yaml, both EncryptionConfiguration files, the OpenBao policy and setup script, kubeadm's settings, the manifest of a static pod or a KubeadmControlPlane, and installation.json into a new directory: all of them, or none. Makes no connection and overwrites nothing.",
     "The values file is a configuration file, checked as serve checks it. Where nodes differ, for example in auth.jwt.expectedSubject and auth.jwt.role, write {node} and give --node.",
-    "Give --new-key once, for the first node of a cluster. It writes a values.yaml with the key's name in it, which is the values file of the further nodes; without --node, take the first node's config.yaml.",
-    "For a cluster that encrypts already, give its EncryptionConfiguration, so that each provider in use stays a reader in both phases.",
+    "Give --new-key once, for the first node of a cluster. It writes a values.yaml with the name of the key: the values file of the further nodes. Without --node, use the first node's config.yaml.",
+    "For a cluster that already encrypts, give its EncryptionConfiguration, so that each provider in use stays a reader in both phases.",
   ],
   options: initOptions,
   examples: [

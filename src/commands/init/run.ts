@@ -38,7 +38,7 @@ export async function init(flags: InitFlags, { output }: CommandContext): Promis
 
 function required(value: string | undefined, flag: string): string {
   if (value === undefined) {
-    throw new UsageError(`${flag} is missing`, "see: bao-kms-provider init --help");
+    throw new UsageError(`${flag} is missing`, `give ${flag}`);
   }
   return value;
 }

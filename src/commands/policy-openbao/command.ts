@@ -10,7 +10,7 @@ export const policyOpenbaoCommand = defineCommand({
   name: "policy openbao",
   summary: "Print the least-privilege OpenBao policy for this configuration",
   description: [
-    "Prints HCL for `bao policy write`. Each path in it is needed, and nothing else is allowed: no rotation, export, backup, trimming, deletion or change of the key.",
+    "Prints HCL for `bao policy write`. It allows the needed paths and nothing else: no rotation, export, backup, trimming, deletion or change of the key.",
   ],
   options: {
     ...configOption,

@@ -15,7 +15,7 @@ const probeOptions = {
     placeholder: "D",
     defaultMs: 3000,
     maxMs: 60_000,
-    description: "For each call, connecting included",
+    description: "Timeout of each call, including the connection",
   },
   "expected-key-id": {
     kind: "text",
@@ -26,33 +26,32 @@ const probeOptions = {
     kind: "duration",
     placeholder: "D",
     maxMs: 3_600_000,
-    description: "How long to wait for the socket to answer first",
+    description: "Wait at most this long for the socket to answer",
   },
   "while-process": {
     kind: "count",
     placeholder: "PID",
     min: 1,
     max: 4_194_304,
-    description: "Ends the wait when this process is gone",
+    description: "Stop waiting when this process ends",
   },
   config: {
     kind: "text",
     placeholder: "FILE",
-    description:
-      "Adds to the JSON which versions this node's registry has as removed; not for --as-apiserver",
+    description: "Add the removed versions of this node's registry to the JSON; not with --as-apiserver",
   },
-  "as-apiserver": { kind: "flag", description: "With the uid, gid and groups of kube-apiserver" },
+  "as-apiserver": { kind: "flag", description: "Probe with the uid, gid and groups of kube-apiserver" },
   "apiserver-pid": {
     kind: "count",
     placeholder: "PID",
     min: 1,
     max: 4_194_304,
-    description: "Which process --as-apiserver takes, when several run kube-apiserver",
+    description: "The process for --as-apiserver, when several run kube-apiserver",
   },
   compare: {
     kind: "list",
     placeholder: "FILE",
-    description: "Only compares reports of several nodes: does each show the same key_id?",
+    description: "Only compare reports of several nodes: do all show the same key_id?",
   },
   ...outputOption,
 } as const;
@@ -65,8 +64,8 @@ export const probeCommand = defineCommand({
   summary: "Call Status, Encrypt and Decrypt through the running socket",
   description: [
     "Calls the provider with the permissions of the user who runs it and with fresh random bytes. It needs no configuration and no credentials. It distinguishes a missing socket from one that this user may not connect to.",
-    "--as-apiserver, run by root, finds the kube-apiserver process of this machine, probes with its uid, gid and groups, and says what that could not prove. A process counts when only root can replace its executable, whatever its name.",
-    "The JSON report is what plans of other commands take as the report of a node. --compare reads such reports, calls nothing, and fails when they show more than one key_id.",
+    "--as-apiserver, run by root, finds the kube-apiserver process of this machine, probes with its uid, gid and groups, and names what this cannot prove. A process counts only when root alone can replace its executable, whatever its name.",
+    "Other commands read the JSON report as the report of a node. --compare reads several reports, calls nothing, and fails when they show more than one key_id.",
   ],
   options: probeOptions,
   examples: [

@@ -9,7 +9,7 @@ const rebuildOptions = {
   "expected-key-id": {
     kind: "text",
     placeholder: "ID",
-    description: "The key_id that a healthy node's probe shows",
+    description: "The key_id in the probe of a healthy node",
   },
   ...evidenceOptions,
   "from-go": {
@@ -19,10 +19,13 @@ const rebuildOptions = {
   },
   "abandon-versions": {
     kind: "flag",
-    description:
-      "Continue although some stored objects can then never be read again; needs --override-reason",
+    description: "Continue although some stored objects become unreadable forever; needs --override-reason",
   },
-  "override-reason": { kind: "text", placeholder: "TEXT", description: "Why; recorded permanently" },
+  "override-reason": {
+    kind: "text",
+    placeholder: "TEXT",
+    description: "The reason; it is recorded permanently",
+  },
   ...applyOptions,
   ...outputOption,
 } as const;
@@ -32,11 +35,11 @@ export type RebuildFlags = ValuesOf<typeof rebuildOptions>;
 
 export const rebuildRegistryCommand = defineCommand({
   name: "rebuild-registry",
-  summary: "Make a lost registry again, from evidence; a plan by default",
+  summary: "Rebuild a lost registry from evidence; a plan by default",
   description: [
-    "If a healthy node of the same control plane exists, copy its registry and checkpoint instead. The evidence is the key_id that another node shows, or an audit of the running etcd, of which every key_id must derive from a version that Transit shows. An etcd without objects of ours stands for a new cluster on an old key.",
-    "What does not derive is named, with what would bring it back, and nothing is written. --abandon-versions gives it up; the registry records this permanently.",
-    "A registry of the Go implementation is never overwritten: --from-go takes its versions over, and state.path must name another file, or that one moved aside.",
+    "If a healthy node of the same control plane exists, copy its registry and checkpoint instead. The evidence is the key_id that another node shows, or an audit of the running etcd, of which every key_id must derive from a version that Transit shows. An etcd without objects of this provider means a new cluster on an old key.",
+    "A key_id that does not derive is listed with its recovery, and nothing is written. --abandon-versions gives such versions up; the registry records this permanently.",
+    "A registry of the Go implementation is never overwritten: --from-go takes over its versions. Set state.path to another file, or move the old one away first.",
   ],
   options: rebuildOptions,
   examples: [

@@ -19,9 +19,9 @@ export type RestoreFlags = ValuesOf<typeof restoreOptions>;
 
 export const restoreVersionsCommand = defineCommand({
   name: "restore-versions",
-  summary: "Bring removed versions back, as long as Transit has them; a plan by default",
+  summary: "Restore removed versions that Transit still has; a plan by default",
   description: [
-    "A version comes back when this node's registry has it as removed and Transit still shows the same one. If min_decryption_version hides it, that has to be lowered first.",
+    "A version is restored when this node's registry has it as removed and Transit still has the same version. If min_decryption_version hides it, lower that first.",
   ],
   options: restoreOptions,
   examples: ["restore-versions --config config.yaml --versions 1,2"],

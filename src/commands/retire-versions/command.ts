@@ -22,12 +22,12 @@ const retireOptions = {
   "node-report": {
     kind: "list",
     placeholder: "FILE",
-    description: "What `probe --output json` said on a control-plane node; one for each",
+    description: "The output of `probe --output json` on a control-plane node; repeat it for each node",
   },
   "override-reason": {
     kind: "text",
     placeholder: "TEXT",
-    description: "Continue although the evidence speaks against it; recorded permanently",
+    description: "Continue although the evidence contradicts it; the reason is recorded permanently",
   },
   ...applyOptions,
   ...outputOption,
@@ -40,9 +40,9 @@ export const retireVersionsCommand = defineCommand({
   name: "retire-versions",
   summary: "Remove versions that no stored object and no kept snapshot needs; a plan by default",
   description: [
-    "Shows which retired versions below --before-version would be removed and what stands against it. With --apply they are removed from this node's registry, and its provider refuses Decrypt for them with a message of its own; restore-versions undoes this. OpenBao is not changed.",
-    "Needs evidence of the running etcd that is at most 15 minutes old and was read at least 5 minutes after every control-plane node was seen with the active key_id, a report of each of these nodes, and every snapshot that is kept. Points that rest on evidence alone can be overridden with a reason, which the registry records permanently.",
-    "When the reports show the versions removed on every node, the `bao` command that raises min_decryption_version is printed. It is never run.",
+    "Shows which retired versions below --before-version would be removed, and what prevents it. With --apply they are removed from this node's registry, and its provider then refuses Decrypt for them with its own error code. restore-versions undoes this. OpenBao is not changed.",
+    "Needs evidence of the running etcd that is at most 15 minutes old and was read at least 5 minutes after every control-plane node was seen with the active key_id, a report of each of these nodes, and every kept snapshot. Blockers that depend only on evidence can be overridden with a reason, which the registry records permanently.",
+    "When the reports show the versions as removed on every node, it prints the `bao` command that raises min_decryption_version. It never runs it.",
   ],
   options: retireOptions,
   examples: [

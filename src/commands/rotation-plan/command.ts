@@ -5,7 +5,7 @@ import { configOption, outputOption } from "../shared-options.ts";
 
 const rotationPlanOptions = {
   ...configOption,
-  watch: { kind: "flag", description: "Look again until nothing is left to do, and print what changed" },
+  watch: { kind: "flag", description: "Repeat until nothing is left to do, and print what changed" },
   ...outputOption,
 } as const;
 
@@ -14,10 +14,10 @@ export type RotationPlanFlags = ValuesOf<typeof rotationPlanOptions>;
 
 export const rotationPlanCommand = defineCommand({
   name: "rotation-plan",
-  summary: "Show which versions are active, pending and observed, and what a promotion waits for",
+  summary: "Show the active, pending and observed versions, and what a promotion waits for",
   description: [
-    "Reads this node's registry and the key's live metadata and changes nothing. A running provider promotes a new version by itself, once it was seen often and long enough.",
-    "When OpenBao cannot be asked, the report rests on the registry alone and the exit code is 4.",
+    "Reads this node's registry and the key's live metadata, and changes nothing. A running provider promotes a new version by itself after it has observed it often and long enough.",
+    "When OpenBao does not answer, the report uses only the registry, and the exit code is 4.",
   ],
   options: rotationPlanOptions,
   examples: [

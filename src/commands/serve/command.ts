@@ -10,7 +10,7 @@ export const serveCommand = defineCommand({
   summary: "Run the provider",
   description: [
     "Runs until SIGTERM or SIGINT. SIGHUP reads the CA and the log level again.",
-    "What is wrong on this machine (arguments, configuration, an unsafe directory, the key registry) ends it at once; what may still be on its way (credentials, DNS, TLS, OpenBao) is retried for bootstrap.graceTimeout.",
+    "A fault on this machine (arguments, configuration, an unsafe directory, the key registry) ends it at once. What may become available later (credentials, DNS, TLS, OpenBao) is retried for bootstrap.graceTimeout.",
   ],
   options: { ...configOption, ...overrideOptions },
   examples: ["serve --config /etc/openbao-kms/config.yaml"],

@@ -29,11 +29,11 @@ export type UnwrapFlags = ValuesOf<typeof unwrapOptions>;
 
 export const unwrapSecretIdCommand = defineCommand({
   name: "unwrap-secret-id",
-  summary: "Take an AppRole secret id out of its wrapping, once, and put it in place",
+  summary: "Unwrap an AppRole secret id once and install it",
   description: [
-    "Reads a wrapping token from its standard input, or from a file, asks OpenBao where the token was made, and only if that is the secret-id path of the role takes the secret id out and writes it to auth.approle.secretIdFile, root:openbao-kms 0640, in one step. A running provider takes it at its next login.",
-    "Needs root, and no token of its own. The wrapping token never stands on the command line or in the environment, and a provider never holds one. Everything that can be wrong on this machine is found before the token is used up. Unless its logins are counted, the secret id is tried with one login before it replaces the file.",
-    "A token that OpenBao no longer knows has expired or was used already: unless it was you, destroy the secret id that was in it.",
+    "Reads a wrapping token from standard input or from a file, and asks OpenBao where the token was created. Only if that is the secret-id path of the role, it unwraps the secret id and writes it to auth.approle.secretIdFile, root:openbao-kms 0640, in one step. A running provider uses it at its next login.",
+    "Needs root, and no token of its own. The wrapping token never appears on the command line or in the environment, and the provider never gets it. Faults on this machine are found before the token is used. Unless its logins are counted, the secret id is tried with one login before it replaces the file.",
+    "A token that OpenBao does not know has expired or was used before. If you did not use it, destroy the secret id that was in it.",
   ],
   options: unwrapOptions,
   examples: [

@@ -10,9 +10,9 @@ export type VerifyKeyFlags = ValuesOf<typeof verifyKeyOptions>;
 
 export const verifyKeyCommand = defineCommand({
   name: "verify-key",
-  summary: "Prove that every version of the key that is needed still decrypts",
+  summary: "Prove that every needed key version decrypts",
   description: [
-    "Checks the key's profile and limits, compares its versions with this node's registry, and decrypts the marker that was kept for each version. Changes nothing.",
+    "Checks the key's profile and limits, compares its versions with this node's registry, and decrypts the stored marker of each version. Changes nothing.",
   ],
   options: verifyKeyOptions,
   examples: ["verify-key --config /etc/openbao-kms/config.yaml"],

@@ -13,9 +13,9 @@ export const verifyRotationCommand = defineCommand({
   name: "verify-rotation",
   summary: "Check whether every stored object is encrypted under the active version",
   description: [
-    "Joins this node's registry, the key's live metadata and an audit's evidence: done, or what remains and where. Plaintext counts as remaining in Secrets and in every resource of which at least one object is encrypted by this provider.",
-    "The confidence says how far the answer goes: high with a running etcd, limited with whole snapshots only, low when something speaks against it. What was not looked at is always listed.",
-    "Ends with code 4 while something remains or is not proven.",
+    "Combines this node's registry, the key's live metadata and the evidence of an audit. The answer is: done, or what remains and where. Plaintext counts as remaining in Secrets and in every resource of which at least one object is encrypted by this provider.",
+    "The confidence is high with a running etcd, limited with complete snapshots only, and low when something contradicts the answer. It always lists what was not examined.",
+    "Exits with code 4 while something remains or is not proven.",
   ],
   options: verifyRotationOptions,
   examples: ["verify-rotation --config config.yaml --evidence evidence.json"],

@@ -14,9 +14,9 @@ const FORMATS = { config: "v1alpha1", kms: "v2", keyId: "obk2", associatedData: 
 
 export const versionCommand = defineCommand({
   name: "version",
-  summary: "Say which build this is",
+  summary: "Print the version and the build",
   description: [
-    "Prints the version, the commit it was built from, the runtime inside it, and the versions of the configuration file and of what goes over the socket and into etcd.",
+    "Prints the version, the commit, the runtime, and the versions of the formats: configuration file, KMS, key_id and associated data.",
   ],
   options: outputOption,
   examples: ["version --output json"],
