@@ -115,12 +115,12 @@ export function logsPage(): string {
   return `# Log
 ${GENERATED}
 
-One JSON object a line on stdout, or with \`logging.format: text\` the same for people. Every line has \`ts\` (RFC 3339,
-milliseconds), \`level\` and \`message\`, which is the name of an event. No line contains a token, a JWT, a plaintext, a
-ciphertext, a uid or text that came from a remote.
+The provider writes one JSON object per line to stdout, or readable text with \`logging.format: text\`. Each line has \`ts\` (RFC 3339 with
+milliseconds), \`level\` and \`message\`, which is the name of an event. No line contains a token, a JWT, a plaintext, a ciphertext, a uid or text
+from a remote.
 
-What succeeds often is at debug. A failure that repeats is logged when it begins, then once a minute with a count, then when it
-ends, at info. SIGHUP applies a changed \`logging.level\`.
+Frequent successes are at level debug. A failure that repeats is logged when it begins, then once a minute with a count, and at level info when
+it ends. SIGHUP applies a changed \`logging.level\`.
 
 ## Events
 

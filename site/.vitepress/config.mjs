@@ -1,4 +1,4 @@
-// The site of docs/. Links to files of the repository that are no pages are left as they are; scripts/check-links.ts checks them.
+// The site of docs/. Links to repository files that are not pages stay unchanged; scripts/check-links.ts checks them.
 import { readFileSync } from "node:fs";
 import { defineConfig } from "vitepress";
 
