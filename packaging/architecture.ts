@@ -1,8 +1,4 @@
-/**
- * The machines that a release is for, and what each tool calls them.
- *
- * @module Names only.
- */
+/** @module The machines that a release is for, and what each tool calls them. */
 export interface Architecture {
   /** As in file names, deb and OCI. */
   readonly name: "amd64" | "arm64";

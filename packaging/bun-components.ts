@@ -1,8 +1,4 @@
-/**
- * What is linked into Bun's executable, and so into ours: for the bill of materials and the list of licences.
- *
- * @module Data only, from the "Linked libraries" section of LICENSE.md in github.com/oven-sh/bun. Bun publishes no versions of them.
- */
+/** @module What is linked into Bun's executable: LICENSE.md of github.com/oven-sh/bun, "Linked libraries"; Bun publishes no versions. */
 export interface LinkedComponent {
   readonly name: string;
   readonly license: string;

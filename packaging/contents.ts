@@ -1,9 +1,4 @@
-/**
- * What every artefact contains: one table, read by the packages, the tarball, the bundles and the image.
- *
- * @module Names of files only; how they are laid out in an artefact is `stage.ts`.
- */
-
+/** @module What every artefact contains: one table for the packages, the tarball, the bundles and the image. */
 /** What a piece can be part of. `package` is the deb and the rpm. */
 export type Artefact = "package" | "tarball" | "systemd" | "static-pod" | "image";
 

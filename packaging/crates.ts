@@ -1,8 +1,4 @@
-/**
- * The Rust crates inside tls.node, as cargo resolves them from native/Cargo.lock.
- *
- * @module Asked only when the native parts are in the release.
- */
+/** @module The Rust crates inside tls.node, as cargo resolves them from native/Cargo.lock. */
 import { dirname, join } from "node:path";
 import { licenseTexts } from "./license-texts.ts";
 import { run } from "./run.ts";

@@ -1,8 +1,4 @@
-/**
- * The Debian package.
- *
- * @module dpkg-deb does the work; the same stage and scripts give the same bytes.
- */
+/** @module The Debian package, by dpkg-deb: the same stage and scripts give the same bytes. */
 import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,8 +1,4 @@
-/**
- * Fetches Debian packages for the image, for any architecture, without touching this machine's own apt state.
- *
- * @module apt itself resolves, downloads and verifies (signed lists, checksummed packages), in a private folder.
- */
+/** @module Debian packages for the image, for any architecture: apt resolves and verifies them in a private folder. */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Architecture } from "./architecture.ts";

@@ -1,8 +1,4 @@
-/**
- * What a release makes before it packs: the executable, completions, man page, licences.
- *
- * @module Fills one folder, the origin `generated` of the table of contents.
- */
+/** @module What a release makes before it packs: the executable, completions, man page, licences. */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Architecture } from "./architecture.ts";

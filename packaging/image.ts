@@ -1,9 +1,4 @@
-/**
- * The container image: the C library, the executable, the native parts, and names for the user 65532. No shell, no package
- * manager, no certificates.
- *
- * @module What is inside; the format is `oci-layout.ts`.
- */
+/** @module The container image: C library, executable, native parts, names for user 65532. No shell, no packages, no certificates. */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Architecture } from "./architecture.ts";

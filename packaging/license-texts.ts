@@ -1,8 +1,4 @@
-/**
- * The licence texts that a package or crate carries.
- *
- * @module Reads a folder of someone else's sources; knows no package manager.
- */
+/** @module The licence texts in a folder of sources of a package or crate. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 

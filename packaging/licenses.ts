@@ -1,8 +1,4 @@
-/**
- * THIRD-PARTY-LICENSES: what is inside the executable and the native parts, and under which terms.
- *
- * @module One plain text file that every artefact carries.
- */
+/** @module THIRD-PARTY-LICENSES: what is inside the executable and the native parts, and under which terms. */
 import { bunComponents } from "./bun-components.ts";
 import type { Crate } from "./crates.ts";
 import type { NpmPackage } from "./npm-packages.ts";

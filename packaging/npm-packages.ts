@@ -1,9 +1,4 @@
-/**
- * The npm packages that the executable is made from, as the lock file has them.
- *
- * @module Follows package-lock.json from the dependencies of package.json. What is there for development alone is left out, and so
- * is a development tool that a dependency would accept as an optional peer.
- */
+/** @module The npm packages inside the executable, from package-lock.json, without development tools and optional peers. */
 import { join } from "node:path";
 import manifest from "../package.json";
 import lock from "../package-lock.json";

@@ -1,8 +1,4 @@
-/**
- * Writes an OCI image layout: blobs by digest, one image for one machine, an index that names it.
- *
- * @module github.com/opencontainers/image-spec v1.1: image-layout.md, config.md, manifest.md. What is inside: image.ts.
- */
+/** @module Writes an OCI image layout for one machine (github.com/opencontainers/image-spec v1.1). */
 import { createHash } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,8 +1,4 @@
-/**
- * Where a release comes from: an in-toto statement with the SLSA provenance predicate, v1.
- *
- * @module slsa.dev/spec/v1.0/provenance. The words only; `signature.ts` puts them into a signed envelope.
- */
+/** @module The in-toto statement with SLSA provenance v1 (slsa.dev/spec/v1.0/provenance); signature.ts signs it. */
 import { createHash } from "node:crypto";
 
 export interface ReleaseFile {

@@ -1,8 +1,4 @@
-/**
- * Which release this is: version of package.json, day of its heading in CHANGELOG.md.
- *
- * @module Every time stamp in every artefact is that day, so the same source gives the same bytes at any time.
- */
+/** @module The release's version, and its day from CHANGELOG.md: every time stamp in every artefact is that day. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import manifest from "../package.json";

@@ -1,8 +1,4 @@
-/**
- * Makes every artefact of a release: `scripts/release --help`.
- *
- * @module The order of the steps; each step is a file of its own.
- */
+/** @module Makes every artefact of a release: `scripts/release --help`. */
 import { createHash } from "node:crypto";
 import {
   copyFileSync,

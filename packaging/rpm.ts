@@ -1,8 +1,4 @@
-/**
- * The RPM package.
- *
- * @module rpmbuild does the work. It leaves the files as they are, and takes no time or name from this machine.
- */
+/** @module The RPM package, by rpmbuild, without a time or name of this machine. */
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Architecture } from "./architecture.ts";

@@ -1,8 +1,4 @@
-/**
- * Runs one external tool of a release, whose failure ends the release with the tool's own words.
- *
- * @module The only place in packaging/ that starts a process.
- */
+/** @module Runs one external tool of a release; its failure ends the release with the tool's own words. */
 import { spawnSync } from "node:child_process";
 
 export interface RunOptions {

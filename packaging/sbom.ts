@@ -1,8 +1,4 @@
-/**
- * The bill of materials: CycloneDX 1.5, npm's own words on the packages in the executable, plus Bun, what it links, and the crates.
- *
- * @module `npm sbom` does the listing; what would differ from run to run is replaced by what follows from the release.
- */
+/** @module The bill of materials: CycloneDX 1.5 from `npm sbom`, plus Bun, what it links, and the crates. */
 import { createHash } from "node:crypto";
 import { bunComponents } from "./bun-components.ts";
 import type { Crate } from "./crates.ts";

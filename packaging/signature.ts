@@ -1,8 +1,4 @@
-/**
- * Signatures in the two forms that cosign and openssl both verify: over a file, and over a DSSE envelope.
- *
- * @module ECDSA P-256 with SHA-256, by openssl, which asks for the passphrase of a protected key itself.
- */
+/** @module Signatures that cosign and openssl verify: ECDSA P-256 with SHA-256, over a file and over a DSSE envelope. */
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";

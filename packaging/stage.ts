@@ -1,8 +1,4 @@
-/**
- * Lays the pieces of one artefact out in a folder, with the modes and times that the artefact will show.
- *
- * @module Reads the table of `contents.ts`; knows no package format.
- */
+/** @module Lays the pieces of one artefact out in a folder, with the modes and times that the artefact will show. */
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, statSync, utimesSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Artefact, Origin, Piece } from "./contents.ts";

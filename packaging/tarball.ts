@@ -1,8 +1,4 @@
-/**
- * Tar archives whose bytes depend on names, contents and modes alone.
- *
- * @module GNU tar and gzip with every varying field fixed (reproducible-builds.org/docs/archives).
- */
+/** @module Tar archives whose bytes depend on names, contents and modes alone (reproducible-builds.org/docs/archives). */
 import { readdirSync, writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { runBytes } from "./run.ts";

@@ -1,8 +1,4 @@
-/**
- * Fails when a generated file differs from what its source makes now.
- *
- * @module Generates into a temporary directory and compares; changes nothing in the tree.
- */
+/** @module Fails when a generated file differs from what its source makes. Changes nothing in the tree. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

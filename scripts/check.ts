@@ -1,8 +1,4 @@
-/**
- * Everything that can be said about the source without running it: format, lint with types, types, generated files, proto.
- *
- * @module Runs every check, then reports which failed, so that one round shows all.
- */
+/** @module Every check of the source that does not run it; all are run before those that failed are named. */
 import { spawnSync } from "node:child_process";
 import { dirname } from "node:path";
 

@@ -1,8 +1,4 @@
-/**
- * Shows the provider at work on this machine: `npm run demo`, with etcd and kube-apiserver `npm run demo -- --cluster`.
- *
- * @module Arguments, what is started, and that nothing is left behind. The chapters are in demo/.
- */
+/** @module `npm run demo`, with etcd and kube-apiserver `npm run demo -- --cluster`: the provider at work on this machine. */
 import { parseArgs } from "node:util";
 import { makeJwtIssuer } from "../test/fakes/openbao/jwt-issuer.ts";
 import { builtExecutable } from "../test/harness/executable.ts";

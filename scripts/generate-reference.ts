@@ -1,8 +1,4 @@
-/**
- * Writes the reference pages from the tables in the source; `npm run generate` runs it.
- *
- * @module The pages themselves are made in reference/.
- */
+/** @module Writes the reference pages from the tables in the source: `npm run generate`. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { PAGES } from "./reference/pages.ts";

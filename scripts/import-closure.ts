@@ -1,8 +1,4 @@
-/**
- * The files that a file imports, directly and through others.
- *
- * @module Relative imports only; types count, since they are read from the same text.
- */
+/** @module The files that a file imports, directly and through others. Type imports count. */
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 

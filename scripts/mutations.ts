@@ -1,8 +1,4 @@
-/**
- * Whether the tests see a changed line: mutates the sources, one line at a time, and runs the tests that should fail.
- *
- * @module `bun scripts/mutations.ts --help`. Works on copies in a temporary directory; writes docs/mutations.md when told to.
- */
+/** @module Mutates one line of the sources at a time and runs the tests that should fail: `bun scripts/mutations.ts --help`. */
 import { spawn, spawnSync } from "node:child_process";
 import {
   chmodSync,

@@ -1,9 +1,4 @@
-/**
- * What failed in the output of a `bun test`: the blocks that a reader looks for, out of thousands of lines.
- *
- * @module A pure reader of text. Running suites and counting live in test.ts.
- */
-
+/** @module What failed in the output of a `bun test`, out of thousands of lines. */
 /** A line with which bun begins a file, ends a test, or reports what no test owns. */
 const RESULT = /^\((?:pass|skip|todo)\) /;
 const FAILED = /^\(fail\) /;

@@ -1,9 +1,4 @@
-/**
- * The tests of the project: `npm test`, all suites or those that are named; `npm test -- --help` says more.
- *
- * @module A front of `bun test` that runs suite after suite and closes with what failed, and with the line
- * `N passed, N failed, N skipped`. A suite is a folder of tests, so none can be forgotten here.
- */
+/** @module `npm test`: runs suite after suite, a folder each, and closes with what failed and the counts; --help describes the rest. */
 import { spawn } from "node:child_process";
 import { appendFileSync } from "node:fs";
 import { dirname } from "node:path";

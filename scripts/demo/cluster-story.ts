@@ -1,8 +1,4 @@
-/**
- * The demo with a real etcd and a real kube-apiserver: Secrets are written through the Kubernetes API and looked at in etcd.
- *
- * @module Needs both binaries. Which key a stored object is under is read from its bytes, without decrypting anything.
- */
+/** @module The demo with etcd and kube-apiserver: Secrets are written through the Kubernetes API and looked at in etcd. */
 import { randomBytes } from "node:crypto";
 import { classifyStoredValue } from "../../src/etcd/stored/stored-value.ts";
 import { type RealEtcd, startEtcd } from "../../test/harness/etcd.ts";

@@ -1,8 +1,4 @@
-/**
- * The demo without a cluster: we act as the API server, over gRPC on the provider's Unix socket.
- *
- * @module Encrypt, decrypt, a rotation, an outage of OpenBao, a killed provider, an orderly end.
- */
+/** @module The demo without a cluster: calls over gRPC, a rotation, an outage of OpenBao, a killed provider, an orderly end. */
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import type { EncryptResponse } from "../../src/kms/gen/v2/api_pb.ts";

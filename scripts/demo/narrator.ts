@@ -1,9 +1,4 @@
-/**
- * How the demo speaks: one line per step, each with the time it took.
- *
- * @module Text only. What happens is in the stories.
- */
-
+/** @module The demo's output: one line per step, with the time it took. */
 export interface Narrator {
   readonly chapter: (title: string) => void;
   readonly say: (line: string) => void;

@@ -1,8 +1,4 @@
-/**
- * The OpenBao of the demo: the installed one where it starts, else the stand-in.
- *
- * @module An installed `bao` that does not start costs a line with its version and the reason, never the demo.
- */
+/** @module The demo's OpenBao: the installed one where it starts, else the stand-in, with the reason. */
 import type { JwtIssuer } from "../../test/fakes/openbao/jwt-issuer.ts";
 import { type Provisioning, provision } from "../../test/fakes/openbao/provision.ts";
 import { type AnyOpenBao, startAnyOpenBao } from "../../test/harness/any-openbao.ts";

@@ -1,8 +1,4 @@
-/**
- * What every story of the demo has on its stage.
- *
- * @module The parts that are running, and the steps that more than one story needs.
- */
+/** @module The running parts and the steps that several stories of the demo share. */
 import type { Provisioning } from "../../test/fakes/openbao/provision.ts";
 import type { AnyOpenBao } from "../../test/harness/any-openbao.ts";
 import { eventually } from "../../test/harness/eventually.ts";

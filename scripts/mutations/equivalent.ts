@@ -1,8 +1,4 @@
-/**
- * Mutations by rule that change nothing that can be observed, each with its reason.
- *
- * @module Data. An entry whose line is gone has no effect.
- */
+/** @module Mutations by rule that change nothing observable, each with its reason. An entry whose line is gone has no effect. */
 export interface Equivalent {
   readonly file: string;
   /** The line without its indentation, and what the rule makes of it. */
@@ -29,5 +25,25 @@ export const EQUIVALENT: readonly Equivalent[] = [
     before: "if (unit === undefined) {",
     after: "if (false) {",
     reason: "the pattern lets only known units through; the check is for the compiler",
+  },
+  {
+    file: "src/etcd/bolt/meta-page.ts",
+    before:
+      "const { pageBytes, rootPage, pageCount } = first.transaction > second.transaction ? first : second;",
+    after:
+      "const { pageBytes, rootPage, pageCount } = first.transaction >= second.transaction ? first : second;",
+    reason: "two equal transactions are refused two lines above",
+  },
+  {
+    file: "src/etcd/bolt/tree.ts",
+    before: "if (nodeBytes > buffer.length) {",
+    after: "if (nodeBytes >= buffer.length) {",
+    reason: "a buffer of the right size is copied once more",
+  },
+  {
+    file: "src/etcd/reader/key-digest-set.ts",
+    before: "if (used >= slots * MAX_LOAD) {",
+    after: "if (used > slots * MAX_LOAD) {",
+    reason: "0.7 of a power of two is never a whole number",
   },
 ];

@@ -1,8 +1,4 @@
-/**
- * Single-line mutations of a source file, made by rule.
- *
- * @module Pure. Made from the code as it is, so none can go stale; a mutation that changes no compiled code is left out.
- */
+/** @module Single-line mutations of a source file, made by rule; one that changes no compiled code is left out. */
 import { createHash } from "node:crypto";
 
 export interface Mutation {

@@ -1,8 +1,4 @@
-/**
- * Mutations of lines that matter for data and security and that no rule makes.
- *
- * @module Data. `before` is on exactly one line of the files below `under`; the script fails when it is not.
- */
+/** @module Mutations that no rule makes, of lines that matter. `before` is on exactly one line below `under`, or the script fails. */
 export interface NamedMutation {
   readonly under: string;
   readonly before: string;

@@ -1,8 +1,4 @@
-/**
- * What a run of the mutations achieved, as numbers and as a page.
- *
- * @module Pure.
- */
+/** @module What a run of the mutations achieved, as numbers and as a page. */
 import type { Mutation } from "./mutate.ts";
 
 export type Outcome = "killed" | "survived" | "equivalent" | "not_run";

@@ -1,8 +1,4 @@
-/**
- * docs/reference/commands.md and the manual page.
- *
- * @module Made from the command table.
- */
+/** @module docs/reference/commands.md and the manual page, from the command table. */
 import type { Command } from "../../src/cli/command.ts";
 import { EXIT_CODES } from "../../src/cli/exit-code.ts";
 import { optionText, usageLine } from "../../src/cli/help.ts";

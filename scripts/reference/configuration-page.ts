@@ -1,8 +1,4 @@
-/**
- * docs/reference/configuration.md.
- *
- * @module Made from the configuration's schema.
- */
+/** @module docs/reference/configuration.md, from the configuration's schema. */
 import { type FieldRow, fieldTable } from "../../src/config/field-table.ts";
 import { CONFIG_PATH_VARIABLE, OVERRIDES } from "../../src/config/load.ts";
 import { configSchema } from "../../src/config/schema.ts";

@@ -1,8 +1,4 @@
-/**
- * docs/reference/logs.md.
- *
- * @module Made from the closed sets of events and fields; the meaning of each is here, and none can be left out.
- */
+/** @module docs/reference/logs.md, from the closed sets of events and fields; the meaning of each is here. */
 import type { ErrorClass } from "../../src/base/error-class.ts";
 import { LOG_FIELD_NAMES, type LogEvent, type LogFieldName } from "../../src/telemetry/log-event.ts";
 import { code, GENERATED, table } from "./markdown.ts";

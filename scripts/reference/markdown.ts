@@ -1,9 +1,4 @@
-/**
- * The few pieces of Markdown that the reference pages are made of.
- *
- * @module Pure.
- */
-
+/** @module The pieces of Markdown that the reference pages are made of. */
 export const GENERATED =
   "<!-- Made by scripts/generate-reference.ts; edit its sources, then run: npm run generate -->";
 

@@ -1,8 +1,4 @@
-/**
- * docs/reference/metrics.md.
- *
- * @module Made from the metric table.
- */
+/** @module docs/reference/metrics.md, from the metric table. */
 import {
   DURATION_BUCKETS,
   METRIC_PREFIX,

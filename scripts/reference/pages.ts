@@ -1,8 +1,4 @@
-/**
- * Every reference page, with its path in the repository.
- *
- * @module The one list that scripts/generate-reference.ts writes and test/reference/ compares.
- */
+/** @module Every reference page with its path: scripts/generate-reference.ts writes them, test/reference/ compares them. */
 import manifest from "../../package.json";
 import { jsonText } from "../../src/cli/output.ts";
 import { configJsonSchema } from "../../src/config/json-schema.ts";

@@ -1,9 +1,4 @@
-/**
- * The shapes of the reports that commands print with --output json.
- *
- * @module The contract with programs that read them: docs/reference/reports/ is made from it, and tests hold the commands to
- * it. A field may be added in a later release; none is renamed, removed or changed in kind.
- */
+/** @module The shapes of reports with --output json. A field may be added; none is renamed, removed or changed in kind. */
 import { toJsonSchema } from "@valibot/to-json-schema";
 import * as v from "valibot";
 import { ERROR_CLASSES } from "../../src/base/error-class.ts";

@@ -1,9 +1,4 @@
-/**
- * Where stored objects are read: the options that several commands share, and what they come to.
- *
- * @module Turns flags into targets for audit/. Files are opened once and checked; nothing is contacted here.
- */
-
+/** @module The options that name where stored objects are read, and the targets that they come to. Nothing is contacted here. */
 import { readSafeFile } from "../base/safe-file.ts";
 import { UsageError } from "../cli/usage-error.ts";
 import type { EtcdTls } from "../etcd/reader/endpoint.ts";

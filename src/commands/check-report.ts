@@ -1,9 +1,4 @@
-/**
- * Reports that are lists of checks: printed as they come in for a person, all at once for a program.
- *
- * @module Shared by doctor and probe.
- */
-
+/** @module Reports that are lists of checks: printed as they come in for a person, all at once for a program. */
 import type { Colour, Output } from "../cli/output.ts";
 import { seeCheck } from "../cli/see-also.ts";
 import type { CheckResult } from "./check.ts";

@@ -1,8 +1,4 @@
-/**
- * Results of checks for a person.
- *
- * @module One line for each check, then each finding with what to do next. Pure; colours are the caller's.
- */
+/** @module Results of checks as text: one line for each check, then each finding and its fix. */
 import type { CheckResult, CheckStatus } from "./check.ts";
 
 export type Tone = "good" | "warn" | "bad" | "dim";

@@ -1,8 +1,4 @@
-/**
- * What a check is, and what it finds.
- *
- * @module Interfaces, and the runner: a check is skipped when one that it needs did not pass, and skipped is not passed.
- */
+/** @module What a check is, and the runner: a check is skipped when one that it needs did not pass. */
 import { errnoOf } from "../base/errno.ts";
 import { type ErrorClass, ProviderError } from "../base/error-class.ts";
 

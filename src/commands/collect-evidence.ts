@@ -1,10 +1,4 @@
-/**
- * From audit sources to evidence.
- *
- * @module Reads every source in turn with a progress bar, or takes an evidence file that an earlier audit wrote. What the
- * evidence is good for is decided where it is used.
- */
-
+/** @module Evidence from audit sources that are read now, or from a file that an earlier audit wrote. */
 import { buildInfo } from "../base/build-info.ts";
 import { systemClock } from "../base/clock.ts";
 import { readSafeFile } from "../base/safe-file.ts";

@@ -1,9 +1,4 @@
-/**
- * All evidence that a decision is given: files of earlier audits, and audits made now.
- *
- * @module The options for it, and the gathering. What the evidence is good for is decided in rotation/ and audit/.
- */
-
+/** @module All evidence for a decision: files of earlier audits, and audits made now. */
 import type { CommandContext } from "../cli/command.ts";
 import type { Evidence } from "../etcd/evidence.ts";
 import { knownKeyIds } from "../etcd/known-key-ids.ts";

@@ -1,9 +1,4 @@
-/**
- * The least-privilege policy, as rows and as HCL.
- *
- * @module Used by `policy openbao` and `init`. doctor's transit.capabilities holds a live token against the same rows.
- */
-
+/** @module The least-privilege policy, as rows and as HCL. */
 import { type ProviderConfig, relativeNamespace } from "../config/schema.ts";
 
 export interface PolicyRow {

@@ -1,9 +1,4 @@
-/**
- * Who the service runs as, and whether that user can reach a file.
- *
- * @module Users and groups are read from /etc/passwd and /etc/group. Permissions are computed from modes, because doctor is
- * often typed in a root shell, to which everything is open.
- */
+/** @module The service's user, and whether it can reach a file: computed from modes, because everything is open to root. */
 import { readFileSync, type Stats, statSync } from "node:fs";
 import { ancestorsOf } from "../base/ancestors.ts";
 import { ProviderError } from "../base/error-class.ts";

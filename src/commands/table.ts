@@ -1,8 +1,4 @@
-/**
- * Every command, in the order in which help shows them.
- *
- * @module The one table from which parser, help, completion, man page and reference page are made.
- */
+/** @module Every command in the order of help: the table for parser, help, completion, man page and reference page. */
 import type { Command } from "../cli/command.ts";
 import { auditCommand } from "./audit/command.ts";
 import { benchmarkCommand } from "./benchmark/command.ts";

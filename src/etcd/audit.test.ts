@@ -11,7 +11,15 @@ import { reportHtml } from "../commands/audit/report-html.ts";
 import { reportText } from "../commands/audit/report-text.ts";
 import { deriveKeyId } from "../key/identity/key-id.ts";
 import { AuditError } from "./errors.ts";
-import { decodeEvidence, type Evidence, evidenceText, sealEvidence } from "./evidence.ts";
+import {
+  type AuditSource,
+  decodeEvidence,
+  type Evidence,
+  evidenceText,
+  type SourceAudit,
+  sealEvidence,
+} from "./evidence.ts";
+import { sourceLabel } from "./group-label.ts";
 import { limitationsOf, runAudit } from "./run-audit.ts";
 import type { ListedObject } from "./tally.ts";
 
@@ -161,7 +169,11 @@ describe("an audit of a snapshot", () => {
         onProgress: () => {},
       },
     ).catch((error: unknown) => error);
-    expect(failed).toMatchObject({ code: "snapshot_unreadable" });
+    expect(failed).toMatchObject({
+      code: "snapshot_unreadable",
+      message: expect.stringContaining(join(dir, "none")),
+      advice: expect.stringContaining("ls -l"),
+    });
   });
 });
 
@@ -169,6 +181,22 @@ describe("evidence", () => {
   test("is read back as it was written", async () => {
     const evidence = await evidenceOf("saved.snap");
     expect(decodeEvidence(Buffer.from(evidenceText(evidence)), "evidence.json")).toEqual(evidence);
+  });
+
+  test("is read up to 16 MiB", async () => {
+    const text = evidenceText(await evidenceOf("saved.snap"));
+    const largest = Buffer.from(text.padEnd(16 * 1024 * 1024, " "));
+    expect(decodeEvidence(largest, "e").kind).toBe("bao-kms-provider/audit");
+    expect(() => decodeEvidence(Buffer.concat([largest, Buffer.from(" ")]), "e")).toThrow(AuditError);
+  });
+
+  test("that is wrong in a field names the field, and nothing when it is no JSON", async () => {
+    const evidence = await evidenceOf("saved.snap");
+    const wrong = Buffer.from(
+      JSON.stringify({ ...evidence, audits: [{ ...evidence.audits[0], objects: -1 }] }),
+    );
+    expect(() => decodeEvidence(wrong, "e")).toThrow("e is not an evidence file: audits.0.objects is wrong");
+    expect(() => decodeEvidence(Buffer.from("x"), "e")).toThrow(/^e is not an evidence file$/);
   });
 
   test("a changed count is noticed", async () => {
@@ -206,6 +234,51 @@ describe("evidence", () => {
       }),
       { numRuns: 300 },
     );
+  });
+});
+
+describe("what an audit cannot have seen", () => {
+  const source = (integrity: "verified" | "absent") =>
+    ({ kind: "snapshot", integrity, file: "f", sha256: "", sizeBytes: 1, revision: 1, readAt: "" }) as const;
+  const live: AuditSource = {
+    kind: "etcd",
+    clusterId: "a",
+    endpoints: [],
+    revision: 1,
+    readAt: "",
+    restarts: 0,
+    apiServers: 0,
+  };
+  const of = (each: AuditSource, prefix = "/registry/"): SourceAudit => ({
+    source: each,
+    prefix,
+    objects: 0,
+    resources: [],
+    keyIds: [],
+  });
+  const said = (audits: readonly SourceAudit[], withConfiguration = true): string =>
+    limitationsOf(audits, withConfiguration).join("\n");
+
+  test("depends on whether a running etcd was read", () => {
+    expect(said([of(live), of(source("verified"))])).toContain("after the audited revision");
+    expect(said([of(source("verified"))])).toContain("no running etcd was read");
+  });
+
+  test("of a database file without a digest", () => {
+    expect(said([of(live), of(source("absent"))])).toContain("write-ahead log");
+    expect(said([of(live), of(source("verified"))])).not.toContain("write-ahead log");
+  });
+
+  test("without a configuration, and outside the prefixes", () => {
+    expect(said([of(live)], false)).toContain("no configuration was given");
+    expect(said([of(live)])).not.toContain("no configuration was given");
+    expect(said([of(live), of(live, "/b/"), of(live)])).toContain("the prefix /registry/, /b/ were");
+  });
+
+  test("is named with the source", () => {
+    expect(sourceLabel(of(live))).toBe("etcd cluster a at revision 1, read ");
+    expect(sourceLabel(of(source("verified")))).toBe("snapshot f at revision 1 (digest verified)");
+    expect(sourceLabel(of(source("absent")))).toContain("(no digest");
   });
 });
 

@@ -1,8 +1,4 @@
-/**
- * What can go wrong while stored objects are counted.
- *
- * @module The one error class of the audit. A reader that meets damage throws; nothing is ever counted around it.
- */
+/** @module The error class of the audit. A reader that meets damage throws: nothing is counted around it. */
 import { type ErrorClass, ProviderError } from "../base/error-class.ts";
 
 export type AuditCode =

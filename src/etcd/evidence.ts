@@ -1,10 +1,6 @@
 /**
- * What an audit found, as a file that a person signs off and other commands take.
- *
- * @module The one definition of the report's shape (it is also the answer of `audit --output json`), its digest, and its
- * decoder for hostile bytes. The digest is SHA-256 over the document without `digest`, compact, keys sorted, so that
- * anyone can repeat it: `jq -cjS 'del(.digest)' evidence.json | sha256sum`. It shows that a file was changed by mistake;
- * it does not prove who made it.
+ * @module An audit's result as a file. Its digest is SHA-256 over the document without `digest`, compact and with sorted keys:
+ * `jq -cjS 'del(.digest)' evidence.json | sha256sum`. It shows a mistaken change, not who made it.
  */
 import { createHash } from "node:crypto";
 import * as v from "valibot";

@@ -1,8 +1,4 @@
-/**
- * How a group of stored objects is called in reports.
- *
- * @module One wording for text and HTML.
- */
+/** @module The words for a group of stored objects, for text and HTML. */
 import { assertNever } from "../base/assert-never.ts";
 import { visible } from "../base/visible-text.ts";
 import type { ObjectGroup, SourceAudit } from "./evidence.ts";

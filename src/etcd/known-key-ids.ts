@@ -1,8 +1,4 @@
-/**
- * The key_ids that the versions of a key derive to.
- *
- * @module Joins what the wire contract derives with what a registry or Transit's metadata lists. Pure.
- */
+/** @module The key_ids that the versions of a key derive to. */
 import { deriveKeyId } from "../key/identity/key-id.ts";
 import type { KeyScope, KeyVersion } from "../key/identity/key-scope.ts";
 import type { KnownKeyIds } from "./tally.ts";

@@ -1,9 +1,4 @@
-/**
- * One audit: a source is read, its objects are counted.
- *
- * @module Joins the readers with the tally and says in words what was not looked at. Where key_ids, endpoints and paths
- * come from is the caller's business.
- */
+/** @module One audit: a source is read, its objects are counted, and what was not looked at is listed. */
 import { posix } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import { type OpenFile, openFile } from "./bolt/random-access-file.ts";

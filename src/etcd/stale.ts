@@ -1,8 +1,4 @@
-/**
- * Which stored objects a rotation still has to rewrite.
- *
- * @module The one rule, for lists, for verify-rotation and for migrate.
- */
+/** @module Which stored objects a rotation still has to rewrite: one rule for lists, verify-rotation and migrate. */
 import { assertNever } from "../base/assert-never.ts";
 import type { ObjectGroup } from "./evidence.ts";
 

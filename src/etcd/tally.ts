@@ -1,18 +1,12 @@
-/**
- * Counting stored objects by resource and by the key they are encrypted under.
- *
- * @module Holds one number per group, never an object. The number of groups is bounded.
- */
-import { hashText } from "../key/identity/key-scope.ts";
+/** @module Counts stored objects by resource and by the key that each needs: one number per group, and a bounded number of groups. */
 import { auditError } from "./errors.ts";
 import type { KeyIdCount, ObjectGroup, SourceAudit, StoredGroup } from "./evidence.ts";
 import type { EntrySink } from "./reader/stored-entry.ts";
 import { isApiServerLease, isLiveLease } from "./stored/api-server-lease.ts";
 import { objectName } from "./stored/object-name.ts";
-import { classifyStoredValue, type HashText, type StoredValue } from "./stored/stored-value.ts";
+import { classifyStoredValue, type StoredValue } from "./stored/stored-value.ts";
 
 const MAX_GROUPS = 20_000;
-const MAX_REMEMBERED = 1000;
 /** kube-apiserver makes a few seeds a day; more than this are counted as this many. */
 const MAX_SEEDS = 100_000;
 
@@ -56,13 +50,7 @@ interface Count {
 export function tally({ prefix, knownKeyIds, nowUnixMs, onObject, onReset }: TallyOptions): Tally {
   const prefixBytes = Buffer.byteLength(prefix);
   const counts = new Map<string, Count>();
-  const hash = rememberingHash();
-  const seeds = new Set<string>();
-  const addSeed = (seed: Uint8Array): void => {
-    if (seeds.size < MAX_SEEDS) {
-      seeds.add(Bun.SHA256.hash(seed, "base64"));
-    }
-  };
+  const seeds = distinctSeeds();
   let apiServers = 0;
   return {
     reset: () => {
@@ -74,7 +62,7 @@ export function tally({ prefix, knownKeyIds, nowUnixMs, onObject, onReset }: Tal
     add: ({ key, value, modRevision }) => {
       const rest = Buffer.from(key.buffer, key.byteOffset + prefixBytes, key.length - prefixBytes).toString();
       const { resource, path } = objectName(rest);
-      const group = groupOf(classifyStoredValue(value, hash, addSeed), knownKeyIds);
+      const group = groupOf(classifyStoredValue(value, seeds.add), knownKeyIds);
       const name = `${resource}\0${Object.values(group).join("\0")}`;
       const count = counts.get(name);
       if (count !== undefined) {
@@ -89,8 +77,22 @@ export function tally({ prefix, knownKeyIds, nowUnixMs, onObject, onReset }: Tal
       }
       onObject?.({ key: prefix + rest, resource, path, modRevision, group });
     },
-    result: () => ({ ...summary([...counts.values()]), seeds: seeds.size }),
+    result: () => ({ ...summary([...counts.values()]), seeds: seeds.count() }),
     apiServers: () => apiServers,
+  };
+}
+
+/** Distinct seeds, of which a digest each is kept. */
+export function distinctSeeds() {
+  const digests = new Set<string>();
+  return {
+    add: (seed: Uint8Array): void => {
+      if (digests.size < MAX_SEEDS) {
+        digests.add(Bun.SHA256.hash(seed, "base64"));
+      }
+    },
+    count: (): number => digests.size,
+    clear: (): void => digests.clear(),
   };
 }
 
@@ -122,26 +124,14 @@ function summary(counts: readonly Count[]): Pick<SourceAudit, "objects" | "resou
   }
   return {
     objects: sum(counts),
-    resources: [...resources]
-      .map(([resource, groups]) => ({
-        resource,
-        objects: sum(groups),
-        groups: groups.sort(byKindAndVersion),
-      }))
-      .sort((a, b) => (a.resource < b.resource ? -1 : 1)),
-    keyIds: [...keyIds.values()].sort((a, b) => b.version - a.version || (a.keyId < b.keyId ? -1 : 1)),
-  };
-}
-
-/** hashText for few different texts: what was hashed once is looked up. */
-function rememberingHash(): HashText {
-  const known = new Map<string, string>();
-  return (text) => {
-    const hash = known.get(text) ?? hashText(text);
-    if (known.size < MAX_REMEMBERED) {
-      known.set(text, hash);
-    }
-    return hash;
+    resources: [...resources.keys()].sort().map((resource) => {
+      const groups = resources.get(resource) ?? [];
+      return { resource, objects: sum(groups), groups: groups.sort(byKindAndVersion) };
+    }),
+    keyIds: [...keyIds.keys()]
+      .sort()
+      .flatMap((keyId) => keyIds.get(keyId) ?? [])
+      .sort((a, b) => b.version - a.version),
   };
 }
 
@@ -157,8 +147,15 @@ const KIND_ORDER: readonly StoredGroup["kind"][] = [
 
 /** Newest version first; among equals the larger group. */
 function byKindAndVersion(a: StoredGroup, b: StoredGroup): number {
-  const versions = a.kind === "ours" && b.kind === "ours" ? b.version - a.version : 0;
-  return KIND_ORDER.indexOf(a.kind) - KIND_ORDER.indexOf(b.kind) || versions || b.objects - a.objects;
+  return (
+    KIND_ORDER.indexOf(a.kind) - KIND_ORDER.indexOf(b.kind) ||
+    versionOf(b) - versionOf(a) ||
+    b.objects - a.objects
+  );
+}
+
+function versionOf(group: StoredGroup): number {
+  return group.kind === "ours" ? group.version : 0;
 }
 
 function sum(parts: readonly { readonly objects: number }[]): number {

@@ -1,8 +1,4 @@
-/**
- * Evidence in the words of rotation's plans.
- *
- * @module One conversion. What follows from it is decided in rotation/.
- */
+/** @module Evidence in the words of rotation's plans. */
 import type { Usage } from "../key/rotation/usage.ts";
 import type { Evidence, SourceAudit } from "./evidence.ts";
 

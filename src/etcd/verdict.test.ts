@@ -108,6 +108,25 @@ describe("the sentence", () => {
   });
 });
 
+test("three resources are named, and how many more there are", () => {
+  const sentence = (names: readonly string[]): string =>
+    verdictOf(
+      audit([], {
+        keyIds: [],
+        resources: names.map((resource) => ({ resource, objects: 1, groups: [ours(3, 1)] })),
+      }),
+    ).sentence;
+  expect(sentence(["a", "b", "c"])).toContain("(a, b, c)");
+  expect(sentence(["a", "b", "c", "d", "e"])).toContain("(a, b, c and 2 more)");
+});
+
+test("damage alone is looked at, and not migrated", () => {
+  const damaged: StoredGroup = { kind: "damaged", provider: "bao", objects: 1 };
+  expect(verdictOf(audit([damaged])).next).toBe(
+    "find the damaged ones with `bao-kms-provider audit --list stale`",
+  );
+});
+
 describe("what a cold start costs", () => {
   test("as many Decrypts as there are seeds, and what a rewrite saves", () => {
     expect(verdictOf(audit([ours(3, 9)], { seeds: 21 })).coldStart).toContain("costs 21 Decrypts");

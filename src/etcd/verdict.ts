@@ -1,8 +1,4 @@
-/**
- * The audit in one sentence that a person can sign, and what to do next.
- *
- * @module A pure judgement over one source, in the words of text and HTML reports.
- */
+/** @module The audit of one source in one sentence that a person can sign, and what to do next. */
 import { countOf } from "../base/count-of.ts";
 import { visible } from "../base/visible-text.ts";
 import type { SourceAudit, StoredGroup } from "./evidence.ts";

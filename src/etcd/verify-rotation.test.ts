@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { leaseBytes } from "../../test/fakes/etcd/lease-bytes.ts";
 import {
   testKeyId as keyId,
   TEST_IDENTITY,
@@ -16,6 +17,7 @@ import {
   type StoredGroup,
   sealEvidence,
 } from "./evidence.ts";
+import { canBeRewritten } from "./stale.ts";
 import { isApiServerLease, isLiveLease } from "./stored/api-server-lease.ts";
 import { usagesOf } from "./usage-of.ts";
 import { inPlaintext, NOTHING_OF_OURS, verifyAway, verifyRotation } from "./verify-rotation.ts";
@@ -130,7 +132,10 @@ describe("verify-rotation", () => {
   ])("%s remains; plaintext pods do not count", (_, group) => {
     const { result, remaining } = verdict(evidence([audit([ours(2, 50), group])]));
     expect(result).toBe("remaining");
-    expect(remaining).toMatchObject([{ resource: "secrets", group: group.kind, objects: 4 }]);
+    const ofVersion = group.kind === "ours" ? group.version : undefined;
+    expect(remaining).toMatchObject([
+      { resource: "secrets", group: group.kind, version: ofVersion, objects: 4 },
+    ]);
   });
 
   test.each<[string, Evidence, readonly VersionState[], number]>([
@@ -196,6 +201,28 @@ describe("leaving", () => {
   });
 });
 
+test.each<[StoredGroup["kind"], boolean]>([
+  ["ours", true],
+  ["plaintext", true],
+  ["local_key", true],
+  ["kms_v1", true],
+  ["kms_v2_other", true],
+  ["damaged", false],
+  ["unknown", false],
+])("a rewrite through kube-apiserver helps %s: %p", (kind, helps) => {
+  const groups: readonly StoredGroup[] = [
+    ours(1, 1),
+    { kind: "plaintext", objects: 1 },
+    { kind: "local_key", transformer: "aescbc", keyName: "k", objects: 1 },
+    { kind: "kms_v1", provider: "old", objects: 1 },
+    { kind: "kms_v2_other", provider: "p", keyId: "k", objects: 1 },
+    { kind: "damaged", provider: "bao", objects: 1 },
+    { kind: "unknown", objects: 1 },
+  ];
+  const group = groups.find((each) => each.kind === kind);
+  expect(group !== undefined && canBeRewritten(group)).toBe(helps);
+});
+
 test("evidence in the words of plans", () => {
   const [live, snapshot, bare] = usagesOf(
     evidence([
@@ -207,6 +234,7 @@ test("evidence in the words of plans", () => {
   expect(live).toMatchObject({ kind: "live", damaged: 2, liveApiServers: 3, fingerprint: mark });
   expect(live?.objectsByKeyId).toEqual(new Map([[keyId(2), 5]]));
   expect([snapshot?.kind, bare?.kind]).toEqual(["snapshot", "bare"]);
+  expect([live?.name, snapshot?.name]).toEqual(["etcd cluster abc", "s.db"]);
 });
 
 describe("node reports", () => {
@@ -226,31 +254,40 @@ describe("node reports", () => {
 });
 
 describe("Leases of API servers", () => {
-  const lease = (renewedSeconds: number): Uint8Array => {
-    const spec = new BinaryWriter()
-      .tag(1, WireType.LengthDelimited)
-      .string("holder")
-      .tag(2, WireType.Varint)
-      .int32(3600)
-      .tag(4, WireType.LengthDelimited)
-      .bytes(new BinaryWriter().tag(1, WireType.Varint).int64(renewedSeconds).finish())
-      .finish();
-    const raw = new BinaryWriter()
-      .tag(1, WireType.LengthDelimited)
-      .bytes(new Uint8Array(3))
-      .tag(2, WireType.LengthDelimited)
-      .bytes(spec)
-      .finish();
-    const unknown = new BinaryWriter().tag(2, WireType.LengthDelimited).bytes(raw).finish();
-    return Buffer.concat([Buffer.from("k8s\0"), unknown]);
-  };
+  const lease = (renewedSeconds: number): Uint8Array => leaseBytes({ durationSeconds: 3600, renewedSeconds });
   test.each([
     ["renewed just now", lease(1000), true],
-    ["expired", lease(1000 - 4000), false],
+    ["at its end", lease(1000 - 3600), true],
+    ["a second behind its end", lease(1000 - 3601), false],
     ["not readable", Buffer.from("k8s:enc:kms:v2:x"), true],
     ["cut off", lease(1000 - 4000).subarray(0, 20), true],
+    ["without a duration", leaseBytes({ renewedSeconds: -4000 }), true],
+    ["without a time", leaseBytes({ durationSeconds: 1 }), true],
+    ["empty", Buffer.from("k8s\0"), true],
   ])("%s", (_, value, live) => {
     expect(isLiveLease(value, 1_000_000)).toBe(live);
+  });
+  test("a field of another number or type is passed over", () => {
+    const time = new BinaryWriter()
+      .tag(2, WireType.Varint)
+      .int32(5)
+      .tag(1, WireType.Varint)
+      .int64(1)
+      .finish();
+    const spec = new BinaryWriter()
+      .tag(1, WireType.Varint)
+      .int32(9999)
+      .tag(2, WireType.LengthDelimited)
+      .string("x")
+      .tag(2, WireType.Varint)
+      .int32(1)
+      .tag(4, WireType.LengthDelimited)
+      .bytes(time)
+      .finish();
+    const raw = new BinaryWriter().tag(2, WireType.LengthDelimited).bytes(spec).finish();
+    const unknown = new BinaryWriter().tag(2, WireType.LengthDelimited).bytes(raw).finish();
+    const value = Buffer.concat([Buffer.from("k8s\0"), unknown]);
+    expect([isLiveLease(value, 2000), isLiveLease(value, 2001)]).toEqual([true, false]);
   });
   test("are recognised by resource and name", () => {
     expect(isApiServerLease("leases.coordination.k8s.io", "kube-system/apiserver-abc")).toBe(true);

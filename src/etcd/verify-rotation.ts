@@ -1,8 +1,4 @@
-/**
- * Whether a rotation is through: what remains on old versions, and how sure that is.
- *
- * @module A pure judgement over registry, Transit's metadata and the audit's evidence.
- */
+/** @module Whether a rotation is complete: a pure judgement over registry, Transit's metadata and the audit's evidence. */
 import { deriveKeyId } from "../key/identity/key-id.ts";
 import type { KeyScope } from "../key/identity/key-scope.ts";
 import { activeVersion, type RegistryContent } from "../key/registry/record.ts";

@@ -1,8 +1,5 @@
 /**
- * The credential that a kubeconfig's user stands for.
- *
- * @module Reads its files, or runs its exec plugin and takes what that prints. A credential is made once per run, and again
- * when kube-apiserver no longer takes it.
+ * @module The credential of a kubeconfig's user: read from its files, or printed by its exec plugin.
  * @see https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins
  */
 import { spawn } from "node:child_process";

@@ -1,7 +1,5 @@
 /**
- * Under which path kube-apiserver serves a resource.
- *
- * @module Asks the API server itself, so that custom resources need no list of their own.
+ * @module The path under which kube-apiserver serves a resource, asked from it, so that custom resources need no list.
  * @see https://kubernetes.io/docs/concepts/overview/kubernetes-api/#discovery-api
  */
 import * as v from "valibot";

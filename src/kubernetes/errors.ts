@@ -1,8 +1,4 @@
-/**
- * What can go wrong with the connection to kube-apiserver.
- *
- * @module The one error class of migrate.
- */
+/** @module The error class of migrate: what can go wrong between it and kube-apiserver. */
 import { type ErrorClass, ProviderError } from "../base/error-class.ts";
 
 export type MigrateCode =

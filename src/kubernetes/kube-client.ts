@@ -1,8 +1,6 @@
 /**
- * Calls to one API server.
- *
- * @module One HTTPS request with the kubeconfig's credential, tried again while the server is busy or restarting, and once
- * with a fresh credential when the one at hand has expired. What the answers mean is the business of discovery.ts, api-servers.ts and rewrite.ts.
+ * @module One HTTPS request to an API server, repeated while the server is busy or restarting, and once with a fresh credential
+ * when the one at hand has expired.
  */
 import * as v from "valibot";
 import type { Clock } from "../base/clock.ts";

@@ -1,9 +1,5 @@
 /**
- * How kube-apiserver is reached and with whose credential, as a kubeconfig says it.
- *
- * @module Decodes the file: one context, its cluster, its user. What would weaken the connection (no verification, plain
- * HTTP, a proxy) or is out of use (passwords, auth providers) is refused by name. Files that it names are read when a
- * credential is made, in credential.ts.
+ * @module One context of a kubeconfig. What would weaken the connection, or is out of use, is refused by name.
  * @see https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
  */
 import * as v from "valibot";

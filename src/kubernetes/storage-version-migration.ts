@@ -1,6 +1,5 @@
 /**
- * @module One StorageVersionMigration for each resource, and its progress. kube-controller-manager rewrites the objects; the
- * next audit shows the keys that they then need.
+ * @module One StorageVersionMigration for each resource, and its progress: kube-controller-manager rewrites the objects.
  * @see https://kubernetes.io/docs/tasks/manage-kubernetes-objects/storage-version-migration/
  */
 import * as v from "valibot";

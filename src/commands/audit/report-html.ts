@@ -1,9 +1,4 @@
-/**
- * The audit as one page for a change ticket.
- *
- * @module A self-contained document: no script, nothing loaded from anywhere, every text escaped. The chart is one SVG
- * bar per resource, split by the key of its objects.
- */
+/** @module The audit as one HTML page for a change ticket: no script, nothing loaded, every text escaped, one SVG bar per resource. */
 import { visible } from "../../base/visible-text.ts";
 import type { Evidence, SourceAudit, StoredGroup } from "../../etcd/evidence.ts";
 import {

@@ -1,8 +1,4 @@
-/**
- * The audit for a person at a terminal.
- *
- * @module Aligned text with a bar for each group. Colour is the caller's: it gives the function that paints, or none.
- */
+/** @module The audit as aligned text, with a bar for each group. */
 import { countOf } from "../../base/count-of.ts";
 import { visible } from "../../base/visible-text.ts";
 import type { Evidence, SourceAudit } from "../../etcd/evidence.ts";

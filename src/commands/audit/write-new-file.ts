@@ -1,8 +1,4 @@
-/**
- * A file that a command writes because it was asked to.
- *
- * @module Never replaces what is there, never follows a link that waits in its place.
- */
+/** @module A file that a command writes on request. It replaces nothing and follows no link. */
 import { lstat, open } from "node:fs/promises";
 import { errnoOf } from "../../base/errno.ts";
 import { ProviderError } from "../../base/error-class.ts";

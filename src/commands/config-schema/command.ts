@@ -1,8 +1,4 @@
-/**
- * `config schema`: the JSON Schema of the configuration file.
- *
- * @module Description; the schema itself is made by config/json-schema.ts.
- */
+/** @module `config schema`: the JSON Schema of the configuration file. */
 import { defineCommand } from "../../cli/command.ts";
 import { jsonText } from "../../cli/output.ts";
 

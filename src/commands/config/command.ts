@@ -1,8 +1,4 @@
-/**
- * `config`: the configuration that is in force.
- *
- * @module Description and report of the command; loading is config/load.ts's.
- */
+/** @module `config`: the configuration that is in force. */
 import { defineCommand } from "../../cli/command.ts";
 import { jsonText } from "../../cli/output.ts";
 import { configOption, outputOption, overrideOptions } from "../shared-options.ts";

@@ -1,9 +1,4 @@
-/**
- * What the provider's token must be able to do, and what it must not.
- *
- * @module The two tables of the least privilege, for the check of a live token.
- */
-
+/** @module What the provider's token must be able to do, and what it must not: the tables of the least privilege. */
 export interface Capability {
   /** Below `/v1/`. */
   readonly path: string;

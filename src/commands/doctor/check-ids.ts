@@ -1,8 +1,4 @@
-/**
- * The ids of doctor's checks.
- *
- * @module A closed set: they are in JSON reports and in docs/troubleshooting.md, and stay the same across releases.
- */
+/** @module The ids of doctor's checks: a closed set, in JSON reports and docs/troubleshooting.md, the same across releases. */
 import type { Check } from "../check.ts";
 import type { DoctorContext } from "./ports.ts";
 

@@ -1,8 +1,4 @@
-/**
- * `doctor`: everything that can be checked before kube-apiserver depends on it.
- *
- * @module Description and options.
- */
+/** @module The declaration of `doctor`; run.ts does the work. */
 import { defineCommand } from "../../cli/command.ts";
 import type { ValuesOf } from "../../cli/option.ts";
 import { configOption, outputOption } from "../shared-options.ts";

@@ -1,9 +1,4 @@
-/**
- * All checks, in their order.
- *
- * @module The table of checks and one run over it. Works beside a running provider: it holds no lock, uses a token of its own
- * that it revokes, and writes no state.
- */
+/** @module All checks in their order, and one run over them. It holds no lock and writes no state; its token is revoked at the end. */
 import type { CheckResult } from "../check.ts";
 import { runChecks } from "../check.ts";
 import type { CheckId, DoctorCheck } from "./check-ids.ts";

@@ -1,8 +1,4 @@
-/**
- * What `doctor` does.
- *
- * @module Gives the checks what they need of this machine, and prints their results.
- */
+/** @module `doctor`: gives the checks what they need of this machine, and prints their results. */
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { CommandContext } from "../../cli/command.ts";

@@ -1,8 +1,4 @@
-/**
- * `init`: everything that one node needs, from one values file.
- *
- * @module Description and options.
- */
+/** @module The declaration of `init`; run.ts does the work. */
 import { defineCommand } from "../../cli/command.ts";
 import type { ValuesOf } from "../../cli/option.ts";
 

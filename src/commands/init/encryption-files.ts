@@ -1,8 +1,4 @@
-/**
- * The two EncryptionConfiguration files of a migration: first every API server learns to read, then they write.
- *
- * @module Pure. Each provider of the current file stays a reader; without a current file the cluster encrypts nothing yet.
- */
+/** @module The two EncryptionConfiguration files of a migration: first every API server learns to read, then they write. */
 import { Document, visit } from "yaml";
 import { socketPathOf } from "../../kubernetes/encryption-config/kms-endpoint.ts";
 import { plainScalar } from "../../kubernetes/encryption-config/plain-scalar.ts";

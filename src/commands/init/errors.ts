@@ -1,8 +1,4 @@
-/**
- * Why `init` makes nothing.
- *
- * @module The error of this folder.
- */
+/** @module Why `init` makes nothing. */
 import { ProviderError } from "../../base/error-class.ts";
 
 export type InitCode =

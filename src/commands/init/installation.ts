@@ -1,8 +1,4 @@
-/**
- * All files of one node's installation.
- *
- * @module Pure: values and choices in, names, texts and modes out. Writing them is write-files.ts's.
- */
+/** @module All files of one node's installation: values and choices in; names, texts and modes out. */
 import { createHash } from "node:crypto";
 import { buildInfo } from "../../base/build-info.ts";
 import { jsonText } from "../../cli/output.ts";

@@ -1,8 +1,4 @@
-/**
- * What kubeadm needs to know of the provider: a part of its ClusterConfiguration, and a patch for an API server that is not root.
- *
- * @module Pure: the samples of deploy/kubernetes with this node's paths and group.
- */
+/** @module What kubeadm needs to know of the provider: the samples of deploy/kubernetes with this node's paths and group. */
 import { dirname } from "node:path";
 import { isMap, isSeq, parseDocument } from "yaml";
 import patch from "../../../deploy/kubernetes/kube-apiserver-non-root.yaml" with { type: "text" };

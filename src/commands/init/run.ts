@@ -1,8 +1,4 @@
-/**
- * What `init` does: reads its two input files, writes the installation, and prints the next steps.
- *
- * @module installation.ts plans the files, write-files.ts writes them.
- */
+/** @module `init`: reads its two input files, writes the installation, and prints the next steps. */
 import { readSafeFile } from "../../base/safe-file.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";

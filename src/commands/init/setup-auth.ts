@@ -1,8 +1,4 @@
-/**
- * The part of the setup script that is about logging in: auth method and role, for each method.
- *
- * @module Pure. Every role is bound as tightly as the method allows; values that would leave it open are refused.
- */
+/** @module The login part of the setup script: auth method and role, as tightly bound as each method allows. */
 import { assertNever } from "../../base/assert-never.ts";
 import { formatDuration } from "../../base/duration.ts";
 import type { ProviderConfig } from "../../config/schema.ts";

@@ -1,9 +1,4 @@
-/**
- * The script that sets OpenBao up: mount, key, policy, auth method, role.
- *
- * @module Pure. The script reads before it writes, shows each change and asks before it makes it, and can be run again at any
- * time.
- */
+/** @module The script that sets OpenBao up. It reads before it writes, asks before each change, and can be run again at any time. */
 import type { ProviderConfig } from "../../config/schema.ts";
 import { authStep } from "./setup-auth.ts";
 import { quoted } from "./shell-word.ts";

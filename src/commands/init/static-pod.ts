@@ -1,8 +1,4 @@
-/**
- * The static pod's manifest for one node.
- *
- * @module Pure: the pod of deploy/static-pod with the image, group, probes and paths of this node.
- */
+/** @module The static pod of deploy/static-pod with the image, group, probes and paths of this node. */
 import { dirname } from "node:path";
 import { parseDocument } from "yaml";
 import sample from "../../../deploy/static-pod/bao-kms-provider.yaml" with { type: "text" };

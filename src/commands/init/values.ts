@@ -1,8 +1,4 @@
-/**
- * From the values file to the configuration of a node.
- *
- * @module The values are a configuration file, checked as `serve` checks it; only what init itself decides may be left out.
- */
+/** @module From the values file to a node's configuration, checked as `serve` checks it; only what init decides may be left out. */
 import { randomBytes } from "node:crypto";
 import { stringify } from "yaml";
 import { decodeConfig, MAX_CONFIG_BYTES } from "../../config/decode-config.ts";

@@ -1,9 +1,4 @@
-/**
- * Puts a set of files into a directory, all of them or none.
- *
- * @module They are written and synced in a new directory beside the wanted one, which then takes its place by one rename.
- */
-
+/** @module Puts files into a directory, all or none: they are synced in a new directory, which is then renamed into place. */
 import { mkdir, mkdtemp, open, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { errnoOf } from "../../base/errno.ts";

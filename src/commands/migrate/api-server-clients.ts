@@ -1,9 +1,4 @@
-/**
- * The API servers that migrate works through.
- *
- * @module From flags and kubeconfig to one client for each server, reached directly. Files are opened once and checked.
- */
-
+/** @module One client for each API server that migrate works through, reached directly. Files are opened once and checked. */
 import { systemClock } from "../../base/clock.ts";
 import { readSafeFile } from "../../base/safe-file.ts";
 import type { CommandContext } from "../../cli/command.ts";

@@ -1,9 +1,4 @@
-/**
- * Every API server, and whether it writes as it should.
- *
- * @module Finds the addresses, and proves each of them: one stale object is rewritten through that server, and what then
- * lies in etcd names the key. A load balancer in between could hide a server that is behind.
- */
+/** @module Finds every API server and proves it: one object is rewritten through it, and etcd then names the key. */
 import * as v from "valibot";
 import { objectPath, type ServedResource } from "../../kubernetes/discovery.ts";
 import { migrateError } from "../../kubernetes/errors.ts";

@@ -1,9 +1,4 @@
-/**
- * What migrate rewrites objects to, and which of them.
- *
- * @module The two goals: the active version, or away from this provider. Rewriting is the same for both.
- */
-
+/** @module The two goals of migrate: the active version, or away from this provider. */
 import { countOf } from "../../base/count-of.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import type { ProviderConfig } from "../../config/schema.ts";

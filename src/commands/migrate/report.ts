@@ -1,9 +1,4 @@
-/**
- * What migrate found, did and left.
- *
- * @module The report, as text and as JSON.
- */
-
+/** @module What migrate found, did and left, as text and as JSON. */
 import { visible } from "../../base/visible-text.ts";
 import { jsonText, type Output } from "../../cli/output.ts";
 import { grouped } from "../../etcd/group-label.ts";

@@ -1,9 +1,4 @@
-/**
- * Many objects written again, at a bounded rate.
- *
- * @module Some at a time, spread over the API servers. One object's failure does not stop the others; a server that refuses
- * the credential does.
- */
+/** @module Many objects written again at a bounded rate, spread over the API servers. One failure does not stop the others. */
 import type { Clock } from "../../base/clock.ts";
 import { objectPath, type ServedResource } from "../../kubernetes/discovery.ts";
 import type { KubeClient } from "../../kubernetes/kube-client.ts";

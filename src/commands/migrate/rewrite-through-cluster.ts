@@ -1,9 +1,4 @@
-/**
- * Whole resources written again by the cluster, and the wait for it.
- *
- * @module Asks for every resource at once and looks from time to time. It ends when none is in progress, or at the
- * deadline: the rest then continues in the cluster.
- */
+/** @module Whole resources written again by the cluster, and the wait for it. */
 import type { Clock } from "../../base/clock.ts";
 import type { ServedResource } from "../../kubernetes/discovery.ts";
 import type { MigrationState, StorageVersionMigrations } from "../../kubernetes/storage-version-migration.ts";

@@ -1,9 +1,5 @@
 /**
- * One object written again as it is.
- *
- * @module An empty merge patch that carries the resourceVersion: kube-apiserver reads the object, finds it stale, and writes
- * the same object under its current key, unless another client changed it meanwhile. The answer is asked for as metadata and
- * thrown away unread, so that no object's content enters this process.
+ * @module An empty merge patch with the resourceVersion: kube-apiserver writes the object under its current key, unless it changed.
  * @see https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/#ensure-all-secrets-are-encrypted
  */
 import * as v from "valibot";

@@ -1,7 +1,4 @@
-/**
- * @module `migrate`: audits, proves every API server, rewrites in rounds, audits again. An interrupted run is run again:
- * objects that were rewritten are not stale.
- */
+/** @module `migrate`: audits, proves every API server, rewrites in rounds, audits again. A run that was interrupted can be repeated. */
 import { systemClock } from "../../base/clock.ts";
 import { visible } from "../../base/visible-text.ts";
 import type { CommandContext } from "../../cli/command.ts";

@@ -1,8 +1,4 @@
-/**
- * `policy openbao`: the policy that the provider's token needs.
- *
- * @module Description; the policy itself is made by commands/openbao-policy.ts.
- */
+/** @module `policy openbao`: the policy that the provider's token needs. */
 import { defineCommand } from "../../cli/command.ts";
 import { configOption } from "../shared-options.ts";
 

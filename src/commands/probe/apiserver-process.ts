@@ -1,7 +1,5 @@
 /**
- * The kube-apiserver process of this machine, and its identity.
- *
- * @module Reads /proc. A process is believed for its executable, never for its name, which every process chooses for itself.
+ * @module The kube-apiserver process of this machine. A process is believed for its executable, never for the name it chose.
  * @see proc_pid_status(5)
  */
 import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";

@@ -1,8 +1,4 @@
-/**
- * `probe --compare`: whether the reports of several nodes show one key_id.
- *
- * @module Pure; the reports are those of probe --output json.
- */
+/** @module `probe --compare`: whether the reports of several nodes show one key_id. */
 import { countOf } from "../../base/count-of.ts";
 import { textTable } from "../../cli/text-table.ts";
 import type { NodeSighting } from "../../key/rotation/usage.ts";

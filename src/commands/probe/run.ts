@@ -1,7 +1,4 @@
-/**
- * @module `probe`: waits for the socket if asked to, runs the checks, and prints the report that plans take as a node
- * report.
- */
+/** @module `probe`: waits for the socket if asked to, runs the checks, and prints the report that plans take as a node report. */
 import { randomBytes, randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { systemClock } from "../../base/clock.ts";

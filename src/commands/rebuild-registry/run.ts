@@ -1,7 +1,4 @@
-/**
- * @module `rebuild-registry`: gathers what shows which versions are in use, shows the registry to be and, with --apply,
- * writes it.
- */
+/** @module `rebuild-registry`: gathers which versions are in use, shows the registry to be and, with --apply, writes it. */
 import { createHash } from "node:crypto";
 import { systemClock } from "../../base/clock.ts";
 import { readSafeFile } from "../../base/safe-file.ts";

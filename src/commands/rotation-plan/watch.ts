@@ -1,8 +1,4 @@
-/**
- * `rotation-plan --watch`: looks again until nothing is left to do, and prints what changed.
- *
- * @module The loop alone; the look, the clock and the output are given.
- */
+/** @module `rotation-plan --watch`: looks again until nothing is left to do, and prints what changed. */
 import type { NextStep } from "../../key/rotation/plan.ts";
 
 export interface Look {

@@ -1,8 +1,4 @@
-/**
- * `version`: which build this is and which formats it speaks.
- *
- * @module Description and report.
- */
+/** @module `version`: which build this is and which formats it speaks. */
 import { buildInfo } from "../../base/build-info.ts";
 import { defineCommand } from "../../cli/command.ts";
 import { jsonText } from "../../cli/output.ts";

@@ -1,8 +1,5 @@
 /**
- * One branch or leaf page of a bbolt file.
- *
- * @module Decodes hostile bytes: every offset and length is checked against the page before it is used. Where pages come
- * from and how they hang together is the business of tree.ts.
+ * @module One branch or leaf page of a bbolt file: every offset and length is checked before it is used.
  * @see https://github.com/etcd-io/bbolt/blob/main/internal/common/page.go
  */
 import { damagedSnapshot } from "../errors.ts";

@@ -1,9 +1,4 @@
-/**
- * Bytes at a place in a file.
- *
- * @module The smallest thing the bbolt reader needs, and the real one over a file descriptor. Reads are synchronous: a
- * snapshot is read in millions of small pieces, and a promise for each would cost more than the read.
- */
+/** @module Bytes at a place in a file. Synchronous: a promise for each of millions of small reads would cost more than the read. */
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { errnoOf } from "../../base/errno.ts";
 import { auditError, TAKE_AGAIN } from "../errors.ts";

@@ -1,10 +1,4 @@
-/**
- * The entries of one bbolt bucket, last key first.
- *
- * @module Walks a B+tree of a file that may be damaged in any way. Each page is entered at most once per walk (a bit per
- * page), so a walk ends; each key must lie between its parent's separators and below the key before it, so a page that
- * was swapped or written over shows. Memory is one page per level of the tree.
- */
+/** @module The entries of a bbolt bucket, last key first. A page is entered once; a page that was swapped shows by its keys. */
 import { damagedSnapshot } from "../errors.ts";
 import type { BoltFile } from "./meta-page.ts";
 import {

@@ -1,8 +1,5 @@
 /**
- * What a failed call to an etcd member means for the audit.
- *
- * @module One table from gRPC codes to what is done next. Text of the remote decides between two meanings of one code and
- * goes no further.
+ * @module What a failed call to an etcd member means: one table of gRPC codes. Text of the remote only tells two meanings apart.
  * @see https://github.com/etcd-io/etcd/blob/main/api/v3rpc/rpctypes/error.go
  */
 import { Code, ConnectError } from "@connectrpc/connect";

@@ -1,9 +1,4 @@
-/**
- * Why a member of etcd could not be reached.
- *
- * @module The words are the transport's, with the audit's flags in them. What a member that was reached answers:
- * call-failure.ts.
- */
+/** @module Why an etcd member could not be reached, in the transport's words and with the audit's flags. */
 import { Code, ConnectError } from "@connectrpc/connect";
 import { isLastingTlsCode, type TransportError, transportError } from "../../http/errors.ts";
 import { transportCodeOf } from "../../http/runtime-codes.ts";

@@ -1,9 +1,4 @@
-/**
- * Calls to one member of an etcd cluster.
- *
- * @module gRPC over HTTP/2 with the cluster's client certificate; read-only calls alone. Which member is asked, and what
- * happens when it does not answer, is the business of live.ts.
- */
+/** @module Read-only calls to one etcd member: gRPC over HTTP/2 with the cluster's client certificate. */
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { SERVER_VERIFICATION } from "../../http/server-identity.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { keyDigestSet } from "./key-digest-set.ts";
+import { keyDigestSet, MAX_KEYS_PER_SET } from "./key-digest-set.ts";
 
 const key = (n: number): Uint8Array => Buffer.from(`/registry/secrets/s${n}`);
 
@@ -15,6 +15,12 @@ describe("a set of keys in fixed memory", () => {
     expect(set.add(key(taken))).toBe("full");
     expect(set.add(key(0))).toBe("seen");
     expect(set.add(key(taken - 1))).toBe("seen");
+  });
+
+  test("the largest takes 16 MiB", () => {
+    const slots = 2 ** Math.ceil(Math.log2(MAX_KEYS_PER_SET / 0.7));
+    expect(slots * 16).toBe(16 * 1024 * 1024);
+    expect(MAX_KEYS_PER_SET).toBe(Math.floor(slots * 0.7));
   });
 
   test("is empty after a restart", () => {

@@ -1,9 +1,4 @@
-/**
- * Which keys were met already, in a fixed amount of memory.
- *
- * @module An open-addressed table of 128-bit digests. The digests are cut from SHA-256, so that a user who chooses
- * object names cannot make two names collide and one of them vanish from the count.
- */
+/** @module Which keys were met, in fixed memory: 128 bits of SHA-256 each, so that no one can choose two names that collide. */
 const WORDS_PER_SLOT = 4;
 const MAX_LOAD = 0.7;
 const MAX_SLOTS = 2 ** 20;

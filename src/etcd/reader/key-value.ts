@@ -1,8 +1,5 @@
 /**
- * etcd's record of one write, as it lies in the `key` bucket.
- *
- * @module Decodes hostile bytes (protobuf `mvccpb.KeyValue`) without copying: a value may be megabytes of which the first
- * few are looked at.
+ * @module etcd's record of one write (protobuf `mvccpb.KeyValue`), decoded without copying: a value may be megabytes.
  * @see https://github.com/etcd-io/etcd/blob/main/api/mvccpb/kv.proto
  */
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
@@ -51,7 +48,7 @@ function decode(bytes: Uint8Array): KeyValue | undefined {
     while (reader.pos < reader.len) {
       const [field, wireType] = reader.tag();
       // etcd writes each field at most once and in order; a repeated or misplaced one is a sign of damage.
-      if (field <= last || field > LEASE || wireType !== WIRE_TYPE_OF[field]) {
+      if (field <= last || wireType !== WIRE_TYPE_OF[field]) {
         return undefined;
       }
       last = field;

@@ -1,15 +1,9 @@
-/**
- * Every object of a running etcd cluster, at one revision.
- *
- * @module Reads page by page, at a bounded rate, from whichever member answers. All pages are read at the revision of the
- * first, so that together they are one state of the store. When a connection is lost, the read continues after the last
- * key with another member; when the revision is compacted meanwhile, what was read is void and the read starts again.
- */
+/** @module Every object of a running etcd at one revision. A lost connection continues with another member; a compaction starts again. */
 import type { Clock } from "../../base/clock.ts";
 import { countOf } from "../../base/count-of.ts";
 import type { TransportError } from "../../http/errors.ts";
-import { AuditError, auditError } from "../errors.ts";
-import type { KeyValue, RangeResponse } from "../gen/etcd/rpc_pb.ts";
+import { auditError } from "../errors.ts";
+import type { KeyValue, RangeResponse, ResponseHeader } from "../gen/etcd/rpc_pb.ts";
 import { type CallFailure, callFailure } from "./call-failure.ts";
 import { connectionFailure } from "./connection-failure.ts";
 import type { EtcdEndpoint, RangeCall } from "./endpoint.ts";
@@ -45,7 +39,7 @@ export interface LiveRead {
   readonly restarts: number;
 }
 
-/** Adds each object under `prefix` once, in the order of keys. Throws AuditError `etcd_*`, or the signal's reason. */
+/** Adds each object under `prefix`, which ends in a slash, once, in the order of keys. Throws AuditError `etcd_*`, or the signal's reason. */
 export async function readLive(prefix: Uint8Array, sink: EntrySink, options: LiveOptions): Promise<LiveRead> {
   await assertOneCluster(options);
   const members = memberRing(options);
@@ -85,8 +79,8 @@ async function readOneRevision(
       limit = smallerLimit(limit);
       continue;
     }
-    const { page, clusterId } = answer;
-    revision = revision === 0n ? (page.header?.revision ?? 0n) : revision;
+    const { page, header } = answer;
+    revision ||= header.revision;
     const lastKey = checkPage(page, key, rangeEnd, limit, revision);
     for (const { key: objectKey, value, modRevision } of page.kvs) {
       sink.add({ key: objectKey, value, modRevision: Number(modRevision) });
@@ -94,7 +88,7 @@ async function readOneRevision(
     done += page.kvs.length;
     onProgress({ phase: "count", done, total: done + Number(page.count) - page.kvs.length });
     if (!page.more || lastKey === undefined) {
-      return { clusterId, revision: Number(revision), readAtUnixMs };
+      return { clusterId: header.clusterId.toString(16), revision: Number(revision), readAtUnixMs };
     }
     key = Buffer.concat([lastKey, Buffer.of(0)]);
     const pageMs = (page.kvs.length / objectsPerSecond) * 1000;
@@ -116,10 +110,13 @@ async function assertOneCluster({ endpoints, signal }: LiveOptions): Promise<voi
   }
 }
 
+interface Answer {
+  readonly page: RangeResponse;
+  readonly header: ResponseHeader;
+}
+
 interface MemberRing {
-  readonly range: (
-    call: RangeCall,
-  ) => Promise<{ readonly page: RangeResponse; readonly clusterId: string } | "compacted" | "too_large">;
+  readonly range: (call: RangeCall) => Promise<Answer | "compacted" | "too_large">;
 }
 
 /** Asks one member until it fails, then the next; waits after each round. */
@@ -133,20 +130,23 @@ function memberRing({ endpoints, clock, signal }: LiveOptions): MemberRing {
         if (endpoint === undefined) {
           throw new RangeError("no endpoints");
         }
-        try {
-          const page = await endpoint.range(call, signal);
-          const cluster = page.header?.clusterId ?? 0n;
-          knownCluster ??= cluster;
-          if (cluster !== knownCluster) {
+        const page = await endpoint.range(call, signal).catch((error: unknown) => {
+          signal.throwIfAborted();
+          return outcome(error, endpoint.url, { attempt, members: endpoints.length, signal });
+        });
+        if (typeof page === "object") {
+          const { header } = page;
+          if (header === undefined) {
+            throw invalidPage();
+          }
+          knownCluster ??= header.clusterId;
+          if (header.clusterId !== knownCluster) {
             throw otherCluster(endpoint.url);
           }
-          return { page, clusterId: cluster.toString(16) };
-        } catch (error) {
-          signal.throwIfAborted();
-          const failure = outcome(error, endpoint.url, { attempt, members: endpoints.length, signal });
-          if (failure !== "try_again") {
-            return failure;
-          }
+          return { page, header };
+        }
+        if (page !== "try_again") {
+          return page;
         }
         current += 1;
         if (attempt % endpoints.length === 0) {
@@ -168,9 +168,6 @@ function outcome(
     signal,
   }: { readonly attempt: number; readonly members: number; readonly signal: AbortSignal },
 ): Exclude<CallFailure, "denied" | "invalid"> {
-  if (error instanceof AuditError) {
-    throw error;
-  }
   const failure = callFailure(error);
   if (failure === "denied") {
     throw auditError("etcd_denied", {
@@ -263,15 +260,7 @@ function nextLimit(limit: number, kvs: readonly KeyValue[]): number {
   return Math.max(1, Math.min(MAX_LIMIT, limit * 2, fitting));
 }
 
-/** The first key behind all that start with `prefix`: its last byte raised by one. */
+/** The first key behind all that start with `prefix`, which ends in a slash: its last byte raised by one. */
 function endOfPrefix(prefix: Uint8Array): Uint8Array {
-  const end = Uint8Array.from(prefix);
-  for (let last = end.length - 1; last >= 0; last--) {
-    const byte = end[last] ?? 0;
-    if (byte < 0xff) {
-      end[last] = byte + 1;
-      return end.subarray(0, last + 1);
-    }
-  }
-  throw new RangeError("the prefix has no end");
+  return Buffer.concat([prefix.subarray(0, -1), Buffer.of((prefix.at(-1) ?? 0) + 1)]);
 }

@@ -1,7 +1,5 @@
 /**
- * The name of one entry in etcd's `key` bucket: the revision that wrote it.
- *
- * @module Decodes the 17 or 18 bytes: main revision, `_`, position in the transaction, and `t` on a deletion.
+ * @module The name of a record: main revision, `_`, position in the transaction, and `t` on a deletion.
  * @see https://github.com/etcd-io/etcd/blob/main/server/storage/mvcc/revision.go
  */
 import { damagedSnapshot } from "../errors.ts";

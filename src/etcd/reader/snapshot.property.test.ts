@@ -1,27 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { snapshotBytes, type Write, withDigest } from "../../../test/fakes/etcd/snapshot-bytes.ts";
+import { memoryFile } from "../../../test/fakes/etcd/memory-file.ts";
+import { metaPage, snapshotBytes, type Write, withDigest } from "../../../test/fakes/etcd/snapshot-bytes.ts";
 import { systemClock } from "../../base/clock.ts";
 import type { OpenFile } from "../bolt/random-access-file.ts";
 import { AuditError } from "../errors.ts";
 import { openSnapshot } from "./snapshot.ts";
 
 const PREFIX = Buffer.from("/registry/");
-
-/** A file in memory that fails the test when anything outside it is read. */
-function memoryFile(bytes: Uint8Array): OpenFile {
-  return {
-    sizeBytes: bytes.length,
-    readAt: (target, position) => {
-      if (!(position >= 0 && position + target.length <= bytes.length)) {
-        throw new Error(`read outside the file: ${position}+${target.length} of ${bytes.length}`);
-      }
-      target.set(bytes.subarray(position, position + target.length));
-    },
-    assertUnchanged: () => {},
-    close: () => {},
-  };
-}
 
 /** What the snapshot holds, or the code with which it is refused. */
 async function contentOf(bytes: Uint8Array, maxKeysPerWalk = 1000): Promise<Record<string, string> | string> {
@@ -241,13 +227,8 @@ describe("which header counts", () => {
   /** The header with this number, with its root page changed and its checksum made right again. */
   const withRoot = (header: 0 | 1, rootPage: bigint): Buffer => {
     const bytes = Buffer.from(snapshotBytes(log, layout));
-    const page = header * layout.pageBytes;
-    bytes.writeBigUInt64LE(rootPage, page + 32);
-    let hash = 0xcbf29ce484222325n;
-    for (const byte of bytes.subarray(page + 16, page + 72)) {
-      hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
-    }
-    bytes.writeBigUInt64LE(hash, page + 72);
+    const pageCount = bytes.length / layout.pageBytes;
+    bytes.set(metaPage(header, { ...layout, rootPage, pageCount }), header * layout.pageBytes);
     return bytes;
   };
 

@@ -1,10 +1,5 @@
 /**
- * An etcd database file: what it is, whether it is whole, and the newest state of every object in it.
- *
- * @module Opens what `etcdctl snapshot save` wrote (database and SHA-256 behind it) or a bare member/snap/db, and walks
- * the `key` bucket. The bucket is ordered by revision, so that walking it backwards meets each key's newest write first;
- * which keys were met is kept as digests in a table of fixed size, and when the bucket may hold more keys than fit, it is
- * walked several times, each time for another part of the key space. Memory does not grow with the number of objects.
+ * @module An etcd database file, and the newest state of every object in it. Memory does not grow with the number of objects.
  * @see https://etcd.io/docs/v3.6/op-guide/recovery/#snapshotting-the-keyspace
  */
 import type { Clock } from "../../base/clock.ts";
@@ -15,7 +10,7 @@ import { auditError, damagedSnapshot, TAKE_AGAIN } from "../errors.ts";
 import { type KeyDigestSet, keyDigestSet, MAX_KEYS_PER_SET } from "./key-digest-set.ts";
 import { decodeKeyValue } from "./key-value.ts";
 import { decodeRevisionKey } from "./revision-key.ts";
-import type { EntrySink, OnProgress } from "./stored-entry.ts";
+import type { EntrySink, OnProgress, ReadProgress } from "./stored-entry.ts";
 
 const HASH_BYTES = 32;
 /** bbolt files are whole sectors; what etcdctl appends is not. */
@@ -123,9 +118,8 @@ async function hashDatabase(
     const part = buffer.subarray(0, Math.min(READ_BYTES, databaseBytes - position));
     file.readAt(part, position);
     hasher.update(part);
-    if (position % (READ_BYTES * 64) === 0) {
-      options.onProgress({ phase: "hash", done: position, total: databaseBytes });
-      await options.clock.sleep(0, options.signal);
+    if (position % (READ_BYTES * 8) === 0) {
+      await turn({ phase: "hash", done: position, total: databaseBytes }, options);
     }
   }
   return hasher.digest("hex");
@@ -145,9 +139,8 @@ function checkAppendedHash(file: OpenFile, databaseBytes: number, sha256: string
 function topLevelBuckets(bolt: BoltFile): { readonly key: Bucket; readonly meta: Bucket | undefined } {
   const found = new Map<string, Bucket>();
   for (const { key, value, isBucket } of entriesDescending(bolt, { kind: "tree", rootPage: bolt.rootPage })) {
-    const name = Buffer.from(key).toString("latin1");
-    if (isBucket && (name === "key" || name === "meta")) {
-      found.set(name, bucketOf(value));
+    if (isBucket) {
+      found.set(Buffer.from(key).toString("latin1"), bucketOf(value));
     }
   }
   const key = found.get("key");
@@ -175,7 +168,7 @@ function compactedRevision(bolt: BoltFile, meta: Bucket | undefined): number {
 async function checkRecords(
   bolt: BoltFile,
   bucket: Bucket,
-  { clock, signal, onProgress }: SnapshotOptions,
+  options: SnapshotOptions,
 ): Promise<{ readonly records: number; readonly newest: number }> {
   let records = 0;
   let newest = 0;
@@ -192,8 +185,7 @@ async function checkRecords(
     newest = Math.max(newest, main);
     records += 1;
     if (records % RECORDS_PER_TURN === 0) {
-      onProgress({ phase: "check", done: records, total: 0 });
-      await clock.sleep(0, signal);
+      await turn({ phase: "check", done: records, total: 0 }, options);
     }
   }
   return { records, newest };
@@ -238,13 +230,7 @@ async function walkPart(
   prefix: Uint8Array,
   sink: EntrySink,
   seen: KeyDigestSet,
-  {
-    clock,
-    signal,
-    onProgress,
-    done,
-    total,
-  }: SnapshotOptions & { readonly done: number; readonly total: number },
+  { done, total, ...options }: SnapshotOptions & { readonly done: number; readonly total: number },
 ): Promise<boolean> {
   let walked = 0;
   for (const record of entriesDescending(bolt, bucket)) {
@@ -260,11 +246,16 @@ async function walkPart(
     }
     walked += 1;
     if (walked % RECORDS_PER_TURN === 0) {
-      onProgress({ phase: "count", done: done + walked, total });
-      await clock.sleep(0, signal);
+      await turn({ phase: "count", done: done + walked, total }, options);
     }
   }
   return true;
+}
+
+/** Reports how far a long read has come, and lets others run. @throws the signal's reason. */
+async function turn(progress: ReadProgress, { clock, signal, onProgress }: SnapshotOptions): Promise<void> {
+  onProgress(progress);
+  await clock.sleep(0, signal);
 }
 
 /**

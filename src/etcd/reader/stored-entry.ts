@@ -1,9 +1,4 @@
-/**
- * One object as etcd stores it, and what reads them all.
- *
- * @module The types that both sources, snapshot and live cluster, share with the counters.
- */
-
+/** @module One object as etcd stores it, and the sink that both readers, snapshot and live cluster, fill. */
 /** Views into a buffer that is used again: valid only during the call that hands the entry over. */
 export interface StoredEntry {
   readonly key: Uint8Array;

@@ -1,8 +1,4 @@
-/**
- * Under what one object lies in a running etcd at this moment.
- *
- * @module One read of one key, for the proof that an API server writes under the active key_id.
- */
+/** @module The key that one object in a running etcd needs at this moment: one read of one key. */
 import { classifyStoredValue, type StoredValue } from "../stored/stored-value.ts";
 import type { EtcdEndpoint } from "./endpoint.ts";
 

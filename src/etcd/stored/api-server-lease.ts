@@ -1,8 +1,5 @@
 /**
- * How many API servers are at work, as their Leases tell.
- *
- * @module Decodes the identity Lease that each kube-apiserver keeps in kube-system. What cannot be decoded counts as live:
- * a count that is too high costs a person one more report, one that is too low could cost data.
+ * @module The Leases of API servers. What cannot be decoded counts as live: a count too low could cost data.
  * @see https://kubernetes.io/docs/concepts/architecture/leases/#api-server-identity
  */
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
@@ -34,25 +31,21 @@ export function isLiveLease(value: Uint8Array, nowUnixMs: number): boolean {
 }
 
 function messageAt(bytes: Uint8Array, wanted: number): Uint8Array {
-  const reader = new BinaryReader(bytes);
-  while (reader.pos < reader.len) {
-    const [field, wireType] = reader.tag();
-    if (field === wanted && wireType === WireType.LengthDelimited) {
-      return reader.bytes();
-    }
-    reader.skip(wireType);
-  }
-  throw new RangeError("no such field");
+  return readerAt(bytes, wanted, WireType.LengthDelimited).bytes();
 }
 
 function numberAt(bytes: Uint8Array, wanted: number): number {
+  return Number(readerAt(bytes, wanted, WireType.Varint).int64());
+}
+
+/** Stands before the content of the field. The reader throws a RangeError at the end of the bytes. */
+function readerAt(bytes: Uint8Array, wanted: number, type: WireType): BinaryReader {
   const reader = new BinaryReader(bytes);
-  while (reader.pos < reader.len) {
+  for (;;) {
     const [field, wireType] = reader.tag();
-    if (field === wanted && wireType === WireType.Varint) {
-      return Number(reader.int64());
+    if (field === wanted && wireType === type) {
+      return reader;
     }
     reader.skip(wireType);
   }
-  throw new RangeError("no such field");
 }

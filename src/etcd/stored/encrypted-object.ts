@@ -1,8 +1,5 @@
 /**
- * The envelope in which kube-apiserver stores an object that a KMS v2 provider protects.
- *
- * @module Decodes hostile bytes (protobuf `v2.EncryptedObject`). Only what names the key is taken out; the ciphertext is
- * measured and left where it is.
+ * @module kube-apiserver's envelope (protobuf `v2.EncryptedObject`): what names the key is taken out, the ciphertext is left.
  * @see https://github.com/kubernetes/apiserver/blob/master/pkg/storage/value/encrypt/envelope/kmstypes/v2/api.proto
  */
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
@@ -33,12 +30,12 @@ export function decodeEncryptedObject(bytes: Uint8Array): EncryptedObject | unde
   try {
     return decode(bytes);
   } catch {
-    // The reader throws on a varint that is too long, a length beyond the bytes, and text that is not UTF-8.
     return undefined;
   }
 }
 
-function decode(bytes: Uint8Array): EncryptedObject | undefined {
+/** @throws RangeError, or what the reader throws: a varint too long, a length beyond the bytes, text that is not UTF-8. */
+function decode(bytes: Uint8Array): EncryptedObject {
   const reader = new BinaryReader(bytes);
   const annotations = new Map<string, string>();
   let annotationBytes = 0;
@@ -48,80 +45,63 @@ function decode(bytes: Uint8Array): EncryptedObject | undefined {
   while (reader.pos < reader.len) {
     const [field, wireType] = reader.tag();
     const expected = field === ENCRYPTED_DEK_SOURCE_TYPE ? WireType.Varint : WireType.LengthDelimited;
-    if (wireType !== expected || (field !== ANNOTATIONS && seen.has(field))) {
-      return undefined;
-    }
+    refuseIf(wireType !== expected || (field !== ANNOTATIONS && seen.has(field)));
     seen.add(field);
     switch (field) {
       case ENCRYPTED_DATA:
-        if (reader.bytes().length === 0) {
-          return undefined;
-        }
+        refuseIf(reader.bytes().length === 0);
         break;
-      case KEY_ID: {
-        const text = boundedBytes(reader, MAX_KEY_ID_BYTES);
-        if (text === undefined) {
-          return undefined;
-        }
-        keyId = utf8(text);
+      case KEY_ID:
+        keyId = utf8(boundedBytes(reader, MAX_KEY_ID_BYTES));
         break;
-      }
-      case ENCRYPTED_DEK_SOURCE: {
-        const content = boundedBytes(reader, MAX_CIPHERTEXT_BYTES);
-        if (content === undefined) {
-          return undefined;
-        }
-        dekSource = content;
+      case ENCRYPTED_DEK_SOURCE:
+        dekSource = boundedBytes(reader, MAX_CIPHERTEXT_BYTES);
         break;
-      }
       case ANNOTATIONS: {
         const entry = reader.bytes();
         annotationBytes += entry.length;
-        const pair = annotationBytes > MAX_ANNOTATIONS_BYTES ? undefined : decodeAnnotation(entry);
-        if (pair === undefined || annotations.has(pair.key)) {
-          return undefined;
-        }
-        annotations.set(pair.key, pair.value);
+        const { key, value } = decodeAnnotation(entry);
+        refuseIf(annotationBytes > MAX_ANNOTATIONS_BYTES || annotations.has(key));
+        annotations.set(key, value);
         break;
       }
       case ENCRYPTED_DEK_SOURCE_TYPE:
-        if (reader.uint32() > HIGHEST_DEK_SOURCE_TYPE) {
-          return undefined;
-        }
+        refuseIf(reader.uint32() > HIGHEST_DEK_SOURCE_TYPE);
         break;
       default:
-        return undefined;
+        throw new RangeError("unknown field");
     }
   }
-  const complete = seen.has(ENCRYPTED_DATA) && seen.has(KEY_ID) && seen.has(ENCRYPTED_DEK_SOURCE);
-  return complete ? { keyId, dekSource, annotations } : undefined;
+  refuseIf(![ENCRYPTED_DATA, KEY_ID, ENCRYPTED_DEK_SOURCE].every((field) => seen.has(field)));
+  return { keyId, dekSource, annotations };
 }
 
 /** One entry of `map<string, bytes>`: a message with key = 1 and value = 2, either left out when empty. */
-function decodeAnnotation(bytes: Uint8Array): { readonly key: string; readonly value: string } | undefined {
+function decodeAnnotation(bytes: Uint8Array): { readonly key: string; readonly value: string } {
   const reader = new BinaryReader(bytes);
-  let key = "";
-  let value = "";
+  const parts = ["", "", ""];
   let last = 0;
   while (reader.pos < reader.len) {
     const [field, wireType] = reader.tag();
-    if (wireType !== WireType.LengthDelimited || field <= last || field > 2) {
-      return undefined;
-    }
+    refuseIf(wireType !== WireType.LengthDelimited || field <= last || field > 2);
     last = field;
-    const text = latin1(reader.bytes());
-    if (field === 1) {
-      key = text;
-    } else {
-      value = text;
-    }
+    parts[field] = latin1(reader.bytes());
   }
-  return key === "" ? undefined : { key, value };
+  const [, key = "", value = ""] = parts;
+  refuseIf(key === "");
+  return { key, value };
 }
 
-function boundedBytes(reader: BinaryReader, maxBytes: number): Uint8Array | undefined {
+function boundedBytes(reader: BinaryReader, maxBytes: number): Uint8Array {
   const content = reader.bytes();
-  return content.length === 0 || content.length > maxBytes ? undefined : content;
+  refuseIf(content.length === 0 || content.length > maxBytes);
+  return content;
+}
+
+function refuseIf(isWrong: boolean): void {
+  if (isWrong) {
+    throw new RangeError("not what kube-apiserver writes");
+  }
 }
 
 function latin1({ buffer, byteOffset, length }: Uint8Array): string {

@@ -16,6 +16,8 @@ test.each([
   ["example.com/widgets/ns/name", "widgets.example.com", "ns/name"],
   ["example.com/clusterwidgets/name", "clusterwidgets.example.com", "name"],
   ["masterleases/10.0.0.1", "masterleases", "10.0.0.1"],
+  ["services/lonely", "services", "lonely"],
+  ["example.com/lonely", "example.com", "lonely"],
   ["health", "health", ""],
   ["", "", ""],
 ])("%s", (rest, resource, path) => {

@@ -1,12 +1,7 @@
 /**
- * Which Kubernetes object an etcd key belongs to.
- *
- * @module Takes the key apart: resource, API group, namespace, name. kube-apiserver writes `<resource>/…` for its own
- * resources and `<group>/<resource>/…` for custom ones; the few of its own that are stored under an older name are
- * listed here.
+ * @module The Kubernetes object that an etcd key belongs to: `<resource>/…`, or `<group>/<resource>/…` for custom resources.
  * @see https://github.com/kubernetes/kubernetes/blob/master/pkg/kubeapiserver/default_storage_factory_builder.go
  */
-
 export interface ObjectName {
   /** `secrets`, `deployments.apps`, `widgets.example.com`: as `kubectl` and EncryptionConfiguration spell it. */
   readonly resource: string;

@@ -1,6 +1,11 @@
 import { describe, expect, test } from "bun:test";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import fc from "fast-check";
-import { envelopeBytes, ourStoredValue } from "../../../test/fakes/etcd/envelope-bytes.ts";
+import {
+  type EnvelopeParts,
+  envelopeBytes,
+  ourStoredValue,
+} from "../../../test/fakes/etcd/envelope-bytes.ts";
 import { TEST_IDENTITY } from "../../../test/fakes/key-scope.ts";
 import vectors from "../../../test/vectors/wire.json";
 import { annotationCodec } from "../../key/identity/annotations.ts";
@@ -101,6 +106,73 @@ describe("an envelope that claims to be ours and is not", () => {
       expect([undefined, keyId]).toContain(cut?.keyId);
     }
   });
+});
+
+describe("the bounds of an envelope", () => {
+  const parts = { encryptedData: DATA, keyId: "k", encryptedDekSource: DATA };
+  const isRead = (change: EnvelopeParts): boolean =>
+    decodeEncryptedObject(envelopeBytes({ ...parts, ...change })) !== undefined;
+
+  test("a key_id of 1024 bytes, a seed of 1024 bytes", () => {
+    expect(isRead({ keyId: "k".repeat(1024) })).toBe(true);
+    expect(isRead({ keyId: "k".repeat(1025) })).toBe(false);
+    expect(isRead({ encryptedDekSource: new Uint8Array(1024) })).toBe(true);
+    expect(isRead({ encryptedDekSource: new Uint8Array(1025) })).toBe(false);
+  });
+
+  test("annotations of 32 KiB in all", () => {
+    // Tag and length of key and value, and a key of one letter, take 6 bytes.
+    const half = new Uint8Array(16 * 1024 - 6);
+    const more = new Uint8Array(16 * 1024 - 5);
+    expect(isRead({ annotations: { a: half, b: half } })).toBe(true);
+    expect(isRead({ annotations: { a: half, b: more } })).toBe(false);
+  });
+
+  test.each(["encryptedData", "keyId", "encryptedDekSource"] as const)(
+    "%s is not left out nor empty",
+    (part) => {
+      const { [part]: _, ...rest } = parts;
+      expect(decodeEncryptedObject(envelopeBytes(rest))).toBeUndefined();
+      expect(isRead({ [part]: part === "keyId" ? "" : new Uint8Array() })).toBe(false);
+    },
+  );
+
+  test("text that is not UTF-8 is refused, and a mark of byte order stays", () => {
+    const [before = "", after = ""] = Buffer.from(envelopeBytes({ ...parts, keyId: "@@@" }))
+      .toString("latin1")
+      .split("@@@");
+    const withKeyId = (latin1: string) =>
+      decodeEncryptedObject(Buffer.from(before + latin1 + after, "latin1"));
+    expect(withKeyId("\xef\xbb\xbf")?.keyId).toBe("\ufeff");
+    expect(withKeyId("a\xffb")).toBeUndefined();
+  });
+
+  test("an annotation has a key and then a value, each once and as bytes", () => {
+    const withAnnotation = (write: (entry: BinaryWriter) => BinaryWriter) => {
+      const entry = write(new BinaryWriter()).finish();
+      const field = new BinaryWriter().tag(4, WireType.LengthDelimited).bytes(entry).finish();
+      return decodeEncryptedObject(Buffer.concat([envelopeBytes(parts), field]))?.annotations;
+    };
+    const key = (entry: BinaryWriter) => entry.tag(1, WireType.LengthDelimited).string("k");
+    const value = (entry: BinaryWriter) => entry.tag(2, WireType.LengthDelimited).string("v");
+    expect(withAnnotation((entry) => value(key(entry)))).toEqual(new Map([["k", "v"]]));
+    expect(withAnnotation(key)).toEqual(new Map([["k", ""]]));
+    expect(withAnnotation(value)).toBeUndefined();
+    expect(withAnnotation((entry) => key(value(entry)))).toBeUndefined();
+    expect(withAnnotation((entry) => key(key(entry)))).toBeUndefined();
+    expect(withAnnotation((entry) => value(value(key(entry))))).toBeUndefined();
+    expect(withAnnotation((entry) => key(entry).tag(2, WireType.Varint).uint32(1))).toBeUndefined();
+    expect(
+      withAnnotation((entry) => key(entry).tag(3, WireType.LengthDelimited).string("x")),
+    ).toBeUndefined();
+  });
+});
+
+test("a marker has 1,024 bytes at most", () => {
+  const named = (length: number) =>
+    classifyStoredValue(Buffer.from(`k8s:enc:kms:v1:${"n".repeat(length - "k8s:enc:kms:v1::".length)}:x`));
+  expect(named(1024).kind).toBe("kms_v1");
+  expect(named(1025).kind).toBe("unknown");
 });
 
 test("no bytes make the decoder throw, and what it takes it took from the bytes", () => {

@@ -1,8 +1,5 @@
 /**
- * Under what a stored object lies: which provider of the EncryptionConfiguration wrote it, and with which key.
- *
- * @module Classifies by the marker at the start of the value. Nothing is decrypted, and of a plain object nothing but its
- * first bytes is looked at.
+ * @module Which provider wrote a stored value, and with which key, by the marker at its start. Nothing is decrypted.
  * @see https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/
  */
 import { PROVIDER_NAME } from "../../key/identity/annotations.ts";
@@ -42,16 +39,9 @@ const MAX_MARKER_BYTES = 1024;
 
 const MARKER = /^k8s:enc:(?:(aescbc|aesgcm|secretbox):v1|kms:(v1|v2)):([^:]+):/;
 
-/** {@link hashText}, or a form of it that remembers: millions of objects share a handful of key_ids. */
-export type HashText = (text: string) => string;
-
-/**
- * Says under what the value lies. Never throws: what is not understood is a kind of its own. `onSeed` is given the encrypted
- * seed of a value of ours, as a view.
- */
+/** Never throws: what is not understood is a kind of its own. `onSeed` gets the encrypted seed of a value of ours, as a view. */
 export function classifyStoredValue(
   value: Uint8Array,
-  hash: HashText = hashText,
   onSeed: (seed: Uint8Array) => void = () => {},
 ): StoredValue {
   if (!startsWithMark(value)) {
@@ -70,13 +60,12 @@ export function classifyStoredValue(
   }
   return kmsVersion === "v1"
     ? { kind: "kms_v1", provider: name }
-    : classifyEnvelope(name, value.subarray(marker.length), hash, onSeed);
+    : classifyEnvelope(name, value.subarray(marker.length), onSeed);
 }
 
 function classifyEnvelope(
   provider: string,
   bytes: Uint8Array,
-  hash: HashText,
   onSeed: (seed: Uint8Array) => void,
 ): StoredValue {
   const envelope = decodeEncryptedObject(bytes);
@@ -92,7 +81,7 @@ function classifyEnvelope(
   const agrees =
     claimsToBeOurs &&
     isWellFormedKeyId(keyId) &&
-    annotations.get(KEY_ID_HASH_ANNOTATION) === hash(keyId) &&
+    annotations.get(KEY_ID_HASH_ANNOTATION) === hashText(keyId) &&
     DECIMAL_VERSION.test(statedVersion);
   if (!agrees) {
     return { kind: "damaged", provider };

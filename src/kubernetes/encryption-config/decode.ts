@@ -1,8 +1,4 @@
-/**
- * Decodes kube-apiserver's EncryptionConfiguration with kube-apiserver's own strictness.
- *
- * @module The fields and their types; what their values may be is in rules.ts.
- */
+/** @module Decodes EncryptionConfiguration with kube-apiserver's strictness: fields and types; rules.ts judges the values. */
 import { Secret } from "../../base/secret.ts";
 import { fileTree, type Tree } from "./file-tree.ts";
 import {

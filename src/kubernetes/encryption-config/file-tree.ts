@@ -1,8 +1,4 @@
-/**
- * Bytes to a tree with line numbers, read as kube-apiserver reads them: strict JSON when the first character is `{`, else YAML 1.1.
- *
- * @module Syntax only; decode.ts gives the fields their meaning. Aliases, tags and further documents are refused by choice.
- */
+/** @module Bytes to a tree with line numbers, as kube-apiserver reads them: JSON after `{`, else YAML 1.1 without aliases and tags. */
 import {
   type Document,
   isAlias,

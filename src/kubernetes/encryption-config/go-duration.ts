@@ -1,9 +1,4 @@
-/**
- * A duration as Go's time.ParseDuration reads it, to the nanosecond and with its overflow.
- *
- * @module One function. base/duration.ts reads the durations of this program's own configuration, without signs.
- */
-
+/** @module A duration as Go's time.ParseDuration reads it, to the nanosecond and with its overflow. */
 const UNIT_NS: Readonly<Record<string, number>> = {
   ns: 1,
   us: 1e3,

@@ -1,9 +1,4 @@
-/**
- * The path that kube-apiserver dials for the `endpoint` of a KMS provider.
- *
- * @module Go's url.Parse and k8s.io/kms ParseEndpoint: host, query and fragment do not count, `/@` begins an abstract name.
- */
-
+/** @module The path that kube-apiserver dials for a KMS `endpoint`: Go's url.Parse and k8s.io/kms ParseEndpoint. */
 const URL_PARTS = /^unix:(?:\/\/(?<host>[^/]*))?(?<path>[^?]*)(?:\?(?<query>.*))?$/is;
 /** A narrower form of what Go takes; nothing listens at a host. */
 const HOST = /^[A-Za-z0-9._~!$&'()*+,;=-]*(?::\d*)?$/;

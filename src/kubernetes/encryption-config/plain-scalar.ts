@@ -1,9 +1,4 @@
-/**
- * What kube-apiserver's YAML 1.1 reader makes of a scalar without quotes: `on` is a boolean, `1_000` and `0b11` are numbers.
- *
- * @module One function. The rules are those of go.yaml.in/yaml/v2 (resolve.go); a date stays a string there.
- */
-
+/** @module A scalar without quotes as go.yaml.in/yaml/v2 reads it: `on` is a boolean, `1_000` and `0b11` are numbers. */
 export type PlainScalar =
   | { readonly kind: "string" | "bool" | "null" }
   | { readonly kind: "number"; readonly value: number };

@@ -1,8 +1,4 @@
-/**
- * Readers that a changed EncryptionConfiguration would lose, judged for each resource.
- *
- * @module A reader is a kind of provider, a name and a secret; the secret is compared by its hash and never shown.
- */
+/** @module Readers that a changed EncryptionConfiguration would lose. A secret is compared by its hash and never shown. */
 import { createHash } from "node:crypto";
 import { groupResource, providersFor } from "./resources.ts";
 import { keyBytes } from "./rules.ts";

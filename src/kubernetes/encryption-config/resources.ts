@@ -1,8 +1,4 @@
-/**
- * Names of resources in an EncryptionConfiguration, and which providers decide about a resource.
- *
- * @module kube-apiserver's matching: the resource itself, then `*.group`, then `*.*`, then identity.
- */
+/** @module Which providers decide about a resource: the resource itself, then `*.group`, then `*.*`, then identity. */
 import type { EncryptionConfig, EncryptionProvider, ResourceGroup } from "./types.ts";
 
 export interface GroupResource {

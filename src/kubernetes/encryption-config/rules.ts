@@ -1,8 +1,4 @@
-/**
- * What kube-apiserver demands of the values in an EncryptionConfiguration.
- *
- * @module One function per rule; each throws Refused. From k8s.io/apiserver: validation_encryption.go, encryptionconfig/config.go.
- */
+/** @module kube-apiserver's rules for the values: validation_encryption.go and encryptionconfig/config.go of k8s.io/apiserver. */
 import type { Secret } from "../../base/secret.ts";
 import { goDurationNs } from "./go-duration.ts";
 import { socketPathOf } from "./kms-endpoint.ts";

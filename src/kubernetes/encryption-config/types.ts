@@ -1,7 +1,5 @@
 /**
- * What an EncryptionConfiguration means to kube-apiserver.
- *
- * @module Types, the error and its closed set of rules; decode.ts makes the values.
+ * @module What an EncryptionConfiguration means to kube-apiserver: types, the error and its closed set of rules.
  * @see https://kubernetes.io/docs/reference/config-api/apiserver-config.v1/
  */
 import { ProviderError } from "../../base/error-class.ts";

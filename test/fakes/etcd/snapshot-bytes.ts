@@ -17,15 +17,17 @@ export interface SnapshotLayout {
   readonly pageBytes: number;
   /** With the digest behind it, as `etcdctl snapshot save` writes it. */
   readonly hashed: boolean;
+  /** The revision of the last compaction; absent, 1. */
+  readonly compacted?: { readonly scheduled: bigint; readonly finished: bigint };
 }
 
-interface Element {
+export interface Element {
   readonly key: Uint8Array;
   readonly value: Uint8Array;
   readonly flags: number;
 }
 
-interface Child {
+export interface Child {
   readonly key: Uint8Array;
   readonly page: number;
 }
@@ -37,7 +39,10 @@ const FIRST_DATA_PAGE = 3;
 /** The file after the writes, each at a revision of its own from 2 on. */
 export function snapshotBytes(
   writes: readonly Write[],
-  { pageBytes, hashed }: SnapshotLayout = { pageBytes: 4096, hashed: true },
+  { pageBytes, hashed, compacted = { scheduled: 1n, finished: 1n } }: SnapshotLayout = {
+    pageBytes: 4096,
+    hashed: true,
+  },
 ): Uint8Array {
   const pages: Buffer[] = [];
   const place = (node: Buffer): number => {
@@ -53,11 +58,11 @@ export function snapshotBytes(
   const rootPage = place(
     leafNode([
       { key: Buffer.from("key"), value: bucketHeader(keyRoot), flags: 1 },
-      { key: Buffer.from("meta"), value: inlineMeta(), flags: 1 },
+      { key: Buffer.from("meta"), value: inlineMeta(compacted), flags: 1 },
     ]),
   );
   const pageCount = FIRST_DATA_PAGE + pages.reduce((sum, page) => sum + page.length / pageBytes, 0);
-  const headers = [0, 1].map((id) => metaPage(id, pageBytes, rootPage, pageCount));
+  const headers = [0, 1].map((id) => metaPage(id, { pageBytes, rootPage, pageCount }));
   const freelist = Buffer.alloc(pageBytes);
   freelist.writeBigUInt64LE(2n, 0);
   freelist.writeUInt16LE(0x10, 8);
@@ -127,7 +132,7 @@ function chunks<T>(items: readonly T[], pageBytes: number, size: (item: T) => nu
   return part.length > 0 ? [...parts, part] : parts;
 }
 
-function leafNode(elements: readonly Element[]): Buffer {
+export function leafNode(elements: readonly Element[]): Buffer {
   const head = Buffer.alloc(HEADER_BYTES + elements.length * ELEMENT_BYTES);
   head.writeUInt16LE(0x02, 8);
   head.writeUInt16LE(elements.length, 10);
@@ -143,7 +148,7 @@ function leafNode(elements: readonly Element[]): Buffer {
   return Buffer.concat([head, ...elements.flatMap(({ key, value }) => [key, value])]);
 }
 
-function branchNode(children: readonly Child[]): Buffer {
+export function branchNode(children: readonly Child[]): Buffer {
   const head = Buffer.alloc(HEADER_BYTES + children.length * ELEMENT_BYTES);
   head.writeUInt16LE(0x01, 8);
   head.writeUInt16LE(children.length, 10);
@@ -158,31 +163,54 @@ function branchNode(children: readonly Child[]): Buffer {
   return Buffer.concat([head, ...children.map(({ key }) => key)]);
 }
 
-function bucketHeader(rootPage: number): Buffer {
+export function bucketHeader(rootPage: number): Buffer {
   const header = Buffer.alloc(16);
   header.writeBigUInt64LE(BigInt(rootPage), 0);
   return header;
 }
 
-function inlineMeta(): Buffer {
-  const revision = Buffer.from("00000000000000015f0000000000000000", "hex");
+function inlineMeta({ scheduled, finished }: NonNullable<SnapshotLayout["compacted"]>): Buffer {
+  const revision = (main: bigint): Buffer => {
+    const bytes = Buffer.alloc(17);
+    bytes.writeBigUInt64BE(main);
+    bytes.write("_", 8);
+    return bytes;
+  };
   return Buffer.concat([
     bucketHeader(0),
-    leafNode([{ key: Buffer.from("scheduledCompactRev"), value: revision, flags: 0 }]),
+    leafNode([
+      { key: Buffer.from("consistent_index"), value: Buffer.alloc(8, 7), flags: 0 },
+      { key: Buffer.from("finishedCompactRev"), value: revision(finished), flags: 0 },
+      { key: Buffer.from("scheduledCompactRev"), value: revision(scheduled), flags: 0 },
+    ]),
   ]);
 }
 
-function metaPage(id: number, pageBytes: number, rootPage: number, pageCount: number): Buffer {
-  const page = Buffer.alloc(pageBytes);
+/** What a header page says, beyond what bbolt writes in every one. */
+export interface Meta {
+  readonly pageBytes: number;
+  readonly rootPage: number | bigint;
+  readonly pageCount: number | bigint;
+  readonly transaction?: bigint;
+  readonly version?: number;
+}
+
+/** Header page 0 or 1, in `sizeBytes` bytes, with its checksum. */
+export function metaPage(
+  id: number,
+  { pageBytes, rootPage, pageCount, transaction = BigInt(10 + id), version = 2 }: Meta,
+  sizeBytes = pageBytes,
+): Buffer {
+  const page = Buffer.alloc(sizeBytes);
   page.writeBigUInt64LE(BigInt(id), 0);
   page.writeUInt16LE(0x04, 8);
   page.writeUInt32LE(0xed0cdaed, 16);
-  page.writeUInt32LE(2, 20);
+  page.writeUInt32LE(version, 20);
   page.writeUInt32LE(pageBytes, 24);
   page.writeBigUInt64LE(BigInt(rootPage), 32);
   page.writeBigUInt64LE(2n, 48);
   page.writeBigUInt64LE(BigInt(pageCount), 56);
-  page.writeBigUInt64LE(BigInt(10 + id), 64);
+  page.writeBigUInt64LE(transaction, 64);
   page.writeBigUInt64LE(fnv1a64(page.subarray(16, 72)), 72);
   return page;
 }

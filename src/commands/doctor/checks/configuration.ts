@@ -1,8 +1,4 @@
-/**
- * `config.load` and `config.validate`.
- *
- * @module Reads the file once, judged for the service's user, and keeps for the second check what the first one found.
- */
+/** @module `config.load` and `config.validate`: the file is read once, and judged for the service's user. */
 import { countOf } from "../../../base/count-of.ts";
 import { ConfigError, describeProblem } from "../../../config/errors.ts";
 import { type Finding, failure, warning } from "../../check.ts";

@@ -1,9 +1,4 @@
-/**
- * The local checks of each auth method; only those of the configured one are run, the others do not show.
- *
- * @module The credential is read and judged by auth/ itself, without being sent. What is added here: whether the service's
- * user can read it, and whether its issuer looks like the cluster that waits for it.
- */
+/** @module The local checks of the configured auth method: the credential, who can read it, and whether its issuer fits the cluster. */
 import { statSync } from "node:fs";
 import { formatDuration } from "../../../base/duration.ts";
 import { ProviderError } from "../../../base/error-class.ts";

@@ -1,9 +1,4 @@
-/**
- * `key_id.deterministic` and `registry.state`.
- *
- * @module What this node recorded of the key against what OpenBao shows. Reads without a lock and writes nothing.
- */
-
+/** @module `key_id.deterministic` and `registry.state`: what this node recorded of the key, against what OpenBao shows. */
 import { dirname } from "node:path";
 import { fingerprint, identityHashes } from "../../../key/identity/fingerprint.ts";
 import { deriveKeyId } from "../../../key/identity/key-id.ts";

@@ -1,10 +1,4 @@
-/**
- * `kms.status_encrypt`: Status, Encrypt and Decrypt through a server of doctor's own.
- *
- * @module The provider's listener and service, on a socket in a private directory, over the key as OpenBao shows it now. A
- * running provider is not touched.
- */
-
+/** @module `kms.status_encrypt`: Status, Encrypt and Decrypt through a server of doctor's own, on a socket in a private directory. */
 import { timingSafeEqual } from "node:crypto";
 import { chmodSync, chownSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

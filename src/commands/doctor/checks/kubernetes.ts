@@ -1,8 +1,4 @@
-/**
- * `kubernetes.encryption_config`: whether kube-apiserver would load the file, use this provider, and keep every reader.
- *
- * @module Findings over files that kubernetes/encryption-config has decoded.
- */
+/** @module `kubernetes.encryption_config`: whether kube-apiserver would load the file, use this provider, and keep every reader. */
 import { formatDuration } from "../../../base/duration.ts";
 import { readSafeFile } from "../../../base/safe-file.ts";
 import { decodeEncryptionConfig } from "../../../kubernetes/encryption-config/decode.ts";

@@ -1,8 +1,4 @@
-/**
- * `openbao.tls`, `openbao.clock` and `openbao.auth`.
- *
- * @module From a connection to a token of doctor's own.
- */
+/** @module `openbao.tls`, `openbao.clock` and `openbao.auth`: from a connection to a token of doctor's own. */
 import { countOf } from "../../../base/count-of.ts";
 import { formatDuration } from "../../../base/duration.ts";
 import { type Finding, failure, warning } from "../../check.ts";

@@ -1,8 +1,4 @@
-/**
- * `socket.group` and `socket.directory`.
- *
- * @module The rules are server/'s own; here they are asked on behalf of the service's user.
- */
+/** @module `socket.group` and `socket.directory`: the rules of server/socket, asked on behalf of the service's user. */
 import { dirname } from "node:path";
 import { readMountPoints } from "../../../base/mount-points.ts";
 import { checkBelowMountPoint } from "../../../base/volume-directory.ts";

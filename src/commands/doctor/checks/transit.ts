@@ -1,8 +1,4 @@
-/**
- * `transit.*`: what the token may do, what the key is, and that it works.
- *
- * @module The key's requirements are transit/'s and rotation/'s own tables.
- */
+/** @module `transit.*`: what the token may do, what the key is, and that it works. */
 import { buildInfo } from "../../../base/build-info.ts";
 import { handleMaker } from "../../../key/rotation/key-handles.ts";
 import { makeMarker } from "../../../key/rotation/marker.ts";
