@@ -14,7 +14,7 @@ export interface HttpRequest {
   /** https only; the caller has checked it. */
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly body?: string | undefined;
   readonly signal: AbortSignal;
   /** For everything: connection, TLS, request, whole answer. */
   readonly timeoutMs: number;
@@ -96,8 +96,8 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
     const response = await session.fetch(request.url, {
       method: request.method,
       headers: request.headers,
-      ...(request.body === undefined ? {} : { body: request.body }),
-      ...(request.freshConnection === true ? { keepalive: false } : {}),
+      body: request.body ?? null,
+      keepalive: request.freshConnection !== true,
       redirect: "error",
       decompress: false,
       verbose: false,
@@ -110,6 +110,16 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
     return { status: response.status, headers: response.headers, body };
   };
 
+  const failureOf = async (error: unknown, url: string, signal: AbortSignal): Promise<TransportError> => {
+    if (error instanceof TransportError) {
+      return error;
+    }
+    const code = transportCodeOf(error, signal);
+    const reason =
+      code === "tls_handshake_failed" ? await handshakeFailure(url, tlsOf(options), signal) : code;
+    return transportError(reason, names, originOf(url), error);
+  };
+
   return {
     request: async (request) => {
       if (clock.monotonicMs() - trustCheckedAtMs >= TRUST_CHECK_INTERVAL_MS) {
@@ -117,22 +127,11 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
       }
       using deadline = withDeadline(request.signal, request.timeoutMs);
       const { signal } = deadline;
-      const fail = async (error: unknown): Promise<TransportError> => {
-        if (error instanceof TransportError) {
-          return error;
-        }
-        const code = transportCodeOf(error, signal);
-        const reason =
-          code === "tls_handshake_failed"
-            ? await handshakeFailure(request.url, tlsOf(options), signal)
-            : code;
-        return transportError(reason, names, originOf(request.url), error);
-      };
       const tried = session;
       try {
         return await send(request, signal);
       } catch (error) {
-        const failure = await fail(error);
+        const failure = await failureOf(error, request.url, signal);
         if (!TRUST_CODES.has(failure.code)) {
           throw failure;
         }
@@ -142,7 +141,7 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
         }
       }
       return send(request, signal).catch(async (error: unknown) => {
-        throw await fail(error);
+        throw await failureOf(error, request.url, signal);
       });
     },
     reloadTrust,

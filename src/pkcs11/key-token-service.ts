@@ -33,7 +33,7 @@ export interface TokenRequest extends TokenCall {
   readonly method: "GET" | "POST" | "PATCH";
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly body?: string | undefined;
   readonly maxBytes: number;
 }
 

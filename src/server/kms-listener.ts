@@ -6,7 +6,7 @@
 
 import type { DescService } from "@bufbuild/protobuf";
 import { createServiceImplSpec, type ServiceImpl } from "@connectrpc/connect";
-import { createUniversalServiceHandlers, type UniversalHandler } from "@connectrpc/connect/protocol";
+import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { MAX_BODIES_BYTES } from "./grpc/body-budget.ts";
 import { type GrpcSessions, grpcSessions, type SessionLimits } from "./grpc/grpc-sessions.ts";
 import { type UnaryGrpcOptions, unaryGrpc } from "./grpc/unary-grpc.ts";
@@ -60,7 +60,8 @@ export function unaryHandlers<S extends DescService>(
   implementation: ServiceImpl<S>,
   options: UnaryGrpcOptions,
 ): readonly UniversalHandler[] {
-  return createUniversalServiceHandlers(createServiceImplSpec(service, implementation), [unaryGrpc(options)]);
+  const handlerOf = unaryGrpc(options);
+  return Object.values(createServiceImplSpec(service, implementation).methods).map(handlerOf);
 }
 
 /** @throws ServerError as openKmsSocket does. */

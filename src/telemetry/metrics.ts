@@ -123,12 +123,23 @@ function histogramOf<Labels extends PlainLabels>(row: MetricRow, page: Family[])
   return {
     observe: (labels, seconds) => {
       const durations = series.at(labels);
-      const bucket = DURATION_BUCKETS.findIndex((bound) => seconds <= bound);
-      const index = bucket === -1 ? DURATION_BUCKETS.length : bucket;
-      durations.counts[index] = (durations.counts[index] ?? 0) + 1;
+      const bucket = bucketOf(seconds);
+      durations.counts[bucket] = (durations.counts[bucket] ?? 0) + 1;
       durations.sum += seconds;
     },
   };
+}
+
+/** The first bucket with a bound that is not below it; the last one has none. */
+function bucketOf(seconds: number): number {
+  let bucket = 0;
+  for (const bound of DURATION_BUCKETS) {
+    if (seconds <= bound) {
+      return bucket;
+    }
+    bucket += 1;
+  }
+  return bucket;
 }
 
 /** A bucket's sample counts what fell into it and into all before it. */

@@ -15,34 +15,35 @@ const YOUNG_TOKEN_LAG: OpenBaoCode = "permission_denied";
 
 export function createAuthenticatedClient(
   openbao: OpenBao,
-  session: Pick<TokenSession, "token" | "replace" | "isYoung" | "accepted">,
+  session: Pick<TokenSession, "present" | "token" | "replace" | "isYoung" | "accepted">,
 ): AuthenticatedClient {
-  const callWith = async (token: Token, call: Omit<OpenBaoCall, "token">): Promise<OpenBaoReply> => {
-    const lagCodes = session.isYoung(token)
-      ? new Set([...(call.lagCodes ?? []), YOUNG_TOKEN_LAG])
-      : call.lagCodes;
-    const reply = await openbao.call({
+  const callWith = (token: Token, call: Omit<OpenBaoCall, "token">): Promise<OpenBaoReply> =>
+    openbao.call({
       ...call,
       token: token.secret,
-      ...(lagCodes === undefined ? {} : { lagCodes }),
+      lagCodes: {
+        has: (code) =>
+          call.lagCodes?.has(code) === true || (code === YOUNG_TOKEN_LAG && session.isYoung(token)),
+      },
     });
-    session.accepted(token);
-    return reply;
-  };
 
   return {
     call: async (call) => {
-      const token = await session.token(call.signal);
+      let token = session.present() ?? (await session.token(call.signal));
+      let reply: OpenBaoReply;
       try {
-        return await callWith(token, call);
+        reply = await callWith(token, call);
       } catch (error) {
         const denied = error instanceof OpenBaoError && error.code === "permission_denied";
         const next = denied ? await session.replace(token, call.signal) : undefined;
         if (next === undefined) {
           throw error;
         }
-        return callWith(next, call);
+        token = next;
+        reply = await callWith(token, call);
       }
+      session.accepted(token);
+      return reply;
     },
   };
 }

@@ -22,7 +22,7 @@ export interface OpenBaoCall {
   /** Below `/v1/`, ready for the URL. */
   readonly path: string;
   /** JSON text. */
-  readonly body?: string;
+  readonly body?: string | undefined;
   readonly token?: Secret;
   /** `""` for the root namespace; that of the client when absent. */
   readonly namespace?: string;
@@ -33,10 +33,13 @@ export interface OpenBaoCall {
   /** For the whole call with its retries; `openbao.timeout` when absent. */
   readonly timeoutMs?: number;
   /** Whether `data` of an answer whose status says failure is a reply all the same; no answer is when absent. */
-  readonly isReply?: (data: unknown) => boolean;
+  readonly isReply?: ((data: unknown) => boolean) | undefined;
   /** Answers that a standby gives which lags behind; the call is then made again while there is time. */
-  readonly lagCodes?: ReadonlySet<string>;
+  readonly lagCodes?: LagCodes | undefined;
 }
+
+/** A set of codes; it is asked only when a call has failed. */
+export type LagCodes = Pick<ReadonlySet<string>, "has">;
 
 export interface OpenBaoReply {
   readonly status: number;
@@ -86,31 +89,29 @@ export function makeAttempt({ transport, clock, namespace }: AttemptOptions): At
     // The answer to a Decrypt is a plaintext; one copy less of it stays in memory.
     body.fill(0);
     const isSuccess = status >= 200 && status <= 299;
+    if (envelope !== undefined && (isSuccess || call.isReply?.(envelope.data) === true)) {
+      return {
+        status,
+        data: envelope.data,
+        auth: envelope.auth,
+        requestId: envelope.requestId,
+        date: headers.get("date"),
+      };
+    }
     const contentType = headers.get("content-type");
     const foreign = { ...call, answer: foreignAnswer(status, contentType) };
-    if (!isSuccess && call.isReply?.(envelope?.data) !== true) {
-      const pauseMs = retryAfterMs(headers.get("retry-after"), clock.wallMs());
-      const more = { status, ...(pauseMs === undefined ? {} : { retryAfterMs: pauseMs }) };
-      const code = healthCodeOf(envelope?.data) ?? answerCodeOf(status, envelope?.errors ?? []);
-      const isPage = isEmpty && contentType !== null && !/json/i.test(contentType);
-      const isForeign =
-        envelope === undefined ||
-        isPage ||
-        (!envelope.isOpenBaos && healthCodeOf(envelope.data) === undefined);
-      throw isForeign && code !== "rate_limited"
-        ? answerError("foreign_answer", foreign, more)
-        : answerError(code, call, more);
-    }
-    if (envelope === undefined) {
+    if (isSuccess) {
       throw answerError("foreign_answer", foreign, { status });
     }
-    return {
-      status,
-      data: envelope.data,
-      auth: envelope.auth,
-      requestId: envelope.requestId,
-      date: headers.get("date"),
-    };
+    const pauseMs = retryAfterMs(headers.get("retry-after"), clock.wallMs());
+    const more = { status, ...(pauseMs === undefined ? {} : { retryAfterMs: pauseMs }) };
+    const code = healthCodeOf(envelope?.data) ?? answerCodeOf(status, envelope?.errors ?? []);
+    const isPage = isEmpty && contentType !== null && !/json/i.test(contentType);
+    const isForeign =
+      envelope === undefined || isPage || (!envelope.isOpenBaos && healthCodeOf(envelope.data) === undefined);
+    throw isForeign && code !== "rate_limited"
+      ? answerError("foreign_answer", foreign, more)
+      : answerError(code, call, more);
   };
 
   return async (node, call, { timeoutMs, freshConnection, isLastResort }) => {
@@ -126,7 +127,7 @@ export function makeAttempt({ transport, clock, namespace }: AttemptOptions): At
         method: call.method,
         url: `${node.address}/v1/${call.path}`,
         headers: call.token === undefined ? headers : { ...headers, "X-Vault-Token": call.token.expose() },
-        ...(call.body === undefined ? {} : { body: call.body }),
+        body: call.body,
         signal: call.signal,
         timeoutMs,
         maxBytes: MAX_REPLY_BYTES,

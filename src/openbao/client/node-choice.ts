@@ -31,12 +31,14 @@ export function nodeChoice(
       returnAtMs = clock.monotonicMs() + RETURN_AFTER_MS;
     }
   };
-  const inOrder = (): readonly OpenBaoNode[] => {
+  const firstThat = (fits: (node: OpenBaoNode) => boolean): OpenBaoNode | undefined => {
     const start = nodes.indexOf(current);
-    return [...nodes.slice(start), ...nodes.slice(0, start)];
+    return (
+      nodes.find((node, index) => index >= start && fits(node)) ??
+      nodes.find((node, index) => index < start && fits(node))
+    );
   };
-  const next: NodeChoice["next"] = (tried) =>
-    inOrder().find((node) => !tried.has(node) && node.circuit.passable);
+  const next: NodeChoice["next"] = (tried) => firstThat((node) => !tried.has(node) && node.circuit.passable);
   return {
     first: () => {
       if (current !== home && clock.monotonicMs() >= returnAtMs && home.circuit.passable) {
@@ -46,7 +48,7 @@ export function nodeChoice(
       return current;
     },
     next,
-    nextAtAll: (tried) => inOrder().find((node) => !tried.has(node)),
+    nextAtAll: (tried) => firstThat((node) => !tried.has(node)),
     leave: (node) => {
       if (node === current) {
         stay(next(new Set([node])) ?? node);

@@ -1,10 +1,11 @@
 /** @module Whether a failed call is made again, where and when. */
+import type { LagCodes } from "./attempt.ts";
 import type { OpenBaoCode } from "./errors.ts";
 
 export interface Failed {
   readonly code: OpenBaoCode;
   readonly idempotent: boolean;
-  readonly lagCodes: ReadonlySet<string> | undefined;
+  readonly lagCodes: LagCodes | undefined;
   /** Retries of this call so far, by cause. */
   readonly retries: Retries;
   /** Whether there is an address that this call has not tried and whose circuit lets calls through. */

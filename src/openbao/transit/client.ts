@@ -41,9 +41,9 @@ const READ_LAG: ReadonlySet<OpenBaoCode> = new Set(["not_found", "mount_missing"
 const mountData = v.object({ disable_upsert: v.boolean() });
 export function createTransitClient(openbao: AuthenticatedCall, names: KeyNames): TransitClient {
   const { mountPath, keyName } = names;
-  const ask = async (call: Omit<OpenBaoCall, "token" | "idempotent">): Promise<OpenBaoReply> => {
+  const ask = async (call: Omit<OpenBaoCall, "token">): Promise<OpenBaoReply> => {
     try {
-      return await openbao.call({ ...call, idempotent: true });
+      return await openbao.call(call);
     } catch (error) {
       throw asTransitError(error, call.path, call.method === "GET" ? "read" : "update");
     }
@@ -63,6 +63,7 @@ export function createTransitClient(openbao: AuthenticatedCall, names: KeyNames)
       const { data, date } = await ask({
         operation,
         method: "GET",
+        idempotent: true,
         path: keyPath,
         signal,
         lagCodes: READ_LAG,
@@ -79,6 +80,7 @@ export function createTransitClient(openbao: AuthenticatedCall, names: KeyNames)
       const { data } = await ask({
         operation,
         method: "GET",
+        idempotent: true,
         path: mountConfigPath,
         signal,
         lagCodes: READ_LAG,

@@ -105,12 +105,14 @@ export function coalesce<Input, Output>(
         items.length === 1 && only !== undefined
           ? sendSingly(only, flight.stop.signal)
           : sendTogether(items, flight.stop.signal);
-      void sent.finally(() => {
-        underWay -= 1;
-        // Those that waited for this have waited long enough.
-        send();
-      });
+      void sent.then(landed, landed);
     }
+  };
+
+  const landed = (): void => {
+    underWay -= 1;
+    // Those that waited for this have waited long enough.
+    send();
   };
 
   /** At once when enough wait, else once for all that arrives in this turn; what is queued while no more may be under way goes when one of those has ended. */

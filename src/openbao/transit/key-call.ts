@@ -30,7 +30,7 @@ export interface KeyCall<Input, Output> {
 }
 
 interface KeyCallOptions {
-  readonly ask: (call: Omit<OpenBaoCall, "token" | "idempotent">) => Promise<OpenBaoReply>;
+  readonly ask: (call: Omit<OpenBaoCall, "token">) => Promise<OpenBaoReply>;
   readonly mountPath: string;
   readonly keyName: string;
 }
@@ -54,8 +54,21 @@ export function keyCall<Input, Output>(
 ): KeyCall<Input, Output> {
   const { operation } = format;
   const path = `${mountPath}/${format.verb}/${keyName}`;
-  const post = (body: unknown, signal: AbortSignal, more: Pick<OpenBaoCall, "lagCodes" | "isReply">) =>
-    ask({ operation, method: "POST", path, body: JSON.stringify(body), signal, ...more });
+  const post = (
+    body: unknown,
+    signal: AbortSignal,
+    { lagCodes, isReply }: Pick<OpenBaoCall, "lagCodes" | "isReply">,
+  ) =>
+    ask({
+      operation,
+      method: "POST",
+      path,
+      body: JSON.stringify(body),
+      idempotent: true,
+      signal,
+      lagCodes,
+      isReply,
+    });
 
   const single: KeyCall<Input, Output>["single"] = async (input, signal) => {
     const { data, requestId } = await post(format.encode(input), signal, { lagCodes: USE_LAG });

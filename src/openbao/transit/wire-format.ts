@@ -4,6 +4,7 @@
  */
 import * as v from "valibot";
 import type { Operation } from "../../base/operation.ts";
+import { isJsonObject } from "../../base/parse-json.ts";
 import {
   ciphertextBytes,
   ciphertextVersion,
@@ -40,7 +41,6 @@ export interface WireFormat<Input, Output> {
 }
 
 const encryptData = v.object({ ciphertext: v.string(), key_version: v.optional(v.number()) });
-const decryptData = v.object({ plaintext: v.string() });
 
 /** Encrypt, whose result is the canonical ciphertext under exactly the version that was asked for. */
 export function encryption(names: KeyNames): WireFormat<EncryptInput, string> {
@@ -82,9 +82,9 @@ export const decryption: WireFormat<DecryptInput, Uint8Array> = {
     return { ciphertext, associated_data: associatedData };
   },
   decode: (data) => {
-    const parsed = v.safeParse(decryptData, data);
-    return parsed.success && parsed.output.plaintext.length <= MAX_CIPHERTEXT_BYTES
-      ? decodeBase64(parsed.output.plaintext)
+    const plaintext = isJsonObject(data) ? data["plaintext"] : undefined;
+    return typeof plaintext === "string" && plaintext.length <= MAX_CIPHERTEXT_BYTES
+      ? decodeBase64(plaintext)
       : undefined;
   },
 };

@@ -5,7 +5,6 @@
  */
 import type { BodyBudget, BodyShare } from "./body-budget.ts";
 
-const SMALLEST_BUFFER_BYTES = 2048;
 const NOTHING = new Uint8Array(0);
 
 export class BodyBuffer {
@@ -28,10 +27,8 @@ export class BodyBuffer {
       return "too_large";
     }
     if (length > this.#buffer.length) {
-      const capacity = Math.min(
-        Math.max(SMALLEST_BUFFER_BYTES, 2 * this.#buffer.length, length),
-        this.#maxBytes,
-      );
+      // The first piece is the whole body of nearly all requests.
+      const capacity = Math.min(Math.max(2 * this.#buffer.length, length), this.#maxBytes);
       if (!this.#budget.grow(this.#share, capacity)) {
         return "no_room";
       }

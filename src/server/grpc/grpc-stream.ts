@@ -39,9 +39,6 @@ export interface StreamEvents {
   ended(): void;
 }
 
-/** The only metadata that is looked at; all other metadata of the caller is dropped here. */
-const PROTOCOL_HEADERS = ["content-type", "grpc-timeout", "grpc-encoding"] as const;
-
 /** gRPC's status codes that are answered without a handler (status codes and their use in gRPC). */
 const UNKNOWN_METHOD = trailersOnly("12", "unknown%20method");
 const BODY_TOO_LARGE = trailersOnly("8", "message%20is%20too%20large");
@@ -131,7 +128,7 @@ export function serveStream(
     request = new UnaryRequest({
       path: handler.requestPath,
       method: headers[":method"] ?? "",
-      header: protocolHeaders(headers),
+      metadata: headers,
       bytes: body.bytes,
     });
     if ((await answer(stream, handler, request)) && state === "handled") {
@@ -154,17 +151,6 @@ export function serveStream(
 }
 
 function ignore(): void {}
-
-function protocolHeaders(headers: IncomingHttpHeaders): Headers {
-  const picked = new Headers();
-  for (const name of PROTOCOL_HEADERS) {
-    const value = headers[name];
-    if (typeof value === "string") {
-      picked.set(name, value);
-    }
-  }
-  return picked;
-}
 
 /** Lets the handler answer; `false` when the stream was gone. Never rejects. */
 async function answer(

@@ -24,8 +24,8 @@ async function ask(headers: Readonly<Record<string, string>>, bytes: Uint8Array 
   if (status === undefined) {
     throw new Error("no handler");
   }
-  const header = new Headers({ "content-type": "application/grpc", ...headers });
-  const answer = await status(new UnaryRequest({ path: "/Status", method: "POST", header, bytes }));
+  const metadata = { "content-type": "application/grpc", ...headers };
+  const answer = await status(new UnaryRequest({ path: "/Status", method: "POST", metadata, bytes }));
   return { status: answer.trailer?.get("grpc-status"), timeoutMs: seen?.timeoutMs() };
 }
 

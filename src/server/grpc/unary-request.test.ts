@@ -3,7 +3,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { UnaryRequest } from "./unary-request.ts";
 
 const request = (): UnaryRequest =>
-  new UnaryRequest({ path: "/s/M", method: "POST", header: new Headers(), bytes: new Uint8Array(5) });
+  new UnaryRequest({ path: "/s/M", method: "POST", metadata: {}, bytes: new Uint8Array(5) });
 
 function codeOf({ signal }: UnaryRequest): Code | undefined {
   const reason: unknown = signal.reason;

@@ -1,8 +1,6 @@
 /**
- * The request of a unary call: here as a whole, with one signal for all that can end it early.
- *
- * @module It is what Connect hands to a handler (`UniversalServerRequest`), so Connect's own handlers take it too. What does not
- * live here: how it was read (grpc-stream.ts), what is in it (unary-grpc.ts).
+ * @module The request of a unary call: here as a whole, with one signal for all that can end it early. Connect's own handlers
+ * take it too (`UniversalServerRequest`).
  */
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { UniversalServerRequest } from "@connectrpc/connect/protocol";
@@ -24,24 +22,48 @@ export interface UnaryRequestInit {
   /** Such as `/v2.KeyManagementService/Status`. */
   readonly path: string;
   readonly method: string;
-  readonly header: Headers;
+  readonly metadata: Metadata;
   readonly bytes: Uint8Array;
 }
+
+/** Header fields by name in lower case. */
+export type Metadata = Readonly<Record<string, string | readonly string[] | undefined>>;
+
+/** The only metadata that is looked at; all other metadata of the caller stays unread. */
+const PROTOCOL_HEADERS = ["content-type", "grpc-timeout", "grpc-encoding"] as const;
 
 export class UnaryRequest implements UniversalServerRequest {
   readonly httpVersion = "2.0";
   readonly url: string;
   readonly method: string;
-  readonly header: Headers;
   readonly body: WholeBody;
+  readonly #metadata: Metadata;
   readonly #ended = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor({ path, method, header, bytes }: UnaryRequestInit) {
+  constructor({ path, method, metadata, bytes }: UnaryRequestInit) {
     this.url = `http://localhost${path}`;
     this.method = method;
-    this.header = header;
+    this.#metadata = metadata;
     this.body = new WholeBody(bytes);
+  }
+
+  /** One field of the protocol's; `null` when it is absent. */
+  metadata(name: (typeof PROTOCOL_HEADERS)[number]): string | null {
+    const value = this.#metadata[name];
+    return typeof value === "string" ? value : null;
+  }
+
+  /** The fields of the protocol, as Connect's own handlers read them. */
+  get header(): Headers {
+    const picked = new Headers();
+    for (const name of PROTOCOL_HEADERS) {
+      const value = this.metadata(name);
+      if (value !== null) {
+        picked.set(name, value);
+      }
+    }
+    return picked;
   }
 
   /** Aborts when the caller is gone or the deadline has passed, with a ConnectError that says which. */
