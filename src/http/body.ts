@@ -1,16 +1,22 @@
 /** @module Reads the body of an answer up to a bound. */
 
 /** The whole body, or `undefined` as soon as it is known to exceed `maxBytes`; the rest is then not read. */
-export async function readBody(response: Response, maxBytes: number): Promise<Uint8Array | undefined> {
-  const { headers } = response;
-  const announced = headers.get("content-length");
-  if (announced !== null && Number(announced) > maxBytes) {
+export function readBody(response: Response, maxBytes: number): Promise<Uint8Array | undefined> {
+  const announced = response.headers.get("content-length");
+  // RFC 9112 section 6.3: a body with a length and no transfer coding is never longer than that length.
+  return announced !== null && Number(announced) <= maxBytes && !response.headers.has("transfer-encoding")
+    ? response.bytes()
+    : readStream(response, announced, maxBytes);
+}
+
+async function readStream(
+  response: Response,
+  announced: string | null,
+  maxBytes: number,
+): Promise<Uint8Array | undefined> {
+  if (Number(announced) > maxBytes) {
     await response.body?.cancel();
     return undefined;
-  }
-  // RFC 9112 section 6.3: a body with a length and no transfer coding is never longer than that length.
-  if (announced !== null && !headers.has("transfer-encoding")) {
-    return response.bytes();
   }
   // Asked for only here: it makes a stream.
   const { body } = response;

@@ -200,14 +200,20 @@ export function openBaoObserver(
     onCall: ({ operation, status, errorClass, durationMs, requestId }) => {
       metrics.openbaoRequests.increment({ operation, status: errorClass ?? "ok" });
       metrics.openbaoDuration.observe({ operation }, durationMs / 1000);
-      const fields = { operation, durationMs, ...(logRequestIds ? { openbaoRequestId: requestId } : {}) };
+      const openbaoRequestId = logRequestIds ? requestId : undefined;
       if (status === "ok") {
-        failures.succeeded("openbao.request", fields);
+        failures.succeeded("openbao.request", { operation, status, durationMs, openbaoRequestId });
       } else if (errorClass === "canceled") {
         // Its caller gave up, or the provider stops: that is no failure of the call.
-        logger.debug("openbao.request", { ...fields, status, errorClass });
+        logger.debug("openbao.request", { operation, status, durationMs, openbaoRequestId, errorClass });
       } else {
-        failures.failed("openbao.request", { ...fields, errorClass, code: status });
+        failures.failed("openbao.request", {
+          operation,
+          durationMs,
+          openbaoRequestId,
+          errorClass,
+          code: status,
+        });
       }
     },
     onCircuit: (kind) => {

@@ -22,6 +22,8 @@ export type CircuitEvent<Cause> =
   /** The caller gave up; nothing is known. */
   | { readonly kind: "abandoned"; readonly probe: boolean };
 
+const WELL = { kind: "closed", failures: 0 } as const;
+
 export const FAILURES_TO_OPEN = 5;
 export const FIRST_PAUSE_MS = 500;
 export const LONGEST_PAUSE_MS = 5000;
@@ -38,7 +40,7 @@ export function nextCircuitState<Cause>(
         ? { kind: "half_open", openings: state.openings, cause: state.cause }
         : state;
     case "success":
-      return { kind: "closed", failures: 0 };
+      return WELL;
     case "abandoned":
       return state.kind === "half_open" && event.probe
         ? { kind: "open", untilMs: nowMs, openings: state.openings, cause: state.cause }
@@ -82,9 +84,11 @@ export interface Passage<Cause> {
 
 /** Owner of one circuit's state. */
 export class Circuit<Cause> {
-  #state: CircuitState<Cause> = { kind: "closed", failures: 0 };
+  #state: CircuitState<Cause> = WELL;
   readonly #clock: Pick<Clock, "monotonicMs">;
   readonly #onChange: (kind: CircuitState<Cause>["kind"]) => void;
+  readonly #ordinary = { passage: this.#passageOf(false) };
+  readonly #probe = { passage: this.#passageOf(true) };
 
   constructor(
     clock: Pick<Clock, "monotonicMs">,
@@ -115,18 +119,15 @@ export class Circuit<Cause> {
       return { refusedFor: before.cause };
     }
     this.#apply({ kind: "ask" });
+    return isProbe ? this.#probe : this.#ordinary;
+  }
+
+  #passageOf(probe: boolean): Passage<Cause> {
     return {
-      passage: {
-        succeeded: () => this.#apply({ kind: "success" }),
-        failed: (cause, pauseMs) =>
-          this.#apply({
-            kind: "failure",
-            probe: isProbe,
-            cause,
-            ...(pauseMs === undefined ? {} : { pauseMs }),
-          }),
-        abandoned: () => this.#apply({ kind: "abandoned", probe: isProbe }),
-      },
+      succeeded: () => this.#apply({ kind: "success" }),
+      failed: (cause, pauseMs) =>
+        this.#apply({ kind: "failure", probe, cause, ...(pauseMs === undefined ? {} : { pauseMs }) }),
+      abandoned: () => this.#apply({ kind: "abandoned", probe }),
     };
   }
 

@@ -81,7 +81,7 @@ export function createOpenBao(options: OpenBaoOptions): OpenBao {
     for (;;) {
       tried.add(node);
       const remainingMs = endMs - clock.monotonicMs();
-      const timeoutMs = remainingMs * shareOfTime(choice, tried);
+      const timeoutMs = tried.size === nodes.length ? remainingMs : remainingMs * shareOfTime(choice, tried);
       try {
         const reply = await attempt(node, call, { timeoutMs, freshConnection, isLastResort: wentOut });
         stayAt(node);
@@ -133,12 +133,9 @@ export function createOpenBao(options: OpenBaoOptions): OpenBao {
 
   return {
     call: async (call) => {
-      if (observer?.onCall === undefined) {
-        return run(call);
-      }
       const startedMs = clock.monotonicMs();
       const report = (status: CallReport["status"], errorClass?: ErrorClass, requestId?: string): void =>
-        observer.onCall?.({
+        observer?.onCall?.({
           operation: call.operation,
           status,
           errorClass,

@@ -31,14 +31,12 @@ export function nodeChoice(
       returnAtMs = clock.monotonicMs() + RETURN_AFTER_MS;
     }
   };
-  const firstThat = (fits: (node: OpenBaoNode) => boolean): OpenBaoNode | undefined => {
+  const inOrder = (): readonly OpenBaoNode[] => {
     const start = nodes.indexOf(current);
-    return (
-      nodes.find((node, index) => index >= start && fits(node)) ??
-      nodes.find((node, index) => index < start && fits(node))
-    );
+    return [...nodes.slice(start), ...nodes.slice(0, start)];
   };
-  const next: NodeChoice["next"] = (tried) => firstThat((node) => !tried.has(node) && node.circuit.passable);
+  const next: NodeChoice["next"] = (tried) =>
+    inOrder().find((node) => !tried.has(node) && node.circuit.passable);
   return {
     first: () => {
       if (current !== home && clock.monotonicMs() >= returnAtMs && home.circuit.passable) {
@@ -48,7 +46,7 @@ export function nodeChoice(
       return current;
     },
     next,
-    nextAtAll: (tried) => firstThat((node) => !tried.has(node)),
+    nextAtAll: (tried) => inOrder().find((node) => !tried.has(node)),
     leave: (node) => {
       if (node === current) {
         stay(next(new Set([node])) ?? node);

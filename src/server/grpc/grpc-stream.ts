@@ -75,7 +75,7 @@ export function serveStream(
       state = "refused";
       body?.clear();
       request?.callerIsGone();
-      respondOnly(stream, refusal);
+      respondOnly(stream, refusal, ignore);
       // The peer may still be sending what is not read.
       stream.close(constants.NGHTTP2_NO_ERROR);
       if (!wasHandled) {
@@ -121,7 +121,14 @@ export function serveStream(
         return;
     }
   });
-  const handle = async (): Promise<void> => {
+  const answered = (): void => {
+    if (state === "handled") {
+      state = "answered";
+      budget.setHandled(share, false);
+      events.answered();
+    }
+  };
+  const handle = (): void => {
     if (state !== "handled" || stream.closed) {
       return;
     }
@@ -131,11 +138,7 @@ export function serveStream(
       metadata: headers,
       bytes: body.bytes,
     });
-    if ((await answer(stream, handler, request)) && state === "handled") {
-      state = "answered";
-      budget.setHandled(share, false);
-      events.answered();
-    }
+    void answer(stream, handler, request, answered);
   };
   stream.on("end", () => {
     // A stream that was reset also ends.
@@ -143,7 +146,7 @@ export function serveStream(
       state = "handled";
       budget.setHandled(share, true);
       events.handled();
-      turns.begin(session, () => void handle());
+      turns.begin(session, handle);
     }
   });
 
@@ -152,33 +155,32 @@ export function serveStream(
 
 function ignore(): void {}
 
-/** Lets the handler answer; `false` when the stream was gone. Never rejects. */
+/** Lets the handler answer, and calls back when the answer is on its way: not when the stream was gone. Never rejects. */
 async function answer(
   stream: ServerHttp2Stream,
   handler: UniversalHandler,
   request: UnaryRequest,
-): Promise<boolean> {
+  answered: () => void,
+): Promise<void> {
   try {
     const { status, header, body, trailer } = await handler(request);
     const bytes = body === undefined || body instanceof WholeBody ? body?.bytes : await readAll(body);
     const headers = outgoing(header, { ":status": status });
     if (bytes === undefined) {
-      return respondOnly(stream, outgoing(trailer, headers));
+      respondOnly(stream, outgoing(trailer, headers), answered);
+    } else if (!stream.destroyed && !stream.closed) {
+      const trailers = outgoing(trailer, {});
+      stream.respond(headers, { waitForTrailers: true });
+      stream.on("wantTrailers", () => {
+        if (!stream.destroyed && !stream.closed) {
+          stream.sendTrailers(trailers);
+        }
+      });
+      stream.end(bytes);
+      answered();
     }
-    if (stream.destroyed || stream.closed) {
-      return false;
-    }
-    const trailers = outgoing(trailer, {});
-    stream.respond(headers, { waitForTrailers: true });
-    stream.on("wantTrailers", () => {
-      if (!stream.destroyed && !stream.closed) {
-        stream.sendTrailers(trailers);
-      }
-    });
-    stream.end(bytes);
-    return true;
   } catch {
-    return respondOnly(stream, HANDLER_FAILED);
+    respondOnly(stream, HANDLER_FAILED, answered);
   }
 }
 
@@ -190,13 +192,12 @@ function outgoing(from: Headers | undefined, to: OutgoingHttpHeaders): OutgoingH
   return to;
 }
 
-/** HEADERS that end the stream: an HTTP error, or gRPC's Trailers-Only. `false` when the stream was gone. */
-function respondOnly(stream: ServerHttp2Stream, headers: OutgoingHttpHeaders): boolean {
-  if (stream.destroyed || stream.closed || stream.headersSent) {
-    return false;
+/** HEADERS that end the stream: an HTTP error, or gRPC's Trailers-Only. Nothing when the stream is gone. */
+function respondOnly(stream: ServerHttp2Stream, headers: OutgoingHttpHeaders, answered: () => void): void {
+  if (!stream.destroyed && !stream.closed && !stream.headersSent) {
+    stream.respond(headers, { endStream: true });
+    answered();
   }
-  stream.respond(headers, { endStream: true });
-  return true;
 }
 
 /** The body of a handler that answers in pieces, such as Connect's own. */
