@@ -5,11 +5,12 @@
  * the JIT is off, and one with the JIT on. What does not live here: how a round is made (rounds.ts), what becomes of the
  * figures (bench.ts).
  */
+import { existsSync } from "node:fs";
 import { eventually } from "../../test/harness/eventually.ts";
 import type { Provider } from "../../test/harness/provider.ts";
 import { type Figure, figure } from "./figure.ts";
 import type { LoadResult } from "./load.ts";
-import { cpuSeconds, residentMib } from "./process-figures.ts";
+import { anonymousMib, cpuSeconds, residentMib } from "./process-figures.ts";
 import {
   inTurns,
   loadCounting,
@@ -55,6 +56,7 @@ const CALLS = [
 const IDLE_SECONDS = 60;
 /** What start or load left behind is collected by then. */
 const REST_SECONDS = 10;
+const FIRST_STATUS_MS = 20_000;
 const FIRST_ENCRYPT_MS = 10_000;
 
 /** Starts the provider, measures, and leaves it stopped. */
@@ -87,20 +89,26 @@ export async function* measure(subject: Subject): Figures {
 }
 
 interface Start {
+  readonly socketMs: number;
   readonly statusMs: number;
   readonly encryptMs: number;
 }
 
-/** Milliseconds from exec to the first Status that is `ok`, and to the first Encrypt that is answered. */
+/** Milliseconds from exec to the socket, to the first Status that is `ok`, and to the first Encrypt that is answered. */
 async function start(provider: Provider): Promise<Start> {
   const began = performance.now();
-  const statusMs = await provider.start();
+  provider.spawn();
+  const poll = { timeoutMs: FIRST_STATUS_MS, everyMs: 1 };
+  await eventually("the socket is there", () => existsSync(provider.socketPath), poll);
+  const socketMs = performance.now() - began;
+  await eventually("a Status is ok", async () => (await provider.client.status()).healthz === "ok", poll);
+  const statusMs = performance.now() - began;
   const encrypted = async (): Promise<true> => {
     await provider.client.encrypt(new Uint8Array(32));
     return true;
   };
   await eventually("an Encrypt is answered", encrypted, { timeoutMs: FIRST_ENCRYPT_MS, everyMs: 5 });
-  return { statusMs, encryptMs: performance.now() - began };
+  return { socketMs, statusMs, encryptMs: performance.now() - began };
 }
 
 async function* starts({ provider, rounds }: Subject, show: Show): Figures {
@@ -112,6 +120,12 @@ async function* starts({ provider, rounds }: Subject, show: Show): Figures {
     await provider.stop();
     all.push(await start(provider));
   }
+  yield show(
+    "exec to the socket",
+    "ms",
+    all.map(({ socketMs }) => socketMs),
+    { atMost: 60 },
+  );
   yield show(
     "exec to first good Status",
     "ms",
@@ -186,6 +200,7 @@ async function* floorOfDecrypt({ direct, rounds, scale }: Subject, parts: OtherS
 
 async function* memoryAfterLoad({ provider }: Subject, show: Show): Figures {
   yield show("resident memory after the load", "MiB", [residentMib(provider.pid())], { atMost: 96 });
+  yield show("anonymous memory after the load", "MiB", [anonymousMib(provider.pid())], { atMost: 20 });
   await Bun.sleep(REST_SECONDS * 1000);
   yield show("resident memory at rest after it", "MiB", [residentMib(provider.pid())], { atMost: 64 });
 }

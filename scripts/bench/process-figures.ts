@@ -14,6 +14,12 @@ export function residentMib(pid: number): number {
   return Number(kib) / 1024;
 }
 
+/** Resident memory that is no file's, in MiB: what the process needs by itself. */
+export function anonymousMib(pid: number): number {
+  const kib = /^Anonymous:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1];
+  return Number(kib) / 1024;
+}
+
 /** CPU time of all its threads, user and system, in seconds. */
 export function cpuSeconds(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
