@@ -4,7 +4,6 @@
  */
 import { existsSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { textAt } from "../../test/fakes/openbao/json-at.ts";
 import { makeJwtIssuer } from "../../test/fakes/openbao/jwt-issuer.ts";
 import { provision } from "../../test/fakes/openbao/provision.ts";
 import { startOpenBao } from "../../test/harness/openbao.ts";
@@ -14,7 +13,7 @@ import { type Figure, figureLine, spread } from "./figure.ts";
 import { worsened } from "./floors.ts";
 import { buildGenerator } from "./load.ts";
 import { measure } from "./measure.ts";
-import type { DirectTarget } from "./transit-post.ts";
+import { directTargetOf } from "./transit-post.ts";
 import { unitEnvironment } from "./unit-environment.ts";
 
 const { values: flags } = parseArgs({
@@ -54,19 +53,7 @@ async function main(): Promise<void> {
   const issuer = makeJwtIssuer();
   try {
     const names = await provision(openbao.operator, issuer.publicKeyPem);
-    const login = await openbao.operator.must("POST", "auth/token/create", {
-      policies: [names.policyName],
-      // As the provider's own token: OpenBao works half a millisecond more at each call for the default policy.
-      no_default_policy: true,
-    });
-    const direct: DirectTarget = {
-      url: openbao.address,
-      mountPath: names.mount,
-      keyName: names.keyName,
-      token: textAt(login, "auth", "client_token"),
-      caPem: openbao.caPem,
-      serverName: "localhost",
-    };
+    const direct = await directTargetOf(openbao, names);
     const figures: Figure[] = [];
     for (const jit of [false, true].filter(
       (on) => flags.jit === undefined || flags.jit === (on ? "on" : "off"),

@@ -1,18 +1,23 @@
 /**
- * The cold start of a real kube-apiserver: `bun scripts/bench/cold-start.ts [--secrets N] [--seeds N] [--rounds N] [--servers N]`.
- *
- * @module Starts over stored Secrets, with our provider (JIT off) and with `identity`, in alternating rounds. Exits with 1 when
- * ours takes more than 3% longer than identity, beyond the Decrypts that it needs.
+ * @module The cold start of a real kube-apiserver over stored Secrets, with our provider (JIT off), with `identity` and with a
+ * native plugin in turns: `bun scripts/bench/cold-start.ts [--secrets N] [--seeds N] [--rounds N] [--native-plugin FILE]`.
  */
 import { parseArgs } from "node:util";
 import { makeJwtIssuer } from "../../test/fakes/openbao/jwt-issuer.ts";
 import { provision } from "../../test/fakes/openbao/provision.ts";
 import { inParallel } from "../../test/harness/cluster.ts";
 import { startEtcd } from "../../test/harness/etcd.ts";
-import { type KubeApiServer, startKubeApiServer } from "../../test/harness/kube-apiserver.ts";
+import {
+  type KubeApiServer,
+  type KubeApiServerOptions,
+  startKubeApiServer,
+} from "../../test/harness/kube-apiserver.ts";
 import { startOpenBao } from "../../test/harness/openbao.ts";
-import { type Provider, prepareProvider } from "../../test/harness/provider.ts";
+import { prepareProvider } from "../../test/harness/provider.ts";
 import { type Figure, figure, figureLine } from "./figure.ts";
+import { answered, firstMinuteAfterRotation } from "./rotation-minute.ts";
+import { startVaultKubernetesKms } from "./rounds.ts";
+import { directTargetOf } from "./transit-post.ts";
 import { unitEnvironment } from "./unit-environment.ts";
 
 const { values: flags } = parseArgs({
@@ -20,13 +25,14 @@ const { values: flags } = parseArgs({
     secrets: { type: "string", default: "10000" },
     seeds: { type: "string", default: "20" },
     rounds: { type: "string", default: "5" },
-    servers: { type: "string", default: "3" },
+    "native-plugin": { type: "string" },
   },
 });
 const SECRETS = positive(flags.secrets);
 const SEEDS = positive(flags.seeds);
 const ROUNDS = positive(flags.rounds);
-const SERVERS = positive(flags.servers);
+/** As many as a control plane has. */
+const SERVERS = 3;
 /** How much of identity's time may be lost to anything but the Decrypts. */
 const TOLERANCE = 1.03;
 /** Polling kube-apiserver more often would slow what is timed. */
@@ -106,16 +112,6 @@ async function round({ servers, readyMs, listMs, togetherMs }: Contender): Promi
   togetherMs.push(await timed(() => Promise.all(servers.map((each) => each.start(POLL_MS)))));
 }
 
-/** Decrypts that the provider has answered, and the seconds they took in all. */
-async function decrypts(provider: Provider): Promise<{ readonly count: number; readonly seconds: number }> {
-  const page = await provider.metrics();
-  const value = (pattern: RegExp): number => Number(pattern.exec(page)?.[1] ?? 0);
-  return {
-    count: value(/^openbao_kms_grpc_duration_seconds_count\{method="decrypt"\} (\S+)$/m),
-    seconds: value(/^openbao_kms_grpc_duration_seconds_sum\{method="decrypt"\} (\S+)$/m),
-  };
-}
-
 async function main(): Promise<void> {
   const [bao, etcdBinary, apiServer] = [
     binary("BAO_BIN", "bao"),
@@ -131,7 +127,7 @@ async function main(): Promise<void> {
     const provider = await prepareProvider({ openbao, names, issuer, env: unitEnvironment("off") });
     undo.push(provider.dispose);
     await provider.start();
-    const contender = async (name: string, encryptionConfig?: string): Promise<Contender> => {
+    const contender = async (name: string, how: Partial<KubeApiServerOptions> = {}): Promise<Contender> => {
       const etcd = await startEtcd(etcdBinary);
       undo.push(etcd.dispose);
       const servers: KubeApiServer[] = [];
@@ -140,7 +136,7 @@ async function main(): Promise<void> {
           etcdAddress: etcd.address,
           kmsSocketPath: provider.socketPath,
           kmsName: "openbao",
-          ...(encryptionConfig === undefined ? {} : { encryptionConfig }),
+          ...how,
         });
         undo.push(server.dispose);
         servers.push(server);
@@ -150,20 +146,35 @@ async function main(): Promise<void> {
       return { name, servers, readyMs: [], listMs: [], togetherMs: [] };
     };
     const ours = await contender("ours");
-    const identity = await contender("identity", IDENTITY);
-    const before = await decrypts(provider);
-    for (let index = 0; index < ROUNDS; index += 1) {
-      await round(ours);
-      await round(identity);
+    const identity = await contender("identity", { encryptionConfig: IDENTITY });
+    const plugin = flags["native-plugin"];
+    const others: Contender[] = [];
+    if (plugin !== undefined) {
+      const native = await startVaultKubernetesKms(plugin, provider, await directTargetOf(openbao, names));
+      undo.push(native.stop);
+      others.push(await contender("native plugin", { kmsSocketPath: native.socketPath }));
     }
-    const after = await decrypts(provider);
+    const before = await answered(provider, "decrypt");
+    for (let index = 0; index < ROUNDS; index += 1) {
+      for (const each of [ours, identity, ...others]) {
+        await round(each);
+      }
+    }
+    const after = await answered(provider, "decrypt");
     const starts = ROUNDS * (1 + SERVERS);
     conclude(
-      ours,
-      identity,
+      [ours, identity, ...others],
       (after.count - before.count) / starts,
       (after.seconds - before.seconds) / starts,
     );
+    const [server] = ours.servers;
+    if (server !== undefined) {
+      const rotate = (): Promise<unknown> =>
+        openbao.operator.must("POST", `${names.mount}/keys/${names.keyName}/rotate`);
+      (await firstMinuteAfterRotation(server, provider, rotate)).forEach((each) =>
+        console.log(figureLine(each)),
+      );
+    }
   } finally {
     for (const step of undo.toReversed()) {
       await step();
@@ -171,8 +182,9 @@ async function main(): Promise<void> {
   }
 }
 
-function conclude(ours: Contender, identity: Contender, perStart: number, decryptSeconds: number): void {
-  const figures: readonly Figure[] = [ours, identity].flatMap(({ name, readyMs, listMs, togetherMs }) => [
+function conclude(contenders: readonly Contender[], perStart: number, decryptSeconds: number): void {
+  const [ours, identity] = contenders;
+  const figures: readonly Figure[] = contenders.flatMap(({ name, readyMs, listMs, togetherMs }) => [
     figure(`${name}: start to serving`, "ms", readyMs),
     figure(`${name}: full list`, "ms", listMs),
     figure(`${name}: ${SERVERS} servers at once`, "ms", togetherMs),
@@ -184,10 +196,10 @@ function conclude(ours: Contender, identity: Contender, perStart: number, decryp
   const ratio = figure(
     "start and list, less the Decrypts / identity",
     "",
-    ours.readyMs.map(
+    (ours?.readyMs ?? []).map(
       (ready, index) =>
-        (ready + (ours.listMs[index] ?? 0) - decryptSeconds * 1000) /
-        ((identity.readyMs[index] ?? 0) + (identity.listMs[index] ?? 0)),
+        (ready + (ours?.listMs[index] ?? 0) - decryptSeconds * 1000) /
+        ((identity?.readyMs[index] ?? 0) + (identity?.listMs[index] ?? 0)),
     ),
     { atMost: TOLERANCE },
   );

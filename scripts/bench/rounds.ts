@@ -71,6 +71,7 @@ export const loadDirect = (target: DirectTarget, work: Work): Promise<LoadResult
 export interface OtherServer {
   readonly load: (work: Work) => Promise<LoadResult>;
   readonly pid: number;
+  readonly socketPath: string;
   readonly stop: () => Promise<void>;
 }
 
@@ -91,6 +92,7 @@ async function listening(server: ChildProcess, name: string, socketPath: string)
   return {
     load: (work) => loadWhole({ ...work, timeoutMs: TIMEOUT_MS, watchedPid: pid, target: { socketPath } }),
     pid,
+    socketPath,
     stop: async () => {
       server.kill();
       await exited;
