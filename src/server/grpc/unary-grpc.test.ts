@@ -1,23 +1,35 @@
 import { describe, expect, test } from "bun:test";
+import { create } from "@bufbuild/protobuf";
 import { Code, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
-import { KeyManagementService } from "../../kms/gen/v2/api_pb.ts";
+import { KeyManagementService, StatusRequestSchema } from "../../kms/gen/v2/api_pb.ts";
 import { unaryHandlers } from "../kms-listener.ts";
+import type { UnaryGrpcOptions } from "./unary-grpc.ts";
 import { UnaryRequest } from "./unary-request.ts";
 
 const MAX_TIMEOUT_MS = 60_000;
 
 /** The answer to a Status with these headers and this body, and what the method was told of its deadline. */
-async function ask(headers: Readonly<Record<string, string>>, bytes: Uint8Array = new Uint8Array(5)) {
+async function ask(
+  headers: Readonly<Record<string, string>>,
+  bytes: Uint8Array = new Uint8Array(5),
+  quickReaders?: UnaryGrpcOptions["quickReaders"],
+) {
   let seen: HandlerContext | undefined;
+  let received: unknown;
   const service: ServiceImpl<typeof KeyManagementService> = {
-    status: (_request, context) => {
+    status: (request, context) => {
       seen = context;
+      received = request;
       return { version: "v2" };
     },
     encrypt: () => ({}),
     decrypt: () => ({}),
   };
-  const options = { maxMessageBytes: 65_536, maxTimeoutMs: MAX_TIMEOUT_MS };
+  const options = {
+    maxMessageBytes: 65_536,
+    maxTimeoutMs: MAX_TIMEOUT_MS,
+    ...(quickReaders === undefined ? {} : { quickReaders }),
+  };
   const status = unaryHandlers(KeyManagementService, service, options).find(({ requestPath }) =>
     requestPath.endsWith("/Status"),
   );
@@ -26,7 +38,12 @@ async function ask(headers: Readonly<Record<string, string>>, bytes: Uint8Array 
   }
   const metadata = { "content-type": "application/grpc", ...headers };
   const answer = await status(new UnaryRequest({ path: "/Status", method: "POST", metadata, bytes }));
-  return { status: answer.trailer?.get("grpc-status"), timeoutMs: seen?.timeoutMs() };
+  return {
+    status: answer.trailer?.get("grpc-status"),
+    timeoutMs: seen?.timeoutMs(),
+    context: seen,
+    received,
+  };
 }
 
 describe("a call's deadline", () => {
@@ -53,4 +70,79 @@ test("a message may have as many bytes as are allowed, and no more", async () =>
   // Zeros are no protobuf, but a message of the right size is looked at.
   expect((await ask({}, body(65_536))).status).toBe(String(Code.InvalidArgument));
   expect((await ask({}, body(65_537))).status).toBe(String(Code.ResourceExhausted));
+});
+
+describe("a reader of one method's messages", () => {
+  const own = create(StatusRequestSchema);
+
+  test("is asked first", async () => {
+    const { received } = await ask(
+      {},
+      new Uint8Array(5),
+      new Map([[KeyManagementService.method.status, () => own]]),
+    );
+    expect(received).toBe(own);
+  });
+
+  test("leaves to the generic decoder what it cannot read", async () => {
+    const readers = new Map([[KeyManagementService.method.status, () => undefined]]);
+    const { status, received } = await ask({}, new Uint8Array(5), readers);
+    expect(status).toBe("0");
+    expect(received).toEqual(own);
+  });
+
+  test("is not asked for another method's", async () => {
+    const readers = new Map([[KeyManagementService.method.decrypt, () => own]]);
+    expect((await ask({}, new Uint8Array(5), readers)).received).not.toBe(own);
+  });
+});
+
+test("a method is told all that Connect's interface has, and what it sets is sent for its call alone", async () => {
+  const { context } = await ask({ "grpc-timeout": "3S" });
+  expect(context?.protocolName).toBe("grpc");
+  expect(context?.requestMethod).toBe("POST");
+  expect(context?.url).toEndWith("/Status");
+  expect(context?.method).toBe(KeyManagementService.method.status);
+  expect(context?.service).toBe(KeyManagementService);
+  expect(context?.requestHeader.get("grpc-timeout")).toBe("3S");
+  expect(context?.requestHeader.has("te")).toBe(false);
+  expect(context?.responseTrailer.get("grpc-status")).toBe("0");
+  context?.responseHeader.set("x-late", "1");
+  expect(context?.responseHeader.get("x-late")).toBe("1");
+  expect(context?.values).toBe(context?.values);
+});
+
+test("headers that a method sets are sent for its call alone", async () => {
+  let isFirst = true;
+  const service: ServiceImpl<typeof KeyManagementService> = {
+    status: (_request, { responseHeader, responseTrailer }) => {
+      if (isFirst) {
+        responseHeader.set("x-header", "1");
+        responseTrailer.set("x-trailer", "2");
+      }
+      isFirst = false;
+      return { version: "v2" };
+    },
+    encrypt: () => ({}),
+    decrypt: () => ({}),
+  };
+  const [status] = unaryHandlers(KeyManagementService, service, {
+    maxMessageBytes: 65_536,
+    maxTimeoutMs: MAX_TIMEOUT_MS,
+  });
+  const call = () =>
+    status?.(
+      new UnaryRequest({
+        path: "/Status",
+        method: "POST",
+        metadata: { "content-type": "application/grpc" },
+        bytes: new Uint8Array(5),
+      }),
+    );
+  const first = await call();
+  expect(first?.header?.get("x-header")).toBe("1");
+  expect(first?.trailer?.get("x-trailer")).toBe("2");
+  const second = await call();
+  expect(Object.fromEntries(second?.header ?? [])).toEqual({ "content-type": "application/grpc+proto" });
+  expect(Object.fromEntries(second?.trailer ?? [])).toEqual({ "grpc-status": "0" });
 });

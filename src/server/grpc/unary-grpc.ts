@@ -2,7 +2,7 @@
  * @module gRPC for unary methods, as a protocol of Connect: one message in, one out, without the async generators of Connect's
  * own handler. HTTP/2 is in grpc-stream.ts, the request and its deadline in unary-request.ts.
  */
-import { create } from "@bufbuild/protobuf";
+import { create, type DescMethod, type Message } from "@bufbuild/protobuf";
 import { Code, ConnectError, type MethodImplSpec } from "@connectrpc/connect";
 import {
   contentTypeMatcher,
@@ -22,6 +22,8 @@ export interface UnaryGrpcOptions {
   readonly maxMessageBytes: number;
   /** A call without a deadline, or with a longer one, gets this one. */
   readonly maxTimeoutMs: number;
+  /** Readers of single methods' messages, for the messages that they can read. */
+  readonly quickReaders?: ReadonlyMap<DescMethod, (bytes: Uint8Array) => Message | undefined>;
 }
 
 /** Flags and length in front of each message (gRPC over HTTP/2, "Length-Prefixed-Message"). */
@@ -37,6 +39,7 @@ export function unaryGrpc(options: UnaryGrpcOptions): ProtocolHandlerFactory {
       throw new TypeError(`${spec.method.name} is not a unary method`);
     }
     const { method, impl } = spec;
+    const quick = options.quickReaders?.get(method);
     const called = { service: method.parent, method };
     const limits = { readMaxBytes: options.maxMessageBytes, writeMaxBytes: options.maxMessageBytes };
     const codec = createMethodSerializationLookup(method, undefined, undefined, limits);
@@ -63,7 +66,7 @@ export function unaryGrpc(options: UnaryGrpcOptions): ProtocolHandlerFactory {
         }
         assertNoCompression(request.metadata("grpc-encoding"));
         const message = openEnvelope(request.body.bytes, options.maxMessageBytes);
-        const reply = await impl(parse(input, message), context);
+        const reply = await impl(quick?.(message) ?? parse(input, message), context);
         body = new WholeBody(encodeEnvelope(0, output.serialize(create(method.output, reply))));
       } catch (error) {
         setTrailerStatus(context.responseTrailer, asConnectError(error));
