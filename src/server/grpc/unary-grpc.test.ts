@@ -97,7 +97,7 @@ describe("a reader of one method's messages", () => {
   });
 });
 
-test("a method is told all that Connect's interface has, and what it sets is sent for its call alone", async () => {
+test("a method receives all that Connect's interface has", async () => {
   const { context } = await ask({ "grpc-timeout": "3S" });
   expect(context?.protocolName).toBe("grpc");
   expect(context?.requestMethod).toBe("POST");
