@@ -16,6 +16,9 @@ test.each([
   ["the way to OpenBao", "the way to"],
   ["`restore-versions` is the way back", "the way back"],
   ["the process is told", "is told"],
+  ["calls under way finish", "under way"],
+  ["a version on its way to promotion", "on its way"],
+  ["a proxy in the way", "in the way"],
   ["they are held to it", "held to"],
   ["held against the real one", "held against"],
   ["no more than five", "no more than"],
@@ -28,7 +31,7 @@ test.each([
 });
 
 test.each([
-  "a gateway, always, by the way",
+  "a gateway, always, by the way, in this way",
   "amend, recommend, commends",
   "`mend` in code",
   "```ts\nconst mend = nobody;\n```",

@@ -21,6 +21,8 @@ const WORDS: readonly Word[] = [
   { pattern: /\bthe way (?:to|there|back)\b/i, instead: "connection, path, procedure" },
   { pattern: /\bway (?:back|in)\b/i, instead: "recovery, entry" },
   { pattern: /\bthis is the way\b/i, instead: "name the thing" },
+  { pattern: /\bunder way\b/i, instead: "in progress" },
+  { pattern: /\b(?:on|in) (?:its|the|their) way\b/i, instead: "name what happens to it" },
   { pattern: /\b(?:is|are|be) told\b/i, instead: "receives, gets, reports" },
   { pattern: /\bheld (?:to|against)\b/i, instead: "compared with, checked against" },
   { pattern: /\bhear[sd]? (?:it|of it)\b/i, instead: "receives" },

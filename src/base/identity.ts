@@ -74,7 +74,7 @@ export function becomeForGood(
 }
 
 /**
- * Whose rights to act with below `directory` when this process is root: those of the first user on the way who can change
+ * Whose rights to act with below `directory` when this process is root: those of the first user among the ancestors who can change
  * what the path leads to. `undefined` means root's, because no other user can.
  * @throws UnsafeForRootError when every user can change it; what lstat(2) throws.
  */

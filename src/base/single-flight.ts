@@ -1,6 +1,6 @@
 /** @module Callers that ask for the same thing at the same time share one attempt. No result is kept. */
 /**
- * Wraps `run` so that at most one call is under way. The attempt runs under its own signal, which aborts only when
+ * Wraps `run` so that at most one call is in progress. The attempt runs under its own signal, which aborts only when
  * every waiting caller has given up, so that one impatient caller never fails the others.
  */
 export function singleFlight<T>(

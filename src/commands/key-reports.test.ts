@@ -125,7 +125,7 @@ describe("with one", () => {
     }
   });
 
-  test("a rotation on its way says what it waits for", async () => {
+  test("a rotation in progress says what it waits for", async () => {
     await node.operator.must("POST", `${keyPath()}/rotate`, {});
     expect(await json("rotation-plan")).toMatchObject({
       code: 0,

@@ -25,7 +25,7 @@ export interface RotationVerdict {
   readonly remaining: readonly Remaining[];
   /** What is wrong beside the stored objects. */
   readonly problems: readonly string[];
-  /** `high`: a running etcd and nothing in the way; `limited`: whole snapshots only; `low`: not even these. */
+  /** `high`: a running etcd and no blocker; `limited`: whole snapshots only; `low`: not even these. */
   readonly confidence: "high" | "limited" | "low";
   readonly limitations: readonly string[];
 }

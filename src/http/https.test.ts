@@ -1,4 +1,4 @@
-/** What comes back, and what goes wrong on the way. Certificates are in tls-trust.test.ts. */
+/** What comes back, and what goes wrong with the connection. Certificates are in tls-trust.test.ts. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createServer as createTcpServer, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
@@ -69,7 +69,7 @@ describe("a good answer", () => {
   });
 });
 
-describe("failures on the way", () => {
+describe("failures of the connection", () => {
   const tcp = (answer: (socket: Socket) => void) =>
     stage.listen(
       createTcpServer((socket) => {

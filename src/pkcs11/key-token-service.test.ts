@@ -120,7 +120,7 @@ describe("a login", () => {
     expect(await setUp([end]).prove()).toBe(code);
   });
 
-  test("without a usable record, or with another login under way, gives no PIN to anyone", async () => {
+  test("without a usable record, or with another login in progress, gives no PIN to anyone", async () => {
     for (const [thrown, code] of [
       [new LoginRecordError("damaged"), "record_damaged"],
       [new LoginRecordError("unusable"), "record_unusable"],

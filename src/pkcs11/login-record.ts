@@ -1,4 +1,4 @@
-/** @module Where the PIN latch is kept, and the lock that lets only one login on this machine be under way. */
+/** @module Where the PIN latch is kept, and the lock that allows one login at a time on this machine. */
 import { Database, SQLiteError } from "bun:sqlite";
 import { lstatSync } from "node:fs";
 import { dirname } from "node:path";

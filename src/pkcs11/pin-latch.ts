@@ -11,7 +11,7 @@ const identitySchema = v.strictObject({
   sizeBytes: v.pipe(v.number(), v.integer(), v.minValue(0)),
 });
 const latchSchema = v.variant("state", [
-  /** A try is under way, or was cut short: its result is unknown. */
+  /** A try is in progress or was interrupted: its result is unknown. */
   v.strictObject({
     state: v.literal("trying"),
     pinFile: identitySchema,

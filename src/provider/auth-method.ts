@@ -21,7 +21,7 @@ interface AuthMethodOptions {
   readonly serviceUid: number;
   /** `openbao.timeout`, for calls to others than OpenBao too. */
   readonly timeoutMs: number;
-  /** A way to OpenBao on which a client certificate is shown. */
+  /** A connection to OpenBao that presents a client certificate. */
   readonly connect: (identity: ClientIdentity) => CertifiedConnection;
   /** The same for a certificate whose key is in a PKCS#11 token; the chain as DER. */
   readonly connectWithToken: (token: KeyTokenService, chain: readonly Uint8Array[]) => OpenBao;

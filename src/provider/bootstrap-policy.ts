@@ -16,7 +16,7 @@ export interface StartState {
   /** `bootstrap.graceTimeout` in milliseconds. */
   readonly graceMs: number;
   readonly registryLoaded: boolean;
-  /** Why the last attempt failed; undefined while the first is under way. */
+  /** Why the last attempt failed; undefined while the first is in progress. */
   readonly failure: StartFailure | undefined;
 }
 

@@ -19,7 +19,7 @@ interface DaemonOptions extends ProviderOptions {
   readonly onHangUp: (listener: () => void) => () => void;
 }
 
-/** Calls under way have this long to finish at shutdown. */
+/** Calls in progress have this long to finish at shutdown. */
 const DRAIN_MS = 5000;
 const REVOKE_MS = 2000;
 const FLUSH_MS = 1000;

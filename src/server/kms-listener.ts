@@ -23,7 +23,7 @@ export interface KmsListener {
   readonly problem: KmsSocket["problem"];
   readonly sessions: number;
   readonly calls: number;
-  /** No new connections; calls under way finish for at most `timeoutMs`; then the socket of this process is gone. */
+  /** No new connections; calls in progress finish for at most `timeoutMs`; then the socket of this process is gone. */
   stop(timeoutMs: number): Promise<void>;
 }
 

@@ -11,7 +11,7 @@ export interface LogSink {
   write(line: string): void;
   /** How many lines were dropped since this was last asked. */
   takeDropped(): number;
-  /** Resolves when all that was written is on its way, or after `timeoutMs`, for the end of the process. */
+  /** Resolves when everything is handed to the stream, or after `timeoutMs`, for the end of the process. */
   flush(timeoutMs: number): Promise<void>;
 }
 

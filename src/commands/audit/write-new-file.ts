@@ -5,7 +5,7 @@ import { ProviderError } from "../../base/error-class.ts";
 
 export class WriteFileError extends ProviderError<"file_exists" | "file_not_written"> {}
 
-/** Says before long work that a file is in the way of its result. Throws WriteFileError. */
+/** Refuses an existing output file before long work. Throws WriteFileError. */
 export async function refuseExisting(path: string, field: string): Promise<void> {
   const present = await lstat(path).catch(() => undefined);
   if (present !== undefined) {

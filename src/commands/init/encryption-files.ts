@@ -41,7 +41,7 @@ const PHASE_2 = `# Phase 2: KMS encrypts new writes; older values stay readable 
 # runs on all control-plane nodes.
 `;
 
-/** @throws InitError when the current file already uses the name in another way. */
+/** @throws InitError when the current file already uses the name for another provider. */
 export function encryptionFiles(request: EncryptionFilesRequest): EncryptionFiles {
   const { providerName, socketPath, current } = request;
   const config = current ?? { groups: [], isLegacyKind: false };

@@ -72,7 +72,7 @@ async function run(
   return { requested: await done, asked };
 }
 
-describe("asks for every resource and waits until none is under way", () => {
+describe("asks for every resource and waits until none is in progress", () => {
   test("each is asked for once, by its group", async () => {
     const { requested, asked } = await run({
       "of-secrets": [undefined, "Running", "Succeeded"],
@@ -103,7 +103,7 @@ describe("asks for every resource and waits until none is under way", () => {
   test.each([
     [0, "pending"],
     [5000, "running"],
-  ] as const)("it ends after %d ms with what is still under way", async (waitMs, state) => {
+  ] as const)("it ends after %d ms with what is still in progress", async (waitMs, state) => {
     const { requested } = await run({ "of-secrets": ["Running"] }, { waitMs, resources: ["secrets"] });
     expect(requested.map((each) => each.state)).toEqual([state]);
   });

@@ -11,7 +11,7 @@ export type RewriteOutcome =
   | "deleted"
   /** Changed by others each time it was tried. */
   | "contended"
-  /** kube-apiserver does not accept the object as it is stored, or an admission webhook stands in the way. */
+  /** kube-apiserver does not accept the object as it is stored, or an admission webhook refuses it. */
   | "refused";
 
 /** Only metadata comes back, whatever the resource. */

@@ -12,7 +12,7 @@ export const bootstrapSection = v.strictObject({
     duration(
       {
         description:
-          "How long a start retries what may still be on its way: credentials, DNS, TLS, OpenBao itself.",
+          "How long a start retries what may become available later: credentials, DNS, TLS, OpenBao.",
       },
       { minMs: 0, maxMs: HOUR_MS },
     ),

@@ -23,7 +23,7 @@ export type Bucket =
   /** A small bucket: its only page lies inside its parent's value. */
   | { readonly kind: "inline"; readonly page: Uint8Array };
 
-/** A page on the way from the root to the entry at hand; all its keys are at least `floor` and below `ceiling`. */
+/** A page between the root and the current entry; all its keys are at least `floor` and below `ceiling`. */
 interface Step {
   readonly page: Page;
   readonly floor: Uint8Array | undefined;

@@ -24,7 +24,7 @@ export interface VersionRecord extends KeyVersion {
   readonly marker?: string;
 }
 
-/** How far a new latest version is on its way to promotion; kept so that a restart does not begin anew. */
+/** The progress of a new latest version towards promotion; kept over restarts. */
 export interface Observation extends KeyVersion {
   /** Probes that saw this version as the latest. */
   readonly count: number;

@@ -51,7 +51,7 @@ export interface KeyState {
   start(): Promise<"loaded" | "missing">;
   /** Probes until the signal aborts; never rejects for what a probe meets. */
   run(signal: AbortSignal): Promise<void>;
-  /** One probe now, shared with one that is under way. Its failure is in {@link KeyState.view}, not thrown. */
+  /** One probe now, shared with one that is in progress. Its failure is in {@link KeyState.view}, not thrown. */
   probe(signal: AbortSignal): Promise<void>;
   /** From memory. */
   status(): KeyStatus;

@@ -46,7 +46,7 @@ export interface Sightings {
   readonly counts: readonly Sighting[];
   /** When metadata last showed the active version as it must be; nothing is encrypted before that. */
   readonly soundAt?: Moment;
-  /** When this process last saw the version that is on its way to promotion. */
+  /** When this process last saw the version that waits for promotion. */
   readonly observedAt?: { readonly version: number; readonly monotonicMs: number };
 }
 

@@ -68,7 +68,7 @@ export function approleLoginMethod({
     name: "approle",
     operation: "approle_login",
     mountPath,
-    // A secret id may have a use count, and a login that was lost on the way has used it.
+    // A secret id may have a use count, and a login whose answer was lost has used it.
     repeatable: false,
     prepare: async () => {
       const secretId = await freshSecretId();

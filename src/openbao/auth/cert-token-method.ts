@@ -25,7 +25,7 @@ export interface CertTokenMethodOptions {
   readonly rules: CertificateRules;
   readonly serviceUid: number;
   readonly clock: Pick<Clock, "wallMs">;
-  /** A way to OpenBao on which the certificate is shown; the chain as DER, leaf first. */
+  /** A connection to OpenBao that presents the certificate; the chain as DER, leaf first. */
   readonly connect: (chain: readonly Uint8Array[]) => OpenBao;
 }
 

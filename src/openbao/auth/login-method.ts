@@ -1,4 +1,4 @@
-/** @module A way to prove who we are: credentials in, login request out. */
+/** @module A login method: credentials in, login request out. */
 
 import type { Operation } from "../../base/operation.ts";
 import type { Secret } from "../../base/secret.ts";

@@ -294,7 +294,7 @@ describe("the end", () => {
     expect(performance.now() - startedMs).toBeLessThan(500);
   });
 
-  test("a login under way when it comes leaves no token behind", async () => {
+  test("a login in progress when it comes leaves no token behind", async () => {
     const { session, tokens, running } = await setUp();
     const run = running();
     await session.close(1000);

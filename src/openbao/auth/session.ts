@@ -43,7 +43,7 @@ export interface TokenSessionOptions extends SessionRules {
   readonly renewalIncrementMs: number;
   /** For one login, its credentials included. */
   readonly loginTimeoutMs: number;
-  /** `openbao.timeout`: after it no call with a replaced token is under way any more. */
+  /** `openbao.timeout`: after it no call uses a replaced token. */
   readonly callTimeoutMs: number;
   readonly observer?: SessionObserver;
 }
@@ -55,7 +55,7 @@ export class TokenSession {
   #state: SessionState = EMPTY_SESSION;
   #credentialExpiresAtMs: number | undefined;
   #nap: AbortController | undefined;
-  /** Replaced tokens that calls under way may still use, until they are revoked. */
+  /** Replaced tokens that calls in progress may still use, until they are revoked. */
   readonly #retired = new Set<Token>();
   readonly #stop = new AbortController();
   readonly #options: TokenSessionOptions;
@@ -215,7 +215,7 @@ export class TokenSession {
     }
   }
 
-  /** Revokes a replaced token once no call can be under way with it. */
+  /** Revokes a replaced token once no call can use it. */
   async #retire(token: Token): Promise<void> {
     this.#retired.add(token);
     try {

@@ -21,7 +21,7 @@ export interface SecretIdTrialOptions {
 }
 
 /**
- * Logs in once, which uses one login up where these are counted. A trial that is interrupted is as one that failed on the way: the
+ * Logs in once, which uses one login up where these are counted. A trial that is interrupted counts as a transport failure: the
  * secret id comes out of its wrapping only once and is not to be lost.
  * @throws AuthError `secret_id_foreign` when OpenBao refuses the secret id.
  */

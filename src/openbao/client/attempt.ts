@@ -155,7 +155,7 @@ export function makeAttempt({ transport, clock, namespace }: AttemptOptions): At
   };
 }
 
-/** What a transport with a key in a token throws when the token failed; TransportErrors are of the way, as everywhere. */
+/** What a transport with a key in a token throws when the token failed; TransportErrors are failures of the connection. */
 function isOfTheCredential(thrown: unknown): boolean {
   return (
     thrown instanceof ProviderError &&

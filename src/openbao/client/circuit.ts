@@ -9,7 +9,7 @@ export type CircuitState<Cause> =
   | { readonly kind: "closed"; readonly failures: number }
   /** No call goes through before `untilMs` of the monotonic clock. */
   | { readonly kind: "open"; readonly untilMs: number; readonly openings: number; readonly cause: Cause }
-  /** One call is under way to see whether it works again; no other goes through. */
+  /** One call tests whether OpenBao answers again; all others are refused. */
   | { readonly kind: "half_open"; readonly openings: number; readonly cause: Cause };
 
 export type CircuitEvent<Cause> =

@@ -12,7 +12,7 @@ export interface Envelope {
   readonly auth: unknown;
   /** Texts of a failure, to be compared and dropped. */
   readonly errors: readonly string[];
-  /** Whether it has what only OpenBao's answers have; an empty body says nothing either way. */
+  /** Whether it has what only OpenBao's answers have; an empty body proves nothing. */
   readonly isOpenBaos: boolean;
 }
 

@@ -46,7 +46,7 @@ describe("coalesce", () => {
       "the first call goes alone and at once, those that follow go together, bounded",
       Number.POSITIVE_INFINITY,
     ],
-    ["enough calls wait all the same while no more may be under way, and then go as many as fit", 2],
+    ["enough calls wait all the same while no more may be in progress, and then go as many as fit", 2],
   ])("%s", async (_name, enoughItems) => {
     const { requests, call } = manual({ enoughItems });
     const results = Promise.all(["a", "b", "c", "d", "e"].map((input) => call(input, never)));
@@ -108,7 +108,7 @@ describe("coalesce", () => {
     expect(await later).toBe("C");
   });
 
-  test("the end of a turn is not asked for while no more may be under way, nor twice when a request ends before it", async () => {
+  test("the end of a turn is not asked for while no more may be in progress, nor twice when a request ends before it", async () => {
     const ends: (() => void)[] = [];
     const { requests, call } = manual({ maxUnderWay: 2, atEndOfTurn: (sendNow) => ends.push(sendNow) });
     const results = [call("a", never)];
@@ -166,7 +166,7 @@ describe("coalesce", () => {
     expect(requests.length).toBe(2);
   });
 
-  test("identical calls under way share one item and one answer; a later one is sent anew", async () => {
+  test("identical calls in progress share one item and one answer; a later one is sent anew", async () => {
     const { requests, call } = manual({ identity: (input) => input });
     const results = Promise.all([call("a", never), call("a", never), call("a", never)]);
     expect(requests.length).toBe(1);

@@ -1,6 +1,6 @@
 /**
- * @module Calls that arrive while others are under way share a request. No call waits for a timer: it goes at the end of the
- * turn in which it arrived, or with the next request when enough requests are under way.
+ * @module Calls that arrive while others are in progress share a request. No call waits for a timer: it goes at the end of the
+ * turn in which it arrived, or with the next request when enough requests are in progress.
  */
 /** What became of one item of a batch: its own result, or its own error. */
 export type Outcome<Output> =
@@ -13,13 +13,13 @@ export interface CoalesceOptions<Input, Output> {
   readonly batch: (inputs: readonly Input[], signal: AbortSignal) => Promise<readonly Outcome<Output>[]>;
   /** Whether a batch that failed as a whole is worth trying item by item: one item may have spoilt it for all. */
   readonly retrySingly: (error: unknown) => boolean;
-  /** Calls with the same text under way at the same time share one item; undefined shares nothing. */
+  /** Calls with the same text in progress at the same time share one item; undefined shares nothing. */
   readonly identity?: (input: Input) => string;
   /** Items in one request, 1 or more. */
   readonly maxItems: number;
   /** With so many items a request does not wait for the end of the turn, so that the far side works while more arrive. */
   readonly enoughItems: number;
-  /** Requests under way at the same time, 1 or more. */
+  /** Requests in progress at the same time, 1 or more. */
   readonly maxUnderWay: number;
   /** Calls back when what has arrived already has been looked at, without waiting for more: setImmediate. */
   readonly atEndOfTurn: (send: () => void) => void;
@@ -115,7 +115,7 @@ export function coalesce<Input, Output>(
     send();
   };
 
-  /** At once when enough wait, else once for all that arrives in this turn; what is queued while no more may be under way goes when one of those has ended. */
+  /** At once when enough wait, else once for all that arrives in this turn; what is queued while no more may be in progress goes when one of those has ended. */
   const sendSoon = (): void => {
     if (queue.length >= options.enoughItems) {
       send();

@@ -11,7 +11,7 @@ export const GROUPING = {
   maxItems: 64,
   /** Enough to be worth a request: while OpenBao works on them, those that arrived with them are still being read. */
   enoughItems: 16,
-  /** While OpenBao works on one request, the next one is on its way. */
+  /** While OpenBao works on one request, the next one is being sent. */
   maxUnderWay: 2,
   atEndOfTurn: setImmediate,
 } satisfies Partial<CoalesceOptions<never, never>>;

@@ -58,7 +58,7 @@ export interface GrpcSessions {
   accept(socket: Socket): void;
   readonly sessions: number;
   readonly calls: number;
-  /** GOAWAY to all, lets calls under way finish for at most `timeoutMs`, then ends every connection. */
+  /** GOAWAY to all, lets calls in progress finish for at most `timeoutMs`, then ends every connection. */
   drain(timeoutMs: number): Promise<void>;
 }
 

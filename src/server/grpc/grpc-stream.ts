@@ -20,7 +20,7 @@ export interface StreamOptions {
   readonly turns: FairTurns;
 }
 
-/** A request under way. */
+/** A request in progress. */
 export interface StreamCall {
   /** Ends a request whose peer does not send the rest of it, or does not read the answer. */
   giveUp(): void;
@@ -29,13 +29,13 @@ export interface StreamCall {
 export interface StreamEvents {
   /** The body has arrived, and a handler has the call or gets it when it is its session's turn. */
   handled(): void;
-  /** The handler's answer is on its way. */
+  /** The handler's answer is being sent. */
   answered(): void;
   /** The request was refused without a handler. */
   refused(): void;
   /** The answer was given up since the peer does not read it. */
   unread(): void;
-  /** Nothing is under way any more. Called once. */
+  /** The request has ended. Called once. */
   ended(): void;
 }
 

@@ -253,7 +253,7 @@ describe("time", () => {
     expect(verdict(standing, nowMs, limits)).toBe(expected);
   });
 
-  test("a session that called is closed in order once it was idle, and never while a call is under way", () => {
+  test("a session that called is closed in order once it was idle, and never while a call is in progress", () => {
     const standing = greeted();
     complete(standing, 1000);
     expect(verdict(standing, 600_999, limits)).toBe("keep");
@@ -278,7 +278,7 @@ describe("time", () => {
     expect(overdue(standing, 20_000, limits)).toEqual([own]);
   });
 
-  test("it is looked at often until it has greeted, completed a call and has none under way", () => {
+  test("it is looked at often until it has greeted, completed a call and has none in progress", () => {
     expect(isUnsettled(newStanding(0))).toBe(true);
     const standing = greeted();
     expect(isUnsettled(standing)).toBe(true);
