@@ -1,4 +1,4 @@
-/** @module With whose permissions the socket is reached, and what that leaves unproven. */
+/** @module The permissions with which the socket is reached, and what they cannot prove. */
 import { statSync } from "node:fs";
 
 export interface Caller {
@@ -19,12 +19,12 @@ export function currentCaller(): Caller {
 export function unprovenBy({ uid }: Caller, socketPath: string): readonly string[] {
   if (uid === 0) {
     return [
-      "run as root: that kube-apiserver's user may connect is not proven; use --as-apiserver, or sudo -u that user",
+      "this probe ran as root and does not prove that kube-apiserver's user may connect; use --as-apiserver, or sudo -u that user",
     ];
   }
   return ownerOf(socketPath) === uid
     ? [
-        "run as the socket's owner: that kube-apiserver's user may connect is not proven; use sudo -u that user",
+        "this probe ran as the socket's owner and does not prove that kube-apiserver's user may connect; as root, use --as-apiserver",
       ]
     : [];
 }

@@ -148,6 +148,13 @@ describe("a provider that is not", () => {
   });
 });
 
+test("a person gets a note about what is not proven, a unit that waits for its own process gets none", async () => {
+  const wait = ["--wait-socket", "5s", "--while-process", String(process.pid)];
+  expect((await probe("--socket", provider.path)).stdout).toContain("\nnote: ");
+  expect((await probe("--socket", provider.path, ...wait)).stdout).not.toContain("note: ");
+  expect((await report("--socket", provider.path, ...wait)).unproven).toHaveLength(1);
+});
+
 test("what root and the owner cannot prove is said", () => {
   expect(unprovenBy({ uid: 0, gid: 0, groups: [] }, provider.path)).toHaveLength(1);
   expect(unprovenBy({ uid: 12_345, gid: 0, groups: [] }, provider.path)).toHaveLength(0);
