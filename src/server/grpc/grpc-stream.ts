@@ -155,7 +155,7 @@ export function serveStream(
 
 function ignore(): void {}
 
-/** Lets the handler answer, and calls back when the answer is on its way: not when the stream was gone. Never rejects. */
+/** Lets the handler answer, and calls back when the answer is being sent, but not when the stream was gone. Never rejects. */
 async function answer(
   stream: ServerHttp2Stream,
   handler: UniversalHandler,
