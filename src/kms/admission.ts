@@ -1,12 +1,10 @@
 /**
  * How many calls of each method run at the same time; the others wait their turn within their own deadline.
  *
- * @module A gate per method, so that no method waits for another. Which call is next is decided in gate.ts.
+ * @module A gate per method, so that no method waits for another. First come, first served; identical calls run together.
  */
-
 import { KMS_METHODS, type KmsMethod } from "./call-record.ts";
 import { KmsError } from "./errors.ts";
-import { Gate, type Place } from "./gate.ts";
 
 export type ConcurrencyCaps = Readonly<Record<KmsMethod, number>>;
 
@@ -46,44 +44,11 @@ export function admission(caps: ConcurrencyCaps, maxWaiting: ConcurrencyCaps = M
     Encrypt: gateOf("Encrypt"),
     Decrypt: gateOf("Decrypt"),
   };
-  /** Who waits at a place. */
-  const waiting = new Map<Place, Set<() => void>>();
-
-  function waitAt(place: Place, signal: AbortSignal): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const others = waiting.get(place) ?? new Set();
-    waiting.set(place, others);
-    const stop = (): void => {
-      others.delete(start);
-      reject(signal.reason);
-    };
-    const start = (): void => {
-      signal.removeEventListener("abort", stop);
-      resolve();
-    };
-    others.add(start);
-    signal.addEventListener("abort", stop, { once: true });
-    return promise;
-  }
-
-  function leave(gate: Gate, place: Place): void {
-    const next = gate.leave(place);
-    if (place.calls === 0) {
-      waiting.delete(place);
-    }
-    if (next !== undefined) {
-      const starts = waiting.get(next) ?? [];
-      waiting.delete(next);
-      for (const start of starts) {
-        start();
-      }
-    }
-  }
-
   return {
     enter: (method, identity, signal) => {
       const gate = gates[method];
-      const place = gate.enter(identity);
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      const place = gate.enter(identity, resolve);
       if (place === undefined) {
         throw new KmsError({
           code: "concurrency_limit",
@@ -92,13 +57,94 @@ export function admission(caps: ConcurrencyCaps, maxWaiting: ConcurrencyCaps = M
           advice: `find out why OpenBao is slow; raise server.maxConcurrent${method} if the load is legitimate`,
         });
       }
-      return {
-        wait: place.isRunning ? undefined : waitAt(place, signal),
-        leave: () => leave(gate, place),
-      };
+      if (!place.isRunning) {
+        signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+      }
+      return { wait: place.isRunning ? undefined : promise, leave: () => gate.leave(place, resolve) };
     },
     get inFlight() {
       return gates.Status.calls + gates.Encrypt.calls + gates.Decrypt.calls;
     },
   };
+}
+
+/** One place, taken by a call or by several identical ones. */
+export interface Place {
+  readonly identity: string | undefined;
+  /** What lets each of its calls run. */
+  readonly calls: Set<() => void>;
+  isRunning: boolean;
+}
+
+/** Which calls of one method run, which wait, and which are refused. */
+export class Gate {
+  readonly #maxRunning: number;
+  readonly #maxWaiting: number;
+  readonly #waiting = new Set<Place>();
+  readonly #byIdentity = new Map<string, Place>();
+  #running = 0;
+  #calls = 0;
+
+  /** @param maxWaiting how many calls there may be besides those that run. */
+  constructor(maxRunning: number, maxWaiting: number) {
+    this.#maxRunning = maxRunning;
+    this.#maxWaiting = maxWaiting;
+  }
+
+  /** Calls that run or wait. */
+  get calls(): number {
+    return this.#calls;
+  }
+
+  /**
+   * Takes a call in; `undefined` when too many are here. Calls with the same identity share a place.
+   * @param start the call's own; called when its turn comes, unless it may run at once.
+   */
+  enter(identity: string | undefined, start: () => void): Place | undefined {
+    if (this.#calls >= this.#maxRunning + this.#maxWaiting) {
+      return undefined;
+    }
+    this.#calls += 1;
+    const shared = identity === undefined ? undefined : this.#byIdentity.get(identity);
+    if (shared !== undefined) {
+      shared.calls.add(start);
+      return shared;
+    }
+    const isRunning = this.#running < this.#maxRunning;
+    const place: Place = { identity, calls: new Set([start]), isRunning };
+    if (isRunning) {
+      this.#running += 1;
+    } else {
+      this.#waiting.add(place);
+    }
+    if (identity !== undefined) {
+      this.#byIdentity.set(identity, place);
+    }
+    return place;
+  }
+
+  /** A call of this place is over: the last one of those that run lets the next place run. */
+  leave(place: Place, start: () => void): void {
+    this.#calls -= 1;
+    place.calls.delete(start);
+    if (place.calls.size > 0) {
+      return;
+    }
+    if (place.identity !== undefined) {
+      this.#byIdentity.delete(place.identity);
+    }
+    if (this.#waiting.delete(place)) {
+      return;
+    }
+    this.#running -= 1;
+    const [next] = this.#waiting;
+    if (next !== undefined) {
+      this.#waiting.delete(next);
+      next.isRunning = true;
+      this.#running += 1;
+      for (const each of next.calls) {
+        each();
+      }
+    }
+  }
 }

@@ -1,8 +1,4 @@
-/**
- * One call from its arrival to its record.
- *
- * @module What every method has in common: its turn, the deadline, the constant error, the record for logs and metrics.
- */
+/** @module One call from its arrival to its record: its turn, the deadline, the constant error, the record for logs and metrics. */
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import type { Clock } from "../base/clock.ts";
 import { type ErrorClass, errorClassOf, ProviderError } from "../base/error-class.ts";
@@ -10,7 +6,7 @@ import type { KeyHandle } from "../key/rotation/key-handles.ts";
 import type { Answered } from "../openbao/transit/key-call.ts";
 import type { Admission, Turn } from "./admission.ts";
 import type { CallFailure, CallObserver, KmsMethod, Rejection } from "./call-record.ts";
-import { AnnotationError, KmsError, replyFor, statusName, toConnectError } from "./errors.ts";
+import { AnnotationError, KmsError, replyFor, statusName } from "./errors.ts";
 
 /** One call: what its method learns, which the record shall show, and its turn among the others. */
 export interface Call {
@@ -24,99 +20,73 @@ export interface Call {
   turn(identity?: string): Promise<void> | undefined;
 }
 
-export interface CallRunnerOptions {
+/** Runs calls so that each, however it ends, is counted once and leaves with a constant text. */
+export function callRunner({
+  admission,
+  clock,
+  observer,
+}: {
   readonly admission: Admission;
   readonly clock: Clock;
   readonly observer: CallObserver;
-}
-
-export type CallRunner = <Output>(
-  method: KmsMethod,
-  uid: string,
-  context: Pick<HandlerContext, "signal">,
-  body: (call: Call) => Output | Promise<Output>,
-) => Promise<Output>;
-
-class RunningCall implements Call {
-  keyId: string | undefined;
-  key: KeyHandle | undefined;
-  answer: Call["answer"];
-  waitedMs: number | undefined;
-  readonly method: KmsMethod;
-  readonly uid: string;
-  readonly startMs: number;
-  readonly signal: AbortSignal;
-  readonly #options: CallRunnerOptions;
-  #turn: Turn | undefined;
-
-  constructor(options: CallRunnerOptions, method: KmsMethod, uid: string, signal: AbortSignal) {
-    this.#options = options;
-    this.method = method;
-    this.uid = uid;
-    this.signal = signal;
-    this.startMs = options.clock.monotonicMs();
-  }
-
-  turn(identity?: string): Promise<void> | undefined {
-    this.#turn = this.#options.admission.enter(this.method, identity, this.signal);
-    return this.#turn.wait === undefined ? undefined : this.#waitedFor(this.#turn.wait);
-  }
-
-  leave(): void {
-    this.#turn?.leave();
-  }
-
-  async #waitedFor(wait: Promise<void>): Promise<void> {
-    const { clock } = this.#options;
-    const sinceMs = clock.monotonicMs();
-    try {
-      await wait;
-    } finally {
-      this.waitedMs = clock.monotonicMs() - sinceMs;
-    }
-  }
-}
-
-/** Runs calls so that each, however it ends, is counted once and leaves with a constant text. */
-export function callRunner(options: CallRunnerOptions): CallRunner {
-  const { clock, observer } = options;
-  const record = (call: RunningCall, status: string, failure: CallFailure | undefined): void =>
-    observer.ended({
-      method: call.method,
-      status,
-      durationMs: clock.monotonicMs() - call.startMs,
-      waitedMs: call.waitedMs,
-      uid: call.uid,
-      keyId: call.key?.keyId ?? call.keyId,
-      transitKeyVersion: call.key?.version,
-      openbaoRequestId: call.answer?.requestId,
-      batchIndex: call.answer?.batchIndex,
-      failure,
-    });
-
-  return async (method, uid, { signal }, body) => {
-    const call = new RunningCall(options, method, uid, signal);
+}) {
+  return async <Output>(
+    method: KmsMethod,
+    uid: string,
+    { signal }: Pick<HandlerContext, "signal">,
+    body: (call: Call) => Output | Promise<Output>,
+  ): Promise<Output> => {
+    const startMs = clock.monotonicMs();
+    let turn: Turn | undefined;
+    let waitedMs: number | undefined;
+    const waited = async (wait: Promise<void>): Promise<void> => {
+      const sinceMs = clock.monotonicMs();
+      try {
+        await wait;
+      } finally {
+        waitedMs = clock.monotonicMs() - sinceMs;
+      }
+    };
+    const call: Call = {
+      keyId: undefined,
+      key: undefined,
+      answer: undefined,
+      turn: (identity) => {
+        turn = admission.enter(method, identity, signal);
+        return turn.wait === undefined ? undefined : waited(turn.wait);
+      },
+    };
+    const record = (status: string, failure: CallFailure | undefined): void =>
+      observer.ended({
+        method,
+        status,
+        durationMs: clock.monotonicMs() - startMs,
+        waitedMs,
+        uid,
+        keyId: call.key?.keyId ?? call.keyId,
+        transitKeyVersion: call.key?.version,
+        openbaoRequestId: call.answer?.requestId,
+        batchIndex: call.answer?.batchIndex,
+        failure,
+      });
     observer.started(method);
     try {
       signal.throwIfAborted();
       const output = await body(call);
-      record(call, "OK", undefined);
+      record("OK", undefined);
       return output;
     } catch (error) {
       const failure = signal.aborted ? aborted(error, signal) : refusal(error);
-      const reply = replyFor(failure.errorClass, failure.code);
-      record(call, statusName(reply.code), failure);
-      throw toConnectError(reply);
+      const { code, text } = replyFor(failure.errorClass, failure.code);
+      record(statusName(code), failure);
+      throw new ConnectError(text, code);
     } finally {
-      call.leave();
+      turn?.leave();
     }
   };
 }
 
-/**
- * When the caller's deadline has passed or the caller is gone, that is the failure, whatever a layer below made of the
- * abort.
- */
+/** An aborted call failed for that reason, whatever a layer below made of the abort. */
 function aborted(cause: unknown, signal: AbortSignal): CallFailure {
   return { errorClass: abortClass(signal), code: undefined, rejection: undefined, unexpected: false, cause };
 }

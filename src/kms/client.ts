@@ -1,9 +1,4 @@
-/**
- * The other side of the socket: calls the three methods as kube-apiserver does.
- *
- * @module Used by probe, doctor and benchmark. How connecting fails shows what is wrong with a socket; of an answer only the shape is
- * checked.
- */
+/** @module The other side of the socket: calls the three methods as kube-apiserver does, for probe, doctor and benchmark. */
 import { connect } from "node:net";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";

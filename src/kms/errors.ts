@@ -1,10 +1,8 @@
 /**
- * What leaves the socket when a call fails.
- *
- * @module One table: error class to gRPC code and constant text. Nothing of an error but its class and code is looked at,
- * so neither remote text nor a secret can leave. What does not live here: who throws what.
+ * @module What leaves the socket when a call fails: one table from error class to gRPC code and constant text. Of an error only
+ * its class and code are read, so neither remote text nor a secret can leave.
  */
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code } from "@connectrpc/connect";
 import { type ErrorClass, ProviderError } from "../base/error-class.ts";
 import type { AnnotationProblem } from "../key/identity/annotations.ts";
 
@@ -48,7 +46,7 @@ export class AnnotationError extends KmsError {
   }
 }
 
-export interface Reply {
+interface Reply {
   readonly code: Code;
   readonly text: string;
 }
@@ -104,11 +102,6 @@ const BY_CODE: ReadonlyMap<string, Reply> = new Map<string, Reply>([
 /** The code and constant text with which a failure of this class, and of this code if it has one of ours, leaves. */
 export function replyFor(errorClass: ErrorClass, code: string | undefined): Reply {
   return (code === undefined ? undefined : BY_CODE.get(code)) ?? BY_CLASS[errorClass];
-}
-
-/** The failure as Connect sends it. */
-export function toConnectError(reply: Reply): ConnectError {
-  return new ConnectError(reply.text, reply.code);
 }
 
 const STATUS_NAME: Readonly<Record<Code, string>> = {

@@ -1,9 +1,6 @@
 /**
- * The limits of KMS v2 on requests and replies.
- *
- * @module What lives here: sizes and shapes, checked before OpenBao is called and again on what is returned. They are the
- * limits that kube-apiserver enforces on replies (k8s.io/apiserver, envelope/kmsv2). What does not: whether a key_id or
- * an annotation is the right one.
+ * @module The sizes and shapes that KMS v2 allows, as kube-apiserver enforces them on replies (k8s.io/apiserver,
+ * envelope/kmsv2). Checked before OpenBao is called and again on what is returned.
  */
 import { isUtf8 } from "node:buffer";
 import { ciphertextBytes, MAX_CIPHERTEXT_BYTES } from "../key/identity/ciphertext.ts";
@@ -16,7 +13,7 @@ export const MAX_KEY_ID_BYTES = 1024;
 /** Keys plus values of all annotations of one message. */
 export const MAX_ANNOTATIONS_BYTES = 32_768;
 /** Annotations of one message; we make eight. Bounds what a call holds in memory while it waits for its turn. */
-export const MAX_ANNOTATIONS = 64;
+const MAX_ANNOTATIONS = 64;
 const MAX_ANNOTATION_KEY_CHARS = 253;
 
 const LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?";

@@ -1,8 +1,4 @@
-/**
- * The three methods of KMS v2: what Status, Encrypt and Decrypt mean, in the order of the wire contract's checks.
- *
- * @module Turns, errors and records of a call are in call.ts, sizes in limits.ts.
- */
+/** @module What Status, Encrypt and Decrypt mean, in the order of the wire contract's checks. */
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { Clock } from "../base/clock.ts";
 import { type ErrorClass, errorClassOf } from "../base/error-class.ts";

@@ -4,11 +4,17 @@ import type { ProviderConfig } from "../config/schema.ts";
 import { openCaFile } from "../http/ca-file.ts";
 import { type ClientIdentity, createHttpTransport } from "../http/https.ts";
 import { approleLoginMethod } from "../openbao/auth/approle-method.ts";
-import { type CertifiedConnection, certFileLoginMethod } from "../openbao/auth/cert-file-method.ts";
-import { certTokenLoginMethod } from "../openbao/auth/cert-token-method.ts";
-import type { CredentialObserver } from "../openbao/auth/credential-report.ts";
-import { jwtFileSource } from "../openbao/auth/jwt-file.ts";
-import { type JwtSource, jwtLoginMethod } from "../openbao/auth/jwt-method.ts";
+import {
+  type CertifiedConnection,
+  certFileLoginMethod,
+  certTokenLoginMethod,
+} from "../openbao/auth/cert-method.ts";
+import {
+  type CredentialObserver,
+  type JwtSource,
+  jwtFileSource,
+  jwtLoginMethod,
+} from "../openbao/auth/jwt-method.ts";
 import type { LoginMethod } from "../openbao/auth/login-method.ts";
 import { oauth2Source } from "../openbao/auth/oauth2-source.ts";
 import { spiffeSource } from "../openbao/auth/spiffe-source.ts";
@@ -68,7 +74,7 @@ export async function loginMethodOf(options: AuthMethodOptions): Promise<LoginMe
       return certTokenLoginMethod({
         ...common,
         certificateFile,
-        connect: (chain) => connectWithToken(keyToken, chain),
+        connect: (chain) => ({ openbao: connectWithToken(keyToken, chain) }),
       });
     }
   }

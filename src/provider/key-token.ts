@@ -4,7 +4,7 @@ import type { Clock } from "../base/clock.ts";
 import { HIDDEN, selfCommand } from "../base/self-command.ts";
 import { moduleEnvironment } from "../config/module-environment.ts";
 import type { ProviderConfig } from "../config/schema.ts";
-import { readTokenChain } from "../openbao/auth/cert-token-method.ts";
+import { readTokenChain } from "../openbao/auth/cert-method.ts";
 import { helperProcess } from "../pkcs11/helper-process.ts";
 import { type KeyTokenService, keyTokenService } from "../pkcs11/key-token-service.ts";
 import { loginRecord } from "../pkcs11/login-record.ts";

@@ -4,7 +4,7 @@ import { hashText } from "../key/identity/key-scope.ts";
 import type { KeyEvent } from "../key/rotation/key-events.ts";
 import type { KeyView } from "../key/rotation/key-view.ts";
 import type { CallObserver, CallRecord, KmsMethod as ServiceMethod } from "../kms/call-record.ts";
-import type { CredentialObserver } from "../openbao/auth/credential-report.ts";
+import type { CredentialObserver } from "../openbao/auth/jwt-method.ts";
 import type { SessionObserver, SessionReport } from "../openbao/auth/session.ts";
 import type { OpenBaoObserver } from "../openbao/client/client.ts";
 import type { SocketEvent } from "../server/socket/kms-socket.ts";

@@ -1,6 +1,6 @@
 /** @module What `/ready` and `/live` answer: states and error classes, nothing else. Pure. */
 import type { ErrorClass } from "../base/error-class.ts";
-import type { SessionHealth } from "../openbao/auth/session-health.ts";
+import type { SessionHealth } from "../openbao/auth/session-state.ts";
 import type { RouteReply } from "../server/admin/admin-listener.ts";
 
 interface PartState {

@@ -6,7 +6,7 @@ import type { ProviderConfig } from "../config/schema.ts";
 import { openCaFile } from "../http/ca-file.ts";
 import { createHttpTransport, type HttpTransport } from "../http/https.ts";
 import { type AuthenticatedClient, createAuthenticatedClient } from "../openbao/auth/authenticated-client.ts";
-import type { CredentialObserver } from "../openbao/auth/credential-report.ts";
+import type { CredentialObserver } from "../openbao/auth/jwt-method.ts";
 import { keyTokenTransport } from "../openbao/auth/key-token-transport.ts";
 import type { LoginMethod } from "../openbao/auth/login-method.ts";
 import { type SessionObserver, TokenSession } from "../openbao/auth/session.ts";

@@ -11,8 +11,12 @@ import { UsageError } from "../../cli/usage-error.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
 import { approleLoginMethod } from "../../openbao/auth/approle-method.ts";
 import { readSecretFile } from "../../openbao/auth/secret-file.ts";
-import { type SecretIdTrial, trySecretId } from "../../openbao/auth/try-secret-id.ts";
-import { type UnwrappedSecretId, unwrapSecretId } from "../../openbao/auth/unwrap-secret-id.ts";
+import {
+  type SecretIdTrial,
+  trySecretId,
+  type UnwrappedSecretId,
+  unwrapSecretId,
+} from "../../openbao/auth/unwrap-secret-id.ts";
 import { openTransitAccess } from "../../provider/transit-access.ts";
 import { findGroup } from "../../server/socket/socket-group.ts";
 import { loadConfiguration } from "../configuration.ts";

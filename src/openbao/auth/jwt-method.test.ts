@@ -5,8 +5,7 @@ import { join } from "node:path";
 import { manualClock } from "../../../test/fakes/manual-clock.ts";
 import { identityClaims, makeJwtIssuer } from "../../../test/fakes/openbao/jwt-issuer.ts";
 import { ProviderError } from "../../base/error-class.ts";
-import { jwtFileSource } from "./jwt-file.ts";
-import { jwtLoginMethod } from "./jwt-method.ts";
+import { jwtFileSource, jwtLoginMethod } from "./jwt-method.ts";
 
 let dir: string;
 beforeAll(() => {

@@ -12,8 +12,10 @@ import {
   type JwtClaims,
   type JwtExpectations,
   type JwtFlaw,
+  MAX_JWT_BYTES,
 } from "./jwt-claims.ts";
 import type { LoginMethod } from "./login-method.ts";
+import { readSecretFile } from "./secret-file.ts";
 
 export interface JwtSource {
   /** Its name in messages: "the JWT of auth.jwt.jwtFile". */
@@ -26,7 +28,25 @@ export interface JwtSource {
   readonly get: (signal: AbortSignal) => Promise<Secret>;
 }
 
-export interface JwtMethodOptions {
+/** How asking a token source ended. Called once for each call; `error` is absent when it succeeded. */
+export type CredentialObserver = (
+  operation: "oauth2_token" | "spiffe_fetch",
+  durationMs: number,
+  error?: unknown,
+) => void;
+
+/** Source `file` of auth.jwt: a file that something else keeps fresh. */
+export function jwtFileSource(path: string, serviceUid: number): JwtSource {
+  const field = "auth.jwt.jwtFile";
+  return {
+    what: `${field}: the JWT in ${path}`,
+    fix: `have a fresh JWT written to ${path}`,
+    isStored: true,
+    get: () => readSecretFile({ path, field, what: "the JWT", maxBytes: MAX_JWT_BYTES, serviceUid }),
+  };
+}
+
+interface JwtMethodOptions {
   readonly mountPath: string;
   readonly role: string;
   readonly source: JwtSource;

@@ -8,15 +8,16 @@ import type { OpenBao } from "../client/client.ts";
 import { OpenBaoError } from "../client/errors.ts";
 import { AuthError, loginError, renewalError } from "./errors.ts";
 import type { LoginMethod } from "./login-method.ts";
-import { type SessionHealth, sessionHealth } from "./session-health.ts";
 import {
   EMPTY_SESSION,
   mayReplace,
   nextDuty,
   nextSessionState,
   type SessionEvent,
+  type SessionHealth,
   type SessionRules,
   type SessionState,
+  sessionHealth,
   usableToken,
   YOUNG_MS,
 } from "./session-state.ts";

@@ -8,11 +8,10 @@ import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-no
 import type { Clock } from "../../base/clock.ts";
 import type { ErrorClass } from "../../base/error-class.ts";
 import { Secret } from "../../base/secret.ts";
-import type { CredentialObserver } from "./credential-report.ts";
 import { AuthError, type SpiffeCode } from "./errors.ts";
 import { type JWTSVID, SpiffeWorkloadAPI } from "./gen/spiffe/workload_pb.ts";
 import { decodeJwtClaims } from "./jwt-claims.ts";
-import type { JwtSource } from "./jwt-method.ts";
+import type { CredentialObserver, JwtSource } from "./jwt-method.ts";
 
 export interface SpiffeSourceOptions {
   /** The agent's Unix socket. */

@@ -7,7 +7,7 @@ import { scriptedOpenBao } from "../../../test/fakes/scripted-openbao.ts";
 import { type Leaf, makeTestCa } from "../../../test/fakes/tls/test-ca.ts";
 import { systemClock } from "../../base/clock.ts";
 import { ProviderError } from "../../base/error-class.ts";
-import { certFileLoginMethod } from "./cert-file-method.ts";
+import { certFileLoginMethod } from "./cert-method.ts";
 
 const ca = await makeTestCa();
 let dir: string;

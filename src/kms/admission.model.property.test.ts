@@ -1,7 +1,7 @@
 /** The gate against a model that keeps every call in one list and looks at all of them each time. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { Gate, type Place } from "./gate.ts";
+import { Gate, type Place } from "./admission.ts";
 
 const step = fc.oneof(
   fc.record({
@@ -13,6 +13,7 @@ const step = fc.oneof(
 
 interface Modelled {
   readonly place: Place;
+  readonly start: () => void;
   /** Identical calls have the same number. */
   readonly group: number;
 }
@@ -52,9 +53,13 @@ test("calls run in the order of their arrival, identical ones together, and neve
         const gate = new Gate(cap, maxWaiting);
         const model = new Model(cap);
         let groups = 0;
+        let started: Modelled["start"][] = [];
         for (const each of steps) {
           if (each.kind === "enter") {
-            const place = gate.enter(each.identity);
+            const start = (): void => {
+              started.push(start);
+            };
+            const place = gate.enter(each.identity, start);
             expect(place === undefined).toBe(model.calls.length >= cap + maxWaiting);
             if (place !== undefined) {
               const same = model.calls.find((call) => call.place === place);
@@ -63,28 +68,26 @@ test("calls run in the order of their arrival, identical ones together, and neve
               );
               expect(same !== undefined).toBe(identical);
               groups += 1;
-              model.calls.push({ place, group: same?.group ?? groups });
+              model.calls.push({ place, start, group: same?.group ?? groups });
             }
           } else if (model.calls.length > 0) {
             const [gone] = model.calls.splice(each.which % model.calls.length, 1);
             if (gone !== undefined) {
               const ranBefore = new Set(model.running);
-              const next = gate.leave(gone.place);
+              started = [];
+              gate.leave(gone.place, gone.start);
               model.settle();
-              const letIn = [...model.running].filter((group) => !ranBefore.has(group));
-              expect(letIn).toEqual(
-                model.calls
-                  .filter(({ place }) => place === next)
-                  .slice(0, 1)
-                  .map(({ group }) => group),
+              const letIn = model.calls.filter(
+                ({ group }) => model.running.has(group) && !ranBefore.has(group),
               );
+              expect(started).toEqual(letIn.map(({ start }) => start));
             }
           }
           model.settle();
           expect(gate.calls).toBe(model.calls.length);
           for (const { place, group } of model.calls) {
             expect(place.isRunning).toBe(model.running.has(group));
-            expect(place.calls).toBe(model.calls.filter((call) => call.group === group).length);
+            expect(place.calls.size).toBe(model.calls.filter((call) => call.group === group).length);
           }
         }
       },
