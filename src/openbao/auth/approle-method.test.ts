@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inProcessOpenBao } from "../../../test/fakes/in-process-openbao.ts";
 import { textAt } from "../../../test/fakes/openbao/json-at.ts";
+import { A, scriptedOpenBao } from "../../../test/fakes/scripted-openbao.ts";
 import { ProviderError } from "../../base/error-class.ts";
 import { Secret } from "../../base/secret.ts";
 import { approleLoginMethod } from "./approle-method.ts";
@@ -71,6 +72,29 @@ describe("AppRole login", () => {
     const secretIdFile = write("secret-id", await newSecretId());
     expect(await codeOf(login({ kind: "value", value: roleId }, secretIdFile))).toBe("ok");
     expect(await codeOf(login({ kind: "value", value: roleId }, secretIdFile))).toBe("login_secret_refused");
+  });
+
+  test("is not made again when its answer was lost, since it may have used up the secret id", async () => {
+    const { openbao, asked } = scriptedOpenBao({ [A]: "connection_lost" });
+    const method = approleLoginMethod({
+      mountPath: "auth/approle",
+      roleId: { kind: "value", value: "role" },
+      secretIdFile: write("secret-id", "secret"),
+      serviceUid: process.getuid?.() ?? 0,
+    });
+    const terms = { openbao, method, timeoutMs: 1000, askedAtMs: 0 };
+    expect(await codeOf(logIn(terms, signal()))).toBe("connection_lost");
+    expect(asked).toHaveLength(1);
+  });
+
+  test("takes ids of at most 4096 bytes and a line break", async () => {
+    const { login, roleId } = await setUp();
+    const value = { kind: "value", value: roleId } as const;
+    const longest = `${"s".repeat(4096)}\r\n`;
+    expect(await codeOf(login(value, write("secret-id", longest)))).toBe("login_secret_refused");
+    expect(await codeOf(login(value, write("secret-id", `s${longest}`)))).toBe("file_too_large");
+    const file = { kind: "file", file: write("role-id", `s${longest}`) } as const;
+    expect(await codeOf(login(file, write("secret-id", "s")))).toBe("file_too_large");
   });
 
   test("never sends what is no secret id", async () => {
@@ -150,4 +174,50 @@ describe("what OpenBao says of a stored secret id", () => {
     await operator.must("POST", "sys/policies/acl/looker", { policy: "" });
     expect(await look(token)).toEqual({});
   });
+});
+
+describe("the lookup of a secret id", () => {
+  const token = {
+    secret: new Secret("t"),
+    kind: "service",
+    renewable: true,
+    issuedAtMs: 0,
+    expiresAtMs: 1,
+    roleName: "kms",
+  } as const;
+  const inspect = async (answers: Parameters<typeof scriptedOpenBao>[0]) => {
+    const { openbao, asked } = scriptedOpenBao(answers);
+    const method = approleLoginMethod({
+      mountPath: "auth/approle",
+      roleId: { kind: "value", value: "role" },
+      secretIdFile: write("looked-at", "secret"),
+      serviceUid: process.getuid?.() ?? 0,
+    });
+    const state = await method.inspect?.({ openbao, token, signal: signal() });
+    return { state, asked };
+  };
+  const found = (data: unknown) => ({ [A]: { status: 200, body: { request_id: "r", data } } });
+  const DATA = { secret_id_num_uses: 3, secret_id_ttl: 60, expiration_time: "2030-01-01T00:00:00Z" };
+
+  test("is made again when its answer was lost", async () => {
+    const { state, asked } = await inspect({
+      [A]: ["connection_lost", { status: 200, body: { request_id: "r", data: DATA } }],
+    });
+    expect(asked).toHaveLength(2);
+    expect(state).toEqual({ usesLeft: 3, expiresAtMs: Date.parse("2030-01-01T00:00:00Z") });
+  });
+
+  test("takes 0 for no limit", async () => {
+    expect((await inspect(found({ ...DATA, secret_id_num_uses: 0 }))).state).toEqual({
+      expiresAtMs: Date.parse("2030-01-01T00:00:00Z"),
+    });
+    expect((await inspect(found({ ...DATA, secret_id_ttl: 0 }))).state).toEqual({ usesLeft: 3 });
+  });
+
+  test.each([[{ ...DATA, secret_id_ttl: -1 }], [{ ...DATA, expiration_time: "soon" }], [[]]])(
+    "of %p knows nothing",
+    async (data) => {
+      expect((await inspect(found(data))).state).toEqual({});
+    },
+  );
 });

@@ -5,7 +5,12 @@ import "reflect-metadata";
 import { BasicConstraintsExtension, X509CertificateGenerator } from "@peculiar/x509";
 import fc from "fast-check";
 import { type LeafOptions, makeTestCa } from "../../../test/fakes/tls/test-ca.ts";
-import { type CertificateProblem, certificateProblem, decodeChain } from "./client-certificate.ts";
+import {
+  type CertificateProblem,
+  certificateProblem,
+  decodeChain,
+  MAX_CHAIN_BYTES,
+} from "./client-certificate.ts";
 
 const HOUR = 3_600_000;
 const RULES = { minRemainingTtlMs: 2 * HOUR, leewayMs: 30_000 };
@@ -22,6 +27,19 @@ async function problemOf(
     ? "malformed"
     : certificateProblem(chain, createPublicKey(keyPem ?? leaf.keyPem), RULES, Date.now());
 }
+
+/** A self-signed certificate of P-224, which Web Crypto does not make; valid for a hundred years. */
+const P224 = `-----BEGIN CERTIFICATE-----
+MIIBYjCCARCgAwIBAgIUarD6COMYSR61MFHxjP6+UJBGgIswCgYIKoZIzj0EAwIw
+DzENMAsGA1UEAwwEcDIyNDAgFw0yNjExMjgwODQwMzNaGA8yMTI2MTEwNDA4NDAz
+M1owDzENMAsGA1UEAwwEcDIyNDBOMBAGByqGSM49AgEGBSuBBAAhAzoABH1a+DnC
+G15MUS1gjmjxtxuB02oULkFKBiGnng8HbjwYBmZHqkE41G5zPDJ0RCwaPcZZemx8
+LiY0o1MwUTAdBgNVHQ4EFgQUKzVfWuTa5poaW+Yi0mqip1G7aAEwHwYDVR0jBBgw
+FoAUKzVfWuTa5poaW+Yi0mqip1G7aAEwDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjO
+PQQDAgNAADA9Ah0AiMoWViRqdRoezmoCXhWVpmMhkdFdboPt0+bpqgIcDXo23L9O
+r0PcRBmVzGg6YUBGITTMB0zqvS+YeQ==
+-----END CERTIFICATE-----
+`;
 
 describe("a client certificate", () => {
   const cases: readonly [string, LeafOptions, CertificateProblem | undefined][] = [
@@ -42,6 +60,36 @@ describe("a client certificate", () => {
   ];
   test.each(cases)("%s", async (_, options, problem) => {
     expect(await problemOf(options)).toBe(problem);
+  });
+
+  test("of another curve is weak", () => {
+    const chain = decodeChain(bytes(P224));
+    const nowMs = Date.parse("2030-01-01T00:00:00Z");
+    expect(chain && certificateProblem(chain, chain[0].publicKey, RULES, nowMs)).toBe("certificate_weak");
+  });
+
+  test("at the bounds of its validity, which has whole seconds", async () => {
+    const notBefore = new Date(Math.floor(Date.now() / 1000) * 1000);
+    const notAfter = new Date(notBefore.getTime() + 24 * HOUR);
+    const leaf = await (await makeTestCa()).client({ notBefore, notAfter });
+    const chain = decodeChain(bytes(leaf.chainPem));
+    const at = (nowMs: number) =>
+      chain && certificateProblem(chain, createPublicKey(leaf.keyPem), RULES, nowMs);
+    expect([
+      at(notBefore.getTime() - RULES.leewayMs - 1),
+      at(notBefore.getTime() - RULES.leewayMs),
+      at(notAfter.getTime() - RULES.minRemainingTtlMs),
+      at(notAfter.getTime() - RULES.minRemainingTtlMs + 1),
+      at(notAfter.getTime() + RULES.leewayMs - 1),
+      at(notAfter.getTime() + RULES.leewayMs),
+    ]).toEqual([
+      "certificate_not_yet_valid",
+      undefined,
+      undefined,
+      "certificate_expires_soon",
+      "certificate_expires_soon",
+      "certificate_expired",
+    ]);
   });
 
   test("with a chain out of order or of strangers", async () => {
@@ -133,6 +181,13 @@ describe("decoding a chain", () => {
         ).toBeUndefined();
       }),
     );
+  });
+
+  test("of more bytes than the bound is refused", () => {
+    expect(MAX_CHAIN_BYTES).toBe(65_536);
+    const longest = `\n${P224}`.padStart(MAX_CHAIN_BYTES, "x");
+    expect(decodeChain(bytes(longest))).toHaveLength(1);
+    expect(decodeChain(bytes(`x${longest}`))).toBeUndefined();
   });
 
   test("with too many certificates is refused", async () => {

@@ -4,6 +4,7 @@ import {
   type ClaimProblem,
   claimProblem,
   decodeJwtClaims,
+  isMilliseconds,
   type JwtExpectations,
   MAX_JWT_BYTES,
 } from "./jwt-claims.ts";
@@ -61,6 +62,13 @@ describe("decoding a JWT", () => {
     ["too long", jwt({ iss: "x".repeat(MAX_JWT_BYTES) })],
   ])("%s is nothing", (_, text) => {
     expect(decodeJwtClaims(text)).toEqual({ ok: false, flaw: { kind: "not_compact" } });
+  });
+
+  test("the longest has exactly the bound", () => {
+    const longest = jwt({}).padEnd(MAX_JWT_BYTES, "A");
+    expect(MAX_JWT_BYTES).toBe(16_384);
+    expect(decodeJwtClaims(longest).ok).toBe(true);
+    expect(decodeJwtClaims(`${longest}A`)).toEqual({ ok: false, flaw: { kind: "not_compact" } });
   });
 
   test.each([
@@ -123,6 +131,7 @@ describe("checking claims", () => {
     ["not yet valid", { nbf: NOW + 31 }, {}, "jwt_not_yet_valid"],
     ["not yet valid, within the leeway", { nbf: NOW + 30 }, {}, undefined],
     ["issued in the future", { iat: NOW + 31 }, {}, "jwt_issued_in_future"],
+    ["issued in the future, within the leeway", { iat: NOW + 30 }, {}, undefined],
     ["another issuer", {}, { issuer: "j" }, "jwt_wrong_issuer"],
     ["no issuer", { iss: undefined }, { issuer: "i" }, "jwt_wrong_issuer"],
     ["another audience", {}, { audience: ["c"] }, "jwt_wrong_audience"],
@@ -135,4 +144,12 @@ describe("checking claims", () => {
   test.each(cases)("%s", (_, claims, expected, problem) => {
     expect(check(claims, expected)).toBe(problem);
   });
+});
+
+test.each([
+  [undefined, false],
+  [100_000_000_000, false],
+  [100_000_000_001, true],
+])("a time of %p in milliseconds: %p", (seconds, expected) => {
+  expect(isMilliseconds(seconds)).toBe(expected);
 });

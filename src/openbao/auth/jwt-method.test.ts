@@ -4,8 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { manualClock } from "../../../test/fakes/manual-clock.ts";
 import { identityClaims, makeJwtIssuer } from "../../../test/fakes/openbao/jwt-issuer.ts";
+import { scriptedOpenBao } from "../../../test/fakes/scripted-openbao.ts";
+import { zeroedDuring } from "../../../test/fakes/zeroed.ts";
 import { ProviderError } from "../../base/error-class.ts";
-import { jwtFileSource, jwtLoginMethod } from "./jwt-method.ts";
+import { Secret } from "../../base/secret.ts";
+import { type JwtSource, jwtFileSource, jwtLoginMethod } from "./jwt-method.ts";
 
 let dir: string;
 beforeAll(() => {
@@ -26,14 +29,18 @@ function prepare(text: string, mode = 0o640, subject = "") {
 }
 
 function login(path: string, subject = "") {
-  return jwtLoginMethod({
+  return method(jwtFileSource(path, process.getuid?.() ?? 0), subject).prepare(never);
+}
+
+const never = new AbortController().signal;
+const method = (source: JwtSource, subject = "") =>
+  jwtLoginMethod({
     mountPath: "auth/jwt",
     role: "kms-provider",
-    source: jwtFileSource(path, process.getuid?.() ?? 0),
+    source,
     expected: { minRemainingTtlMs: 120_000, leewayMs: 30_000, issuer: "", audience: [], subject },
     clock,
-  }).prepare(new AbortController().signal);
-}
+  });
 
 const failure = async (answer: Promise<unknown>): Promise<ProviderError> => {
   const error: unknown = await answer.catch((each: unknown) => each);
@@ -78,5 +85,63 @@ describe("login with a JWT from a file", () => {
     expect(await failure(prepare(goodJwt, 0o644))).toMatchObject({ code: "file_readable_by_others" });
     symlinkSync("/proc/self/cmdline", join(dir, "link"));
     expect(await failure(login(join(dir, "link")))).toMatchObject({ code: "file_symlink" });
+  });
+});
+
+describe("what is wrong with a JWT is told", () => {
+  test.each([
+    ["the claim and what it should be", issuer.sign({ exp: "soon" }), "jwt_malformed", "claim exp"],
+    ["that it is none", "hello", "jwt_malformed", "compact form"],
+    [
+      "seconds that are milliseconds",
+      issuer.sign({ nbf: clock.wallMs() }),
+      "jwt_not_yet_valid",
+      "milliseconds",
+    ],
+    ["the same of iat", issuer.sign({ iat: clock.wallMs() }), "jwt_issued_in_future", "milliseconds"],
+  ])("%s", async (_, text, code, words) => {
+    const error = await failure(prepare(text));
+    expect(error.code).toBe(code);
+    expect(error.message).toContain(words);
+  });
+
+  test("a time that is only late is not called one in milliseconds", async () => {
+    const error = await failure(prepare(issuer.sign({ nbf: clock.wallMs() / 1000 + 31 })));
+    expect(error.code).toBe("jwt_not_yet_valid");
+    expect(error.message).not.toContain("milliseconds");
+    const soon = await failure(prepare(issuer.sign({ exp: clock.wallMs() / 1000 + 60 })));
+    expect(soon.code).toBe("jwt_expires_soon");
+    expect(soon.message).not.toContain("milliseconds");
+  });
+});
+
+describe("a JWT login", () => {
+  const source = (text: string, isStored = true): JwtSource => ({
+    what: "the JWT",
+    fix: "fix it",
+    isStored,
+    get: async () => new Secret(text),
+  });
+  const inspection = { openbao: scriptedOpenBao({}).openbao, token: undefined, signal: never };
+
+  test("may be made again", () => {
+    expect(method(source(goodJwt)).repeatable).toBe(true);
+  });
+
+  test("looks at a JWT that is stored: its end, or that it has none", async () => {
+    const at = clock.wallMs() + 3_600_000;
+    expect(await method(source(goodJwt)).inspect?.(inspection)).toEqual({ expiresAtMs: at });
+    expect(await method(source(issuer.sign({}))).inspect?.(inspection)).toEqual({});
+    expect(method(jwtFileSource("/none", 0)).inspect).toBeFunction();
+    expect(method(source(goodJwt, false)).inspect).toBeUndefined();
+  });
+
+  test("with a JWT without an end does not know when the credential ends", async () => {
+    const request = await method(source(issuer.sign({}))).prepare(never);
+    expect("credentialExpiresAtMs" in request).toBe(false);
+  });
+
+  test("from a file leaves no copy of it in the buffer that it was read into", async () => {
+    expect(await zeroedDuring(() => prepare(`${goodJwt}\n`))).toContain(`${goodJwt}\n`);
   });
 });

@@ -12,12 +12,13 @@ import { makeTestCa } from "../../../test/fakes/tls/test-ca.ts";
 import { systemClock } from "../../base/clock.ts";
 import { ProviderError } from "../../base/error-class.ts";
 import { openCaFile } from "../../http/ca-file.ts";
-import { createHttpTransport } from "../../http/https.ts";
+import { createHttpTransport, type HttpRequest, type HttpTransport } from "../../http/https.ts";
 import { decodeJwtClaims } from "./jwt-claims.ts";
 import { type ClientAuthMethod, type OAuth2SourceOptions, oauth2Source } from "./oauth2-source.ts";
 
 const CLIENT = { clientId: "kms provider:1", clientSecret: "s3cret/with+signs:%&=" };
 const RESOURCE = "https://openbao.test";
+const CA = await makeTestCa();
 
 let dir: string;
 const closers: (() => unknown)[] = [];
@@ -117,6 +118,77 @@ describe("a real authorization server", () => {
   test.each(refusals)("%s is refused with its own code", async (_, options, code) => {
     const server = await authorizationServer();
     expect(await failure(source(server, options))).toMatchObject({ code });
+  });
+});
+
+describe("the request", () => {
+  /** A source whose endpoint gives this answer, the requests that it gets, and the answer's bytes. */
+  async function scripted(answer: string | Error, options: Partial<OAuth2SourceOptions> = {}) {
+    const requests: HttpRequest[] = [];
+    const body = new TextEncoder().encode(String(answer));
+    const transport: HttpTransport = {
+      request: async (request) => {
+        requests.push(request);
+        if (answer instanceof Error) {
+          throw answer;
+        }
+        return { status: 200, headers: new Headers(), body };
+      },
+      reloadTrust: async () => false,
+      close: () => {},
+    };
+    const from = source(
+      { tokenUrl: "https://localhost/token", caPem: CA.certPem },
+      { ...options, transport },
+    );
+    return { from, requests, body };
+  }
+  const TOKEN = '{"access_token":"a.b.c","token_type":"bearer"}';
+  const fieldsOf = async (options: Partial<OAuth2SourceOptions>) => {
+    const { from, requests } = await scripted(TOKEN, options);
+    await get(from);
+    return [...new URLSearchParams(requests[0]?.body)];
+  };
+
+  test("names scopes, audience and resources, and those only that are configured", async () => {
+    const grant: [string, string] = ["grant_type", "client_credentials"];
+    expect(await fieldsOf({ resources: [] })).toEqual([grant]);
+    expect(
+      await fieldsOf({ scopes: ["a", "b"], audience: "openbao", resources: ["https://x", "https://y"] }),
+    ).toEqual([
+      grant,
+      ["scope", "a b"],
+      ["audience", "openbao"],
+      ["resource", "https://x"],
+      ["resource", "https://y"],
+    ]);
+  });
+
+  test("bounds the answer, whose bytes are zeroed", async () => {
+    const { from, requests, body } = await scripted(TOKEN);
+    expect((await get(from)).expose()).toBe("a.b.c");
+    expect(requests.map(({ maxBytes }) => maxBytes)).toEqual([65_536]);
+    expect(body.every((byte) => byte === 0)).toBe(true);
+  });
+
+  test("that fails is reported once, with an error of another kind as it is", async () => {
+    const reports: unknown[] = [];
+    const bug = new TypeError("bug");
+    const { from } = await scripted(bug, { observer: (...report) => reports.push(report[0], report[2]) });
+    expect(await get(from).catch((error: unknown) => error)).toBe(bug);
+    expect(reports).toEqual(["oauth2_token", bug]);
+  });
+
+  test("makes a token for each login, so that none is stored", async () => {
+    expect((await (await scripted(TOKEN)).from).isStored).toBe(false);
+  });
+
+  test("takes a client secret of at most 4096 bytes and a line break", async () => {
+    const { from } = await scripted(TOKEN);
+    writeFileSync(join(dir, "secret"), `${"s".repeat(4096)}\r\n`);
+    expect((await get(from)).expose()).toBe("a.b.c");
+    writeFileSync(join(dir, "secret"), `${"s".repeat(4097)}\r\n`);
+    expect(await failure(from)).toMatchObject({ code: "file_too_large" });
   });
 });
 

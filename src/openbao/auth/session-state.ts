@@ -166,14 +166,20 @@ export function usableToken(state: SessionState, nowMs: number): Token | undefin
 export function nextDuty(
   state: SessionState,
   nowMs: number,
-): { readonly duty: "renew" | "login"; readonly atMs: number } | undefined {
+):
+  | { readonly duty: "login"; readonly atMs: number }
+  | { readonly duty: "renew"; readonly atMs: number; readonly token: Token }
+  | undefined {
   if (state.kind === "closed") {
     return undefined;
   }
   const { notBeforeMs } = state.trouble;
-  return state.kind === "without" || usableToken(state, nowMs) === undefined
-    ? { duty: "login", atMs: notBeforeMs }
-    : { duty: state.duty, atMs: Math.max(state.dueAtMs, notBeforeMs) };
+  const token = usableToken(state, nowMs);
+  if (state.kind === "without" || token === undefined) {
+    return { duty: "login", atMs: notBeforeMs };
+  }
+  const atMs = Math.max(state.dueAtMs, notBeforeMs);
+  return state.duty === "login" ? { duty: "login", atMs } : { duty: "renew", atMs, token };
 }
 
 /** Whether a token that was denied may be replaced now by a new login. */

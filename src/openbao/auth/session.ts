@@ -138,7 +138,7 @@ export class TokenSession {
         // Its failure is in the state and was reported.
         await this.#logIn(signal).catch(() => {});
       } else {
-        await this.#renew(signal);
+        await this.#renew(next.token, signal);
       }
     }
   }
@@ -195,12 +195,8 @@ export class TokenSession {
     }
   }
 
-  async #renew(signal: AbortSignal): Promise<void> {
+  async #renew(token: Token, signal: AbortSignal): Promise<void> {
     const { clock, openbao, renewalIncrementMs: incrementMs, observer } = this.#options;
-    const token = usableToken(this.#state, this.#nowMs());
-    if (token === undefined) {
-      return;
-    }
     const startedMs = clock.monotonicMs();
     try {
       const renewed = await renewSelf(openbao, token, { incrementMs, askedAtMs: this.#nowMs() }, signal);
@@ -231,17 +227,9 @@ export class TokenSession {
 
   /** Sleeps until something changes, or for that long. */
   async #rest(ms: number, signal: AbortSignal): Promise<void> {
-    const nap = new AbortController();
-    const wake = (): void => nap.abort();
-    this.#nap = nap;
-    signal.addEventListener("abort", wake, { once: true });
-    try {
-      await this.#options.clock.sleep(ms, nap.signal);
-    } catch {
-      // Woken: the loop looks again.
-    } finally {
-      signal.removeEventListener("abort", wake);
-    }
+    this.#nap = new AbortController();
+    // Woken or rested: the loop looks again.
+    await this.#options.clock.sleep(ms, AbortSignal.any([signal, this.#nap.signal])).catch(() => {});
   }
 
   #apply(event: SessionEvent): void {

@@ -1,0 +1,29 @@
+/**
+ * What was in the byte arrays that were overwritten with zeros.
+ *
+ * @module For tests that a secret does not stay in memory in a buffer that the code under test owns.
+ */
+import { spyOn } from "bun:test";
+
+/** Runs `body`; gives the texts, as latin1, of all byte arrays that were filled with zeros meanwhile. */
+export async function zeroedDuring(body: () => Promise<unknown>): Promise<readonly string[]> {
+  const texts: string[] = [];
+  const fill = Uint8Array.prototype.fill;
+  const spy = spyOn(Uint8Array.prototype, "fill").mockImplementation(function (
+    this: Uint8Array,
+    value: number,
+    start?: number,
+    end?: number,
+  ) {
+    if (value === 0 && start === undefined) {
+      texts.push(Buffer.from(this).toString("latin1"));
+    }
+    return fill.call(this, value, start, end);
+  });
+  try {
+    await body();
+  } finally {
+    spy.mockRestore();
+  }
+  return texts;
+}
