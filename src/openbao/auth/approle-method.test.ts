@@ -4,12 +4,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inProcessOpenBao } from "../../../test/fakes/in-process-openbao.ts";
 import { textAt } from "../../../test/fakes/openbao/json-at.ts";
-import { A, scriptedOpenBao } from "../../../test/fakes/scripted-openbao.ts";
+import {
+  A,
+  type Answer,
+  SEALED,
+  error as scriptedError,
+  scriptedOpenBao,
+} from "../../../test/fakes/scripted-openbao.ts";
 import { ProviderError } from "../../base/error-class.ts";
 import { Secret } from "../../base/secret.ts";
 import { approleLoginMethod } from "./approle-method.ts";
+import type { LoginMethod } from "./login-method.ts";
 import { logIn } from "./token-calls.ts";
-import { unwrapSecretId } from "./unwrap-secret-id.ts";
+import { trySecretId, unwrapSecretId } from "./unwrap-secret-id.ts";
 
 let dir: string;
 beforeAll(() => {
@@ -144,6 +151,83 @@ describe("unwrapping a secret id", () => {
     const token = textAt(body, "wrap_info", "token");
     expect(await codeOf(unwrap(token))).toBe("wrapping_foreign");
     expect(await codeOf(unwrap(token))).toBe("wrapping_foreign");
+  });
+});
+
+describe("a wrapping token is used", () => {
+  const unwrapped = async (answers: Answer[]) => {
+    const { openbao, asked } = scriptedOpenBao({ [A]: answers });
+    const wrappingToken = new Secret("s.wrapping");
+    const result = await codeOf(
+      unwrapSecretId({ openbao, wrappingToken, mountPath: "auth/approle", roleName: "kms" }, signal()),
+    );
+    return { result, paths: asked.map(({ url }) => new URL(url).pathname) };
+  };
+  const reply = (data: unknown): Answer => ({ status: 200, body: { request_id: "r", data } });
+  const ORIGIN = reply({ creation_path: "auth/approle/role/kms/secret-id" });
+  const [LOOKUP, UNWRAP] = ["/v1/sys/wrapping/lookup", "/v1/sys/wrapping/unwrap"];
+
+  test("once, even when its answer is lost", async () => {
+    expect(await unwrapped([ORIGIN, "connection_lost"])).toEqual({
+      result: "connection_lost",
+      paths: [LOOKUP, UNWRAP],
+    });
+    expect(await unwrapped(["connection_lost"])).toEqual({ result: "connection_lost", paths: [LOOKUP] });
+  });
+
+  test.each([[{}], [{ creation_path: 1 }], [null]])("not when its origin is %p", async (data) => {
+    expect(await unwrapped([reply(data)])).toEqual({ result: "wrapping_foreign", paths: [LOOKUP] });
+  });
+
+  test.each([[{ secret_id: "" }], [{ secret_id: "a b" }], [{ secret_id: "a", secret_id_ttl: -1 }], [null]])(
+    "for nothing when it held %p",
+    async (data) => {
+      expect((await unwrapped([ORIGIN, reply(data)])).result).toBe("reply_malformed");
+    },
+  );
+});
+
+describe("trying a fresh secret id", () => {
+  const trial = async (answers: Answer[], prepare: LoginMethod["prepare"]) => {
+    const { openbao, asked, clock } = scriptedOpenBao({ [A]: answers });
+    const method: LoginMethod = {
+      name: "approle",
+      operation: "approle_login",
+      mountPath: "auth/approle",
+      repeatable: false,
+      prepare,
+    };
+    const result = await trySecretId(
+      { openbao, method, roleName: "kms", clock, timeoutMs: 1000 },
+      signal(),
+    ).then(
+      ({ kind }) => kind,
+      (error: unknown) => (error instanceof ProviderError ? error.code : String(error)),
+    );
+    return { result, paths: asked.map(({ url }) => new URL(url).pathname) };
+  };
+  const fresh = async () => ({ body: new Secret("{}") });
+  const auth = { client_token: "s.new", lease_duration: 60, renewable: true, token_type: "service" };
+  const GRANTED: Answer = { status: 200, body: { request_id: "r", auth } };
+
+  test("logs in once and revokes the token", async () => {
+    expect(await trial([GRANTED], fresh)).toEqual({
+      result: "let_in",
+      paths: ["/v1/auth/approle/login", "/v1/auth/token/revoke-self"],
+    });
+  });
+
+  test.each([
+    ["refuses the secret id", scriptedError(400, "invalid role or secret ID"), "secret_id_foreign"],
+    ["is sealed", SEALED, "unknown"],
+    ["denies the login", scriptedError(403, "permission denied"), "unknown"],
+  ] as const)("says what is known when OpenBao %s", async (_, answer, result) => {
+    expect((await trial([answer], fresh)).result).toBe(result);
+  });
+
+  test("knows nothing when the file cannot be read, or something else failed here", async () => {
+    const broken = () => Promise.reject(new TypeError("bug"));
+    expect(await trial([GRANTED], broken)).toEqual({ result: "unknown", paths: [] });
   });
 });
 

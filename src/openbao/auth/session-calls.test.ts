@@ -41,7 +41,11 @@ const later = () => {
 
 function setUp(
   logins: Answer[],
-  { renewals = [], prepare }: { renewals?: Answer[]; prepare?: LoginMethod["prepare"] } = {},
+  {
+    renewals = [],
+    prepare,
+    loginTimeoutMs = 10_000,
+  }: { renewals?: Answer[]; prepare?: LoginMethod["prepare"]; loginTimeoutMs?: number } = {},
 ) {
   const clock = manualClock();
   const asked: string[] = [];

@@ -78,6 +78,18 @@ describe("a JWT-SVID", () => {
     agent.fail(undefined);
   });
 
+  test("is made for each login, so that none is stored", () => {
+    expect(source().isStored).toBe(false);
+  });
+
+  test("that is not given is reported once, with why", async () => {
+    const reports: unknown[] = [];
+    agent.fail(Code.PermissionDenied);
+    const error = await failure({ observer: (operation, _, cause) => reports.push(operation, cause) });
+    agent.fail(undefined);
+    expect(reports).toEqual(["spiffe_fetch", error]);
+  });
+
   test("no agent, or something else at the socket", async () => {
     expect(await failure({ socketPath: join(dir, "none.sock") })).toMatchObject({
       code: "spiffe_unreachable",
