@@ -190,18 +190,18 @@ const MEANINGS: Readonly<Record<TransportCode, Meaning>> = {
   request_failed: { errorClass: "openbao_unavailable", problem: () => "could not be called" },
 };
 
-/** The transport error of a code, in the words of the endpoint. `origin` is configuration, so it may be shown. */
+/** The transport error of a code, in the words of the endpoint. The origin of `url` is configuration, so it may be shown. */
 export function transportError(
   code: TransportCode,
   names: EndpointNames,
-  origin: string,
+  url: string,
   cause?: unknown,
 ): TransportError {
   const { errorClass, problem, advice } = MEANINGS[code];
   return new TransportError({
     code,
     errorClass,
-    message: `${names.what} at ${origin} ${problem(names)}`,
+    message: `${names.what} at ${URL.parse(url)?.origin ?? "an invalid address"} ${problem(names)}`,
     ...(advice === undefined ? {} : { advice: advice(names) }),
     cause,
   });

@@ -1,8 +1,8 @@
 /** @module One HTTPS request to one known kind of server. */
 import type { Clock } from "../base/clock.ts";
 import { withDeadline } from "../base/deadline.ts";
+import { readBounded } from "../base/read-bounded.ts";
 import type { Secret } from "../base/secret.ts";
-import { readBody } from "./body.ts";
 import type { CaFile } from "./ca-file.ts";
 import { type EndpointNames, type TransportCode, TransportError, transportError } from "./errors.ts";
 import { handshakeFailure } from "./handshake-failure.ts";
@@ -105,7 +105,7 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
     });
     const body = await readBody(response, request.maxBytes);
     if (body === undefined) {
-      throw transportError("body_too_large", names, originOf(request.url));
+      throw transportError("body_too_large", names, request.url);
     }
     return { status: response.status, headers: response.headers, body };
   };
@@ -117,7 +117,7 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
     const code = transportCodeOf(error, signal);
     const reason =
       code === "tls_handshake_failed" ? await handshakeFailure(url, tlsOf(options), signal) : code;
-    return transportError(reason, names, originOf(url), error);
+    return transportError(reason, names, url, error);
   };
 
   return {
@@ -166,6 +166,26 @@ function sessionInit(options: HttpTransportOptions): Bun.FetchSessionInit {
   };
 }
 
-function originOf(url: string): string {
-  return URL.parse(url)?.origin ?? "an invalid address";
+/** The whole body, or `undefined` as soon as it is known to exceed `maxBytes`; the rest is then not read. */
+function readBody(response: Response, maxBytes: number): Promise<Uint8Array | undefined> {
+  const announced = response.headers.get("content-length");
+  // RFC 9112 section 6.3: a body with a length and no transfer coding is never longer. `body` would make a stream.
+  return announced !== null && Number(announced) <= maxBytes && !response.headers.has("transfer-encoding")
+    ? response.bytes()
+    : readStream(response.body, Number(announced), maxBytes);
+}
+
+async function readStream(
+  body: ReadableStream<Uint8Array> | null,
+  announcedBytes: number,
+  maxBytes: number,
+): Promise<Uint8Array | undefined> {
+  if (body === null) {
+    return new Uint8Array(0);
+  }
+  if (announcedBytes > maxBytes) {
+    await body.cancel();
+    return undefined;
+  }
+  return readBounded(body, maxBytes);
 }

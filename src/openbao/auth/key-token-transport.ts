@@ -42,8 +42,7 @@ export function keyTokenTransport({ token, chain, trust, names }: KeyTokenTransp
         return await token.request({ chain, ca: certificatesOf(trust.pem()) }, request);
       } catch (error) {
         if (error instanceof ConnectionFailure) {
-          const origin = URL.parse(request.url)?.origin ?? "an invalid address";
-          throw transportError(CODES[error.code], names, origin, error);
+          throw transportError(CODES[error.code], names, request.url, error);
         }
         throw error;
       }
