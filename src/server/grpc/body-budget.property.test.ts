@@ -100,7 +100,9 @@ test("the shares always fit, and room is made only at the cost of a session that
               }
               break;
             case "end":
-              budget.releaseSession(each.session);
+              requests.held
+                .filter((other) => other.session === each.session)
+                .forEach((other) => budget.release(other));
               requests.held = requests.held.filter((other) => other.session !== each.session);
           }
           expect(budget.usedBytes).toBe(sum(requests.held));

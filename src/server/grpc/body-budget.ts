@@ -91,13 +91,6 @@ export class BodyBudget {
     }
   }
 
-  /** The session is over, and with it all its requests. */
-  releaseSession(session: object): void {
-    for (const share of this.#sessions.get(session)?.shares ?? []) {
-      this.release(share);
-    }
-  }
-
   /** Takes loose shares from the session with most of them, as long as it keeps more than the one that asks then has. */
   #makeRoom(session: object, bytes: number): boolean {
     while (this.#usedBytes + bytes > this.#maxBytes) {

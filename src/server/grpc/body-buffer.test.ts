@@ -58,10 +58,3 @@ test.each([
 ] as const)("a body of %d bytes: %s", (bytes, expected) => {
   expect(buffer().body.add(Buffer.alloc(bytes))).toBe(expected);
 });
-
-test("cleared, it holds nothing", () => {
-  const { body } = buffer();
-  body.add(Buffer.alloc(100));
-  body.clear();
-  expect(body.bytes.length).toBe(0);
-});

@@ -5,13 +5,11 @@
  */
 import type { BodyBudget, BodyShare } from "./body-budget.ts";
 
-const NOTHING = new Uint8Array(0);
-
 export class BodyBuffer {
   readonly #budget: BodyBudget;
   readonly #share: BodyShare;
   readonly #maxBytes: number;
-  #buffer: Uint8Array = NOTHING;
+  #buffer: Uint8Array = new Uint8Array(0);
   #length = 0;
 
   /** @param maxBytes of the whole body. */
@@ -43,9 +41,5 @@ export class BodyBuffer {
 
   get bytes(): Uint8Array {
     return this.#buffer.subarray(0, this.#length);
-  }
-
-  clear(): void {
-    this.#buffer = NOTHING;
   }
 }

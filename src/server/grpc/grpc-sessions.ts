@@ -216,13 +216,10 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
     }
   }
 
-  /** At once, for a peer that is not worth waiting for. */
+  /** At once, for a peer that is not worth waiting for. The end of each stream and of the session follows. */
   function drop(session: Session): void {
     open.delete(session);
     leaving.delete(session);
-    wide.delete(session);
-    streamOptions.turns.forget(session);
-    streamOptions.budget.releaseSession(session);
     session.http2.destroy();
     session.socket.destroy();
   }

@@ -65,6 +65,8 @@ export function serveStream(
 ): StreamCall {
   const { budget, turns } = options;
   let request: UnaryRequest | undefined;
+  /** Dropped when the request is refused. */
+  let body: BodyBuffer | undefined;
   let state: "receiving" | "handled" | "answered" | "refused" = "receiving";
 
   const refuse = (refusal: OutgoingHttpHeaders): void => {
@@ -73,7 +75,7 @@ export function serveStream(
     } else if (state !== "refused") {
       const wasHandled = state === "handled";
       state = "refused";
-      body?.clear();
+      body = undefined;
       request?.callerIsGone();
       respondOnly(stream, refusal, ignore);
       // The peer may still be sending what is not read.
@@ -87,7 +89,6 @@ export function serveStream(
   const path = headers[":path"];
   const handler = path === undefined ? undefined : options.handlers.get(path);
   const share = handler === undefined ? undefined : budget.admit(session, () => refuse(BODIES_TOO_LARGE));
-  const body = share === undefined ? undefined : new BodyBuffer(budget, share, options.maxBodyBytes);
 
   // A reset by the peer surfaces as an error too; the call is over either way, and "close" follows.
   stream.on("error", ignore);
@@ -101,24 +102,16 @@ export function serveStream(
     events.ended();
   });
 
-  if (handler === undefined || share === undefined || body === undefined) {
+  if (handler === undefined || share === undefined) {
     refuse(handler === undefined ? UNKNOWN_METHOD : BODIES_TOO_LARGE);
     return { giveUp: ignore };
   }
 
+  body = new BodyBuffer(budget, share, options.maxBodyBytes);
   stream.on("data", (piece: Uint8Array) => {
-    if (state !== "receiving") {
-      return;
-    }
-    switch (body.add(piece)) {
-      case "added":
-        return;
-      case "too_large":
-        refuse(BODY_TOO_LARGE);
-        return;
-      case "no_room":
-        refuse(BODIES_TOO_LARGE);
-        return;
+    const outcome = body?.add(piece) ?? "added";
+    if (outcome !== "added") {
+      refuse(outcome === "too_large" ? BODY_TOO_LARGE : BODIES_TOO_LARGE);
     }
   });
   const answered = (): void => {
@@ -129,7 +122,7 @@ export function serveStream(
     }
   };
   const handle = (): void => {
-    if (state !== "handled" || stream.closed) {
+    if (body === undefined || stream.closed) {
       return;
     }
     request = new UnaryRequest({
