@@ -70,6 +70,26 @@ describe("calls above the cap", () => {
     expect(gate.inFlight).toBe(0);
   });
 
+  test("run at once when they are identical to one that waited and runs now, and not to one that is over", () => {
+    const gate = admission(CAPS);
+    const enter = (identity: string): Turn => gate.enter("Encrypt", identity, never);
+    const first = enter("1");
+    const second = enter("2");
+    first.leave();
+    expect(enter("2").wait).toBeUndefined();
+    expect(enter("1").wait).toBeDefined();
+    expect(gate.inFlight).toBe(3);
+    second.leave();
+    expect(gate.inFlight).toBe(2);
+  });
+
+  test("leave no room that was not theirs when they give up waiting", () => {
+    const gate = admission(CAPS);
+    gate.enter("Encrypt", undefined, never);
+    gate.enter("Encrypt", undefined, never).leave();
+    expect(gate.enter("Encrypt", undefined, never).wait).toBeDefined();
+  });
+
   test("no method waits for another", () => {
     const gate = admission(CAPS);
     for (let call = 0; call < 10; call += 1) {

@@ -161,3 +161,34 @@ test("a call whose caller is gone before it begins does nothing", async () => {
   await expect(call).rejects.toMatchObject({ code: Code.Canceled });
   expect([ran, records.map(({ status }) => status)]).toEqual([false, ["CANCELLED"]]);
 });
+
+test.each([
+  ["a bug", () => Promise.reject(new TypeError("bug")), undefined, "INTERNAL", true],
+  [
+    "a refusal",
+    () => Promise.reject(new ProviderError({ code: "x", errorClass: "openbao_sealed", message: "x" })),
+    undefined,
+    "UNAVAILABLE",
+    false,
+  ],
+  ["a deadline", () => Promise.reject(new TypeError("x")), Code.DeadlineExceeded, "DEADLINE_EXCEEDED", false],
+  ["another end of the call", () => Promise.reject(new TypeError("x")), Code.Unavailable, "CANCELLED", false],
+] as const)("%s is unexpected, or is not", async (_, body, reason, status, unexpected) => {
+  const records: CallRecord[] = [];
+  const run = callRunner({
+    admission: admission({ Status: 1, Encrypt: 1, Decrypt: 1 }),
+    clock: manualClock(),
+    observer: { started: () => {}, ended: (record) => records.push(record) },
+  });
+  const stop = new AbortController();
+  const call = run("Encrypt", "", { signal: stop.signal }, async () => {
+    if (reason !== undefined) {
+      stop.abort(new ConnectError("x", reason));
+    }
+    return await body();
+  });
+  await expect(call).rejects.toBeInstanceOf(ConnectError);
+  expect(records.map((record) => [record.status, record.failure?.unexpected])).toEqual([
+    [status, unexpected],
+  ]);
+});
