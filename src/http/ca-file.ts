@@ -1,14 +1,13 @@
 /** @module The CA bundle that servers are verified against, and its replacement while the provider runs. */
 import { ProviderError } from "../base/error-class.ts";
 import { decodePemCertificates } from "../base/pem-certificates.ts";
-import { type FileIdentity, readSafeFile } from "../base/safe-file.ts";
+import { readSafeFile } from "../base/safe-file.ts";
 import { singleFlight } from "../base/single-flight.ts";
 
 export class CaFileError extends ProviderError<"ca_invalid"> {}
 
 /** A bundle of all public CAs has about 250 KB. */
 const MAX_BYTES = 1 << 20;
-const MAX_CERTIFICATES = 4096;
 
 export interface CaFile {
   /** The certificates of the last good read, PEM, nothing else. */
@@ -20,7 +19,7 @@ export interface CaFile {
   readonly refresh: () => Promise<boolean>;
 }
 
-export interface CaFileOptions {
+interface CaFileOptions {
   readonly path: string;
   /** The configuration field that names it, for messages. */
   readonly field: string;
@@ -32,8 +31,8 @@ export interface CaFileOptions {
  * @throws SafeFileError or CaFileError with the field, the path and the fix.
  */
 export async function openCaFile({ path, field, serviceUid }: CaFileOptions): Promise<CaFile> {
-  const read = () =>
-    readSafeFile(path, {
+  const read = async (): Promise<string> => {
+    const { bytes } = await readSafeFile(path, {
       what: "the CA bundle",
       field,
       maxBytes: MAX_BYTES,
@@ -41,7 +40,6 @@ export async function openCaFile({ path, field, serviceUid }: CaFileOptions): Pr
       serviceUid,
       errorClass: "config_invalid",
     });
-  const decode = (bytes: Uint8Array): string => {
     const pem = decodeCaBundle(bytes);
     if (pem === undefined) {
       throw new CaFileError({
@@ -54,32 +52,21 @@ export async function openCaFile({ path, field, serviceUid }: CaFileOptions): Pr
     return pem;
   };
 
-  const first = await read();
-  let current: { readonly identity: FileIdentity; readonly pem: string } = {
-    identity: first.identity,
-    pem: decode(first.bytes),
-  };
-
+  let current = await read();
   return {
-    pem: () => current.pem,
+    pem: () => current,
     refresh: singleFlight(async () => {
-      const { bytes, identity } = await read();
-      if (sameFile(identity, current.identity)) {
-        return false;
-      }
-      const pem = decode(bytes);
-      const changed = pem !== current.pem;
-      current = { identity, pem };
-      return changed;
+      const before = current;
+      current = await read();
+      return current !== before;
     }),
   };
 }
 
 /** The bundle's certificates as PEM; `undefined` when there is none, or one of them is broken or cut off. */
 export function decodeCaBundle(bytes: Uint8Array): string | undefined {
-  return decodePemCertificates(bytes, { maxBytes: MAX_BYTES, maxCertificates: MAX_CERTIFICATES })?.join("");
-}
-
-function sameFile(a: FileIdentity, b: FileIdentity): boolean {
-  return a.inode === b.inode && a.changedNs === b.changedNs && a.sizeBytes === b.sizeBytes;
+  return decodePemCertificates(bytes, {
+    maxBytes: MAX_BYTES,
+    maxCertificates: Number.POSITIVE_INFINITY,
+  })?.join("");
 }
