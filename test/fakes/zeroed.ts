@@ -8,17 +8,19 @@ import { spyOn } from "bun:test";
 /** Runs `body`; gives the texts, as latin1, of all byte arrays that were filled with zeros meanwhile. */
 export async function zeroedDuring(body: () => Promise<unknown>): Promise<readonly string[]> {
   const texts: string[] = [];
-  const fill = Uint8Array.prototype.fill;
   const spy = spyOn(Uint8Array.prototype, "fill").mockImplementation(function (
     this: Uint8Array,
     value: number,
-    start?: number,
-    end?: number,
+    start = 0,
+    end = this.length,
   ) {
-    if (value === 0 && start === undefined) {
+    if (value === 0 && start === 0 && end === this.length) {
       texts.push(Buffer.from(this).toString("latin1"));
     }
-    return fill.call(this, value, start, end);
+    for (let at = start; at < end; at += 1) {
+      this[at] = value;
+    }
+    return this;
   });
   try {
     await body();

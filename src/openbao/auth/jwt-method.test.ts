@@ -88,7 +88,7 @@ describe("login with a JWT from a file", () => {
   });
 });
 
-describe("what is wrong with a JWT is told", () => {
+describe("the message names what is wrong with a JWT", () => {
   test.each([
     ["the claim and what it should be", issuer.sign({ exp: "soon" }), "jwt_malformed", "claim exp"],
     ["that it is none", "hello", "jwt_malformed", "compact form"],

@@ -26,8 +26,9 @@ const granted = (client_token: string, ttlSeconds = 600, renewable = true): Open
 });
 const failing =
   (error: Error): Answer =>
-  () =>
-    Promise.reject(error);
+  async () => {
+    throw error;
+  };
 const refusal = (status: number): OpenBaoError =>
   answerError(status === 429 ? "rate_limited" : status < 500 ? "request_refused" : "server_error", CALL, {
     status,
