@@ -28,7 +28,11 @@ const failing = (code: "permission_denied" | "sealed" | "not_found") =>
 /** A client whose calls end as told, one after the other. */
 function setUp(
   ends: (OpenBaoError | TypeError | undefined)[],
-  { isYoung = false, next }: { readonly isYoung?: boolean; readonly next?: Token } = {},
+  {
+    isYoung = false,
+    isLoggedIn = true,
+    next,
+  }: { readonly isYoung?: boolean; readonly isLoggedIn?: boolean; readonly next?: Token } = {},
 ) {
   const calls: OpenBaoCall[] = [];
   const accepted: Token[] = [];
@@ -45,6 +49,7 @@ function setUp(
       },
     },
     {
+      present: () => (isLoggedIn ? FIRST : undefined),
       token: async () => FIRST,
       replace: async (denied) => {
         replaced.push(denied);
@@ -103,17 +108,23 @@ describe("a call with the session's token", () => {
     expect(replaced).toEqual([]);
   });
 
+  test("waits for the login when there is no token", async () => {
+    const { client, calls } = setUp([undefined], { isLoggedIn: false });
+    expect(await client.call(CALL)).toBe(REPLY);
+    expect(calls.map(({ token }) => token)).toEqual([FIRST.secret]);
+  });
+
   test("waits for a standby that does not know a young token yet, besides what the call itself waits for", async () => {
-    const young = setUp([undefined, undefined], { isYoung: true });
-    await young.client.call({ ...CALL, lagCodes: new Set(["key_missing"]) });
-    await young.client.call(CALL);
-    expect(young.calls.map(({ lagCodes }) => lagCodes)).toEqual([
-      new Set(["key_missing", "permission_denied"]),
-      new Set(["permission_denied"]),
-    ]);
-    const old = setUp([undefined, undefined]);
-    await old.client.call({ ...CALL, lagCodes: new Set(["key_missing"]) });
-    await old.client.call(CALL);
-    expect(old.calls.map(({ lagCodes }) => lagCodes)).toEqual([new Set(["key_missing"]), undefined]);
+    const codes = ["permission_denied", "key_missing", "sealed"];
+    const lagOf = async (isYoung: boolean, lagCodes: ReadonlySet<string> | undefined) => {
+      const { client, calls } = setUp([undefined], { isYoung });
+      await client.call({ ...CALL, lagCodes });
+      return codes.filter((code) => calls[0]?.lagCodes?.has(code) === true);
+    };
+    const own = new Set(["key_missing"]);
+    expect(await lagOf(true, own)).toEqual(["permission_denied", "key_missing"]);
+    expect(await lagOf(true, undefined)).toEqual(["permission_denied"]);
+    expect(await lagOf(false, own)).toEqual(["key_missing"]);
+    expect(await lagOf(false, undefined)).toEqual([]);
   });
 });
