@@ -267,7 +267,7 @@ describe("the loop", () => {
 });
 
 describe("a login", () => {
-  test("that is under way when the session closes is refused, and its token revoked", async () => {
+  test("that is in progress when the session closes is refused, and its token revoked", async () => {
     const { answer, resolve } = later();
     const { session, asked, reports } = setUp([answer]);
     const token = codeOf(session.token(never));
@@ -345,7 +345,7 @@ describe("a login", () => {
 });
 
 describe("a replaced token", () => {
-  test("is revoked once no call can be under way with it", async () => {
+  test("is revoked once no call with it can be in progress", async () => {
     const { session, clock, asked } = setUp([granted("a"), granted("b")]);
     const token = await session.token(never);
     clock.pass(10_000);
