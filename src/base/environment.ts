@@ -26,28 +26,28 @@ const RULES: readonly VariableRule[] = [
     matches: /^BUN_JSC_miniVMHeapGrowthFactor$/,
     treatment: "keep",
     effect:
-      "says how far the heap grows between garbage collections while the JIT is off, 1.2 times by itself",
+      "sets how far the heap grows between garbage collections while the JIT is off (default: 1.2 times)",
   },
   {
     matches: /^BUN_JSC_useConcurrentGC$/,
     treatment: "keep",
-    effect: "says whether garbage is collected beside calls, which slows them, or between two of them",
+    effect: "sets whether garbage is collected during calls, which slows them, or between calls",
   },
   {
     matches: /^BUN_GC_TIMER_INTERVAL$/,
     treatment: "keep",
     effect:
-      "says how often memory is looked at while nothing happens, each second by itself; in milliseconds",
+      "sets in milliseconds how often an idle process checks its memory (default: each second)",
   },
   {
     matches: /^BUN_CONFIG_DNS_TIME_TO_LIVE_SECONDS$/,
     treatment: "keep",
-    effect: "says for how long the address of a name is remembered, 30 s by itself",
+    effect: "sets how long the address of a name is remembered (default: 30 s)",
   },
   {
     matches: /^BUN_INSTALL(_|$)/,
     treatment: "remove",
-    effect: "says where the Bun command line tool is installed",
+    effect: "sets where the Bun command line tool is installed",
   },
   {
     matches: /^BUN_INSPECT/,

@@ -253,7 +253,7 @@ function pluginFailed(command: string, problem: string, cause?: unknown): Error 
   return migrateError(
     "exec_plugin_failed",
     `the exec plugin ${command} ${problem}`,
-    "run `kubectl get namespaces` with the same kubeconfig and see what it says",
+    "run `kubectl get namespaces` with the same kubeconfig and read its error",
     cause,
   );
 }

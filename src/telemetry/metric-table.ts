@@ -62,13 +62,13 @@ export const METRICS = {
     method: KMS_METHODS,
     status: GRPC_STATUSES,
   }),
-  grpcDuration: histogram("grpc_duration_seconds", "How long KMS calls took.", { method: KMS_METHODS }),
+  grpcDuration: histogram("grpc_duration_seconds", "Duration of KMS calls.", { method: KMS_METHODS }),
   grpcInFlight: gauge("grpc_in_flight", "KMS calls that run or wait for their turn.", {
     method: KMS_METHODS,
   }),
   grpcWait: histogram(
     "grpc_wait_seconds",
-    "How long KMS calls waited for their turn; calls that ran at once are not in it.",
+    "How long KMS calls waited for their turn; calls that ran at once are not counted.",
     { method: KMS_METHODS },
   ),
   grpcConcurrencyRejections: counter(
@@ -80,7 +80,7 @@ export const METRICS = {
     operation: OPERATIONS,
     status: OUTCOMES,
   }),
-  openbaoDuration: histogram("openbao_duration_seconds", "How long such calls took.", {
+  openbaoDuration: histogram("openbao_duration_seconds", "Duration of calls to OpenBao and to token sources.", {
     operation: OPERATIONS,
   }),
   authLogin: counter("auth_login_total", "Logins to OpenBao, by outcome.", { status: OUTCOMES }),
@@ -99,12 +99,12 @@ export const METRICS = {
   ),
   credentialTtl: gauge(
     "credential_ttl_seconds",
-    "Time until the credential that lies ready for the next login expires: JWT file, client certificate or secret id; absent where it is made for each login or its end is not known.",
+    "Time until the credential of the next login expires: JWT file, client certificate or secret id; absent when it is made for each login or its expiry is not known.",
     {},
   ),
   secretIdUses: gauge(
     "secret_id_uses",
-    "Logins that the AppRole secret id is still good for; absent without a limit, or when OpenBao does not say.",
+    "Remaining logins of the AppRole secret id; absent without a limit, or when OpenBao does not report it.",
     {},
   ),
   statusKeyIdHash: gauge("status_key_id_hash", "1 for the hash of the key_id that Status shows.", {
@@ -129,7 +129,7 @@ export const METRICS = {
   ),
   aadValidationErrors: counter(
     "aad_validation_errors_total",
-    "Decrypts refused because annotations or associated data were not as they must be.",
+    "Decrypts refused because of their annotations or associated data.",
     { reason: ["missing", "unexpected", "malformed", "disagrees", "rejected_by_openbao"] },
   ),
   decryptKeyIdErrors: counter("decrypt_key_id_errors_total", "Decrypts refused because of their key_id.", {
@@ -137,13 +137,13 @@ export const METRICS = {
   }),
   circuitBreakerState: gauge(
     "circuit_breaker_state",
-    "0 closed: OpenBao is called; 1 half open: one call tries; 2 open: callers are refused at once.",
+    "0 closed: OpenBao is called; 1 half open: one call tests OpenBao; 2 open: calls are refused at once.",
     {},
   ),
-  panicRecoveries: counter("panic_recoveries_total", "Handlers that threw what no layer knows.", {
+  panicRecoveries: counter("panic_recoveries_total", "Unexpected errors in handlers; each is a defect.", {
     method: KMS_METHODS,
   }),
-  socketRestarts: counter("socket_restarts_total", "Times that the socket was made again while running.", {}),
+  socketRestarts: counter("socket_restarts_total", "How often the socket was created again while the provider ran.", {}),
   buildInfo: gauge("build_info", "1 for the build that is running.", {
     version: undefined,
     commit: undefined,

@@ -39,7 +39,7 @@ export async function migrate(flags: MigrateFlags, context: CommandContext): Pro
   if (flags["etcd-endpoints"] === undefined || kubeconfig === undefined) {
     throw new UsageError(
       "migrate needs --etcd-endpoints and --kubeconfig",
-      "etcd says what is stale, kube-apiserver rewrites it",
+      "etcd shows what is stale, and kube-apiserver rewrites it",
     );
   }
   const { config } = await loadConfiguration(flags, context);

@@ -164,7 +164,7 @@ async function readToken(
   const line = await readOneLine(Bun.stdin.stream(), MAX_TOKEN_BYTES, signal);
   if (line === undefined || !TOKEN.test(line)) {
     throw new UsageError(
-      "standard input holds no wrapping token",
+      "standard input contains no wrapping token",
       `pipe it in, or name a file with ${TOKEN_FIELD}; one is made by: bao write -wrap-ttl=5m -f -field=wrapping_token auth/approle/role/ROLE/secret-id`,
     );
   }

@@ -51,7 +51,7 @@ export const statusSection = v.strictObject({
   ),
   statusMaxStaleness: v.optional(
     duration(
-      { description: "When the last good probe is older than this, Status says so and /ready is 503." },
+      { description: "When the last good probe is older than this, Status shows it and /ready is 503." },
       { minMs: 100, maxMs: 24 * HOUR_MS },
     ),
     "2m",

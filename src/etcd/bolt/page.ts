@@ -72,7 +72,7 @@ export function leafElement(page: Page, index: number): LeafElement {
   const end = keyEnd + page.view.getUint32(at + 12, true);
   checkKeyRange(page, start, keyEnd);
   if (end > page.bytes.length) {
-    throw damagedPage(page.id, "holds a value that reaches beyond the page");
+    throw damagedPage(page.id, "contains a value that reaches beyond the page");
   }
   return {
     key: page.bytes.subarray(start, keyEnd),
@@ -88,7 +88,7 @@ export function damagedPage(id: number, problem: string): Error {
 /** A key is never empty and never overlaps the header or the element table. */
 function checkKeyRange({ id, count, bytes }: Page, start: number, end: number): void {
   if (start < PAGE_HEADER_BYTES + count * ELEMENT_BYTES || end <= start || end > bytes.length) {
-    throw damagedPage(id, "holds a key that lies outside the page");
+    throw damagedPage(id, "contains a key that lies outside the page");
   }
 }
 

@@ -91,13 +91,13 @@ function lastUnvisitedChild(parent: Step, readChild: (id: number) => Page): Step
 
 function checkBelow(page: Page, key: Uint8Array, ceiling: Uint8Array | undefined): void {
   if (ceiling !== undefined && Buffer.compare(key, ceiling) >= 0) {
-    throw damagedPage(page.id, "holds keys out of order");
+    throw damagedPage(page.id, "contains keys out of order");
   }
 }
 
 function checkNotBelow(page: Page, key: Uint8Array, floor: Uint8Array | undefined): void {
   if (floor !== undefined && Buffer.compare(key, floor) < 0) {
-    throw damagedPage(page.id, "holds keys below what its parent says");
+    throw damagedPage(page.id, "contains keys below the bound of its parent");
   }
 }
 

@@ -56,6 +56,6 @@ function transitBlocker(
         live === undefined
           ? `Transit has no version ${version} any more: it was trimmed`
           : `Transit's version ${version} is another one than this registry recorded`,
-        "restore OpenBao from a backup that holds it; without one its objects cannot be read",
+        "restore OpenBao from a backup that has it; without one, its objects cannot be read",
       );
 }
