@@ -36,8 +36,7 @@ const RULES: readonly VariableRule[] = [
   {
     matches: /^BUN_GC_TIMER_INTERVAL$/,
     treatment: "keep",
-    effect:
-      "sets in milliseconds how often an idle process checks its memory (default: each second)",
+    effect: "sets in milliseconds how often an idle process checks its memory (default: each second)",
   },
   {
     matches: /^BUN_CONFIG_DNS_TIME_TO_LIVE_SECONDS$/,

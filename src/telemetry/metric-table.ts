@@ -80,9 +80,13 @@ export const METRICS = {
     operation: OPERATIONS,
     status: OUTCOMES,
   }),
-  openbaoDuration: histogram("openbao_duration_seconds", "Duration of calls to OpenBao and to token sources.", {
-    operation: OPERATIONS,
-  }),
+  openbaoDuration: histogram(
+    "openbao_duration_seconds",
+    "Duration of calls to OpenBao and to token sources.",
+    {
+      operation: OPERATIONS,
+    },
+  ),
   authLogin: counter("auth_login_total", "Logins to OpenBao, by outcome.", { status: OUTCOMES }),
   authRenewal: counter("auth_renewal_total", "Token renewals, by outcome.", { status: OUTCOMES }),
   authMethodInfo: gauge("auth_method_info", "1 for the configured auth method.", {
@@ -143,7 +147,11 @@ export const METRICS = {
   panicRecoveries: counter("panic_recoveries_total", "Unexpected errors in handlers; each is a defect.", {
     method: KMS_METHODS,
   }),
-  socketRestarts: counter("socket_restarts_total", "How often the socket was created again while the provider ran.", {}),
+  socketRestarts: counter(
+    "socket_restarts_total",
+    "How often the socket was created again while the provider ran.",
+    {},
+  ),
   buildInfo: gauge("build_info", "1 for the build that is running.", {
     version: undefined,
     commit: undefined,
