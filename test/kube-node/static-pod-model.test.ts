@@ -25,7 +25,7 @@ import { openRelay, type Relay } from "./relay.ts";
 setDefaultTimeout(nodeTimeoutMs);
 
 /** The liveness probe takes a minute, the end of a hung process 15 s, and kubelet's delay between restarts grows. */
-const REPLACED_TIMEOUT_MS = 180_000;
+const REPLACED_TIMEOUT_MS = 300_000;
 const folder = `/root/bao-kms-provider_static-pod_${version}_linux_amd64`;
 const manifest = "/etc/kubernetes/manifests/bao-kms-provider.yaml";
 const kubeconfig = "export KUBECONFIG=/etc/kubernetes/super-admin.conf";
