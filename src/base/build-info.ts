@@ -1,11 +1,9 @@
-/**
- * Which build this is.
- *
- * @module The two constants that scripts/build.ts stamps into the executable; from source they say so.
- */
+/** @module The program's name, and the two constants that scripts/build.ts stamps into the executable. */
 
 declare const BUILD_VERSION: string | undefined;
 declare const BUILD_COMMIT: string | undefined;
+
+export const PROGRAM = "bao-kms-provider";
 
 export const buildInfo = {
   /** Semantic version without a leading `v`. */

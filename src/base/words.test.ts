@@ -1,11 +1,10 @@
 /** The small functions with which messages are written, and the error that carries them. */
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { countOf } from "./count-of.ts";
 import { errnoOf } from "./errno.ts";
 import { errorClassOf, ProviderError } from "./error-class.ts";
 import { nearestName } from "./nearest-name.ts";
-import { versionList } from "./version-list.ts";
+import { countOf, versionList } from "./words.ts";
 
 test("counts and lists", () => {
   expect([0, 1, 2].map((count) => countOf(count, "node"))).toEqual(["0 nodes", "1 node", "2 nodes"]);

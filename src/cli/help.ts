@@ -1,8 +1,9 @@
 /** @module Help texts for 80 columns, made from the command table. Pure. */
+
+import { PROGRAM } from "../base/build-info.ts";
 import type { Command } from "./command.ts";
 import { EXIT_CODES } from "./exit-code.ts";
 import { type Option, optionDefault, optionUsage } from "./option.ts";
-import { PROGRAM } from "./program.ts";
 
 const WIDTH = 80;
 const GUTTER = 2;

@@ -1,10 +1,10 @@
 /** @module From the words of a command line to a command with its values, or to what to print instead. Pure. */
 import { parseArgs } from "node:util";
+import { PROGRAM } from "../base/build-info.ts";
 import { nearestName } from "../base/nearest-name.ts";
 import type { Command } from "./command.ts";
 import { helpText, overviewText } from "./help.ts";
 import { type Options, readOption } from "./option.ts";
-import { PROGRAM } from "./program.ts";
 
 export type CommandLine =
   | {

@@ -9,8 +9,7 @@ import type { ProviderConfig } from "../config/schema.ts";
 import { identityHashes } from "../key/identity/fingerprint.ts";
 import { RegistryError } from "../key/registry/errors.ts";
 import type { RegistryContent } from "../key/registry/record.ts";
-import { configIdentity } from "../provider/config-identity.ts";
-import { openRegistryAt } from "../provider/registry.ts";
+import { configIdentity, openRegistryAt } from "../provider/registry.ts";
 import { decodeOutcome, encodeChange, MAX_OUTCOME_BYTES, type RegistryChange } from "./registry-change.ts";
 
 /** The lock is waited for 2 s; a disk that takes longer than this is stuck. */

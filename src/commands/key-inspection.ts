@@ -6,9 +6,8 @@ import type { ProviderConfig } from "../config/schema.ts";
 import type { ConfigIdentity } from "../key/identity/fingerprint.ts";
 import type { StateOnDisk } from "../key/registry/read-state.ts";
 import type { ProbeAnswer } from "../key/rotation/sightings.ts";
-import { configIdentity } from "../provider/config-identity.ts";
 import { type OperatorAccess, openOperatorAccess } from "../provider/operator.ts";
-import { openRegistry } from "../provider/registry.ts";
+import { configIdentity, openRegistry } from "../provider/registry.ts";
 import { loadConfiguration } from "./configuration.ts";
 import { serviceUidOf } from "./load-for-service.ts";
 

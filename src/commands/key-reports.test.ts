@@ -11,9 +11,8 @@ import { fingerprint, identityHashes } from "../key/identity/fingerprint.ts";
 import { firstContent, withObservation, withSeen } from "../key/registry/changes.ts";
 import { handleMaker } from "../key/rotation/key-handles.ts";
 import { makeMarker } from "../key/rotation/marker.ts";
-import { configIdentity } from "../provider/config-identity.ts";
 import { openOperatorAccess } from "../provider/operator.ts";
-import { openRegistry } from "../provider/registry.ts";
+import { configIdentity, openRegistry } from "../provider/registry.ts";
 
 const never = new AbortController().signal;
 const euid = process.geteuid?.() ?? 0;

@@ -3,11 +3,11 @@ import type { ProviderConfig } from "../config/schema.ts";
 import type { Evidence } from "../etcd/evidence.ts";
 import { type ConfigIdentity, fingerprint, identityHashes } from "../key/identity/fingerprint.ts";
 import { deriveKeyId } from "../key/identity/key-id.ts";
-import { RegistryError, wayBack } from "../key/registry/errors.ts";
+import { RegistryError, recoveryAdvice } from "../key/registry/errors.ts";
 import { systemStateFiles } from "../key/registry/file-system.ts";
 import { readState, type StoredRecord } from "../key/registry/read-state.ts";
 import { activeVersion, type VersionRecord } from "../key/registry/record.ts";
-import { configIdentity } from "../provider/config-identity.ts";
+import { configIdentity } from "../provider/registry.ts";
 
 export interface RecordedVersions {
   readonly identity: ConfigIdentity;
@@ -52,7 +52,7 @@ export async function requireRecorded(
     throw new RegistryError({
       code: "registry_lost",
       message: `state.path: there is no registry at ${config.state.path}: no provider has run with this configuration here`,
-      advice: `run this on a control-plane node, or ${wayBack(config.state.path)}`,
+      advice: `run this on a control-plane node, or ${recoveryAdvice(config.state.path)}`,
     });
   }
   return { ...recorded, stored: recorded.stored };

@@ -1,5 +1,5 @@
 /** @module The audit of one source in one sentence that a person can sign, and what to do next. */
-import { countOf } from "../base/count-of.ts";
+import { countOf } from "../base/words.ts";
 import { visible } from "../base/visible-text.ts";
 import type { SourceAudit, StoredGroup } from "./evidence.ts";
 import { grouped } from "./group-label.ts";

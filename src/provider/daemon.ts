@@ -10,7 +10,6 @@ import { createLogger, errorFields } from "../telemetry/logger.ts";
 import { leavesAfterFailedStart } from "./bootstrap-policy.ts";
 import { buildProvider, type Provider, type ProviderOptions } from "./provider.ts";
 import { liveReply, READY, type ReadinessParts, readinessReply, sessionPart } from "./readiness.ts";
-import { reload } from "./reload.ts";
 
 interface DaemonOptions extends ProviderOptions {
   /** Aborts on SIGTERM or SIGINT. */
@@ -90,6 +89,23 @@ async function serve(provider: Provider, options: DaemonOptions): Promise<void> 
     await session.close(REVOKE_MS);
     await Promise.allSettled(background);
     provider.transport.close();
+  }
+}
+
+/** What SIGHUP does. Each of the two is done even when the other one fails; what is unusable leaves the old one in force. */
+async function reload({ logger, transport, readLogLevel }: Provider): Promise<void> {
+  try {
+    const changed = await transport.reloadTrust();
+    logger.info("tls.ca_reloaded", { state: changed ? "changed" : "unchanged" });
+  } catch (error) {
+    logger.error("tls.ca_reloaded", errorFields(error));
+  }
+  try {
+    const level = await readLogLevel();
+    logger.setLevel(level);
+    logger.info("config.reloaded", { state: level });
+  } catch (error) {
+    logger.error("config.reloaded", errorFields(error));
   }
 }
 

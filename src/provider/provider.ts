@@ -31,7 +31,6 @@ import { failureLog } from "../telemetry/failure-log.ts";
 import type { LineStream } from "../telemetry/log-sink.ts";
 import { type AdjustableLogger, errorFields } from "../telemetry/logger.ts";
 import { createMetrics, type Metrics, type MetricsPage } from "../telemetry/metrics.ts";
-import { configIdentity } from "./config-identity.ts";
 import { type DebugCorrelation, startDebugCorrelation } from "./debug-correlation.ts";
 import {
   credentialObserver,
@@ -43,7 +42,7 @@ import {
   storedCredentialObserver,
   type Telemetry,
 } from "./observers.ts";
-import { openRegistry } from "./registry.ts";
+import { configIdentity, openRegistry } from "./registry.ts";
 import { openTransitAccess } from "./transit-access.ts";
 
 export interface ProviderOptions {

@@ -1,11 +1,10 @@
-/** @module From `state` in the configuration to the store of the registry. */
+/** @module From the configuration to the identity of its key, and to the store of the registry. */
 import type { Clock } from "../base/clock.ts";
 import type { ProviderConfig } from "../config/schema.ts";
-import { type IdentityHashes, identityHashes } from "../key/identity/fingerprint.ts";
+import { type ConfigIdentity, type IdentityHashes, identityHashes } from "../key/identity/fingerprint.ts";
 import { openRegistryStore, type RegistryStore } from "../key/registry/file-store.ts";
 import { systemStateFiles } from "../key/registry/file-system.ts";
 import { trySqliteLock } from "../key/registry/writer-lock.ts";
-import { configIdentity } from "./config-identity.ts";
 
 interface RegistryOptions {
   readonly config: ProviderConfig;
@@ -17,6 +16,19 @@ interface RegistryOptions {
 
 /** A write takes milliseconds; another writer that holds the lock for this long is stuck. */
 const LOCK_WAIT_MS = 2000;
+
+export function configIdentity({ openbao, transit }: ProviderConfig): ConfigIdentity {
+  const { providerName, clusterId, transitMountId, keyLineageId } = transit.keyIdScope;
+  return {
+    providerName,
+    clusterId,
+    openbaoInstanceId: openbao.instanceId,
+    openbaoNamespace: openbao.namespace,
+    transitMountId,
+    keyLineageId,
+    keyName: transit.keyName,
+  };
+}
 
 export function openRegistry({ config, ...options }: RegistryOptions): RegistryStore {
   const identity = identityHashes(configIdentity(config));

@@ -10,9 +10,8 @@ import type { ProviderConfig } from "../../src/config/schema.ts";
 import { type ConfigIdentity, fingerprint, identityHashes } from "../../src/key/identity/fingerprint.ts";
 import type { KeyVersion } from "../../src/key/identity/key-scope.ts";
 import type { RegistryContent, VersionState } from "../../src/key/registry/record.ts";
-import { configIdentity } from "../../src/provider/config-identity.ts";
 import { openOperatorAccess } from "../../src/provider/operator.ts";
-import { openRegistry } from "../../src/provider/registry.ts";
+import { configIdentity, openRegistry } from "../../src/provider/registry.ts";
 import { makeNodeFiles, type NodeFiles } from "./node-files.ts";
 
 export interface RotatedNode extends NodeFiles {

@@ -1,5 +1,5 @@
 /** @module The audit as aligned text, with a bar for each group. */
-import { countOf } from "../../base/count-of.ts";
+import { countOf } from "../../base/words.ts";
 import { visible } from "../../base/visible-text.ts";
 import type { Evidence, SourceAudit } from "../../etcd/evidence.ts";
 import {

@@ -1,8 +1,9 @@
 /** @module Completion scripts for bash, zsh and fish, made from the command table. They never run the program. */
+
+import { PROGRAM } from "../../base/build-info.ts";
 import type { Command } from "../../cli/command.ts";
 import type { Option } from "../../cli/option.ts";
 import { firstWords, secondWords } from "../../cli/parse.ts";
-import { PROGRAM } from "../../cli/program.ts";
 
 /** The script for a shell; the parser lets only these three through. */
 export function completionScript(shell: string | undefined, commands: readonly Command[]): string {

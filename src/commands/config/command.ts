@@ -16,7 +16,7 @@ export const configCommand = defineCommand({
     const [{ loadConfiguration }, { fingerprint }, { configIdentity }] = await Promise.all([
       import("../configuration.ts"),
       import("../../key/identity/fingerprint.ts"),
-      import("../../provider/config-identity.ts"),
+      import("../../provider/registry.ts"),
     ]);
     const { config, path, fields } = await loadConfiguration(flags, context);
     const shown = fields.map(({ path: field, value, origin }) => ({

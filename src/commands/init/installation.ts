@@ -5,7 +5,7 @@ import { jsonText } from "../../cli/output.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
 import { fingerprint } from "../../key/identity/fingerprint.ts";
 import type { EncryptionConfig } from "../../kubernetes/encryption-config/types.ts";
-import { configIdentity } from "../../provider/config-identity.ts";
+import { configIdentity } from "../../provider/registry.ts";
 import { keyNamespaceOf, openbaoPolicy } from "../openbao-policy.ts";
 import { kubeadmControlPlane } from "./cluster-api.ts";
 import { encryptionFiles } from "./encryption-files.ts";

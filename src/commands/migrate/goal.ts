@@ -1,5 +1,5 @@
 /** @module The two goals of migrate: the active version, or away from this provider. */
-import { countOf } from "../../base/count-of.ts";
+import { countOf } from "../../base/words.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
 import type { Evidence } from "../../etcd/evidence.ts";

@@ -1,5 +1,5 @@
 /** @module `probe --compare`: whether the reports of several nodes show one key_id. */
-import { countOf } from "../../base/count-of.ts";
+import { countOf } from "../../base/words.ts";
 import { textTable } from "../../cli/text-table.ts";
 import type { NodeSighting } from "../../key/rotation/usage.ts";
 

@@ -12,7 +12,7 @@ import type { KeyVersion } from "../../key/identity/key-scope.ts";
 import { decodeGoRegistry, MAX_GO_REGISTRY_BYTES } from "../../key/registry/go-registry.ts";
 import type { RegistryContent } from "../../key/registry/record.ts";
 import { planRebuild, type RebuildPlan } from "../../key/rotation/plan-rebuild.ts";
-import { configIdentity } from "../../provider/config-identity.ts";
+import { configIdentity } from "../../provider/registry.ts";
 import { changeRegistry } from "../apply-registry-change.ts";
 import { blockerLines } from "../blocker-lines.ts";
 import { loadConfiguration } from "../configuration.ts";

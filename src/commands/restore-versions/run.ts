@@ -1,5 +1,5 @@
 /** @module `restore-versions`: shows which removed versions can come back and, with --apply, brings them back. */
-import { versionList } from "../../base/version-list.ts";
+import { versionList } from "../../base/words.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
 import { jsonText } from "../../cli/output.ts";

@@ -1,6 +1,6 @@
 /** @module `retire-versions`: gathers what the plan needs, shows it and, with --apply, changes the registry. */
 import { systemClock } from "../../base/clock.ts";
-import { versionList } from "../../base/version-list.ts";
+import { versionList } from "../../base/words.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
 import { jsonText, type Output } from "../../cli/output.ts";

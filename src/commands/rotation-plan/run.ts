@@ -1,8 +1,8 @@
 /** @module `rotation-plan`: prints the report of key/rotation/plan.ts. */
 import { assertNever } from "../../base/assert-never.ts";
 import { systemClock } from "../../base/clock.ts";
-import { countOf } from "../../base/count-of.ts";
 import { formatDuration } from "../../base/duration.ts";
+import { countOf } from "../../base/words.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
 import { jsonText, type Output } from "../../cli/output.ts";

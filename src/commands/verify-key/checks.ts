@@ -1,6 +1,6 @@
 /** @module What `verify-key` proves about the key, step by step. */
 import { buildInfo } from "../../base/build-info.ts";
-import { countOf } from "../../base/count-of.ts";
+import { countOf } from "../../base/words.ts";
 import type { VersionRecord } from "../../key/registry/record.ts";
 import { assess } from "../../key/rotation/assess.ts";
 import { FINDINGS } from "../../key/rotation/finding.ts";

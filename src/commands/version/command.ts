@@ -2,7 +2,7 @@
 import { buildInfo } from "../../base/build-info.ts";
 import { defineCommand } from "../../cli/command.ts";
 import { jsonText } from "../../cli/output.ts";
-import { PROGRAM } from "../../cli/program.ts";
+import { PROGRAM } from "../../base/build-info.ts";
 import { outputOption } from "../shared-options.ts";
 
 /** What is compatible with what: a change of one of these is a change of a contract. */

@@ -1,6 +1,6 @@
 /** @module Every object of a running etcd at one revision. A lost connection continues with another member; a compaction starts again. */
 import type { Clock } from "../../base/clock.ts";
-import { countOf } from "../../base/count-of.ts";
+import { countOf } from "../../base/words.ts";
 import type { TransportError } from "../../http/errors.ts";
 import { auditError } from "../errors.ts";
 import type { KeyValue, RangeResponse, ResponseHeader } from "../gen/etcd/rpc_pb.ts";

@@ -2,10 +2,9 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { rotated, testFirstContent } from "../../../test/fakes/registry-fixture.ts";
 import { sortedCopy } from "../../base/sorted-copy.ts";
-import { bodyHash, fileText } from "./canonical.ts";
 import { decodeCheckpoint, encodeCheckpoint } from "./checkpoint.ts";
 import { type DecodeRefusal, decodeRecord } from "./decode.ts";
-import { encodeRecord } from "./encode.ts";
+import { bodyHash, encodeRecord, fileText } from "./encode.ts";
 import { MAX_REGISTRY_BYTES, type RegistryRecord } from "./record.ts";
 
 const record: RegistryRecord = {

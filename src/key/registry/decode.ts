@@ -6,7 +6,7 @@ import { decodeUtf8, parseJson } from "../../base/parse-json.ts";
 import { sortedCopy } from "../../base/sorted-copy.ts";
 import { ciphertextVersion } from "../identity/ciphertext.ts";
 import { IDENTITY_FIELDS } from "../identity/fingerprint.ts";
-import { bodyHash, fileText, REGISTRY_FORMAT, REGISTRY_FORMAT_VERSION } from "./canonical.ts";
+import { bodyHash, fileText, REGISTRY_FORMAT, REGISTRY_FORMAT_VERSION } from "./encode.ts";
 import type { RefusalCode } from "./errors.ts";
 import { recordProblem } from "./invariants.ts";
 import { MAX_REGISTRY_BYTES, type RegistryRecord, VERSION_STATES } from "./record.ts";

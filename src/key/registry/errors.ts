@@ -1,6 +1,7 @@
 /**
  * @module Why a registry is not used, or not written, and what to do about it. Every refusal leaves the files as they are.
  */
+import { errnoOf } from "../../base/errno.ts";
 import { ProviderError, type ProviderErrorInit } from "../../base/error-class.ts";
 
 /** Refusals: something at the path is not what it should be. A person has to act. */
@@ -111,7 +112,7 @@ export function refusal(
 ): RegistryError {
   const entry: Refusal = REFUSALS[code];
   const advice =
-    entry.only ?? [entry.first, wayBack(statePath)].filter((each) => each !== undefined).join("; ");
+    entry.only ?? [entry.first, recoveryAdvice(statePath)].filter((each) => each !== undefined).join("; ");
   return new RegistryError({
     code,
     message: `state.path: ${path} ${entry.problem}${detail === undefined ? "" : ` (${detail})`}`,
@@ -121,7 +122,7 @@ export function refusal(
 }
 
 /** The cheapest recovery comes first: neither file is bound to a node. */
-export function wayBack(statePath: string): string {
+export function recoveryAdvice(statePath: string): string {
   return (
     `copy ${statePath} and ${statePath}.checkpoint, both, from a healthy node of the same control plane ` +
     "(owner as here, mode 0600); if there is none, `bao-kms-provider rebuild-registry` creates it from evidence"
@@ -130,4 +131,48 @@ export function wayBack(statePath: string): string {
 
 export function isRegistryError(error: unknown): error is RegistryError {
   return error instanceof RegistryError;
+}
+
+const READ_ONLY: ReadonlySet<string> = new Set([
+  "EROFS",
+  "EACCES",
+  "EPERM",
+  "SQLITE_READONLY",
+  "SQLITE_CANTOPEN",
+]);
+const FULL: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT", "EFBIG", "SQLITE_FULL"]);
+
+/** The state could not be written; what is loaded stays in use and nothing is promoted. */
+export function writeFailure(error: unknown, doing: string, path: string): RegistryError {
+  const errno = errnoOf(error) ?? "unknown error";
+  const rest = `; the provider serves on with the state that it has and promotes nothing`;
+  if (READ_ONLY.has(errno)) {
+    return new RegistryError({
+      code: "state_read_only",
+      message: `state.path: cannot ${doing} ${path}: read-only or no permission (${errno})${rest}`,
+      advice:
+        "make the state directory writable for the service's user (in the unit: ReadWritePaths=), " +
+        "and check whether its file system was remounted read-only",
+      cause: error,
+    });
+  }
+  if (FULL.has(errno)) {
+    return new RegistryError({
+      code: "state_full",
+      message: `state.path: cannot ${doing} ${path}: no space left (${errno})${rest}`,
+      advice: "free some space or quota on the file system of the state directory; a few KiB are enough",
+      cause: error,
+    });
+  }
+  return new RegistryError({
+    code: "state_io",
+    message: `state.path: cannot ${doing} ${path} (${errno})${rest}`,
+    advice: "see the kernel log for errors of the disk or file system under the state directory",
+    cause: error,
+  });
+}
+
+/** The error itself when this layer made it, else what its errno means for a write of `path`. */
+export function asWriteFailure(error: unknown, path: string): RegistryError {
+  return isRegistryError(error) ? error : writeFailure(error, "write", path);
 }

@@ -10,14 +10,13 @@ import {
   MAX_CHECKPOINT_BYTES,
 } from "./checkpoint.ts";
 import { encodeRecord } from "./encode.ts";
-import { RegistryError, refusal } from "./errors.ts";
+import { asWriteFailure, RegistryError, refusal } from "./errors.ts";
 import { successorProblem } from "./invariants.ts";
 import { readState, type StateOnDisk, type StoredRecord } from "./read-state.ts";
 import { checkpointPath, readStateFile } from "./read-state-file.ts";
 import { MAX_CHAIN, MAX_REGISTRY_BYTES, type RegistryContent, type RegistryRecord } from "./record.ts";
 import { removeFile, replaceFile } from "./replace-file.ts";
 import { checkStateDirectory, type StateOptions } from "./state-directory.ts";
-import { asWriteFailure } from "./state-failure.ts";
 import { type LockOptions, takeLock } from "./writer-lock.ts";
 
 export type RegistryStoreOptions = StateOptions & LockOptions;

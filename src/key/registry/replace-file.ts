@@ -3,8 +3,8 @@
  */
 import { dirname } from "node:path";
 import { errnoOf } from "../../base/errno.ts";
+import { asWriteFailure } from "./errors.ts";
 import type { OpenFile, StateFiles } from "./file-system.ts";
-import { asWriteFailure } from "./state-failure.ts";
 
 /**
  * The writer lock must be held: the new file has a fixed name.

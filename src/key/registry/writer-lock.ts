@@ -5,9 +5,8 @@
 import { Database } from "bun:sqlite";
 import type { Clock } from "../../base/clock.ts";
 import { errnoOf } from "../../base/errno.ts";
-import { RegistryError } from "./errors.ts";
+import { RegistryError, writeFailure } from "./errors.ts";
 import type { StateFiles } from "./file-system.ts";
-import { writeFailure } from "./state-failure.ts";
 
 interface WriterLock {
   release(): void;

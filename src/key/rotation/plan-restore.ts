@@ -1,5 +1,5 @@
 /** @module Which removed versions can come back: those that were removed here and that Transit still shows. Pure. */
-import { versionList } from "../../base/version-list.ts";
+import { versionList } from "../../base/words.ts";
 import type { KeyMetadata } from "../../openbao/transit/key-metadata.ts";
 import { type RegistryContent, type VersionRecord, versionOf } from "../registry/record.ts";
 import { type Blocker, blocker } from "./usage.ts";

@@ -1,5 +1,5 @@
 /** @module Which versions may be removed, and what blocks it. Pure. */
-import { countOf } from "../../base/count-of.ts";
+import { countOf } from "../../base/words.ts";
 import type { KeyMetadata } from "../../openbao/transit/key-metadata.ts";
 import { deriveKeyId } from "../identity/key-id.ts";
 import type { KeyScope } from "../identity/key-scope.ts";

@@ -1,5 +1,5 @@
 /** @module `config.load` and `config.validate`: the file is read once, and judged for the service's user. */
-import { countOf } from "../../../base/count-of.ts";
+import { countOf } from "../../../base/words.ts";
 import { ConfigError, describeProblem } from "../../../config/errors.ts";
 import { type Finding, failure, warning } from "../../check.ts";
 import { loadForService } from "../../load-for-service.ts";

@@ -9,7 +9,7 @@ import { activeVersion, originOf } from "../../../key/registry/record.ts";
 import { assess } from "../../../key/rotation/assess.ts";
 import { FINDINGS } from "../../../key/rotation/finding.ts";
 import { profileDrifts } from "../../../openbao/transit/key-profile.ts";
-import { configIdentity } from "../../../provider/config-identity.ts";
+import { configIdentity } from "../../../provider/registry.ts";
 import { type Finding, failure, warning, withAdvice } from "../../check.ts";
 import { accessProblem } from "../../service-identity.ts";
 import type { DoctorCheck } from "../check-ids.ts";

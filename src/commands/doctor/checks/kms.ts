@@ -15,7 +15,7 @@ import { openKmsClient } from "../../../kms/client.ts";
 import { KeyManagementService } from "../../../kms/gen/v2/api_pb.ts";
 import { MAX_MESSAGE_BYTES } from "../../../kms/limits.ts";
 import { kmsService, type ServingKey } from "../../../kms/service.ts";
-import { configIdentity } from "../../../provider/config-identity.ts";
+import { configIdentity } from "../../../provider/registry.ts";
 import { DEFAULT_SESSION_LIMITS, startKmsListener, unaryHandlers } from "../../../server/kms-listener.ts";
 import type { DoctorCheck } from "../check-ids.ts";
 

@@ -1,5 +1,5 @@
 /** @module `openbao.tls`, `openbao.clock` and `openbao.auth`: from a connection to a token of doctor's own. */
-import { countOf } from "../../../base/count-of.ts";
+import { countOf } from "../../../base/words.ts";
 import { formatDuration } from "../../../base/duration.ts";
 import { type Finding, failure, warning } from "../../check.ts";
 import { accessProblem } from "../../service-identity.ts";

@@ -3,7 +3,7 @@ import { buildInfo } from "../../../base/build-info.ts";
 import { handleMaker } from "../../../key/rotation/key-handles.ts";
 import { makeMarker } from "../../../key/rotation/marker.ts";
 import { profileDrifts, upsertDrift } from "../../../openbao/transit/key-profile.ts";
-import { configIdentity } from "../../../provider/config-identity.ts";
+import { configIdentity } from "../../../provider/registry.ts";
 import { failure, warning, withAdvice } from "../../check.ts";
 import { forbiddenCapabilities, hasCapability, neededCapabilities } from "../capabilities.ts";
 import type { DoctorCheck } from "../check-ids.ts";
