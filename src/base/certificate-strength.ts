@@ -1,8 +1,4 @@
-/**
- * Which signatures and keys of certificates are strong enough.
- *
- * @module For the certificates of servers and clients alike.
- */
+/** @module Which signatures and keys of certificates are strong enough, for servers and clients alike. */
 import type { X509Certificate } from "node:crypto";
 
 export const MIN_RSA_BITS = 2048;

@@ -1,7 +1,4 @@
-/**
- * @module What the environment and the defaults of a process could do to the provider, undone or refused before anything
- * else runs.
- */
+/** @module What the environment could do to this process, undone or refused before anything else runs. */
 import { writeFileSync } from "node:fs";
 
 /**

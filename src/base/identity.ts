@@ -1,8 +1,4 @@
-/**
- * What root does where another user may write: with that user's rights, for a moment or for good, or not at all.
- *
- * @module The only place that changes the identity of this process.
- */
+/** @module With whose rights root acts where another user may write. The only place that changes this process's identity. */
 import { lstatSync, readFileSync, readlinkSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { ancestorsOf } from "./ancestors.ts";

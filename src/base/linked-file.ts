@@ -1,8 +1,4 @@
-/**
- * Opens a file through symbolic links that stay in its own directory, as kubelet lays out projected volumes and its certificates.
- *
- * @module `token -> ..data/token`, `..data -> ..2026_01_01`. Each step is taken from an open directory, so nothing can be swapped.
- */
+/** @module Opens a file through symbolic links that stay in its own directory, as kubelet makes them. */
 import { constants } from "node:fs";
 import { type FileHandle, lstat, open, readlink } from "node:fs/promises";
 import { dirname, posix } from "node:path";

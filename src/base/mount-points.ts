@@ -1,8 +1,4 @@
-/**
- * Which directories are mount points.
- *
- * @module Reads /proc/self/mountinfo, proc_pid_mountinfo(5).
- */
+/** @module Which directories are mount points. Reads /proc/self/mountinfo, proc_pid_mountinfo(5). */
 import { readFileSync } from "node:fs";
 
 const MOUNT_POINT_FIELD = 4;

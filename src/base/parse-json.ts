@@ -1,8 +1,4 @@
-/**
- * JSON from hostile bytes.
- *
- * @module Strict UTF-8 and JSON syntax. The caller bounds the bytes and checks the shape.
- */
+/** @module JSON from hostile bytes. Strict UTF-8 and JSON syntax. The caller bounds the bytes and checks the shape. */
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 

@@ -1,8 +1,4 @@
-/**
- * The certificates of a PEM text.
- *
- * @module Text between whole blocks is skipped, as are whole blocks of other kinds. A block that is cut off is refused.
- */
+/** @module The certificates of a PEM text. Whole blocks of other kinds are skipped; a block that is cut off is refused. */
 import { X509Certificate } from "node:crypto";
 
 /** One whole block of RFC 7468 of any label; its text never contains the beginning of another block. */

@@ -1,8 +1,4 @@
-/**
- * A command of this executable in a process that has another user's rights and nothing of root's.
- *
- * @module It inherits three pipes: no terminal, no environment, no open file. What it prints is hostile.
- */
+/** @module A command of this executable in a process with another user's rights: three pipes, no terminal, no environment. */
 import { spawn } from "node:child_process";
 import type { Readable } from "node:stream";
 import { type Identity, identityText } from "./identity.ts";

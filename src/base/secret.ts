@@ -1,9 +1,4 @@
-/**
- * A value that must not be seen: token, JWT, PIN, client secret, plaintext.
- *
- * @module What lives here: the wrapper that prints as `[secret]` wherever it is logged, inspected, templated or
- * serialised. What does not: zeroing of memory, which JavaScript strings do not allow.
- */
+/** @module A value that prints as `[secret]`: token, JWT, PIN, client secret, plaintext. */
 
 const HIDDEN = "[secret]";
 const inspect = Symbol.for("nodejs.util.inspect.custom");

@@ -1,8 +1,4 @@
-/**
- * How this program starts itself once more.
- *
- * @module The executable alone, or Bun with the source that it runs.
- */
+/** @module How this program starts itself once more. The executable alone, or Bun with the source that it runs. */
 import { join } from "node:path";
 
 declare const BUILD_VERSION: string | undefined;

@@ -1,8 +1,4 @@
-/**
- * Foreign text as visible characters.
- *
- * @module Names that come from etcd, a remote or a file cannot forge a line, move a cursor or turn text around.
- */
+/** @module Foreign text as visible characters: it cannot forge a line, move a cursor or turn text around. */
 
 /** Control and format characters (bidirectional ones among them), line separators and lone surrogates. */
 const INVISIBLE = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;

@@ -1,8 +1,4 @@
-/**
- * A directory that the provider makes for itself on a volume, such as an emptyDir of a pod.
- *
- * @module Only directly below a mount point: elsewhere the directory belongs to the package or the operator.
- */
+/** @module A directory that the provider makes for itself directly below a mount point, such as an emptyDir of a pod. */
 import { closeSync, constants, fchmodSync, fchownSync, fstatSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { errnoOf } from "./errno.ts";

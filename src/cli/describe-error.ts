@@ -1,7 +1,4 @@
-/**
- * @module Lines for stderr when a command fails. Of a foreign error only the kind is shown, since its text may come from a
- * remote.
- */
+/** @module Lines for stderr when a command fails. Of a foreign error only the kind is shown: its text may be a remote's. */
 import { ProviderError } from "../base/error-class.ts";
 import { visible } from "../base/visible-text.ts";
 import { ConfigError, describeProblem } from "../config/errors.ts";

@@ -1,7 +1,4 @@
-/**
- * @module Hostile bytes to a plain tree: UTF-8, one YAML document of the core schema, no aliases, tags or repeated
- * keys.
- */
+/** @module Hostile bytes to a plain tree: UTF-8, one YAML document, no aliases, tags or repeated keys. */
 import { type Document, type ErrorCode, isScalar, LineCounter, parseAllDocuments, visit } from "yaml";
 
 export type DecodedYaml =

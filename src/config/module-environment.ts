@@ -1,7 +1,4 @@
-/**
- * @module The environment of the helper process: nothing, but the variables by which vendors' modules find their
- * configuration.
- */
+/** @module The environment of the helper process: only the variables by which vendors' modules find their configuration. */
 
 const MODULE_VARIABLES: readonly string[] = [
   // SoftHSM, Kryoptic, OpenSC, tpm2-pkcs11

@@ -1,6 +1,4 @@
-/**
- * @module The configuration file, whole: the one definition of its fields, types, defaults, bounds and relations.
- */
+/** @module The configuration file, whole: the one definition of its fields, types, defaults, bounds and relations. */
 import * as v from "valibot";
 import { authSection } from "./sections/auth.ts";
 import { loggingSection } from "./sections/logging.ts";

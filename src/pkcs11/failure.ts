@@ -1,7 +1,4 @@
-/**
- * @module What can go wrong in the helper process, as it crosses from there to the provider: a code, and at most a
- * PKCS#11 return value and a step.
- */
+/** @module How the helper process failed, as it tells the provider: a code, a PKCS#11 step and its return value. */
 
 /** Of the token, its module, or the helper itself. */
 export const DEVICE_FAILURES = [

@@ -1,6 +1,4 @@
-/**
- * @module What the provider and its helper process say to each other: one request on stdin, marked lines on stdout.
- */
+/** @module What the provider and its helper process say to each other: one request on stdin, marked lines on stdout. */
 import * as v from "valibot";
 import { HELPER_FAILURES, HELPER_STAGES, type HelperFailureCode, type HelperStage } from "./failure.ts";
 

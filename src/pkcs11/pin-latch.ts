@@ -1,6 +1,4 @@
-/**
- * @module May this PIN be tried? A token locks after a few wrong ones, so a wrong PIN is given to it exactly once.
- */
+/** @module May this PIN be tried? A token locks after a few wrong ones, so a wrong PIN is given to it exactly once. */
 import * as v from "valibot";
 import { assertNever } from "../base/assert-never.ts";
 import type { FileIdentity } from "../base/safe-file.ts";

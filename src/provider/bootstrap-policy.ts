@@ -1,7 +1,4 @@
-/**
- * @module What a provider that has not become ready does next: wait, or leave with the reason. With a loaded registry it waits
- * for an OpenBao that is away, since its Status keeps kube-apiserver writing.
- */
+/** @module Whether a provider that has not become ready waits on, or leaves with the reason. Pure. */
 import type { ErrorClass } from "../base/error-class.ts";
 
 interface StartFailure {

@@ -1,6 +1,4 @@
-/**
- * @module The object graph of the daemon. Starts nothing, listens to nothing, contacts nothing; daemon.ts does.
- */
+/** @module The object graph of the daemon. Starts nothing, listens to nothing, contacts nothing; daemon.ts does. */
 import { dirname } from "node:path";
 import { buildInfo } from "../base/build-info.ts";
 import type { Clock } from "../base/clock.ts";

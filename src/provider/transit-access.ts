@@ -1,6 +1,4 @@
-/**
- * @module From a configuration to an authenticated Transit client, for the daemon and for the commands. Contacts nothing.
- */
+/** @module From a configuration to an authenticated Transit client, for daemon and commands. Contacts nothing. */
 import type { Clock } from "../base/clock.ts";
 import type { ProviderConfig } from "../config/schema.ts";
 import { openCaFile } from "../http/ca-file.ts";

@@ -1,7 +1,4 @@
-/**
- * @module `bootstrap`, `status`, `state` and `rotation`: how the provider starts, watches the key and follows its
- * rotation.
- */
+/** @module `bootstrap`, `status`, `state`, `rotation`: how the provider starts, watches the key and follows its rotation. */
 import * as v from "valibot";
 import { absolutePath, count, duration, flag, oneOf } from "../field-types.ts";
 

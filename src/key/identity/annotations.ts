@@ -1,6 +1,4 @@
-/**
- * @module The annotations that kube-apiserver stores beside each encrypted seed: made for a version, checked at Decrypt.
- */
+/** @module The annotations that kube-apiserver stores beside each encrypted seed: made for a version, checked at Decrypt. */
 import { hashText, type KeyScope, type KeyVersion } from "./key-scope.ts";
 
 export const PROVIDER_NAME = "openbao-transit";

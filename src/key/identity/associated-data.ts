@@ -1,6 +1,4 @@
-/**
- * @module The associated data that ties a ciphertext to its cluster, key and version. Every byte is wire contract.
- */
+/** @module The associated data that ties a ciphertext to its cluster, key and version. Every byte is wire contract. */
 import { AAD_VERSION, PROVIDER_NAME } from "./annotations.ts";
 import { hashText, type KeyScope, type KeyVersion } from "./key-scope.ts";
 

@@ -1,7 +1,4 @@
-/**
- * @module Transit's ciphertext as text, `vault:v<version>:<base64>`, in canonical form only: OpenBao opens other spellings
- * too, so that without this check a changed bit could still decrypt.
- */
+/** @module Transit's ciphertext as text, in canonical form only: OpenBao opens other spellings too. */
 /** kube-apiserver refuses a ciphertext that is longer. */
 export const MAX_CIPHERTEXT_BYTES = 1024;
 

@@ -1,6 +1,4 @@
-/**
- * @module The identity of a configuration: one digest per field for the registry, and one short digest over all for people.
- */
+/** @module The identity of a configuration: a digest per field for the registry, a short one over all for people. */
 import { createHash } from "node:crypto";
 import { hashText, type KeyScope } from "./key-scope.ts";
 

@@ -1,6 +1,4 @@
-/**
- * @module key_id: the name under which kube-apiserver knows one version of the key. The wire vectors fix it byte for byte.
- */
+/** @module key_id: the name under which kube-apiserver knows one version of the key, fixed by the wire vectors. */
 import { createHash } from "node:crypto";
 import type { KeyScope, KeyVersion } from "./key-scope.ts";
 

@@ -1,6 +1,4 @@
-/**
- * @module What a key is to this control plane, apart from its versions; key_id, annotations and associated data derive from it.
- */
+/** @module What a key is to this control plane; key_id, annotations and associated data derive from it. */
 import { createHash } from "node:crypto";
 
 export interface KeyScope {

@@ -1,6 +1,4 @@
-/**
- * @module The one decoder of registry files: size, text, format, hash, shape and invariants, in this order.
- */
+/** @module The one decoder of registry files: size, text, format, hash, shape and invariants, in this order. */
 import * as v from "valibot";
 import { decodeUtf8, parseJson } from "../../base/parse-json.ts";
 import { sortedCopy } from "../../base/sorted-copy.ts";

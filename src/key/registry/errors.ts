@@ -1,6 +1,4 @@
-/**
- * @module Why a registry is not used, or not written, and what to do about it. Every refusal leaves the files as they are.
- */
+/** @module Why a registry is not used, or not written, and what to do about it. A refusal changes no file. */
 import { errnoOf } from "../../base/errno.ts";
 import { ProviderError, type ProviderErrorInit } from "../../base/error-class.ts";
 

@@ -1,7 +1,4 @@
-/**
- * @module The registry on disk: loaded, followed while others write it, changed crash-proof. The rename of the registry is the
- * moment of a change; the checkpoint follows it and is at most one step behind.
- */
+/** @module The registry on disk. Its rename is the moment of a change; the checkpoint is at most one step behind. */
 import {
   type Checkpoint,
   decodeCheckpoint,
@@ -60,8 +57,9 @@ export function openRegistryStore(options: RegistryStoreOptions): RegistryStore 
   return {
     load,
     follow: async (base) => {
-      const state = (await isUnchanged(options, base)) ? undefined : await load();
-      return state === undefined ? base : successorOf(options, base, state);
+      const identity = await fileIdentity(options);
+      const isUnchanged = identity !== undefined && identity === base.fileIdentity;
+      return isUnchanged ? base : successorOf(options, base, await load());
     },
     commit: (base, content, signal) => asWriter(options, signal, () => commitLocked(options, base, content)),
     writeAgain: (base, signal) => asWriter(options, signal, () => writeAgainLocked(options, base)),
@@ -132,16 +130,7 @@ async function writeAgainLocked(options: RegistryStoreOptions, base: StoredRecor
   // The checkpoint first: a crash in between leaves a lost registry, as it was, and not one without a checkpoint.
   await writeCheckpoint(options, record, hash);
   await replaceFile(files, statePath, bytes);
-  const { identity } = await committedFacts(options);
-  return { record, hash, checkpoint: "current", fileIdentity: identity };
-}
-
-async function isUnchanged({ files, statePath }: RegistryStoreOptions, base: StoredRecord): Promise<boolean> {
-  try {
-    return (await files.stat(statePath)).identity === base.fileIdentity;
-  } catch {
-    return false;
-  }
+  return { record, hash, checkpoint: "current", fileIdentity: await fileIdentity(options) };
 }
 
 function successorOf(
@@ -197,7 +186,7 @@ async function commitLocked(
     await writeCheckpoint(options, found.record, found.hash);
   }
   await replaceFile(options.files, statePath, bytes);
-  const { identity } = await committedFacts(options);
+  const identity = await fileIdentity(options);
   const checkpointError = await writeCheckpoint(options, record, hash).then(
     () => undefined,
     (error: unknown) => asWriteFailure(error, checkpointPath(options.statePath)),
@@ -221,15 +210,12 @@ function sealed(before: StoredRecord | undefined, content: RegistryContent): Reg
       };
 }
 
-/** Only a hint for {@link RegistryStore.follow}: when it cannot be had, the next follow reads the file. */
-async function committedFacts({
-  files,
-  statePath,
-}: RegistryStoreOptions): Promise<{ readonly identity: string }> {
+/** Only a hint for {@link RegistryStore.follow}: when it is unknown, the next follow reads the file. */
+async function fileIdentity({ files, statePath }: RegistryStoreOptions): Promise<string | undefined> {
   try {
-    return await files.stat(statePath);
+    return (await files.stat(statePath)).identity;
   } catch {
-    return { identity: "" };
+    return undefined;
   }
 }
 

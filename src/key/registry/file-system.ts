@@ -1,6 +1,4 @@
-/**
- * @module The file operations of the registry as effects, so that a test can fail or kill at each of them.
- */
+/** @module The file operations of the registry as effects, so that a test can fail or kill at each of them. */
 import { constants, type Stats } from "node:fs";
 import { type FileHandle, open, rename, stat, unlink } from "node:fs/promises";
 

@@ -1,6 +1,4 @@
-/**
- * @module Decodes the registry of the Go implementation (dc-tec/openbao-kubernetes-kms), to take over its versions.
- */
+/** @module Decodes the registry of the Go implementation (dc-tec/openbao-kubernetes-kms), to take over its versions. */
 import * as v from "valibot";
 import { parseJson } from "../../base/parse-json.ts";
 import { deriveKeyId } from "../identity/key-id.ts";

@@ -1,7 +1,4 @@
-/**
- * @module Reads registry and checkpoint and judges them together. It takes no lock: a write in between shows as a difference
- * between two reads.
- */
+/** @module Reads registry and checkpoint and judges them together, without the lock: only what two reads agree on counts. */
 import { dirname } from "node:path";
 import { assertNever } from "../../base/assert-never.ts";
 import { errnoOf } from "../../base/errno.ts";
@@ -20,7 +17,7 @@ export interface StoredRecord {
   /** `behind` after a crash between the two files; the next write repairs it. */
   readonly checkpoint: "current" | "behind";
   /** Tells whether the file was replaced or written since. */
-  readonly fileIdentity: string;
+  readonly fileIdentity: string | undefined;
 }
 
 export type StateOnDisk =

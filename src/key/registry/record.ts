@@ -1,7 +1,4 @@
-/**
- * @module The types and limits of the registry. Nothing in it is secret or bound to a node: a copy of registry and checkpoint
- * serves every node of the same control plane.
- */
+/** @module The types and limits of the registry. Nothing in it is secret, and nothing is bound to a node. */
 import type { IdentityHashes } from "../identity/fingerprint.ts";
 import type { KeyVersion } from "../identity/key-scope.ts";
 

@@ -1,6 +1,4 @@
-/**
- * @module Replaces or removes a file so that a crash at any instruction leaves the old or the new content.
- */
+/** @module Replaces or removes a file so that a crash at any instruction leaves the old or the new content. */
 import { dirname } from "node:path";
 import { errnoOf } from "../../base/errno.ts";
 import { asWriteFailure } from "./errors.ts";

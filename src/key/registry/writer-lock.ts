@@ -1,7 +1,4 @@
-/**
- * @module One writer at a time, daemon and commands alike. SQLite's exclusive file lock is the one kernel lock that Bun offers
- * without foreign functions; the database stays empty, and the kernel frees the lock when its holder dies.
- */
+/** @module One writer at a time, by the one kernel lock that Bun offers: SQLite's, which ends with the process that has it. */
 import { Database } from "bun:sqlite";
 import type { Clock } from "../../base/clock.ts";
 import { errnoOf } from "../../base/errno.ts";

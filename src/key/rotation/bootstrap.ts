@@ -1,7 +1,4 @@
-/**
- * @module How a node without a registry begins: at once on a key that was never rotated, else not at all or after it has
- * observed the key (`bootstrap.missingState`). Pure; key-keeper.ts makes the marker and writes the registry.
- */
+/** @module How a node without a registry begins (`bootstrap.missingState`). Pure; key-keeper.ts writes the registry. */
 import { formatDuration } from "../../base/duration.ts";
 import type { ProviderError } from "../../base/error-class.ts";
 import type { KeyMetadata } from "../../openbao/transit/key-metadata.ts";

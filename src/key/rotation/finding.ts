@@ -1,6 +1,4 @@
-/**
- * @module Everything that can be wrong with a key, with its effect, the word that Status shows, and what to do.
- */
+/** @module Everything that can be wrong with a key, with its effect, the word that Status shows, and what to do. */
 import type { KeyNames, ProfileDrift, ProfileDriftCode } from "../../openbao/transit/key-profile.ts";
 import type { KeyVersion } from "../identity/key-scope.ts";
 

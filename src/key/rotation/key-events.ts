@@ -1,6 +1,4 @@
-/**
- * @module What happens to the key, for the log and the metrics: a closed set of events whose fields are safe to log.
- */
+/** @module What happens to the key, for log and metrics: a closed set of events whose fields are safe to log. */
 import type { ErrorClass, ProviderError } from "../../base/error-class.ts";
 import type { KeyVersion } from "../identity/key-scope.ts";
 import { hashText } from "../identity/key-scope.ts";

@@ -1,7 +1,4 @@
-/**
- * @module The one owner of the live key and its registry: durable first, then visible, one change at a time. When to
- * probe is key-state.ts, what a probe changes is promotion.ts.
- */
+/** @module The one owner of the live key and its registry: durable first, then visible, one change at a time. */
 import type { Clock } from "../../base/clock.ts";
 import { ProviderError } from "../../base/error-class.ts";
 import type { TransitClient } from "../../openbao/transit/client.ts";

@@ -1,7 +1,4 @@
-/**
- * @module When OpenBao is asked about the key: the probes of the run loop, and the look-up of an unknown key_id. key-keeper.ts
- * applies the answers; everything else is answered from memory.
- */
+/** @module When OpenBao is asked about the key: the probes, and the look-up of an unknown key_id. */
 import { ProviderError } from "../../base/error-class.ts";
 import { singleFlight } from "../../base/single-flight.ts";
 import type { TransitClient } from "../../openbao/transit/client.ts";

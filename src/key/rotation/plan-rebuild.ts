@@ -1,7 +1,4 @@
-/**
- * @module A lost registry, made again from what storage and Transit show. A key_id that derives from no version blocks it,
- * until the version is brought back or a person gives it up. Pure.
- */
+/** @module A lost registry, made again from what storage and Transit show. Pure. */
 import { assertNever } from "../../base/assert-never.ts";
 import type { KeyMetadata } from "../../openbao/transit/key-metadata.ts";
 import { type ConfigIdentity, identityHashes } from "../identity/fingerprint.ts";

@@ -1,7 +1,4 @@
-/**
- * @module What one probe changes in the registry: what is recorded, and when a pending version is promoted. Pure;
- * key-keeper.ts makes it durable and visible.
- */
+/** @module What one probe changes in the registry, and when a pending version is promoted. Pure. */
 import type { KeyMetadata } from "../../openbao/transit/key-metadata.ts";
 import type { KeyVersion } from "../identity/key-scope.ts";
 import { withObservation, withRejected, withSeen } from "../registry/changes.ts";

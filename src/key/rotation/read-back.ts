@@ -1,7 +1,4 @@
-/**
- * @module Proof that a fresh ciphertext is under the known key: OpenBao opens all items of one request with one key, so it must
- * open together with the marker of its version.
- */
+/** @module Proof that a fresh ciphertext is under the known key: one request opens it together with the marker. */
 import type { TransitClient } from "../../openbao/transit/client.ts";
 import { RotationError } from "./errors.ts";
 import type { KeyHandle } from "./key-handles.ts";
