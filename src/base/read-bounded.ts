@@ -1,4 +1,5 @@
-/** @module A stream of bytes as a whole, up to a bound. */
+/** @module A stream or an open file as a whole, up to a bound. */
+import type { FileHandle } from "node:fs/promises";
 
 /** All of it, or `undefined` as soon as it exceeds `maxBytes`; the rest is then not read. Throws what the stream throws. */
 export async function readBounded(
@@ -13,6 +14,24 @@ export async function readBounded(
       return undefined;
     }
     chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, length);
+}
+
+const CHUNK_BYTES = 64 * 1024;
+
+/** All bytes of an open file, or `maxBytes` plus one of them when it has more, whatever size it claims. */
+export async function readFileBounded(handle: FileHandle, maxBytes: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  while (length <= maxBytes) {
+    const chunk = new Uint8Array(Math.min(CHUNK_BYTES, maxBytes + 1 - length));
+    const { bytesRead } = await handle.read(chunk, 0, chunk.length, length);
+    if (bytesRead === 0) {
+      break;
+    }
+    length += bytesRead;
+    chunks.push(chunk.subarray(0, bytesRead));
   }
   return Buffer.concat(chunks, length);
 }

@@ -1,17 +1,19 @@
-/** @module A command of this executable in a process with another user's rights: three pipes, no terminal, no environment. */
+/** @module A command of this executable with another user's rights: three pipes, no terminal, no environment. */
 import { spawn } from "node:child_process";
 import type { Readable } from "node:stream";
 import { type Identity, identityText } from "./identity.ts";
+import { readBounded } from "./read-bounded.ts";
 import { HIDDEN, selfCommand } from "./self-command.ts";
+import { visibleLines } from "./visible-text.ts";
 
-export interface ChildRun {
+interface ChildRun {
   /** `null` when a signal ended it. */
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-export interface RunAsOptions {
+interface RunAsOptions {
   readonly identity: Identity;
   readonly args: readonly string[];
   readonly input: string;
@@ -54,20 +56,10 @@ export async function runAs({ identity, args, input, maxBytes, signal }: RunAsOp
 }
 
 async function readText(stream: Readable, maxBytes: number, stop: () => void): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of stream) {
-    length += chunk.length;
-    if (length > maxBytes) {
-      stop();
-      break;
-    }
-    chunks.push(chunk);
+  const bytes = await readBounded(stream, maxBytes);
+  if (bytes === undefined) {
+    stop();
+    return "";
   }
-  return printable(Buffer.concat(chunks).toString("utf8"));
-}
-
-/** Text that cannot drive a terminal: control characters other than line breaks become question marks. */
-export function printable(text: string): string {
-  return text.replace(/[^\n\P{C}]/gu, "?");
+  return visibleLines(Buffer.from(bytes).toString("utf8"), false);
 }

@@ -4,6 +4,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { errnoOf } from "./errno.ts";
 import { type ErrorClass, ProviderError } from "./error-class.ts";
 import { openLinkedFile } from "./linked-file.ts";
+import { readFileBounded } from "./read-bounded.ts";
 
 export interface SafeFileRules {
   /** What the file is, for the message: "the CA bundle". */
@@ -78,11 +79,8 @@ export async function readSafeFile(path: string, rules: SafeFileRules): Promise<
     if (rules.secret && (mode & 0o007) !== 0) {
       throw fail("file_readable_by_others", "can be read by every user", `chmod o-rwx ${path}`);
     }
-    if (stat.size > BigInt(rules.maxBytes)) {
-      throw fail("file_too_large", `is larger than ${rules.maxBytes} bytes`, `put the right file at ${path}`);
-    }
-    const bytes = await readBounded(handle, rules.maxBytes);
-    if (bytes === undefined) {
+    const bytes = await readFileBounded(handle, rules.maxBytes);
+    if (bytes.length > rules.maxBytes) {
       throw fail("file_too_large", `is larger than ${rules.maxBytes} bytes`, `put the right file at ${path}`);
     }
     if (bytes.length === 0) {
@@ -142,18 +140,4 @@ async function openForReading(
         throw fail("file_unreadable", "cannot be opened", `see why ${path} cannot be read`, error);
     }
   }
-}
-
-/** All bytes of the file, or `undefined` when it has grown past the bound since it was measured. */
-async function readBounded(handle: FileHandle, maxBytes: number): Promise<Uint8Array | undefined> {
-  const buffer = new Uint8Array(maxBytes + 1);
-  let length = 0;
-  while (length <= maxBytes) {
-    const { bytesRead } = await handle.read(buffer, length, buffer.length - length, length);
-    if (bytesRead === 0) {
-      return buffer.slice(0, length);
-    }
-    length += bytesRead;
-  }
-  return undefined;
 }

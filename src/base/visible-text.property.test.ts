@@ -42,6 +42,9 @@ describe("visibleLines", () => {
   test("keeps colours only where they are wanted, and no other sequence", () => {
     expect(visibleLines("\u001b[32m✓\u001b[0m a\nb", true)).toBe("\u001b[32m✓\u001b[0m a\nb");
     expect(visibleLines("\u001b[32m✓", false)).toBe("\\u001b[32m✓");
+    expect(visibleLines("a\u001b[31mb\r\u0007\u009bc\u202e\n✓ é\t", false)).toBe(
+      "a\\u001b[31mb\\u000d\\u0007\\u009bc\\u202e\n✓ é\\u0009",
+    );
     expect(visibleLines("\u001b[2J\u001b]0;title\u0007", true)).toBe("\\u001b[2J\\u001b]0;title\\u0007");
   });
 });

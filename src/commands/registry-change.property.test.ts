@@ -107,7 +107,7 @@ describe("an outcome", () => {
 
   test("its text cannot drive a terminal", () => {
     const error = new RegistryError({ code: "state_io", message: "a\u001b[2Jb", advice: "c\u0007" });
-    expect(codeOf(encodeOutcome(error))).toBe("state_io: a?[2Jb c?");
+    expect(codeOf(encodeOutcome(error))).toBe("state_io: a\\u001b[2Jb c\\u0007");
   });
 
   test.each([

@@ -1,7 +1,7 @@
 /** @module A change of the registry as bytes on a pipe, and its outcome. Both ends decode hostile bytes. */
 import * as v from "valibot";
 import { parseJson } from "../base/parse-json.ts";
-import { printable } from "../base/run-as.ts";
+import { visibleLines } from "../base/visible-text.ts";
 import { IDENTITY_FIELDS, type IdentityHashes } from "../key/identity/fingerprint.ts";
 import { decodeRecord } from "../key/registry/decode.ts";
 import { encodeRecord } from "../key/registry/encode.ts";
@@ -30,7 +30,11 @@ const CHANGE = v.strictObject({
   record: v.pipe(v.string(), v.maxLength(MAX_REGISTRY_BYTES)),
 });
 
-const MESSAGE = v.pipe(v.string(), v.maxLength(MAX_MESSAGE), v.transform(printable));
+const MESSAGE = v.pipe(
+  v.string(),
+  v.maxLength(MAX_MESSAGE),
+  v.transform((text) => visibleLines(text, false)),
+);
 const OUTCOME = v.variant("ok", [
   v.strictObject({ ok: v.literal(true), hash: HASH }),
   v.strictObject({

@@ -1,6 +1,7 @@
 /** @module The file operations of the registry as effects, so that a test can fail or kill at each of them. */
 import { constants, type Stats } from "node:fs";
 import { type FileHandle, open, rename, stat, unlink } from "node:fs/promises";
+import { readFileBounded } from "../../base/read-bounded.ts";
 
 export interface FileFacts {
   readonly kind: "file" | "directory" | "other";
@@ -54,18 +55,7 @@ export const systemStateFiles: StateFiles = {
 function openFile(handle: FileHandle): OpenFile {
   return {
     facts: async () => factsOf(await handle.stat()),
-    read: async (maxBytes) => {
-      const buffer = Buffer.alloc(Math.min((await handle.stat()).size, maxBytes) + 1);
-      let length = 0;
-      while (length < buffer.length) {
-        const { bytesRead } = await handle.read(buffer, length, buffer.length - length, length);
-        if (bytesRead === 0) {
-          break;
-        }
-        length += bytesRead;
-      }
-      return buffer.subarray(0, length);
-    },
+    read: (maxBytes) => readFileBounded(handle, maxBytes),
     write: async (bytes) => (await handle.write(bytes)).bytesWritten,
     sync: () => handle.sync(),
     close: () => handle.close(),
