@@ -1,5 +1,6 @@
 /** @module What the provider and its helper process say to each other: one request on stdin, marked lines on stdout. */
 import * as v from "valibot";
+import { parseJson } from "../base/parse-json.ts";
 import { HELPER_FAILURES, HELPER_STAGES, type HelperFailureCode, type HelperStage } from "./failure.ts";
 
 /** The largest request that a helper reads: a chain, a CA bundle and a login body fit many times. */
@@ -7,10 +8,9 @@ export const MAX_REQUEST_BYTES = 4 * 1024 * 1024;
 
 const MAX_CERTIFICATES = 512;
 const base64 = v.pipe(v.string(), v.maxLength(2 * 1024 * 1024), v.base64());
-const bytes = v.pipe(
-  base64,
-  v.transform((text): Uint8Array => new Uint8Array(Buffer.from(text, "base64"))),
-);
+const toBytes = v.transform((text: string): Uint8Array => new Uint8Array(Buffer.from(text, "base64")));
+const bytes = v.pipe(base64, toBytes);
+const anyBytes = v.pipe(v.union([v.literal(""), base64]), toBytes);
 const certificates = v.pipe(v.array(bytes), v.minLength(1), v.maxLength(MAX_CERTIFICATES));
 const label = v.pipe(v.string(), v.minLength(1), v.maxLength(255));
 const header = v.strictTuple([
@@ -27,11 +27,7 @@ const exchangeSchema = v.strictObject({
   method: v.picklist(["GET", "POST", "PATCH"]),
   path: v.pipe(v.string(), v.regex(/^\/[\x21-\x7e]*$/), v.maxLength(4096)),
   headers,
-  body: v.pipe(
-    v.pipe(v.string(), v.maxLength(2 * 1024 * 1024)),
-    v.check((text) => text === "" || v.is(base64, text)),
-    v.transform((text): Uint8Array => new Uint8Array(Buffer.from(text, "base64"))),
-  ),
+  body: anyBytes,
   maxBytes: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1024 * 1024)),
 });
 
@@ -41,6 +37,12 @@ const tokenSchema = v.strictObject({
   keyLabel: label,
   maxSessions: v.pipe(v.number(), v.integer(), v.minValue(1)),
 });
+
+const login = {
+  pin: v.pipe(v.string(), v.minLength(1), v.maxLength(255)),
+  refuseAfterFailedTry: v.boolean(),
+  chain: certificates,
+};
 
 const requestSchema = v.strictObject({
   marker: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)),
@@ -52,20 +54,9 @@ const requestSchema = v.strictObject({
     /** Load the module and look at the token; no PIN. */
     v.strictObject({ kind: v.literal("inspect") }),
     /** Log in and prove by a signature that the key is the certificate's. */
-    v.strictObject({
-      kind: v.literal("prove"),
-      pin: v.pipe(v.string(), v.minLength(1), v.maxLength(255)),
-      refuseAfterFailedTry: v.boolean(),
-      chain: certificates,
-    }),
+    v.strictObject({ kind: v.literal("prove"), ...login }),
     /** As `prove`, then one HTTPS request with the certificate. */
-    v.strictObject({
-      kind: v.literal("exchange"),
-      pin: v.pipe(v.string(), v.minLength(1), v.maxLength(255)),
-      refuseAfterFailedTry: v.boolean(),
-      chain: certificates,
-      exchange: exchangeSchema,
-    }),
+    v.strictObject({ kind: v.literal("exchange"), ...login, exchange: exchangeSchema }),
   ]),
 });
 
@@ -98,11 +89,7 @@ const lineSchema = v.variant("kind", [
     kind: v.literal("answer"),
     status: v.pipe(v.number(), v.integer(), v.minValue(100), v.maxValue(599)),
     headers,
-    body: v.pipe(
-      v.string(),
-      v.check((text) => text === "" || v.is(base64, text)),
-      v.transform((text): Uint8Array => new Uint8Array(Buffer.from(text, "base64"))),
-    ),
+    body: anyBytes,
   }),
 ]);
 
@@ -138,12 +125,6 @@ export function decodeLine(marker: string, text: string): HelperLine | undefined
 }
 
 function parse<T extends v.GenericSchema>(schema: T, text: string): v.InferOutput<T> | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  const result = v.safeParse(schema, value);
+  const result = v.safeParse(schema, parseJson(text));
   return result.success ? result.output : undefined;
 }

@@ -1,6 +1,6 @@
 /** @module The body of the helper process: one task, then it ends. */
 import { X509Certificate } from "node:crypto";
-import { realpathSync, statSync, writeSync } from "node:fs";
+import { realpathSync, type Stats, statSync, writeSync } from "node:fs";
 import { assertNever } from "../base/assert-never.ts";
 import { readBounded } from "../base/read-bounded.ts";
 import { HelperFailure } from "./failure.ts";
@@ -14,20 +14,33 @@ import {
 } from "./helper-protocol.ts";
 import { httpsExchange } from "./https-exchange.ts";
 import { type FoundToken, findToken, type TokenKey } from "./key-token.ts";
-import { INSTALLED_ADDONS, loadNativeAddons, type NativeAddonPlace } from "./native-addons.ts";
+import {
+  INSTALLED_ADDONS,
+  loadNativeAddons,
+  type NativeAddonPlace,
+  type NativeAddons,
+} from "./native-addons.ts";
 
 /** Reads the request, does its task, says how it ended. Never throws; the exit code is for people, not for the provider. */
 export async function runHelper(place: NativeAddonPlace = INSTALLED_ADDONS): Promise<number> {
-  const request = decodeRequest(await readStdin());
+  const input = await readBounded(Bun.stdin.stream(), MAX_REQUEST_BYTES);
+  return await answerRequest(input ?? Buffer.of(), () => loadNativeAddons(place), writeAll);
+}
+
+/** {@link runHelper} with its effects as parameters. */
+export async function answerRequest(
+  input: Uint8Array,
+  loadAddons: () => NativeAddons,
+  write: (text: string) => void,
+): Promise<number> {
+  const request = decodeRequest(Buffer.from(input).toString("utf8"));
   if (request === undefined) {
     // Without a marker no process reads an answer; this happens only when a person types the hidden command.
     return 2;
   }
-  const say = (line: HelperLine): void => {
-    writeAll(encodeLine(request.marker, line));
-  };
+  const say = (line: HelperLine): void => write(encodeLine(request.marker, line));
   try {
-    say(await doTask(request, place, say));
+    say(await doTask(request, loadAddons(), say));
     return 0;
   } catch (error) {
     const failure =
@@ -39,10 +52,9 @@ export async function runHelper(place: NativeAddonPlace = INSTALLED_ADDONS): Pro
 
 async function doTask(
   request: HelperRequest,
-  place: NativeAddonPlace,
+  addons: NativeAddons,
   say: (line: HelperLine) => void,
 ): Promise<HelperLine> {
-  const addons = loadNativeAddons(place);
   if (addons.tls.guardProcess(request.alarmSeconds) !== request.parentPid) {
     // The parent died between spawn and prctl(2): no process waits for an answer.
     throw new HelperFailure("unexpected");
@@ -94,22 +106,16 @@ function signWith(key: TokenKey, id: number, message: Uint8Array): Uint8Array {
 
 /** The module's code is about to see the PIN: only root or this user may be able to write it. */
 function checkModule({ modulePath }: KeyTokenNames): void {
-  let stats: ReturnType<typeof statSync>;
+  let stats: Stats;
   try {
     stats = statSync(realpathSync(modulePath));
   } catch (error) {
     throw new HelperFailure("module_missing", undefined, error);
   }
-  const owner = stats?.uid === 0 || stats?.uid === process.geteuid?.();
-  if (!stats?.isFile() || !owner || (stats.mode & 0o022) !== 0) {
+  const isOurs = stats.uid === 0 || stats.uid === process.geteuid?.();
+  if (!stats.isFile() || !isOurs || (stats.mode & 0o022) !== 0) {
     throw new HelperFailure("module_unsafe");
   }
-}
-
-/** All of stdin up to the bound; what is longer is not a request. */
-async function readStdin(): Promise<string> {
-  const bytes = await readBounded(Bun.stdin.stream(), MAX_REQUEST_BYTES);
-  return bytes === undefined ? "" : Buffer.from(bytes).toString("utf8");
 }
 
 /** Synchronous, so that a stage is out before the call that may never return. */

@@ -1,19 +1,19 @@
 /** @module One HTTPS request and its answer, over a TLS connection whose client key is in a token. */
 import { type IncomingMessage, request } from "node:http";
-import { connect, isIPv6 } from "node:net";
+import { connect } from "node:net";
 import { readBounded } from "../base/read-bounded.ts";
 import { HelperFailure } from "./failure.ts";
 import type { Exchange } from "./helper-protocol.ts";
 import { type SignFunction, type TlsLibrary, tlsFailure, tlsStream } from "./tls-client.ts";
 
-export interface ClientIdentity {
+interface ClientIdentity {
   /** DER, the client's certificate first. */
   readonly chain: readonly Uint8Array[];
   readonly schemes: readonly number[];
   readonly sign: SignFunction;
 }
 
-export interface ExchangeAnswer {
+interface ExchangeAnswer {
   readonly status: number;
   readonly headers: readonly (readonly [string, string])[];
   readonly body: Uint8Array;
@@ -44,7 +44,6 @@ export async function httpsExchange(
         path: exchange.path,
         headers: {
           ...Object.fromEntries(exchange.headers),
-          host: authority(exchange),
           connection: "close",
           "content-length": String(exchange.body.length),
         },
@@ -92,11 +91,6 @@ function openClient(
   } catch (error) {
     throw tlsFailure(error);
   }
-}
-
-function authority(exchange: Exchange): string {
-  const host = isIPv6(exchange.host) ? `[${exchange.host}]` : exchange.host;
-  return exchange.port === 443 ? host : `${host}:${exchange.port}`;
 }
 
 function headersOf(message: IncomingMessage): readonly (readonly [string, string])[] {

@@ -209,7 +209,7 @@ function exchangeOf(
     ca: [...ca],
     method: request.method,
     path: `${url.pathname}${url.search}`,
-    headers: Object.entries(request.headers),
+    headers: [["host", url.host], ...Object.entries(request.headers)],
     body: new TextEncoder().encode(request.body ?? ""),
     maxBytes: request.maxBytes,
   };

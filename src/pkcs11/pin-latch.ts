@@ -1,6 +1,7 @@
 /** @module May this PIN be tried? A token locks after a few wrong ones, so a wrong PIN is given to it exactly once. */
 import * as v from "valibot";
 import { assertNever } from "../base/assert-never.ts";
+import { parseJson } from "../base/parse-json.ts";
 import type { FileIdentity } from "../base/safe-file.ts";
 
 const identitySchema = v.strictObject({
@@ -27,12 +28,8 @@ export type PinTry = Extract<PinLatch, { state: "trying" }>;
 
 /** A record as it was stored; `undefined` for anything that this code did not write. */
 export function decodePinLatch(text: string): PinLatch | undefined {
-  try {
-    const result = v.safeParse(latchSchema, JSON.parse(text));
-    return result.success ? result.output : undefined;
-  } catch {
-    return undefined;
-  }
+  const result = v.safeParse(latchSchema, parseJson(text));
+  return result.success ? result.output : undefined;
 }
 
 export type PinDecision =

@@ -24,15 +24,8 @@ export interface MemoryToken {
 /** The library, and the calls that were made of it with what was given to them. */
 export function memoryToken(token: MemoryToken) {
   const calls: string[] = [];
-  const infos = (token.tokens ?? [{}]).map(
-    (each): TokenInfo => ({
-      label: "token".padEnd(32),
-      flags: 0,
-      maxSessionCount: 0,
-      sessionCount: 0,
-      ...each,
-    }),
-  );
+  const plain: TokenInfo = { label: "token".padEnd(32), flags: 0, maxSessionCount: 0, sessionCount: 0 };
+  const infos = (token.tokens ?? [{}]).map((each): TokenInfo => Object.assign({}, plain, each));
   const run = <T>(name: string, given: readonly unknown[], result: () => T): T => {
     calls.push([name, ...given].join(" "));
     const failure = token.fails?.[name];
