@@ -1,4 +1,4 @@
-/** One request over a TLS library without cryptography: what is sent, what comes back, and every way in which it fails. */
+/** One request over a TLS library without cryptography: what is sent, what comes back, and how each part of it fails. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { connect, createServer, type Server, Socket } from "node:net";
 import { BYE, END, HELLO, memoryTls, READY } from "../../test/fakes/pkcs11/memory-tls.ts";
@@ -153,7 +153,7 @@ describe("an exchange", () => {
     expect(await codeOf(httpsExchange(memoryTls(), exchange, identity))).toBe("request_invalid");
   });
 
-  test("with nobody who listens is refused", async () => {
+  test("to a port without a listener is refused", async () => {
     const { port } = await peer("");
     servers.splice(0).forEach((server) => server.close());
     expect(await codeOf(httpsExchange(memoryTls(), exchangeWith(port), identity))).toBe("connect_refused");
