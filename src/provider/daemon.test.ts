@@ -43,6 +43,7 @@ function daemon(
     bootstrap: { retryInterval: "50ms", graceTimeout: "30s" },
     status: { probeInterval: "50ms", deepProbeInterval: "50ms" },
     ...fields,
+    openbao: { ...fields.openbao, timeout: "30s" },
     ...change(fields),
   }));
   const lines: JsonObject[] = [];
@@ -165,9 +166,10 @@ test("serves, tells all of it, and leaves nothing behind", async () => {
   expect(series.some((line) => /^certificate_ttl_seconds \d/.test(line))).toBe(false);
 
   const client = openKmsClient(node.socketPath);
-  const { keyId } = await client.status();
-  const { ciphertext, annotations } = await client.encrypt(Buffer.from("seed"));
-  const { plaintext } = await client.decrypt({ ciphertext, annotations, keyId });
+  const patient = { timeoutMs: 20_000 };
+  const { keyId } = await client.status(patient);
+  const { ciphertext, annotations } = await client.encrypt(Buffer.from("seed"), patient);
+  const { plaintext } = await client.decrypt({ ciphertext, annotations, keyId }, patient);
   expect(Buffer.from(plaintext).toString()).toBe("seed");
   client.close();
 
@@ -259,10 +261,24 @@ describe("a start that is not ready", () => {
     await first.event("provider.ready");
     await first.stop();
     node.openbao.state.sealed = true;
-    const second = daemon(grace("0s"));
-    await second.event("provider.started");
+    let looks = 0;
+    let tell: () => void = () => {};
+    const lookedTwice = new Promise<void>((resolve) => {
+      tell = resolve;
+    });
+    const clock: Clock = {
+      ...systemClock,
+      sleep: (ms, signal) => {
+        looks += ms === 250 ? 1 : 0;
+        if (looks === 3) {
+          tell();
+        }
+        return systemClock.sleep(ms, signal);
+      },
+    };
+    const second = daemon(grace("0s"), { clock });
     await second.event("status.probe");
-    await Bun.sleep(300);
+    await lookedTwice;
     expect((await ready()).body).toMatchObject({
       parts: { key: { state: "known" }, status: { state: "openbao_sealed" } },
     });
