@@ -32,7 +32,7 @@ export interface ProviderErrorInit<Code extends string> {
   /** One sentence for the operator. Never a secret, never text that came from a remote. */
   readonly message: string;
   /** What to type or change, when there is one sure answer. */
-  readonly advice?: string;
+  readonly advice?: string | undefined;
   readonly cause?: unknown;
 }
 

@@ -8,7 +8,7 @@ export class UsageError extends ProviderError<"usage"> {
       code: "usage",
       errorClass: "config_invalid",
       message,
-      ...(advice === undefined ? {} : { advice }),
+      advice,
     });
   }
 }

@@ -225,8 +225,8 @@ export function keyTokenError(
     code,
     errorClass,
     message: message(facts),
-    ...(advice === undefined ? {} : { advice: advice(facts) }),
-    ...(more.cause === undefined ? {} : { cause: more.cause }),
+    advice: advice?.(facts),
+    cause: more.cause,
   });
 }
 

@@ -32,8 +32,8 @@ interface AuthMethodOptions {
   /** The same for a certificate whose key is in a PKCS#11 token; the chain as DER. */
   readonly connectWithToken: (token: KeyTokenService, chain: readonly Uint8Array[]) => OpenBao;
   /** There when `auth.cert.source` is `pkcs11`. */
-  readonly keyToken?: KeyTokenService;
-  readonly credentialObserver?: CredentialObserver;
+  readonly keyToken: KeyTokenService | undefined;
+  readonly credentialObserver: CredentialObserver | undefined;
 }
 
 /** @throws SafeFileError or CaFileError when a CA bundle of the method cannot be used. */
@@ -86,6 +86,7 @@ async function jwtSourceOf(
   credential: JwtCredential,
   { clock, serviceUid, timeoutMs, credentialObserver }: AuthMethodOptions,
 ): Promise<JwtSource> {
+  const observed = credentialObserver === undefined ? {} : { observer: credentialObserver };
   switch (credential.source) {
     case "file":
       return jwtFileSource(credential.jwtFile, serviceUid);
@@ -109,7 +110,7 @@ async function jwtSourceOf(
         timeoutMs,
         serviceUid,
         clock,
-        ...(credentialObserver === undefined ? {} : { observer: credentialObserver }),
+        ...observed,
       });
     }
     case "spiffe":
@@ -117,7 +118,7 @@ async function jwtSourceOf(
         ...credential,
         timeoutMs,
         clock,
-        ...(credentialObserver === undefined ? {} : { observer: credentialObserver }),
+        ...observed,
       });
   }
 }

@@ -99,8 +99,8 @@ export async function openTransitAccess(options: TransitAccessOptions): Promise<
       const { names, trust } = transportOptions;
       return openBaoOn(keyTokenTransport({ token, chain, trust, names }), loginObserver);
     },
-    ...(keyToken === undefined ? {} : { keyToken }),
-    ...(options.credentialObserver === undefined ? {} : { credentialObserver: options.credentialObserver }),
+    keyToken,
+    credentialObserver: options.credentialObserver,
   });
   const session = new TokenSession({
     openbao: authBao,

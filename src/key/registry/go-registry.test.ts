@@ -71,6 +71,7 @@ test("a file of the largest size is taken, one byte more is not", () => {
   const padded = (size: number) => Buffer.concat([file, Buffer.alloc(size - file.length, " ")]);
   const decode = (size: number) =>
     decodeGoRegistry(padded(size), "f", { openbaoNamespace: "", ...vector.scope });
+  expect(MAX_GO_REGISTRY_BYTES).toBe(4_194_304);
   expect(decode(MAX_GO_REGISTRY_BYTES)).toHaveLength(1);
   expect(() => decode(MAX_GO_REGISTRY_BYTES + 1)).toThrow(RegistryError);
 });

@@ -67,6 +67,14 @@ describe("refuse", () => {
     expect(outcome(answer, { ...observe, missingState: "refuse" })).toBe(expected);
   });
 
+  test.each([
+    ["that does not exist", { kind: "missing" } as const, "transit_key_missing"],
+    ["of another profile", aged([9], { exportable: true }), "status_stale"],
+  ])("a key %s: %s", (_, answer, errorClass) => {
+    const step = begin(answer, { ...observe, missingState: "refuse" });
+    expect(step.kind === "wait" ? step.reason.errorClass : "").toBe(errorClass);
+  });
+
   test("one answer is enough, and nothing is inferred", () => {
     const policy: BootstrapPolicy = { ...observe, missingState: "refuse" };
     expect(begin(aged([DELAY * 9]), policy)).toMatchObject({ kind: "begin", observed: false });

@@ -54,7 +54,7 @@ export function beginning(
   if (wrong !== undefined) {
     return { kind: "wait", reason: notFit(wrong) };
   }
-  if (policy.missingState === "refuse" || isNew) {
+  if (isNew) {
     return { kind: "begin", active, observed: false };
   }
   const candidate = countCandidate(before, active, key.latestVersion);

@@ -47,18 +47,21 @@ export function versionNotServed(state: "removed" | "rejected", version: number)
       });
 }
 
+const UNKNOWN_KEY_ID = {
+  key_id_unknown: "no version of the live key has this key_id",
+  key_id_not_looked_up: 
+    "the key_id is unknown; the key was read a moment ago for another unknown key_id, so it is not read again",
+} as const;
+
 export function unknownKeyId(
-  code: "key_id_unknown" | "key_id_not_looked_up",
+  code: keyof typeof UNKNOWN_KEY_ID,
   cause: ProviderError | undefined,
 ): RotationError {
   return new RotationError({
     code,
     errorClass: cause?.errorClass ?? "key_id_unknown",
-    message:
-      code === "key_id_unknown"
-        ? "no version of the live key has this key_id"
-        : "the key_id is unknown; the key was read a moment ago for another unknown key_id, so it is not read again",
-    ...(cause === undefined ? {} : { cause }),
+    message: UNKNOWN_KEY_ID[code],
+    cause,
   });
 }
 

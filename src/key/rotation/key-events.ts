@@ -38,12 +38,12 @@ export interface KeyEventFields {
   readonly errorClass?: ErrorClass;
   readonly code?: string;
   readonly reason?: string;
-  readonly advice?: string;
+  readonly advice?: string | undefined;
 }
 
 export function errorFields(error: ProviderError): KeyEventFields {
   const { errorClass, code, message, advice } = error;
-  return { errorClass, code, reason: message, ...(advice === undefined ? {} : { advice }) };
+  return { errorClass, code, reason: message, advice };
 }
 
 function findingFields({ code, message, advice }: Finding): KeyEventFields {

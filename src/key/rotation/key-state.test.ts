@@ -134,6 +134,7 @@ describe("a Decrypt for a version that this node has not seen", () => {
     expect(await decryptCode(node, unknown)).toBe("sealed");
     const error = await node.keys.keyForDecrypt(unknown, never).catch((thrown: unknown) => thrown);
     expect(errorClassOf(error)).toBe("openbao_sealed");
+    expect(error).toMatchObject({ code: "key_id_not_looked_up", cause: { code: "sealed" } });
     expect(key.reads).toBe(reads + 2);
     expect(await decryptCode(node, "obk1.foreign")).toBe("key_id_malformed");
   });

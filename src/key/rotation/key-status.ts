@@ -94,7 +94,7 @@ export function encryptingKey(state: LiveState, policy: RotationPolicy): KeyHand
       code: "metadata_not_read",
       errorClass: failureClass(state),
       message: "nothing is encrypted before the key's metadata was read after this start",
-      ...(failure === undefined ? {} : { cause: failure.error }),
+      cause: failure?.error,
     });
   }
   provingMarker(state, key.active);
@@ -142,7 +142,7 @@ export function noKeyVersion(state: LiveState): RotationError {
     code: "no_key_version",
     errorClass: failureClass(state),
     message: "no version of the key is known yet",
-    ...(state.failure === undefined ? {} : { cause: state.failure.error }),
+    cause: state.failure?.error,
   });
 }
 

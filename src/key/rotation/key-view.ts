@@ -13,7 +13,7 @@ export interface KeyProblem {
   readonly code: string;
   readonly errorClass: ErrorClass;
   readonly message: string;
-  readonly advice?: string;
+  readonly advice: string | undefined;
 }
 
 interface KeyFinding extends KeyProblem {
@@ -34,24 +34,24 @@ export interface KeyView {
     readonly origin: RegistryOrigin;
   };
   readonly active?: { readonly version: number; readonly createdAtUnix: number; readonly keyIdHash: string };
-  readonly observation?: Observation;
+  readonly observation?: Observation | undefined;
   /** Time since metadata last showed the active version as it must be, sleep included. */
-  readonly metadataAgeMs?: number;
+  readonly metadataAgeMs?: number | undefined;
   readonly findings: readonly KeyFinding[];
   /** The last probe, or the last deep one, could not ask. */
-  readonly failure?: KeyProblem;
+  readonly failure?: KeyProblem | undefined;
   /** The state directory; what is loaded stays in use, and nothing is promoted. */
-  readonly storeFailure?: KeyProblem;
+  readonly storeFailure?: KeyProblem | undefined;
   /** The first thing that keeps the key from being ready, for a start that waits; absent when it is ready. */
-  readonly notReady?: KeyProblem;
+  readonly notReady?: KeyProblem | undefined;
 }
 
 export function keyView(state: LiveState, clock: Clock, policy: StatusPolicy): KeyView {
   const { key, sightings, storeFailure } = state;
+  const { soundAt } = sightings;
   const findings = findingsOf(state, policy);
   const ready = isReady(state, clock, policy);
-  const failed = state.failure ?? state.deepFailure;
-  const failure = failed === undefined ? undefined : problemOf(failed.error);
+  const failure = problemOf((state.failure ?? state.deepFailure)?.error);
   const [present] = presentFindings(sightings, policy);
   const reason = findings.find((each) => each.code === present?.code) ?? failure ?? findings[0];
   const notReady = ready ? undefined : reason;
@@ -75,14 +75,12 @@ export function keyView(state: LiveState, clock: Clock, policy: StatusPolicy): K
             keyIdHash: hashText(key.active.keyId),
           },
         }),
-    ...(observation === undefined ? {} : { observation }),
-    ...(sightings.soundAt === undefined
-      ? {}
-      : { metadataAgeMs: Math.max(0, clock.bootMs() - sightings.soundAt.bootMs) }),
+    observation,
+    metadataAgeMs: soundAt === undefined ? undefined : Math.max(0, clock.bootMs() - soundAt.bootMs),
     findings,
-    ...(failure === undefined ? {} : { failure }),
-    ...(storeFailure === undefined ? {} : { storeFailure: problemOf(storeFailure) }),
-    ...(notReady === undefined ? {} : { notReady }),
+    failure,
+    storeFailure: problemOf(storeFailure),
+    notReady,
   };
 }
 
@@ -111,12 +109,11 @@ function findingsOf({ sightings }: LiveState, policy: RotationPolicy): readonly 
   });
 }
 
-function problemOf(error: {
-  readonly code: string;
-  readonly errorClass: ErrorClass;
-  readonly message: string;
-  readonly advice: string | undefined;
-}): KeyProblem {
+/** Without what else the error has, such as its cause. */
+function problemOf(error: KeyProblem | undefined): KeyProblem | undefined {
+  if (error === undefined) {
+    return undefined;
+  }
   const { code, errorClass, message, advice } = error;
-  return { code, errorClass, message, ...(advice === undefined ? {} : { advice }) };
+  return { code, errorClass, message, advice };
 }

@@ -30,7 +30,7 @@ export interface LiveState extends Partial<Readonly<Record<ProbeKind, ProbeFailu
   /** Absent until a registry was loaded or made. */
   readonly key?: LiveKey;
   /** Only without `key`: the versions that OpenBao shows, for Decrypt, and what the probes agree on. */
-  readonly observing?: { readonly table: KeyTable; readonly candidate?: Candidate };
+  readonly observing?: { readonly table: KeyTable; readonly candidate: Candidate | undefined };
   readonly sightings: Sightings;
   /** Why the state directory could not be read or written the last time; nothing is promoted meanwhile. */
   readonly storeFailure?: RegistryError;
@@ -63,7 +63,7 @@ export function withObserving(
   { tableOf }: HandleMaker,
 ): LiveState {
   const table = tableOf({ versions: [] }, shown, before?.table ?? new Map());
-  return { ...state, observing: { table, ...(candidate === undefined ? {} : { candidate }) } };
+  return { ...state, observing: { table, candidate } };
 }
 
 /** What could not be written decrypts all the same, from memory. */
