@@ -1,5 +1,6 @@
 /** @module The bytes of a configuration file to a checked ProviderConfig. */
 import * as v from "valibot";
+import { isJsonObject, type JsonObject } from "../base/parse-json.ts";
 import { decodeYaml } from "./decode-yaml.ts";
 import { ConfigError } from "./errors.ts";
 import { problemsOf } from "./problem.ts";
@@ -16,7 +17,7 @@ export interface ConfigOverride {
 export interface DecodedConfig {
   readonly config: ProviderConfig;
   /** The tree as it was read, overrides included; which fields it has tells where each value came from. */
-  readonly tree: Readonly<Record<string, unknown>>;
+  readonly tree: JsonObject;
 }
 
 /**
@@ -33,7 +34,7 @@ export function decodeConfig(
   if (!decoded.ok) {
     throw new ConfigError("config_malformed", source, [{ path: "", ...decoded }]);
   }
-  if (!isTree(decoded.value)) {
+  if (!isJsonObject(decoded.value)) {
     throw new ConfigError("config_malformed", source, [
       { path: "", problem: "is not a set of fields", fix: "begin it with configVersion: v1alpha1" },
     ]);
@@ -46,16 +47,10 @@ export function decodeConfig(
   return { config: result.output, tree };
 }
 
-type Tree = Readonly<Record<string, unknown>>;
-
-function isTree(value: unknown): value is Tree {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function withOverride(tree: Tree, { path: [section, field], value }: ConfigOverride): Tree {
+function withOverride(tree: JsonObject, { path: [section, field], value }: ConfigOverride): JsonObject {
   const fields = tree[section];
   // A section that is not a section is left for the schema to refuse.
-  return fields === undefined || isTree(fields)
+  return fields === undefined || isJsonObject(fields)
     ? { ...tree, [section]: { ...fields, [field]: value } }
     : tree;
 }

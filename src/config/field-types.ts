@@ -33,45 +33,41 @@ export function about(doc: FieldDoc, kind: KindDoc) {
 const MAX_PATH_BYTES = 4095;
 const CONTROL = /[\p{Cc}\u2028\u2029]/u;
 
-const hasNoControl = (text: string): boolean => !CONTROL.test(text);
 const byteLength = (text: string): number => Buffer.byteLength(text, "utf8");
 
-function isNormalAbsolutePath(text: string): boolean {
-  return (
-    text.startsWith("/") &&
-    !text.endsWith("/") &&
-    text
-      .slice(1)
-      .split("/")
-      .every((part) => part !== "" && part !== "." && part !== "..")
-  );
+/** A text, before the checks of its kind. */
+export function text(doc: FieldDoc, expected: string, shown = false) {
+  return v.pipe(v.string(), v.metadata(about(doc, { expected, shown })));
 }
 
+const noControl = v.check((value: string) => !CONTROL.test(value), "contains a control character");
+const trimmed = v.check((value: string) => value.trim() === value, "begins or ends with a blank");
+const atMost = (maxBytes: number, message = `is longer than ${maxBytes} bytes`) =>
+  v.check((value: string) => byteLength(value) <= maxBytes, message);
+
+const normalPath = v.check(
+  (value: string) =>
+    value.startsWith("/") &&
+    value
+      .slice(1)
+      .split("/")
+      .every((part) => part !== "" && part !== "." && part !== ".."),
+  "is not an absolute path without empty, `.` or `..` parts",
+);
+
 export function absolutePath(doc: FieldDoc) {
-  return v.pipe(
-    v.string(),
-    v.metadata(about(doc, { expected: "the absolute path of a file", shown: false })),
-    v.check(hasNoControl, "contains a control character"),
-    v.check((text) => byteLength(text) <= MAX_PATH_BYTES, `is longer than ${MAX_PATH_BYTES} bytes`),
-    v.check(isNormalAbsolutePath, "is not an absolute path without empty, `.` or `..` parts"),
-  );
+  return v.pipe(text(doc, "the absolute path of a file"), noControl, atMost(MAX_PATH_BYTES), normalPath);
 }
 
 export function socketPath(doc: FieldDoc) {
   return v.pipe(
-    v.string(),
-    v.metadata(
-      about(doc, {
-        expected: `the absolute path of a Unix socket, at most ${MAX_SOCKET_PATH_BYTES} bytes`,
-        shown: false,
-      }),
-    ),
-    v.check(hasNoControl, "contains a control character"),
-    v.check(
-      (text) => byteLength(text) <= MAX_SOCKET_PATH_BYTES,
+    text(doc, `the absolute path of a Unix socket, at most ${MAX_SOCKET_PATH_BYTES} bytes`),
+    noControl,
+    atMost(
+      MAX_SOCKET_PATH_BYTES,
       `is longer than the ${MAX_SOCKET_PATH_BYTES} bytes of a Unix socket's name`,
     ),
-    v.check(isNormalAbsolutePath, "is not an absolute path without empty, `.` or `..` parts"),
+    normalPath,
   );
 }
 
@@ -87,12 +83,12 @@ export function duration(doc: FieldDoc, bounds: { readonly minMs: number; readon
         shown: true,
       }),
     ),
-    v.check((text) => parseDurationMs(text) !== undefined, "is not a duration"),
-    v.check((text) => {
-      const ms = parseDurationMs(text);
+    v.check((value) => parseDurationMs(value) !== undefined, "is not a duration"),
+    v.check((value) => {
+      const ms = parseDurationMs(value);
       return ms === undefined || (ms >= bounds.minMs && ms <= bounds.maxMs);
     }, `is outside ${range}`),
-    v.transform((text) => parseDurationMs(text) ?? 0),
+    v.transform((value) => parseDurationMs(value) ?? 0),
   );
 }
 
@@ -122,52 +118,33 @@ export function oneOf<const Names extends readonly [string, ...string[]]>(doc: F
 /** A part of the control plane's identity: hashed into every key_id, so that a stray blank would make another key. */
 export function identityText(doc: FieldDoc) {
   return v.pipe(
-    v.string(),
-    v.metadata(
-      about(doc, {
-        expected: "a name of 1 to 256 bytes without surrounding blanks or control characters",
-        shown: false,
-      }),
-    ),
+    text(doc, "a name of 1 to 256 bytes without surrounding blanks or control characters"),
     v.nonEmpty("is empty"),
-    v.check((text) => byteLength(text) <= 256, "is longer than 256 bytes"),
-    v.check(hasNoControl, "contains a control character"),
-    v.check((text) => text.trim() === text, "begins or ends with a blank"),
-    v.check((text) => text.isWellFormed(), "is not valid Unicode"),
+    atMost(256),
+    noControl,
+    trimmed,
+    v.check((value) => value.isWellFormed(), "is not valid Unicode"),
   );
 }
 
 /** Free text that is compared or sent as it is, possibly empty. */
 export function plainText(
   doc: FieldDoc,
-  options: { readonly maxBytes: number; readonly required?: boolean },
+  { maxBytes, required = false }: { readonly maxBytes: number; readonly required?: boolean },
 ) {
   return v.pipe(
-    v.string(),
-    v.metadata(
-      about(doc, {
-        expected: `text of at most ${options.maxBytes} bytes without control characters`,
-        shown: false,
-      }),
-    ),
-    v.check((text) => options.required !== true || text !== "", "is empty"),
-    v.check((text) => byteLength(text) <= options.maxBytes, `is longer than ${options.maxBytes} bytes`),
-    v.check(hasNoControl, "contains a control character"),
-    v.check((text) => text.trim() === text, "begins or ends with a blank"),
+    text(doc, `text of at most ${maxBytes} bytes without control characters`),
+    v.check((value) => !required || value !== "", "is empty"),
+    atMost(maxBytes),
+    noControl,
+    trimmed,
   );
 }
 
 /** A list of texts, each checked as {@link plainText}. */
 export function textList(doc: FieldDoc, options: { readonly maxItems: number; readonly maxBytes: number }) {
   return v.pipe(
-    v.array(
-      v.pipe(
-        v.string(),
-        v.nonEmpty("is empty"),
-        v.check((text) => byteLength(text) <= options.maxBytes, `is longer than ${options.maxBytes} bytes`),
-        v.check(hasNoControl, "contains a control character"),
-      ),
-    ),
+    v.array(v.pipe(v.string(), v.nonEmpty("is empty"), atMost(options.maxBytes), noControl)),
     v.metadata(about(doc, { expected: `a list of at most ${options.maxItems} texts`, shown: false })),
     v.maxLength(options.maxItems, `has more than ${options.maxItems} entries`),
   );
@@ -175,35 +152,27 @@ export function textList(doc: FieldDoc, options: { readonly maxItems: number; re
 
 const PATH_SEGMENT = /^[A-Za-z0-9_][A-Za-z0-9_.~-]{0,127}$/;
 
-const isApiPath = (text: string): boolean =>
-  text.length <= 512 && text.split("/").every((segment) => PATH_SEGMENT.test(segment));
+const isApiPath = (value: string): boolean =>
+  value.length <= 512 && value.split("/").every((segment) => PATH_SEGMENT.test(segment));
+const NO_API_PATH = "is not a path of letters, digits, `_`, `.`, `-` and inner slashes";
 
 /** A path of OpenBao's API, such as a mount: relative, without slashes at its ends, safe to put into a URL as it is. */
 export function apiPath(doc: FieldDoc, prefix = "") {
   return v.pipe(
-    v.string(),
-    v.metadata(
-      about(doc, {
-        expected: `a relative path without slashes at its ends${prefix === "" ? "" : `, beginning with ${prefix}`}`,
-        shown: false,
-      }),
+    text(
+      doc,
+      `a relative path without slashes at its ends${prefix === "" ? "" : `, beginning with ${prefix}`}`,
     ),
-    v.check(isApiPath, "is not a path of letters, digits, `_`, `.`, `-` and inner slashes"),
-    v.check((text) => text.startsWith(prefix), `does not begin with ${prefix}`),
+    v.check(isApiPath, NO_API_PATH),
+    v.check((value) => value.startsWith(prefix), `does not begin with ${prefix}`),
   );
 }
 
 /** A namespace: like a mount path, or empty for none. */
 export function namespacePath(doc: FieldDoc) {
   return v.pipe(
-    v.string(),
-    v.metadata(
-      about(doc, { expected: "a relative path without slashes at its ends, or empty", shown: false }),
-    ),
-    v.check(
-      (text) => text === "" || isApiPath(text),
-      "is not a path of letters, digits, `_`, `.`, `-` and inner slashes",
-    ),
+    text(doc, "a relative path without slashes at its ends, or empty"),
+    v.check((value) => value === "" || isApiPath(value), NO_API_PATH),
   );
 }
 
@@ -217,27 +186,23 @@ export function groupName(doc: FieldDoc) {
     v.metadata(about(doc, { expected: "the name of a group or its decimal GID", shown: false })),
     v.transform(String),
     v.check(
-      (text) => GROUP.test(text) && (!/^\d+$/.test(text) || Number(text) <= MAX_GID),
+      (name) => GROUP.test(name) && (!/^\d+$/.test(name) || Number(name) <= MAX_GID),
       "is neither a group name nor a decimal GID",
     ),
   );
 }
 
+const MODE = /^0?[0-7]{3}$/;
+
 /** The socket's mode as octal text. Connecting needs write permission, so only these two make sense and are safe. */
 export function socketMode(doc: FieldDoc) {
   return v.pipe(
-    v.string(),
-    v.metadata(
-      about(doc, {
-        expected: '"0660" or "0600", in quotes because YAML reads 0660 without them as another number',
-        shown: true,
-      }),
-    ),
-    v.check((text) => /^0?[0-7]{3}$/.test(text), "is not an octal mode"),
+    text(doc, '"0660" or "0600", in quotes because YAML reads 0660 without them as another number', true),
+    v.check((mode) => MODE.test(mode), "is not an octal mode"),
     v.check(
-      (text) => !/^0?[0-7]{3}$/.test(text) || [0o660, 0o600].includes(Number.parseInt(text, 8)),
+      (mode) => !MODE.test(mode) || [0o660, 0o600].includes(Number.parseInt(mode, 8)),
       "gives more access than owner and group need, or too little to connect",
     ),
-    v.transform((text) => Number.parseInt(text, 8)),
+    v.transform((mode) => Number.parseInt(mode, 8)),
   );
 }

@@ -2,7 +2,16 @@
 import * as v from "valibot";
 import { assertNever } from "../../base/assert-never.ts";
 import { httpsUrl } from "../address-types.ts";
-import { absolutePath, apiPath, duration, oneOf, plainText, socketPath, textList } from "../field-types.ts";
+import {
+  absolutePath,
+  apiPath,
+  duration,
+  oneOf,
+  plainText,
+  socketPath,
+  text,
+  textList,
+} from "../field-types.ts";
 import { refuseField } from "../refuse-field.ts";
 
 const oauth2Section = v.strictObject({
@@ -59,15 +68,15 @@ const spiffeSection = v.strictObject({
     { maxBytes: 1024, required: true },
   ),
   spiffeId: v.pipe(
-    v.string(),
-    v.metadata({
-      description: "The one SPIFFE ID that is accepted from the Workload API.",
-      examples: ["spiffe://example.org/openbao-kms"],
-      "x-expected": "a SPIFFE ID such as spiffe://trust-domain/path",
-      "x-shown": false,
-    }),
+    text(
+      {
+        description: "The one SPIFFE ID that is accepted from the Workload API.",
+        example: "spiffe://example.org/openbao-kms",
+      },
+      "a SPIFFE ID such as spiffe://trust-domain/path",
+    ),
     v.check(
-      (text) => text.length <= 2048 && /^spiffe:\/\/[a-z0-9._-]{1,255}(?:\/[A-Za-z0-9._-]+)+$/.test(text),
+      (id) => id.length <= 2048 && /^spiffe:\/\/[a-z0-9._-]{1,255}(?:\/[A-Za-z0-9._-]+)+$/.test(id),
       "is not a SPIFFE ID with a path",
     ),
   ),

@@ -1,6 +1,6 @@
 /** @module `transit`: the key, by its place in OpenBao and by its lasting identity. */
 import * as v from "valibot";
-import { apiPath, identityText } from "../field-types.ts";
+import { apiPath, identityText, text } from "../field-types.ts";
 
 /** One path segment; OpenBao itself accepts no others. */
 const KEY_NAME = /^[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,126}[A-Za-z0-9_])?$/;
@@ -31,13 +31,10 @@ const keyIdScopeSection = v.strictObject({
 export const transitSection = v.strictObject({
   mountPath: apiPath({ description: "The mount of the Transit engine.", example: "transit" }),
   keyName: v.pipe(
-    v.string(),
-    v.metadata({
-      description: "The name of the Transit key.",
-      examples: ["prod-eu1-etcd"],
-      "x-expected": "one path segment of letters, digits, `_`, and inside also `.` and `-`",
-      "x-shown": false,
-    }),
+    text(
+      { description: "The name of the Transit key.", example: "prod-eu1-etcd" },
+      "one path segment of letters, digits, `_`, and inside also `.` and `-`",
+    ),
     v.regex(KEY_NAME, "is not one path segment that begins and ends with a letter, a digit or `_`"),
   ),
   keyIdScope: keyIdScopeSection,
