@@ -1,9 +1,10 @@
 /** @module docs/reference/commands.md and the manual page, from the command table. */
+
+import { PROGRAM } from "../../src/base/build-info.ts";
 import type { Command } from "../../src/cli/command.ts";
 import { EXIT_CODES } from "../../src/cli/exit-code.ts";
 import { optionText, usageLine } from "../../src/cli/help.ts";
 import { optionUsage } from "../../src/cli/option.ts";
-import { PROGRAM } from "../../src/base/build-info.ts";
 import { COMMANDS } from "../../src/commands/table.ts";
 import { CONFIG_PATH_VARIABLE, OVERRIDES } from "../../src/config/load.ts";
 import { code, GENERATED, table } from "./markdown.ts";

@@ -6,8 +6,6 @@ declare const BUILD_COMMIT: string | undefined;
 export const PROGRAM = "bao-kms-provider";
 
 export const buildInfo = {
-  /** Semantic version without a leading `v`. */
   version: typeof BUILD_VERSION === "string" ? BUILD_VERSION : "0.0.0-source",
-  /** Git commit, 40 hexadecimal digits, or `unknown`. */
   commit: typeof BUILD_COMMIT === "string" ? BUILD_COMMIT : "unknown",
 } as const;

@@ -6,7 +6,6 @@ import { ancestorsOf } from "./ancestors.ts";
 export interface Identity {
   readonly uid: number;
   readonly gid: number;
-  /** Supplementary groups. */
   readonly groups: readonly number[];
 }
 

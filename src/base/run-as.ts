@@ -7,7 +7,6 @@ import { HIDDEN, selfCommand } from "./self-command.ts";
 import { visibleLines } from "./visible-text.ts";
 
 interface ChildRun {
-  /** `null` when a signal ended it. */
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
@@ -17,7 +16,6 @@ interface RunAsOptions {
   readonly identity: Identity;
   readonly args: readonly string[];
   readonly input: string;
-  /** More output than this ends the child. */
   readonly maxBytes: number;
   readonly signal: AbortSignal;
 }

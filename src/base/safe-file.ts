@@ -9,7 +9,6 @@ import { readFileBounded } from "./read-bounded.ts";
 export interface SafeFileRules {
   /** What the file is, for the message: "the CA bundle". */
   readonly what: string;
-  /** The configuration field or flag that names it, for the message. */
   readonly field: string;
   readonly maxBytes: number;
   /** A secret is not readable by others, and a link to it stays in its directory (linked-file.ts). */

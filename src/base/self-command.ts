@@ -8,9 +8,7 @@ const COMPILED_ROOT = "/$bunfs/";
 
 /** First arguments that are for this program alone; `main.ts` takes them before it looks for a command. */
 export const HIDDEN = {
-  /** Another identity, before the next argument is looked at. */
   asUser: "as-user",
-  /** One login with a PKCS#11 token. */
   keyToken: "pkcs11-helper",
   /** One change of the registry, read from standard input. */
   writeRegistry: "write-registry",

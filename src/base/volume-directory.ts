@@ -13,7 +13,6 @@ export class VolumeDirectoryError extends ProviderError<VolumeDirectoryCode> {}
 
 export interface VolumeDirectory {
   readonly path: string;
-  /** The configuration field that asked for it, for messages. */
   readonly field: string;
   readonly errorClass: ErrorClass;
   readonly uid: number;

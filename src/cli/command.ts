@@ -9,7 +9,6 @@ export interface CommandContext {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** The environment before it was made safe for us: for programs of the caller, such as exec plugins of a kubeconfig. */
   readonly callerEnvironment: Readonly<Record<string, string | undefined>>;
-  /** Aborts on SIGINT or SIGTERM. */
   readonly signal: AbortSignal;
 }
 
@@ -19,17 +18,12 @@ export interface Argument {
   readonly choices: readonly string[];
 }
 
-/** A command without the types of its options, as the frame sees it. */
 export interface Command {
-  /** One or two words: `config`, `config schema`. */
   readonly name: string;
-  /** One line for lists of commands, without a full stop. */
   readonly summary: string;
-  /** Paragraphs for its own page. */
   readonly description: readonly string[];
   readonly argument: Argument | undefined;
   readonly options: Options;
-  /** Command lines without the program's name, at least one. */
   readonly examples: readonly [string, ...string[]];
   readonly run: (
     values: Readonly<Record<string, unknown>>,

@@ -39,17 +39,11 @@ const EXIT_OF_CLASS: Readonly<Record<ErrorClass, ExitName>> = {
   unknown: "internal",
 };
 
-/** The exit of a command that ended with this error. */
 export function exitOfError(error: unknown): ExitName {
   if (error instanceof ProviderError && isPinRefusal(error)) {
     return "pinRefused";
   }
   return error instanceof ProviderError && isRefusedFile(error)
     ? "refused"
-    : exitOfClass(errorClassOf(error));
-}
-
-/** The exit of a command that ended with an error of this class. */
-function exitOfClass(errorClass: ErrorClass): ExitName {
-  return EXIT_OF_CLASS[errorClass];
+    : EXIT_OF_CLASS[errorClassOf(error)];
 }

@@ -8,7 +8,6 @@ import { type Option, optionDefault, optionUsage } from "./option.ts";
 const WIDTH = 80;
 const GUTTER = 2;
 
-/** `bao-kms-provider --help`. */
 export function overviewText(commands: readonly Command[]): string {
   return [
     "Kubernetes KMS v2 provider for OpenBao Transit.",
@@ -26,7 +25,6 @@ export function overviewText(commands: readonly Command[]): string {
   ].join("\n");
 }
 
-/** `bao-kms-provider COMMAND --help`. */
 export function helpText(command: Command): string {
   const { description, argument, options, examples } = command;
   const rows = Object.entries(options).map(([each, option]): readonly [string, string] => [
@@ -47,7 +45,6 @@ export function helpText(command: Command): string {
   ].join("\n");
 }
 
-/** Name, argument and whether there are options. */
 export function usageLine({ name, argument, options }: Command): string {
   return [
     PROGRAM,
@@ -57,7 +54,6 @@ export function usageLine({ name, argument, options }: Command): string {
   ].join(" ");
 }
 
-/** Description, choices and default of an option. */
 export function optionText(option: Option): string {
   const fallback = optionDefault(option);
   return [

@@ -142,7 +142,6 @@ export function optionUsage(name: string, option: Option): string {
   }
 }
 
-/** The default as a person would type it, or `undefined` when there is none. */
 export function optionDefault(option: Option): string | undefined {
   switch (option.kind) {
     case "text":

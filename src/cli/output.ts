@@ -10,7 +10,6 @@ export interface OutputStream {
 export interface Output {
   /** The result, with its line breaks; it should end with one. */
   readonly result: (text: string) => void;
-  /** One line for the person at the terminal. */
   readonly say: (line: string) => void;
   readonly paint: Paint;
   /** Whether stderr is a terminal, so that progress may be drawn there. */
@@ -19,7 +18,6 @@ export interface Output {
   readonly progress: (line: string) => void;
   /** Resolves when everything has been handed over or the reader has gone. */
   readonly flush: () => Promise<void>;
-  /** Whether a reader was gone before everything was written. */
   readonly isBroken: () => boolean;
 }
 

@@ -14,7 +14,6 @@ export type CommandLine =
       readonly argument: string | undefined;
     }
   | { readonly kind: "help"; readonly text: string }
-  /** What is wrong, for stderr. */
   | { readonly kind: "refused"; readonly text: string };
 
 export function parseCommandLine(args: readonly string[], commands: readonly Command[]): CommandLine {
@@ -67,7 +66,6 @@ export function firstWords(commands: readonly Command[]): readonly string[] {
   return [...new Set(commands.map(({ name }) => name.split(" ")[0] ?? ""))];
 }
 
-/** The words that may follow a first word to make a command. */
 export function secondWords(first: string, commands: readonly Command[]): readonly string[] {
   return commands
     .filter(({ name }) => name.startsWith(`${first} `))
@@ -110,7 +108,6 @@ function parseOptions(command: Command, args: readonly string[], commands: reado
   return { kind: "run", command, values, argument: word };
 }
 
-/** The options as they were typed, and the words between them. */
 function collect(command: Command, args: readonly string[]): Collected | CommandLine {
   const { name, options } = command;
   const { tokens } = parseArgs({

@@ -9,7 +9,6 @@ const WIDTH = 30;
 export interface Progress {
   /** `total` of 0: the end is not known. */
   readonly show: (what: string, done: number, total: number) => void;
-  /** Clears the line. */
   readonly end: () => void;
 }
 

@@ -1,7 +1,6 @@
 /** @module A command line that the parser accepts and the command does not. */
 import { ProviderError } from "../base/error-class.ts";
 
-/** Ends a command with the exit code of a wrong command line. */
 export class UsageError extends ProviderError<"usage"> {
   constructor(message: string, advice?: string) {
     super({

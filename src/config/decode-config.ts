@@ -8,7 +8,6 @@ import { configSchema, type ProviderConfig } from "./schema.ts";
 
 export const MAX_CONFIG_BYTES = 64 * 1024;
 
-/** A value that takes the place of what the file says. */
 export interface ConfigOverride {
   readonly path: readonly [section: string, field: string];
   readonly value: string;

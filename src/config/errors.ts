@@ -7,7 +7,6 @@ export type ConfigErrorCode = "config_path_missing" | "config_malformed" | "conf
 export class ConfigError extends ProviderError<ConfigErrorCode> {
   /** Every problem that was found in one pass, in the order of the file. */
   readonly problems: readonly ConfigProblem[];
-  /** What the configuration is called in messages: its path. */
   readonly source: string;
 
   constructor(code: ConfigErrorCode, source: string, problems: readonly ConfigProblem[]) {

@@ -23,7 +23,6 @@ function isSchema(value: unknown): value is AnySchema {
   return typeof value === "object" && value !== null && "kind" in value && value.kind === "schema";
 }
 
-/** The names and schemas of a section, or `undefined` for a value. */
 export function entriesOf(schema: AnySchema): ReadonlyMap<string, AnySchema> | undefined {
   const bare = unwrap(schema).schema;
   if (!("entries" in bare) || typeof bare.entries !== "object" || bare.entries === null) {

@@ -5,7 +5,6 @@ import { MAX_SOCKET_PATH_BYTES } from "../base/unix-socket.ts";
 
 /** What every field says about itself; the messages and the reference page are made from it. */
 export interface FieldDoc {
-  /** One sentence for the reference page. */
   readonly description: string;
   /** A value that would be accepted, as it stands in the file. */
   readonly example?: string;
@@ -13,10 +12,8 @@ export interface FieldDoc {
 
 /** What a field's kind says about all of its fields, read back by field-table.ts. */
 export interface KindDoc {
-  /** Completes "set it to …". */
   readonly expected: string;
   readonly unit?: string;
-  /** Whether a refused value may be repeated in the message. */
   readonly shown: boolean;
 }
 
@@ -141,7 +138,6 @@ export function plainText(
   );
 }
 
-/** A list of texts, each checked as {@link plainText}. */
 export function textList(doc: FieldDoc, options: { readonly maxItems: number; readonly maxBytes: number }) {
   return v.pipe(
     v.array(v.pipe(v.string(), v.nonEmpty("is empty"), atMost(options.maxBytes), noControl)),

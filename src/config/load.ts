@@ -39,7 +39,6 @@ export interface LoadRequest {
   readonly path?: string | undefined;
   readonly flags?: OverrideFlags | undefined;
   readonly environment: Environment;
-  /** Besides root, the only owner of the file that is accepted. */
   readonly serviceUid: number;
 }
 
@@ -51,7 +50,6 @@ export interface LoadedConfig {
   readonly warnings: readonly string[];
 }
 
-/** One field that is in force, as it would stand in the file. */
 export interface ResolvedField {
   readonly path: string;
   readonly value: unknown;

@@ -22,7 +22,6 @@ const MODULE_VARIABLES: readonly string[] = [
   "PKCS11_PROXY_TLS_PSK_FILE",
 ];
 
-/** What of the provider's own environment the helper gets. */
 export function moduleEnvironment(
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): Readonly<Record<string, string>> {

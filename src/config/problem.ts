@@ -9,7 +9,6 @@ export interface ConfigProblem {
   readonly path: string;
   /** Completes "<path> …": `is missing`. */
   readonly problem: string;
-  /** What to write instead. */
   readonly fix: string;
 }
 

@@ -1,13 +1,11 @@
 /** @module Refuses a field because of what another field of its section says. */
 import type * as v from "valibot";
 
-/** What valibot hands to a raw transformation, as far as it is needed here. */
 interface TransformContext {
   readonly addIssue: (info: { readonly message: string; readonly path: [v.ObjectPathItem] }) => void;
   readonly NEVER: never;
 }
 
-/** Adds the issue and returns what the transformation has to return then. */
 export function refuseField<Section extends Readonly<Record<string, unknown>>>(
   { addIssue, NEVER }: TransformContext,
   section: Section,

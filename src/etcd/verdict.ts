@@ -1,6 +1,7 @@
 /** @module The audit of one source in one sentence that a person can sign, and what to do next. */
-import { countOf } from "../base/words.ts";
+
 import { visible } from "../base/visible-text.ts";
+import { countOf } from "../base/words.ts";
 import type { SourceAudit, StoredGroup } from "./evidence.ts";
 import { grouped } from "./group-label.ts";
 

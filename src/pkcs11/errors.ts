@@ -26,9 +26,7 @@ export interface KeyTokenSubject {
 }
 
 interface Facts extends KeyTokenSubject {
-  /** ` (C_Login CKR_DEVICE_ERROR)`, or nothing. */
   readonly because: string;
-  /** What the helper was doing. */
   readonly doing: string;
 }
 
@@ -205,7 +203,6 @@ const MEANINGS: Readonly<Record<KeyTokenCode, Meaning>> = {
   unexpected: device(({ doing }) => `the helper process failed while ${doing}`),
 };
 
-/** The error of a code. `detail` is a PKCS#11 step and return value, as a helper reports it. */
 export function keyTokenError(
   code: KeyTokenCode,
   subject: KeyTokenSubject,

@@ -1,6 +1,5 @@
 /** @module How the helper process failed, as it tells the provider: a code, a PKCS#11 step and its return value. */
 
-/** Of the token, its module, or the helper itself. */
 export const DEVICE_FAILURES = [
   "addon_missing",
   "addon_unsafe",
@@ -30,7 +29,6 @@ export const DEVICE_FAILURES = [
   "unexpected",
 ] as const;
 
-/** Of the connection to the server, once the token has done its part. */
 export const CONNECTION_FAILURES = [
   "name_not_found",
   "connect_refused",

@@ -13,7 +13,6 @@ import {
 } from "./helper-protocol.ts";
 
 export interface HelperProcessOptions {
-  /** The executable and its arguments up to and with the hidden one. */
   readonly command: readonly [string, ...string[]];
   /** All of the child's environment: see module-environment.ts. */
   readonly environment: Readonly<Record<string, string>>;
@@ -102,7 +101,6 @@ function exitOf(child: Child): Promise<Exit> {
   });
 }
 
-/** `undefined` when the process ended by itself. */
 async function waitForEnd(
   clock: Clock,
   call: HelperCall,

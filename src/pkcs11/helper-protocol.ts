@@ -51,7 +51,6 @@ const requestSchema = v.strictObject({
   parentPid: v.pipe(v.number(), v.integer(), v.minValue(1)),
   token: tokenSchema,
   task: v.variant("kind", [
-    /** Load the module and look at the token; no PIN. */
     v.strictObject({ kind: v.literal("inspect") }),
     /** Log in and prove by a signature that the key is the certificate's. */
     v.strictObject({ kind: v.literal("prove"), ...login }),
@@ -65,7 +64,6 @@ export type HelperTask = HelperRequest["task"];
 export type Exchange = v.InferOutput<typeof exchangeSchema>;
 export type KeyTokenNames = v.InferOutput<typeof tokenSchema>;
 
-/** One line of the helper: progress, or its end. */
 export type HelperLine =
   | { readonly kind: "stage"; readonly stage: HelperStage }
   | { readonly kind: "failure"; readonly code: HelperFailureCode; readonly detail?: string | undefined }
@@ -109,7 +107,6 @@ export function encodeRequest(request: HelperRequest): string {
   return toJson(request);
 }
 
-/** The request that came on stdin; `undefined` when it is not one. */
 export function decodeRequest(text: string): HelperRequest | undefined {
   return parse(requestSchema, text);
 }

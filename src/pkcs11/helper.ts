@@ -27,7 +27,6 @@ export async function runHelper(place: NativeAddonPlace = INSTALLED_ADDONS): Pro
   return await answerRequest(input ?? Buffer.of(), () => loadNativeAddons(place), writeAll);
 }
 
-/** {@link runHelper} with its effects as parameters. */
 export async function answerRequest(
   input: Uint8Array,
   loadAddons: () => NativeAddons,

@@ -7,7 +7,6 @@ import type { Exchange } from "./helper-protocol.ts";
 import { type SignFunction, type TlsLibrary, tlsFailure, tlsStream } from "./tls-client.ts";
 
 interface ClientIdentity {
-  /** DER, the client's certificate first. */
   readonly chain: readonly Uint8Array[];
   readonly schemes: readonly number[];
   readonly sign: SignFunction;

@@ -14,7 +14,6 @@ export interface KeyTokenOptions {
   readonly token: KeyTokenNames;
   readonly pinFile: string;
   readonly serviceUid: number;
-  /** The name that OpenBao's certificate must hold. */
   readonly serverName: string;
   readonly recordPath: string;
   readonly holdRecord: HoldRecord;
@@ -59,7 +58,6 @@ export interface KeyTokenService {
 }
 
 type Done = Extract<HelperEnd["outcome"], { kind: "done" | "answer" }>;
-/** A task that needs the PIN, before it has it. */
 type LoginTask = (pin: string, refuseAfterFailedTry: boolean) => HelperTask;
 
 /** Left of the caller's time, so that it hears what a killed helper was doing instead of its own timeout. */
@@ -215,7 +213,6 @@ function exchangeOf(
   };
 }
 
-/** What a helper's end says of the PIN. */
 export function pinOutcome({ stage, outcome }: HelperEnd): PinOutcome {
   if (outcome.kind === "failure") {
     switch (outcome.code) {
@@ -245,7 +242,6 @@ export function pinOutcome({ stage, outcome }: HelperEnd): PinOutcome {
   }
 }
 
-/** The helper's result, or the error that it amounts to. */
 function settle({ stage, outcome }: HelperEnd, fail: Fail): Done {
   switch (outcome.kind) {
     case "done":

@@ -138,7 +138,6 @@ function checkTries(p11: Pkcs11, slot: Handle, refuseAfterFailedTry: boolean): v
   }
 }
 
-/** The one C_Login of this process. */
 function logIn(p11: Pkcs11, session: Handle, pin: string): void {
   try {
     p11.C_Login(session, CKU_USER, pin);
@@ -247,7 +246,6 @@ const DIGEST_INFO: Readonly<Record<HashName, string>> = {
   sha512: "3051300d060960864801650304020305000440",
 };
 
-/** RSA-4096 gives 512 bytes. */
 const MAX_SIGNATURE_BYTES = 1024;
 
 function signRaw(

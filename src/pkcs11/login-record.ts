@@ -9,7 +9,6 @@ import { decodePinLatch, type PinLatch } from "./pin-latch.ts";
 /** The record, held alone until {@link HeldRecord.release}. */
 export interface HeldRecord {
   readonly read: () => PinLatch | undefined;
-  /** Durable when it returns. */
   readonly write: (latch: PinLatch | undefined) => void;
   readonly release: () => void;
 }
@@ -58,7 +57,6 @@ export function loginRecord(path: string, clock: Clock): HoldRecord {
   };
 }
 
-/** `undefined` while another process holds it. */
 function tryToHold(path: string): HeldRecord | undefined {
   let database: Database | undefined;
   try {

@@ -11,7 +11,6 @@ export interface NativeAddons {
 }
 
 export interface NativeAddonPlace {
-  /** Absolute. */
   readonly directory: string;
   /** Users whose files are trusted besides root's. Empty in production. */
   readonly extraOwners: readonly number[];

@@ -26,7 +26,6 @@ const latchSchema = v.variant("state", [
 export type PinLatch = v.InferOutput<typeof latchSchema>;
 export type PinTry = Extract<PinLatch, { state: "trying" }>;
 
-/** A record as it was stored; `undefined` for anything that this code did not write. */
 export function decodePinLatch(text: string): PinLatch | undefined {
   const result = v.safeParse(latchSchema, parseJson(text));
   return result.success ? result.output : undefined;
@@ -35,7 +34,6 @@ export function decodePinLatch(text: string): PinLatch | undefined {
 export type PinDecision =
   /** Store `record`, then try. `afterUnknown`: only if the token has not counted a wrong PIN since the last good one. */
   | { readonly kind: "try"; readonly record: PinTry; readonly afterUnknown: boolean }
-  /** The token refused this PIN. */
   | { readonly kind: "refused" }
   /** It was tried and the outcome is not known, as often as may be. */
   | { readonly kind: "unknown" };
@@ -46,7 +44,6 @@ export type PinDecision =
  */
 const MAX_UNKNOWN_OUTCOMES = 2;
 
-/** What to do with the PIN in `pinFile`, given the last record. */
 export function decidePinTry(latch: PinLatch | undefined, pinFile: FileIdentity): PinDecision {
   const fresh: PinTry = { state: "trying", pinFile, proven: false, unknownOutcomes: 1 };
   if (latch === undefined || !isSameFile(latch.pinFile, pinFile)) {

@@ -46,7 +46,6 @@ export interface Pkcs11 {
     template: readonly Attribute[],
   ): readonly { readonly type: number; readonly value: Uint8Array }[];
   C_SignInit(session: Handle, mechanism: Mechanism, key: Handle): void;
-  /** Writes the signature into `out` and returns its length. */
   C_Sign(session: Handle, data: Uint8Array, out: Uint8Array): number;
 }
 

@@ -8,7 +8,6 @@ export type KeyFamily = "rsa" | "ec";
 export type HashName = "sha256" | "sha384" | "sha512";
 
 export interface SignatureScheme {
-  /** TLS SignatureScheme number. */
   readonly id: number;
   readonly family: KeyFamily;
   readonly hash: HashName;
@@ -35,7 +34,6 @@ export function keyFamilyOf(publicKey: KeyObject): KeyFamily | undefined {
   return type === "rsa" || type === "ec" ? type : undefined;
 }
 
-/** The schemes that fit both the certificate's key and what the token can do, best first. */
 export function schemesFor(
   publicKey: KeyObject,
   mechanisms: ReadonlySet<number>,
@@ -50,7 +48,6 @@ export function schemesFor(
   );
 }
 
-/** Whether `signature`, in the form that TLS sends, was made over `message` by the key that `publicKey` belongs to. */
 export function isSignatureOf(
   publicKey: KeyObject,
   scheme: SignatureScheme,

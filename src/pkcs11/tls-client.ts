@@ -5,11 +5,8 @@ import { HelperFailure, type HelperFailureCode } from "./failure.ts";
 
 export interface TlsOptions {
   readonly serverName: string;
-  /** DER. */
   readonly ca: readonly Uint8Array[];
-  /** DER, the client's certificate first. */
   readonly chain: readonly Uint8Array[];
-  /** TLS SignatureScheme numbers, best first. */
   readonly schemes: readonly number[];
   readonly maxPlainBytes: number;
 }
@@ -44,7 +41,6 @@ const FAILURES: Readonly<Record<string, HelperFailureCode>> = {
   too_large: "answer_too_large",
 };
 
-/** What an exception of the addon means. */
 export function tlsFailure(error: unknown): HelperFailure {
   if (error instanceof HelperFailure) {
     return error;
@@ -53,7 +49,6 @@ export function tlsFailure(error: unknown): HelperFailure {
   return new HelperFailure(FAILURES[word] ?? "tls_failed", undefined, error);
 }
 
-/** Why no connection came about. */
 function connectFailure(error: Error): HelperFailureCode {
   switch ("code" in error ? error.code : undefined) {
     case "ENOTFOUND":

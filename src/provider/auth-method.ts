@@ -31,7 +31,6 @@ interface AuthMethodOptions {
   readonly connect: (identity: ClientIdentity) => CertifiedConnection;
   /** The same for a certificate whose key is in a PKCS#11 token; the chain as DER. */
   readonly connectWithToken: (token: KeyTokenService, chain: readonly Uint8Array[]) => OpenBao;
-  /** There when `auth.cert.source` is `pkcs11`. */
   readonly keyToken: KeyTokenService | undefined;
   readonly credentialObserver: CredentialObserver | undefined;
 }

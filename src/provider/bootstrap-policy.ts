@@ -3,14 +3,11 @@ import type { ErrorClass } from "../base/error-class.ts";
 
 interface StartFailure {
   readonly errorClass: ErrorClass;
-  /** Code of the layer that failed. */
   readonly code: string;
 }
 
 export interface StartState {
-  /** Milliseconds of monotonic time since the start. */
   readonly elapsedMs: number;
-  /** `bootstrap.graceTimeout` in milliseconds. */
   readonly graceMs: number;
   readonly registryLoaded: boolean;
   /** Why the last attempt failed; undefined while the first is in progress. */

@@ -12,17 +12,14 @@ import { buildProvider, type Provider, type ProviderOptions } from "./provider.t
 import { liveReply, READY, type ReadinessParts, readinessReply, sessionPart } from "./readiness.ts";
 
 interface DaemonOptions extends ProviderOptions {
-  /** Aborts on SIGTERM or SIGINT. */
   readonly signal: AbortSignal;
   /** Calls back on each SIGHUP, until the returned function is called. */
   readonly onHangUp: (listener: () => void) => () => void;
 }
 
-/** Calls in progress have this long to finish at shutdown. */
 const DRAIN_MS = 5000;
 const REVOKE_MS = 2000;
 const FLUSH_MS = 1000;
-/** How often a start that is not ready looks whether to leave. */
 const WATCH_MS = 250;
 
 /**
@@ -139,7 +136,6 @@ function startFailure(problem: KeyProblem | undefined): ProviderError {
   );
 }
 
-/** Resolves when the signal aborts. */
 function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) {

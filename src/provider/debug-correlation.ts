@@ -12,7 +12,6 @@ interface DebugCorrelationOptions {
 }
 
 export interface DebugCorrelation {
-  /** The fields for a call with this uid; none once the time is over. */
   readonly fieldsFor: (uid: string) => LogFields;
   /** Logs that it has begun, and once the time is over that it has ended; resolves then, or when the signal aborts. */
   readonly announce: (logger: Pick<Logger, "warn">, signal: AbortSignal) => Promise<void>;

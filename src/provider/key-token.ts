@@ -21,7 +21,6 @@ export interface HelperStart {
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** The file beside the registry that holds what is known of the PIN file. */
 const RECORD_NAME = "pkcs11-login.db";
 
 /** The key token of a configuration; `undefined` when it has none. Touches nothing yet. */
@@ -50,7 +49,6 @@ export function keyTokenOf(
   });
 }
 
-/** What doctor asks of the token. */
 export interface KeyTokenChecks {
   /** The module loads and the token is there; it is given no PIN. */
   readonly inspect: (signal: AbortSignal) => Promise<void>;

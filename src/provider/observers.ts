@@ -19,7 +19,6 @@ export interface Telemetry {
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly failures: FailureLog;
-  /** `logging.logOpenBaoRequestIDs`. */
   readonly logRequestIds: boolean;
 }
 
@@ -41,7 +40,6 @@ export function credentialObserver(telemetry: Telemetry): CredentialObserver {
   };
 }
 
-/** Looks at the stored credential that the next login uses. */
 export function storedCredentialObserver(telemetry: Telemetry, method: string): (error?: unknown) => void {
   return (error) => report(telemetry, "auth.credential", { method }, error);
 }

@@ -22,16 +22,13 @@ export interface OperatorAccess {
   readonly logIn: (signal: AbortSignal) => Promise<{
     readonly ttlMs: number;
     readonly renewable: boolean;
-    /** Of a credential that lies ready for the next login, after this one. */
     readonly credential: CredentialState;
   }>;
-  /** The token's capabilities on each path. */
   readonly capabilities: (
     paths: readonly string[],
     signal: AbortSignal,
   ) => Promise<ReadonlyMap<string, readonly string[]>>;
   readonly transit: TransitClient;
-  /** Revokes the token. */
   readonly close: () => Promise<void>;
 }
 
@@ -92,7 +89,6 @@ export async function openOperatorAccess(
   };
 }
 
-/** The issuer of the JWT in a login request, when there is one. */
 function issuerIn(body: string): string | undefined {
   const request = parseJson(body);
   const jwt = isJsonObject(request) ? request["jwt"] : undefined;

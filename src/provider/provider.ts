@@ -45,9 +45,7 @@ import { openTransitAccess } from "./transit-access.ts";
 
 export interface ProviderOptions {
   readonly config: ProviderConfig;
-  /** Reads the configuration again, for the level of the log. */
   readonly readLogLevel: () => Promise<LogLevel>;
-  /** Who the process is, with the user's name for messages. */
   readonly process: { readonly uid: number; readonly gid: number; readonly userName: string };
   readonly clock: Clock;
   readonly random: () => number;
@@ -62,7 +60,6 @@ export interface Provider {
   readonly watch: CredentialWatch | undefined;
   readonly keys: KeyState;
   readonly correlation: DebugCorrelation | undefined;
-  /** Opens the socket and answers kube-apiserver. */
   readonly listen: () => Promise<KmsListener>;
   readonly readLogLevel: () => Promise<LogLevel>;
 }
@@ -195,7 +192,6 @@ function showBuild(metrics: Metrics, { auth }: ProviderConfig): void {
   });
 }
 
-/** The socket's path, and who must own its directory and itself. */
 function socketRules({ config, process }: ProviderOptions) {
   const { socketPath, socketMode, socketGroup, createDirectory } = config.server;
   return {

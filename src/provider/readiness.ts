@@ -11,13 +11,9 @@ interface PartState {
 
 /** Every part that must be well before the provider counts as ready. */
 export interface ReadinessParts {
-  /** The OpenBao token. */
   readonly auth: PartState;
-  /** The Transit key's metadata and the mount's settings. */
   readonly metadata: PartState;
-  /** The key snapshot that calls are answered from. */
   readonly key: PartState;
-  /** What Status tells kube-apiserver. */
   readonly status: PartState;
   readonly socket: PartState;
   /** From start to the beginning of the shutdown. */

@@ -30,10 +30,8 @@ interface TransitAccessOptions {
 
 export interface TransitAccess {
   readonly transport: HttpTransport;
-  /** When the configuration keeps the key in one. */
   readonly keyToken: KeyTokenService | undefined;
   readonly openbao: OpenBao;
-  /** In `auth.namespace`. */
   readonly authBao: OpenBao;
   readonly method: LoginMethod;
   readonly session: TokenSession;

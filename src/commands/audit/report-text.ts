@@ -1,6 +1,7 @@
 /** @module The audit as aligned text, with a bar for each group. */
-import { countOf } from "../../base/words.ts";
+
 import { visible } from "../../base/visible-text.ts";
+import { countOf } from "../../base/words.ts";
 import type { Evidence, SourceAudit } from "../../etcd/evidence.ts";
 import {
   type GroupTone,

@@ -1,8 +1,7 @@
 /** @module `version`: which build this is and which formats it speaks. */
-import { buildInfo } from "../../base/build-info.ts";
+import { buildInfo, PROGRAM } from "../../base/build-info.ts";
 import { defineCommand } from "../../cli/command.ts";
 import { jsonText } from "../../cli/output.ts";
-import { PROGRAM } from "../../base/build-info.ts";
 import { outputOption } from "../shared-options.ts";
 
 /** What is compatible with what: a change of one of these is a change of a contract. */

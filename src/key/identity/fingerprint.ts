@@ -2,7 +2,6 @@
 import { createHash } from "node:crypto";
 import { hashText, type KeyScope } from "./key-scope.ts";
 
-/** The key scope plus the name by which Transit knows the key. */
 export interface ConfigIdentity extends KeyScope {
   readonly keyName: string;
 }

@@ -13,7 +13,6 @@ export interface KeyScope {
 
 /** One version of the Transit key, told apart from a later key of the same name by its creation time. */
 export interface KeyVersion {
-  /** Transit's number, 1 or more. */
   readonly version: number;
   /** Unix time in whole seconds at which Transit made this version. */
   readonly createdAtUnix: number;

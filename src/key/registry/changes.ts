@@ -14,7 +14,6 @@ interface FirstVersion extends KeyVersion {
   readonly marker: string;
 }
 
-/** The first record of a node: version 1 of an unrotated key, active. */
 export function firstContent(
   identity: IdentityHashes,
   fingerprint: string,
@@ -71,7 +70,6 @@ export function withSeen(
   );
 }
 
-/** Adds a version whose creation time contradicts the recorded one of its number. */
 export function withRejected(
   content: RegistryContent,
   { version, createdAtUnix }: KeyVersion,
@@ -123,7 +121,6 @@ function withState(
   };
 }
 
-/** Replaces the progress of a new version; `undefined` forgets it. */
 export function withObservation(
   content: RegistryContent,
   observation: Observation | undefined,
@@ -132,7 +129,6 @@ export function withObservation(
   return observation === undefined ? rest : { ...rest, observation };
 }
 
-/** Keeps a marker for the active version, when it has none yet. */
 export function withActiveMarker(content: RegistryContent, marker: string): RegistryContent {
   return {
     ...content,

@@ -29,7 +29,6 @@ type DecodedCheckpoint =
   | { readonly kind: "checkpoint"; readonly checkpoint: Checkpoint }
   | { readonly kind: "refused"; readonly code: "checkpoint_damaged" | "checkpoint_of_go" };
 
-/** What the bytes of a checkpoint file are. Never throws. */
 export function decodeCheckpoint(bytes: Uint8Array): DecodedCheckpoint {
   const text = bytes.length > MAX_CHECKPOINT_BYTES ? undefined : decodeUtf8(bytes);
   const value = text === undefined ? undefined : parseJson(text);
@@ -43,7 +42,6 @@ export function decodeCheckpoint(bytes: Uint8Array): DecodedCheckpoint {
 }
 
 type CheckpointVerdict =
-  /** The checkpoint names this record. */
   | "current"
   /** A crash came between registry and checkpoint; the next write repairs it first. */
   | "behind"

@@ -24,7 +24,6 @@ export type DecodeRefusal = Extract<
   | "registry_invariant"
 >;
 
-/** base64url of a SHA-256. */
 export const HASH = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{43}$/));
 const VERSION = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 const TIME = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -136,7 +135,6 @@ function isTorn(bytes: Uint8Array): boolean {
   return head.equals(start.subarray(0, head.length)) || bytes.every((byte) => byte === 0);
 }
 
-/** The body with sorted keys; `undefined` when it has none that can be sorted. */
 function sorted(body: unknown): unknown {
   try {
     return sortedCopy(body);

@@ -170,7 +170,6 @@ export function writeFailure(error: unknown, doing: string, path: string): Regis
   });
 }
 
-/** The error itself when this layer made it, else what its errno means for a write of `path`. */
 export function asWriteFailure(error: unknown, path: string): RegistryError {
   return isRegistryError(error) ? error : writeFailure(error, "write", path);
 }

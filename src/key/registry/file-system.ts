@@ -17,9 +17,7 @@ export interface OpenFile {
   readonly facts: () => Promise<FileFacts>;
   /** All bytes, at most `maxBytes` plus one; more than `maxBytes` means that the file is too large. */
   readonly read: (maxBytes: number) => Promise<Uint8Array>;
-  /** How many bytes were written; may be fewer than given. */
   readonly write: (bytes: Uint8Array) => Promise<number>;
-  /** fsync(2). */
   readonly sync: () => Promise<void>;
   readonly close: () => Promise<void>;
 }

@@ -16,7 +16,6 @@ export interface StoredRecord {
   readonly hash: string;
   /** `behind` after a crash between the two files; the next write repairs it. */
   readonly checkpoint: "current" | "behind";
-  /** Tells whether the file was replaced or written since. */
   readonly fileIdentity: string | undefined;
 }
 
@@ -113,7 +112,6 @@ function checkIdentity(statePath: string, identity: IdentityHashes, record: Regi
   });
 }
 
-/** Where the parts of the identity stand in the configuration. */
 const CONFIG_FIELDS: Readonly<Record<keyof IdentityHashes, string>> = {
   providerName: "transit.keyIdScope.providerName",
   clusterId: "transit.keyIdScope.clusterId",

@@ -23,7 +23,6 @@ export interface VersionRecord extends KeyVersion {
 
 /** The progress of a new latest version towards promotion; kept over restarts. */
 export interface Observation extends KeyVersion {
-  /** Probes that saw this version as the latest. */
   readonly count: number;
   /** Time for which it has been seen, as far as it can be proven; never more than has really passed. */
   readonly stableForMs: number;
@@ -52,7 +51,6 @@ export interface RegistryContent {
 }
 
 export interface RegistryRecord extends RegistryContent {
-  /** 1 for the first record; each write adds one. */
   readonly generation: number;
   /** Hashes of the records before this one, oldest first, at most {@link MAX_CHAIN}. */
   readonly previousHashes: readonly string[];
@@ -72,7 +70,6 @@ export function activeVersion(content: RegistryContent): VersionRecord {
   return active;
 }
 
-/** How a registry began, which its first note records. */
 export type RegistryOrigin = "first_version" | "observed" | "rebuilt";
 
 export function originOf({ notes }: RegistryContent): RegistryOrigin {

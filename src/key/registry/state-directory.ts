@@ -7,11 +7,9 @@ import type { FileFacts, StateFiles } from "./file-system.ts";
 
 export interface StateOptions {
   readonly statePath: string;
-  /** What the configuration says this control plane's key is. */
   readonly identity: IdentityHashes;
   /** `write` for the daemon and for what changes state; `read` also serves root looking into another user's directory. */
   readonly access: "read" | "write";
-  /** Effective user id of this process. */
   readonly euid: number;
   readonly files: StateFiles;
 }

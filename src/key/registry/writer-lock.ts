@@ -42,7 +42,6 @@ export interface LockOptions {
   readonly files: StateFiles;
   readonly clock: Pick<Clock, "monotonicMs" | "sleep">;
   readonly tryLock: TryLock;
-  /** How long to wait for another writer. */
   readonly lockWaitMs: number;
 }
 

@@ -5,14 +5,12 @@ import type { KeyVersion } from "../identity/key-scope.ts";
 import { activeVersion, type RegistryContent, versionOf } from "../registry/record.ts";
 import { FINDINGS, type Finding, finding, profileFinding, recreatedFinding } from "./finding.ts";
 
-/** The key and the mount as one probe saw them. */
 export interface KeyAnswer {
   readonly kind: "key";
   readonly key: KeyMetadata;
   readonly upsertDisabled: boolean;
 }
 
-/** What is wrong with the key or its mount whatever the registry says. */
 export function assessProfile(
   { key, upsertDisabled }: KeyAnswer,
   names: KeyNames,
@@ -26,7 +24,6 @@ export function assessProfile(
   ];
 }
 
-/** Everything that is wrong, the gravest first. */
 export function assess(content: RegistryContent, answer: KeyAnswer, names: KeyNames): readonly Finding[] {
   const active = activeVersion(content);
   const profile = assessProfile(answer, names, active.version);

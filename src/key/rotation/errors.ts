@@ -4,11 +4,8 @@ import { ProviderError } from "../../base/error-class.ts";
 type RotationCode =
   /** No registry and no first metadata yet. */
   | "no_key_version"
-  /** No registry, and the key is observed before one is made. */
   | "registry_observing"
-  /** No registry, and the age of the versions is unknown. */
   | "openbao_time_unknown"
-  /** The active version is proven lost. */
   | "active_version_lost"
   /** Metadata was not read since the start, so what is loaded may be out of date. */
   | "metadata_not_read"
@@ -20,13 +17,11 @@ type RotationCode =
   | "key_id_not_looked_up"
   | "version_removed"
   | "version_rejected"
-  /** A marker did not come back as it was encrypted. */
   | "marker_differs"
   /** The active version has no marker yet, so that nothing shows whether a ciphertext is under it. */
   | "marker_missing"
   /** OpenBao encrypted under another key than the one of the marker. */
   | "key_replaced"
-  /** OpenBao never opened a fresh ciphertext and the marker in one answer. */
   | "not_read_back";
 
 export class RotationError extends ProviderError<RotationCode> {}
@@ -49,7 +44,7 @@ export function versionNotServed(state: "removed" | "rejected", version: number)
 
 const UNKNOWN_KEY_ID = {
   key_id_unknown: "no version of the live key has this key_id",
-  key_id_not_looked_up: 
+  key_id_not_looked_up:
     "the key_id is unknown; the key was read a moment ago for another unknown key_id, so it is not read again",
 } as const;
 

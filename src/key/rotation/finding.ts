@@ -60,9 +60,7 @@ export interface Finding {
   readonly code: FindingCode;
   /** What two probes must agree on: the code, and for a replaced version which one and by what. */
   readonly evidence: string;
-  /** One sentence for the operator. */
   readonly message: string;
-  /** What to type or change. */
   readonly advice: string;
   /** The version as the key shows it now, when its creation time contradicts the recorded one. */
   readonly recreated?: KeyVersion;
@@ -141,7 +139,6 @@ export function finding(code: OwnCode, names: KeyNames, version = 0): Finding {
   return { code, evidence: code, message: message(version), advice: advice(names, version) };
 }
 
-/** A version whose creation time contradicts the recorded one. */
 export function recreatedFinding(
   code: "active_version_recreated" | "version_recreated",
   names: KeyNames,

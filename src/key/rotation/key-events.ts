@@ -100,7 +100,6 @@ function without(
   return findings.filter(({ evidence }) => !known.has(evidence));
 }
 
-/** What was recorded between two contents of the registry. */
 export function changeEvents(
   before: RegistryContent,
   after: RegistryContent,

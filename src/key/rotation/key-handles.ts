@@ -5,7 +5,6 @@ import { deriveKeyId } from "../identity/key-id.ts";
 import type { KeyScope, KeyVersion } from "../identity/key-scope.ts";
 import type { RegistryContent, VersionState } from "../registry/record.ts";
 
-/** One version with all that a call needs of it, so that a call never mixes two. */
 export interface KeyHandle extends KeyVersion {
   readonly keyId: string;
   readonly annotations: AnnotationCodec;

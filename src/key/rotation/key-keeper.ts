@@ -96,13 +96,11 @@ export class KeyKeeper {
     });
   }
 
-  /** The marker of the active version was decrypted, or refused. */
   learnMarker(held: boolean): void {
     const { key, sightings } = this.state;
     this.#live.see(observeMarker(sightings, held, key?.active.version ?? 0, this.#options.policy));
   }
 
-  /** Keeps a marker for an active version that has none. */
   keepMarker(marker: string, signal: AbortSignal): Promise<void> {
     return this.#inTurn(async () => {
       const { key, storeFailure } = this.state;

@@ -14,7 +14,6 @@ import { momentOf, type ProbeAnswer, presentFindings } from "./sightings.ts";
 
 export interface ProbePolicy extends StatusPolicy, BootstrapPolicy {
   readonly deepProbeIntervalMs: number;
-  /** Between probes while the key is not ready. */
   readonly retryIntervalMs: number;
 }
 
@@ -35,7 +34,6 @@ export class KeyProbe {
     this.#options = options;
   }
 
-  /** Makes the next probe a deep one. */
   doubt(): void {
     this.#deepProbedAtMs = undefined;
   }
@@ -110,7 +108,6 @@ export class KeyProbe {
   }
 }
 
-/** Key and mount, at the same time. */
 async function askAboutKey(transit: ProbeOptions["transit"], signal: AbortSignal): Promise<ProbeAnswer> {
   const [key, upsert] = await Promise.allSettled([
     transit.readKey(signal),

@@ -20,7 +20,6 @@ import { PROBE_JITTER } from "./sightings.ts";
 interface KeyStateOptions extends Omit<KeyKeeperOptions, "transit" | "policy"> {
   readonly transit: Omit<TransitClient, "calls">;
   readonly policy: ProbePolicy;
-  /** Uniform in [0, 1). */
   readonly random: () => number;
 }
 
@@ -34,7 +33,6 @@ export interface KeyState {
   run(signal: AbortSignal): Promise<void>;
   /** One probe now, shared with one that is in progress. Its failure is in {@link KeyState.view}, not thrown. */
   probe(signal: AbortSignal): Promise<void>;
-  /** From memory. */
   status(): KeyStatus;
   /** @throws RotationError when nothing may be encrypted now. */
   keyForEncrypt(): KeyHandle;
@@ -60,7 +58,6 @@ export function createKeyState(options: KeyStateOptions): KeyState {
   /** Ends the run loop's wait for the next probe. */
   let wake = new AbortController();
 
-  /** Whether the next probe can wait for its turn. */
   const isCalm = (): boolean => {
     const { failure, deepFailure } = keeper.state;
     return failure === undefined && deepFailure === undefined && isReady(keeper.state, clock, policy);

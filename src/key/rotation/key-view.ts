@@ -8,7 +8,6 @@ import { isReady, type KeyStatus, keyStatus, type StatusPolicy } from "./key-sta
 import type { LiveState } from "./live-state.ts";
 import { lostFinding, presentFindings, type RotationPolicy } from "./sightings.ts";
 
-/** One thing that is wrong. */
 export interface KeyProblem {
   readonly code: string;
   readonly errorClass: ErrorClass;
@@ -25,7 +24,6 @@ interface KeyFinding extends KeyProblem {
 export interface KeyView {
   readonly status: KeyStatus;
   readonly ready: boolean;
-  /** The states of the metric `rotation_state`. */
   readonly rotationState: "active" | "pending" | "lost" | "unknown";
   readonly registry?: {
     readonly generation: number;

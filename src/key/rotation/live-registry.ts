@@ -42,12 +42,10 @@ export class LiveRegistry {
     this.handles = handleMaker(options.identity, options.pluginVersion);
   }
 
-  /** The present snapshot; changes only as a whole. */
   get state(): LiveState {
     return this.#state;
   }
 
-  /** A step that needs no file. */
   step(next: (state: LiveState) => LiveState): void {
     this.#state = next(this.#state);
   }
@@ -106,7 +104,6 @@ export class LiveRegistry {
     }
   }
 
-  /** Whether the state directory could be read and written the last time. */
   remember(problem: RegistryError | undefined): void {
     const before = this.#state.storeFailure;
     this.#state = withStoreFailure(this.#state, problem);

@@ -16,10 +16,8 @@ export interface LiveKey {
   readonly unrecorded: readonly KeyVersion[];
 }
 
-/** Why probes failed. */
 interface ProbeFailure {
   readonly error: ProviderError;
-  /** Probes in succession that failed. */
   readonly count: number;
 }
 
@@ -27,7 +25,6 @@ interface ProbeFailure {
 export type ProbeKind = "failure" | "deepFailure";
 
 export interface LiveState extends Partial<Readonly<Record<ProbeKind, ProbeFailure>>> {
-  /** Absent until a registry was loaded or made. */
   readonly key?: LiveKey;
   /** Only without `key`: the versions that OpenBao shows, for Decrypt, and what the probes agree on. */
   readonly observing?: { readonly table: KeyTable; readonly candidate: Candidate | undefined };
@@ -66,7 +63,6 @@ export function withObserving(
   return { ...state, observing: { table, candidate } };
 }
 
-/** What could not be written decrypts all the same, from memory. */
 export function withUnrecorded(
   state: LiveState,
   { stored }: LiveKey,
@@ -83,7 +79,6 @@ export function withoutOwnObservation({ sightings, ...state }: LiveState): LiveS
   return { ...state, sightings: rest };
 }
 
-/** `undefined` when the last read or write of the state directory went well. */
 export function withStoreFailure(
   { storeFailure: _before, ...state }: LiveState,
   failure: RegistryError | undefined,

@@ -12,7 +12,6 @@ export interface RebuildInput {
   readonly identity: ConfigIdentity;
   readonly fingerprint: string;
   readonly metadata: KeyMetadata;
-  /** What another node shows as active. */
   readonly expectedKeyId: string | undefined;
   /** Versions of a registry that the Go implementation wrote, which may hold more than Transit shows. */
   readonly handedOver: readonly KeyVersion[];

@@ -21,7 +21,6 @@ export interface RetireInput {
   readonly scope: KeyScope;
   readonly fingerprint: string;
   readonly metadata: KeyMetadata;
-  /** Versions below this one are to be removed. */
   readonly beforeVersion: number;
   readonly usages: readonly Usage[];
   readonly nodes: readonly NodeSighting[];
@@ -29,7 +28,6 @@ export interface RetireInput {
 }
 
 export interface RetirePlan {
-  /** Ascending. */
   readonly remove: readonly VersionRecord[];
   readonly blockers: readonly Blocker[];
   /** What min_decryption_version can be raised to; `undefined` while some node may still decrypt older versions. */

@@ -19,7 +19,6 @@ export interface PlannedVersion {
 }
 
 export type NextStep =
-  /** The active version is the latest. */
   | { readonly kind: "none" }
   /** A newer version was seen; the running provider counts it at its next probe. */
   | { readonly kind: "observe"; readonly version: number }
@@ -32,7 +31,6 @@ export type NextStep =
       /** Milliseconds until the earliest promotion, when the provider runs and all stays well. */
       readonly earliestInMs: number;
     }
-  /** Enough was seen; the next probe promotes it. */
   | { readonly kind: "promote"; readonly version: number }
   /** Nothing is observed or promoted while this is so. */
   | { readonly kind: "blocked"; readonly by: readonly Finding[] };
@@ -46,7 +44,6 @@ export interface RotationReport {
     readonly origin: RegistryOrigin;
   };
   readonly activeVersion: number;
-  /** Absent when OpenBao was not asked. */
   readonly latestVersion?: number;
   readonly versions: readonly PlannedVersion[];
   readonly next: NextStep;

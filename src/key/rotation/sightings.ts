@@ -23,7 +23,6 @@ export function noticeMs({ requireStableObservationCount, probeIntervalMs }: Rot
   return (requireStableObservationCount + 1) * probeIntervalMs * (1 + PROBE_JITTER);
 }
 
-/** The three clocks at one moment. */
 export interface Moment {
   readonly wallMs: number;
   readonly monotonicMs: number;
@@ -35,12 +34,8 @@ export function momentOf(clock: Clock): Moment {
 }
 
 /** What a probe learned. That OpenBao could not be asked is not here: it teaches nothing about the key. */
-export type ProbeAnswer =
-  | KeyAnswer
-  /** OpenBao was asked and says that there is no such key. */
-  | { readonly kind: "missing" };
+export type ProbeAnswer = KeyAnswer | { readonly kind: "missing" };
 
-/** What this process has seen of the key; gone with it. */
 export interface Sightings {
   /** What was wrong at the last probes, and how many of them in succession agree on it. */
   readonly counts: readonly Sighting[];
@@ -81,7 +76,6 @@ export function presentFindings({ counts }: Sightings, policy: RotationPolicy): 
     .map((each) => each.finding);
 }
 
-/** The reason for which the active version is proven lost, if it is. */
 export function lostFinding({ counts }: Sightings, policy: RotationPolicy): Finding | undefined {
   return counts.find((each) => isLost(each.finding) && each.count >= policy.requireStableObservationCount)
     ?.finding;

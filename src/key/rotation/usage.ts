@@ -1,5 +1,4 @@
 /** @module What plans know of the stored objects and of the other nodes, and what blocks a plan. */
-/** What one source of stored objects shows. */
 export interface Usage {
   /** For messages: the etcd cluster, or the snapshot's file. */
   readonly name: string;
@@ -9,7 +8,6 @@ export interface Usage {
   readonly readAtUnixMs: number;
   /** The configuration with which key_ids were told apart; absent when there was none. */
   readonly fingerprint: string | undefined;
-  /** Objects of ours by key_id. */
   readonly objectsByKeyId: ReadonlyMap<string, number>;
   /** The Transit version that the objects' own annotations state, by key_id. */
   readonly statedVersions: ReadonlyMap<string, number>;
@@ -19,18 +17,15 @@ export interface Usage {
   readonly liveApiServers: number;
 }
 
-/** What `probe` saw on one control-plane node. */
 export interface NodeSighting {
   readonly host: string;
   readonly seenAtUnixMs: number;
-  /** The key_id that the node's provider showed. */
   readonly keyId: string;
   readonly healthy: boolean;
   /** Versions that the node's registry has as removed; absent when the report does not say. */
   readonly removedVersions: readonly number[] | undefined;
 }
 
-/** A reason why a plan is not carried out. */
 export interface Blocker {
   readonly code: string;
   readonly message: string;
@@ -47,7 +42,6 @@ export function overridable(code: string, message: string, advice: string): Bloc
   return { code, message, advice, overridable: true };
 }
 
-/** Those rules that block. */
 export function standing(...rules: readonly (Blocker | false)[]): readonly Blocker[] {
   return rules.filter((rule) => rule !== false);
 }

@@ -1,6 +1,7 @@
 /** @module `openbao.tls`, `openbao.clock` and `openbao.auth`: from a connection to a token of doctor's own. */
-import { countOf } from "../../../base/words.ts";
+
 import { formatDuration } from "../../../base/duration.ts";
+import { countOf } from "../../../base/words.ts";
 import { type Finding, failure, warning } from "../../check.ts";
 import { accessProblem } from "../../service-identity.ts";
 import type { DoctorCheck } from "../check-ids.ts";
