@@ -1,7 +1,7 @@
 /** @module The kinds of configuration value that name a place on the network. */
 import { isIP } from "node:net";
 import * as v from "valibot";
-import { type FieldDoc, text } from "./field-types.ts";
+import { type FieldDoc, textKind } from "./field-types.ts";
 
 /** An https URL without user info, query or fragment; `path` says whether it may have a path. */
 export function httpsUrl(doc: FieldDoc, options: { readonly path: boolean }) {
@@ -12,7 +12,7 @@ export function httpsUrl(doc: FieldDoc, options: { readonly path: boolean }) {
       return url === null || isGood(url);
     }, problem);
   return v.pipe(
-    text(
+    textKind(
       doc,
       `an https URL without user info, query and fragment${options.path ? "" : " and without a path"}`,
     ),
@@ -30,7 +30,7 @@ const DNS_NAME =
 
 export function serverName(doc: FieldDoc) {
   return v.pipe(
-    text(doc, "the DNS name or IP address in the server's certificate"),
+    textKind(doc, "the DNS name or IP address in the server's certificate"),
     v.check((name) => isIP(name) !== 0 || DNS_NAME.test(name), "is neither a DNS name nor an IP address"),
   );
 }
@@ -59,7 +59,7 @@ function parseListenAddress(address: string): ListenAddress | undefined {
 
 export function listenAddress(doc: FieldDoc) {
   return v.pipe(
-    text(doc, "an IP address and a port, such as 127.0.0.1:8081 or [::1]:8081", true),
+    textKind(doc, "an IP address and a port, such as 127.0.0.1:8081 or [::1]:8081", true),
     v.check(
       (address) => parseListenAddress(address) !== undefined,
       "is not an IP address with a port of 1 to 65535",

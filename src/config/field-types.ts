@@ -33,7 +33,7 @@ const CONTROL = /[\p{Cc}\u2028\u2029]/u;
 const byteLength = (text: string): number => Buffer.byteLength(text, "utf8");
 
 /** A text, before the checks of its kind. */
-export function text(doc: FieldDoc, expected: string, shown = false) {
+export function textKind(doc: FieldDoc, expected: string, shown = false) {
   return v.pipe(v.string(), v.metadata(about(doc, { expected, shown })));
 }
 
@@ -53,12 +53,12 @@ const normalPath = v.check(
 );
 
 export function absolutePath(doc: FieldDoc) {
-  return v.pipe(text(doc, "the absolute path of a file"), noControl, atMost(MAX_PATH_BYTES), normalPath);
+  return v.pipe(textKind(doc, "the absolute path of a file"), noControl, atMost(MAX_PATH_BYTES), normalPath);
 }
 
 export function socketPath(doc: FieldDoc) {
   return v.pipe(
-    text(doc, `the absolute path of a Unix socket, at most ${MAX_SOCKET_PATH_BYTES} bytes`),
+    textKind(doc, `the absolute path of a Unix socket, at most ${MAX_SOCKET_PATH_BYTES} bytes`),
     noControl,
     atMost(
       MAX_SOCKET_PATH_BYTES,
@@ -115,7 +115,7 @@ export function oneOf<const Names extends readonly [string, ...string[]]>(doc: F
 /** A part of the control plane's identity: hashed into every key_id, so that a stray blank would make another key. */
 export function identityText(doc: FieldDoc) {
   return v.pipe(
-    text(doc, "a name of 1 to 256 bytes without surrounding blanks or control characters"),
+    textKind(doc, "a name of 1 to 256 bytes without surrounding blanks or control characters"),
     v.nonEmpty("is empty"),
     atMost(256),
     noControl,
@@ -130,7 +130,7 @@ export function plainText(
   { maxBytes, required = false }: { readonly maxBytes: number; readonly required?: boolean },
 ) {
   return v.pipe(
-    text(doc, `text of at most ${maxBytes} bytes without control characters`),
+    textKind(doc, `text of at most ${maxBytes} bytes without control characters`),
     v.check((value) => !required || value !== "", "is empty"),
     atMost(maxBytes),
     noControl,
@@ -155,7 +155,7 @@ const NO_API_PATH = "is not a path of letters, digits, `_`, `.`, `-` and inner s
 /** A path of OpenBao's API, such as a mount: relative, without slashes at its ends, safe to put into a URL as it is. */
 export function apiPath(doc: FieldDoc, prefix = "") {
   return v.pipe(
-    text(
+    textKind(
       doc,
       `a relative path without slashes at its ends${prefix === "" ? "" : `, beginning with ${prefix}`}`,
     ),
@@ -167,7 +167,7 @@ export function apiPath(doc: FieldDoc, prefix = "") {
 /** A namespace: like a mount path, or empty for none. */
 export function namespacePath(doc: FieldDoc) {
   return v.pipe(
-    text(doc, "a relative path without slashes at its ends, or empty"),
+    textKind(doc, "a relative path without slashes at its ends, or empty"),
     v.check((value) => value === "" || isApiPath(value), NO_API_PATH),
   );
 }
@@ -193,7 +193,7 @@ const MODE = /^0?[0-7]{3}$/;
 /** The socket's mode as octal text. Connecting needs write permission, so only these two make sense and are safe. */
 export function socketMode(doc: FieldDoc) {
   return v.pipe(
-    text(doc, '"0660" or "0600", in quotes because YAML reads 0660 without them as another number', true),
+    textKind(doc, '"0660" or "0600", in quotes because YAML reads 0660 without them as another number', true),
     v.check((mode) => MODE.test(mode), "is not an octal mode"),
     v.check(
       (mode) => !MODE.test(mode) || [0o660, 0o600].includes(Number.parseInt(mode, 8)),

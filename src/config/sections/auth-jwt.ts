@@ -9,7 +9,7 @@ import {
   oneOf,
   plainText,
   socketPath,
-  text,
+  textKind,
   textList,
 } from "../field-types.ts";
 import { refuseField } from "../refuse-field.ts";
@@ -68,7 +68,7 @@ const spiffeSection = v.strictObject({
     { maxBytes: 1024, required: true },
   ),
   spiffeId: v.pipe(
-    text(
+    textKind(
       {
         description: "The one SPIFFE ID that is accepted from the Workload API.",
         example: "spiffe://example.org/openbao-kms",

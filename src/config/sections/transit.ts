@@ -1,6 +1,6 @@
 /** @module `transit`: the key, by its place in OpenBao and by its lasting identity. */
 import * as v from "valibot";
-import { apiPath, identityText, text } from "../field-types.ts";
+import { apiPath, identityText, textKind } from "../field-types.ts";
 
 /** One path segment; OpenBao itself accepts no others. */
 const KEY_NAME = /^[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,126}[A-Za-z0-9_])?$/;
@@ -31,7 +31,7 @@ const keyIdScopeSection = v.strictObject({
 export const transitSection = v.strictObject({
   mountPath: apiPath({ description: "The mount of the Transit engine.", example: "transit" }),
   keyName: v.pipe(
-    text(
+    textKind(
       { description: "The name of the Transit key.", example: "prod-eu1-etcd" },
       "one path segment of letters, digits, `_`, and inside also `.` and `-`",
     ),
