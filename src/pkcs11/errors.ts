@@ -30,11 +30,7 @@ interface Facts extends KeyTokenSubject {
   readonly doing: string;
 }
 
-interface Meaning {
-  readonly errorClass: ErrorClass;
-  readonly message: (facts: Facts) => string;
-  readonly advice?: (facts: Facts) => string;
-}
+type Meaning = readonly [message: (facts: Facts) => string, advice?: (facts: Facts) => string];
 
 const DOING: Readonly<Record<HelperStage | "start", string>> = {
   start: "starting the helper process",
@@ -48,159 +44,151 @@ const DOING: Readonly<Record<HelperStage | "start", string>> = {
 const ADDONS_ADVICE =
   "install the package's /usr/lib/openbao-kms/tls.node and pkcs11.node, owned by root and writable only by root; all other auth methods work without them";
 
-const device = (message: Meaning["message"], advice?: Meaning["advice"]): Meaning => ({
-  errorClass: "token_device",
-  message,
-  ...(advice === undefined ? {} : { advice }),
-});
 const MEANINGS: Readonly<Record<KeyTokenCode, Meaning>> = {
-  addon_missing: device(
-    () => "the native addons of PKCS#11 login are not installed",
-    () => ADDONS_ADVICE,
-  ),
-  addon_unsafe: device(
+  addon_missing: [() => "the native addons of PKCS#11 login are not installed", () => ADDONS_ADVICE],
+  addon_unsafe: [
     () => "the native addons of PKCS#11 login, or their directory, can be changed by users other than root",
     () => "chown -R root:root /usr/lib/openbao-kms && chmod -R go-w /usr/lib/openbao-kms",
-  ),
-  addon_broken: device(
+  ],
+  addon_broken: [
     () => "the native addons of PKCS#11 login cannot be loaded here",
     () => "install glibc 2.34 or newer and libstdc++6, then check: ldd /usr/lib/openbao-kms/pkcs11.node",
-  ),
-  module_missing: device(
+  ],
+  module_missing: [
     ({ modulePath }) => `auth.cert.pkcs11.modulePath: ${modulePath} does not exist, or cannot be reached`,
     () => "name the vendor's PKCS#11 module (an absolute path that ends in .so)",
-  ),
-  module_unsafe: device(
+  ],
+  module_unsafe: [
     ({ modulePath }) =>
       `auth.cert.pkcs11.modulePath: ${modulePath} is not a regular file that root owns and only root can write`,
     ({ modulePath }) => `chown root ${modulePath} && chmod go-w ${modulePath}`,
-  ),
-  module_broken: device(
+  ],
+  module_broken: [
     ({ modulePath, because }) =>
       `auth.cert.pkcs11.modulePath: ${modulePath} cannot be loaded as a PKCS#11 module${because}`,
     ({ modulePath }) =>
       `pkcs11-tool --module ${modulePath} --show-info; make sure that the service can read the module's own configuration`,
-  ),
-  token_missing: device(
+  ],
+  token_missing: [
     ({ tokenLabel }) => `auth.cert.pkcs11.tokenLabel: no token has the label "${tokenLabel}"`,
     ({ modulePath }) => `list the labels: pkcs11-tool --module ${modulePath} --list-token-slots`,
-  ),
-  token_ambiguous: device(
+  ],
+  token_ambiguous: [
     ({ tokenLabel }) => `auth.cert.pkcs11.tokenLabel: more than one token has the label "${tokenLabel}"`,
     ({ modulePath }) =>
       `give each token its own label; list them: pkcs11-tool --module ${modulePath} --list-token-slots`,
-  ),
-  token_failed: device(
+  ],
+  token_failed: [
     ({ tokenLabel, because }) => `the token "${tokenLabel}" failed${because}`,
     ({ modulePath }) => `pkcs11-tool --module ${modulePath} --list-token-slots`,
-  ),
-  sessions_exhausted: device(
+  ],
+  sessions_exhausted: [
     ({ tokenLabel }) =>
       `the token "${tokenLabel}" has no free session: its own limit or auth.cert.pkcs11.maxSessions is reached`,
     () => "close sessions of other programs, or raise auth.cert.pkcs11.maxSessions",
-  ),
-  pin_invalid: device(
+  ],
+  pin_invalid: [
     ({ pinFile }) => `auth.cert.pkcs11.pinFile: ${pinFile} does not contain exactly one line with a PIN`,
     ({ pinFile }) => `write the PIN, and nothing else, to ${pinFile}`,
-  ),
-  pin_refused: device(
+  ],
+  pin_refused: [
     ({ tokenLabel, pinFile }) =>
       `the token "${tokenLabel}" refused the PIN in ${pinFile}; it is not tried again, so that the token does not lock`,
     ({ pinFile }) => `write the correct PIN to ${pinFile}`,
-  ),
-  pin_expired: device(
+  ],
+  pin_expired: [
     ({ tokenLabel }) => `the token "${tokenLabel}" reports that the user PIN has expired`,
     ({ pinFile }) => `set a new PIN on the token and write it to ${pinFile}`,
-  ),
-  pin_latched: device(
+  ],
+  pin_latched: [
     ({ tokenLabel, pinFile }) =>
       `the token "${tokenLabel}" refused the PIN in ${pinFile} earlier; it is not tried again`,
     ({ pinFile }) => `write the correct PIN to ${pinFile}; if it is correct already: touch ${pinFile}`,
-  ),
-  pin_outcome_unknown: device(
+  ],
+  pin_outcome_unknown: [
     ({ pinFile }) =>
       `the PIN in ${pinFile} was tried, and the token did not report the result; it is not tried again`,
     ({ pinFile }) => `check that the token works, then: touch ${pinFile}`,
-  ),
-  pin_tried_before: device(
+  ],
+  pin_tried_before: [
     ({ tokenLabel, pinFile }) =>
       `a login with the PIN in ${pinFile} was interrupted, and the token "${tokenLabel}" counts a wrong PIN; it is not tried again`,
     ({ pinFile }) => `write the correct PIN to ${pinFile}; if it is correct already: touch ${pinFile}`,
-  ),
-  pin_locked: device(
+  ],
+  pin_locked: [
     ({ tokenLabel }) => `the user PIN of the token "${tokenLabel}" is locked`,
     ({ modulePath, pinFile }) =>
       `as its security officer, set a new PIN (pkcs11-tool --module ${modulePath} --login --login-type so --init-pin) and write it to ${pinFile}`,
-  ),
-  pin_final_try: device(
+  ],
+  pin_final_try: [
     ({ tokenLabel }) =>
       `the user PIN of the token "${tokenLabel}" locks after one more wrong PIN; that try is not used`,
     ({ modulePath }) =>
       `log in once by hand with the correct PIN: pkcs11-tool --module ${modulePath} --login --list-objects`,
-  ),
-  pin_not_initialized: device(
+  ],
+  pin_not_initialized: [
     ({ tokenLabel }) => `the token "${tokenLabel}" has no user PIN yet`,
     ({ modulePath }) => `pkcs11-tool --module ${modulePath} --login --login-type so --init-pin`,
-  ),
-  login_failed: device(
+  ],
+  login_failed: [
     ({ tokenLabel, because }) => `the login to the token "${tokenLabel}" failed${because}`,
     () => "see the log of the token's vendor",
-  ),
-  record_damaged: device(
+  ],
+  record_damaged: [
     ({ recordPath }) => `the record of PIN attempts ${recordPath} is damaged; no PIN is tried without it`,
     ({ recordPath }) => `make sure that the PIN file is correct, then: rm ${recordPath}`,
-  ),
-  record_unusable: device(
+  ],
+  record_unusable: [
     ({ recordPath }) =>
       `the record of PIN attempts ${recordPath} cannot be written; no PIN is tried without it`,
     () => "make the state directory writable for the service's user",
-  ),
-  login_busy: device(() => "another login with the token was in progress for the whole time"),
-  key_missing: device(
+  ],
+  login_busy: [() => "another login with the token was in progress for the whole time"],
+  key_missing: [
     ({ keyLabel, tokenLabel }) =>
       `auth.cert.pkcs11.keyLabel: the token "${tokenLabel}" has no private key with the label "${keyLabel}"`,
     ({ modulePath }) => `pkcs11-tool --module ${modulePath} --login --list-objects --type privkey`,
-  ),
-  key_ambiguous: device(
+  ],
+  key_ambiguous: [
     ({ keyLabel, tokenLabel }) =>
       `auth.cert.pkcs11.keyLabel: the token "${tokenLabel}" has more than one private key with the label "${keyLabel}"`,
     () => "give each key its own label",
-  ),
-  key_type_mismatch: device(
+  ],
+  key_type_mismatch: [
     ({ keyLabel }) => `the key "${keyLabel}" has another type than the key of the certificate`,
     () => "name the key that the certificate was issued for, or issue a certificate for this one",
-  ),
-  key_mismatch: device(
+  ],
+  key_mismatch: [
     ({ keyLabel }) =>
       `the key "${keyLabel}" is not the key of the certificate: the certificate does not verify its signature`,
     () => "name the key that the certificate was issued for, or issue a certificate for this one",
-  ),
-  key_always_authenticate: device(
+  ],
+  key_always_authenticate: [
     ({ keyLabel }) => `the key "${keyLabel}" requires a PIN for each signature (CKA_ALWAYS_AUTHENTICATE)`,
     () => "use a key without CKA_ALWAYS_AUTHENTICATE",
-  ),
-  mechanism_missing: device(
+  ],
+  mechanism_missing: [
     ({ tokenLabel }) =>
       `the token "${tokenLabel}" offers none of CKM_ECDSA, CKM_RSA_PKCS_PSS and CKM_RSA_PKCS for this key`,
     () =>
       "ask the token's administrator to allow CKM_ECDSA for an EC key, or CKM_RSA_PKCS_PSS for an RSA key",
-  ),
-  sign_failed: device(({ keyLabel, because }) => `the key "${keyLabel}" did not sign${because}`),
-  module_hung: device(
+  ],
+  sign_failed: [({ keyLabel, because }) => `the key "${keyLabel}" did not sign${because}`],
+  module_hung: [
     ({ modulePath, doing }) =>
       `${modulePath} did not return in time while ${doing}; the helper process was killed`,
     () => "check that the token and its network are reachable; the next login starts a new helper process",
-  ),
-  module_crashed: device(
+  ],
+  module_crashed: [
     ({ modulePath, doing }) => `${modulePath} ended the helper process while ${doing}`,
     () => "see the vendor's log; the next login starts a new helper process",
-  ),
-  helper_not_started: device(
+  ],
+  helper_not_started: [
     () => "the helper process cannot be started",
     () => "check that the unit lets the executable start itself (ExecPaths=, TasksMax=, MemoryMax=)",
-  ),
-  request_invalid: device(() => "the helper process rejected its task"),
-  unexpected: device(({ doing }) => `the helper process failed while ${doing}`),
+  ],
+  request_invalid: [() => "the helper process rejected its task"],
+  unexpected: [({ doing }) => `the helper process failed while ${doing}`],
 };
 
 export function keyTokenError(
@@ -212,7 +200,7 @@ export function keyTokenError(
     readonly cause?: unknown;
   } = {},
 ): KeyTokenError {
-  const { errorClass, message, advice } = MEANINGS[code];
+  const [message, advice] = MEANINGS[code];
   const facts: Facts = {
     ...subject,
     because: more.detail === undefined ? "" : ` (${more.detail})`,
@@ -220,7 +208,7 @@ export function keyTokenError(
   };
   return new KeyTokenError({
     code,
-    errorClass,
+    errorClass: "token_device",
     message: message(facts),
     advice: advice?.(facts),
     cause: more.cause,
