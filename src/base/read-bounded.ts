@@ -18,20 +18,19 @@ export async function readBounded(
   return Buffer.concat(chunks, length);
 }
 
-const CHUNK_BYTES = 64 * 1024;
-
-/** All bytes of an open file, or `maxBytes` plus one of them when it has more, whatever size it claims. */
+/**
+ * All bytes of an open file, or `maxBytes` plus one of them when it has more, whatever size it claims. They are in one
+ * buffer, so that a secret can be wiped.
+ */
 export async function readFileBounded(handle: FileHandle, maxBytes: number): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
+  const buffer = new Uint8Array(maxBytes + 1);
   let length = 0;
   while (length <= maxBytes) {
-    const chunk = new Uint8Array(Math.min(CHUNK_BYTES, maxBytes + 1 - length));
-    const { bytesRead } = await handle.read(chunk, 0, chunk.length, length);
+    const { bytesRead } = await handle.read(buffer, length, buffer.length - length, length);
     if (bytesRead === 0) {
       break;
     }
     length += bytesRead;
-    chunks.push(chunk.subarray(0, bytesRead));
   }
-  return Buffer.concat(chunks, length);
+  return buffer.subarray(0, length);
 }

@@ -57,9 +57,9 @@ function daemon(
     clock: more.clock ?? systemClock,
     random: () => 0.5,
     stdout: {
-      write: (line) => {
-        const value = parseJson(line);
-        lines.push(...(isJsonObject(value) ? [value] : []));
+      write: (written) => {
+        // Lines that had to wait come as one.
+        lines.push(...written.trimEnd().split("\n").map(parseJson).filter(isJsonObject));
         waiting.splice(0).forEach((wake) => wake());
         return more.isSlow !== true;
       },
