@@ -90,6 +90,9 @@ export default defineConfig({
   markdown: {
     anchor: { slugify },
     config: (md) => {
+      // `{{ name }}` in a page is text, and no expression of Vue.
+      const codeInline = md.renderer.rules.code_inline;
+      md.renderer.rules.code_inline = (...all) => codeInline(...all).replace("<code", "<code v-pre");
       const fence = md.renderer.rules.fence;
       md.renderer.rules.fence = (tokens, index, ...rest) =>
         tokens[index].info === "mermaid"
