@@ -1,33 +1,68 @@
-/**
- * Ratios as horizontal bars.
- *
- * @module A small SVG without a library: one bar and one whisker for each figure, and a line at 1, the direct call.
- */
+/** @module Ratios as horizontal bars: a small SVG with a title, an axis, and one group for each direction of better. */
 import type { Figure } from "./figure.ts";
 
 const ROW = 24;
-const LABEL = 380;
+const LABEL = 280;
 const WIDTH = 860;
-const MARGIN = 30;
+const RIGHT = 50;
+const TOP = 52;
+const TICK = 0.5;
+
+interface Group {
+  readonly heading: string;
+  readonly figures: readonly Figure[];
+}
 
 export function chart(figures: readonly Figure[]): string {
-  const longest = Math.max(1, ...figures.map(({ max }) => max));
-  const x = (value: number): number => LABEL + (value / longest) * (WIDTH - LABEL - 60);
-  const height = figures.length * ROW + MARGIN;
-  const rows = figures.map(({ name, median, min, max }, index) => {
-    const y = index * ROW + MARGIN;
-    return [
-      `<text x="${LABEL - 8}" y="${y + 12}" text-anchor="end">${name}</text>`,
-      `<rect x="${LABEL}" y="${y + 2}" width="${(x(median) - LABEL).toFixed(1)}" height="12" fill="#4878a8"/>`,
-      `<line x1="${x(min).toFixed(1)}" x2="${x(max).toFixed(1)}" y1="${y + 8}" y2="${y + 8}" stroke="#222"/>`,
-      `<text x="${(x(max) + 6).toFixed(1)}" y="${y + 12}">${median.toFixed(2)}</text>`,
-    ].join("\n");
-  });
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="12">
+  const isThroughput = ({ name }: Figure): boolean => name.includes("throughput");
+  const groups: readonly Group[] = [
+    { heading: "Latency (p50): shorter is better", figures: figures.filter((each) => !isThroughput(each)) },
+    { heading: "Throughput: longer is better", figures: figures.filter(isThroughput) },
+  ].filter((group) => group.figures.length > 0);
+  const end = Math.ceil(Math.max(1, ...figures.map(({ max }) => max)) / TICK) * TICK;
+  const x = (value: number): number => LABEL + (value / end) * (WIDTH - LABEL - RIGHT);
+  const bottom = TOP + (figures.length + groups.length) * ROW + 4;
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${bottom + 42}" font-family="sans-serif" font-size="12">
+<title>Calls through the provider, compared with a direct call to Transit</title>
 <rect width="100%" height="100%" fill="#fff"/>
-<text x="${LABEL}" y="16">ratio to a direct Transit call in the same round: median, and the range of all rounds</text>
-<line x1="${x(1).toFixed(1)}" x2="${x(1).toFixed(1)}" y1="${MARGIN - 6}" y2="${height}" stroke="#c33" stroke-dasharray="4 3"/>
-${rows.join("\n")}
+<text x="16" y="22" font-size="15" font-weight="bold">Calls through the provider, compared with a direct call to Transit</text>
+<text x="16" y="40" fill="#555">Bar: median of the rounds. Line: range of all rounds. Dashed: the direct call.</text>
+${axis(end, x, bottom)}
+${rows(groups, x).join("\n")}
 </svg>
 `;
+}
+
+function axis(end: number, x: (value: number) => number, bottom: number): string {
+  const ticks = Array.from({ length: Math.round(end / TICK) + 1 }, (_, index) => index * TICK);
+  return [
+    ...ticks.map((value) => {
+      const at = x(value).toFixed(1);
+      const style = value === 1 ? 'stroke="#c33" stroke-dasharray="4 3"' : 'stroke="#ddd"';
+      return `<line x1="${at}" x2="${at}" y1="${TOP}" y2="${bottom}" ${style}/>
+<text x="${at}" y="${bottom + 16}" text-anchor="middle">${value.toFixed(1)}</text>`;
+    }),
+    `<text x="${x(end / 2).toFixed(1)}" y="${bottom + 34}" text-anchor="middle">ratio to the direct call in the same round</text>`,
+  ].join("\n");
+}
+
+function rows(groups: readonly Group[], x: (value: number) => number): readonly string[] {
+  let y = TOP;
+  return groups.flatMap(({ heading, figures }) => {
+    const title = `<text x="16" y="${y + 16}" font-weight="bold">${heading}</text>`;
+    y += ROW;
+    return [
+      title,
+      ...figures.map(({ name, median, min, max }) => {
+        const top = y;
+        y += ROW;
+        return [
+          `<text x="${LABEL - 8}" y="${top + 12}" text-anchor="end">${name.replace(/ \/ direct$/, "")}</text>`,
+          `<rect x="${LABEL}" y="${top + 2}" width="${(x(median) - LABEL).toFixed(1)}" height="12" fill="#4878a8"/>`,
+          `<line x1="${x(min).toFixed(1)}" x2="${x(max).toFixed(1)}" y1="${top + 8}" y2="${top + 8}" stroke="#222"/>`,
+          `<text x="${(x(max) + 6).toFixed(1)}" y="${top + 12}">${median.toFixed(2)}</text>`,
+        ].join("\n");
+      }),
+    ];
+  });
 }
