@@ -92,24 +92,6 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
   const refreshTrust = (): Promise<unknown> =>
     reloadTrust().catch((error: unknown) => options.onTrustProblem?.(error));
 
-  const send = async (request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> => {
-    const response = await session.fetch(request.url, {
-      method: request.method,
-      headers: request.headers,
-      body: request.body ?? null,
-      keepalive: request.freshConnection !== true,
-      redirect: "error",
-      decompress: false,
-      verbose: false,
-      signal,
-    });
-    const body = await readBody(response, request.maxBytes);
-    if (body === undefined) {
-      throw transportError("body_too_large", names, request.url);
-    }
-    return { status: response.status, headers: response.headers, body };
-  };
-
   const failureOf = async (error: unknown, url: string, signal: AbortSignal): Promise<TransportError> => {
     if (error instanceof TransportError) {
       return error;
@@ -127,22 +109,35 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
       }
       using deadline = withDeadline(request.signal, request.timeoutMs);
       const { signal } = deadline;
-      const tried = session;
-      try {
-        return await send(request, signal);
-      } catch (error) {
-        const failure = await failureOf(error, request.url, signal);
-        if (!TRUST_CODES.has(failure.code)) {
-          throw failure;
-        }
-        await refreshTrust();
-        if (session === tried) {
-          throw failure;
+      for (let isRetry = false; ; isRetry = true) {
+        const tried = session;
+        try {
+          const response = await tried.fetch(request.url, {
+            method: request.method,
+            headers: request.headers,
+            body: request.body ?? null,
+            keepalive: request.freshConnection !== true,
+            redirect: "error",
+            decompress: false,
+            verbose: false,
+            signal,
+          });
+          const body = await readBody(response, request.maxBytes);
+          if (body === undefined) {
+            throw transportError("body_too_large", names, request.url);
+          }
+          return { status: response.status, headers: response.headers, body };
+        } catch (error) {
+          const failure = await failureOf(error, request.url, signal);
+          if (isRetry || !TRUST_CODES.has(failure.code)) {
+            throw failure;
+          }
+          await refreshTrust();
+          if (session === tried) {
+            throw failure;
+          }
         }
       }
-      return send(request, signal).catch(async (error: unknown) => {
-        throw await failureOf(error, request.url, signal);
-      });
     },
     reloadTrust,
     close: () => session.close(),

@@ -11,7 +11,7 @@ import { trySqliteLock } from "../key/registry/writer-lock.ts";
 import { createKeyState, type KeyState } from "../key/rotation/key-state.ts";
 import { KeyManagementService } from "../kms/gen/v2/api_pb.ts";
 import { MAX_MESSAGE_BYTES } from "../kms/limits.ts";
-import { QUICK_READERS } from "../kms/quick-decrypt-request.ts";
+import { QUICK_CODECS } from "../kms/quick-decrypt.ts";
 import { kmsService } from "../kms/service.ts";
 import { type CredentialWatch, credentialWatch } from "../openbao/auth/credential-watch.ts";
 import type { TokenSession } from "../openbao/auth/session.ts";
@@ -172,7 +172,7 @@ export async function buildProvider(options: ProviderOptions, logger: Adjustable
         handlers: unaryHandlers(KeyManagementService, service, {
           maxMessageBytes: MAX_MESSAGE_BYTES,
           maxTimeoutMs: MAX_CALL_MS,
-          quickReaders: QUICK_READERS,
+          quickCodecs: QUICK_CODECS,
         }),
         maxMessageBytes: MAX_MESSAGE_BYTES,
         limits: DEFAULT_SESSION_LIMITS,

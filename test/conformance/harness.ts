@@ -35,7 +35,7 @@ import {
   StatusResponseSchema,
 } from "../../src/kms/gen/v2/api_pb.ts";
 import { MAX_MESSAGE_BYTES } from "../../src/kms/limits.ts";
-import { QUICK_READERS } from "../../src/kms/quick-decrypt-request.ts";
+import { QUICK_CODECS } from "../../src/kms/quick-decrypt.ts";
 import { type KmsServiceOptions, kmsService, type ServingKey } from "../../src/kms/service.ts";
 import type { CoalescedCalls } from "../../src/openbao/transit/coalesced-calls.ts";
 import type { SessionLimits } from "../../src/server/grpc/grpc-sessions.ts";
@@ -195,7 +195,7 @@ function ourHandlers(implementation: Implementation): readonly UniversalHandler[
   return unaryHandlers(KeyManagementService, implementation, {
     maxMessageBytes: MAX_MESSAGE_BYTES,
     maxTimeoutMs: 60_000,
-    quickReaders: QUICK_READERS,
+    quickCodecs: QUICK_CODECS,
   });
 }
 

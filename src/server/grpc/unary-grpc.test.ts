@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { create } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
-import { KeyManagementService, StatusRequestSchema } from "../../kms/gen/v2/api_pb.ts";
+import { KeyManagementService, StatusRequestSchema, StatusResponseSchema } from "../../kms/gen/v2/api_pb.ts";
 import { unaryHandlers } from "../kms-listener.ts";
-import type { UnaryGrpcOptions } from "./unary-grpc.ts";
-import { UnaryRequest } from "./unary-request.ts";
+import type { QuickCodec, UnaryGrpcOptions } from "./unary-grpc.ts";
+import { UnaryRequest, WholeBody } from "./unary-request.ts";
 
 const MAX_TIMEOUT_MS = 60_000;
 
@@ -12,7 +12,7 @@ const MAX_TIMEOUT_MS = 60_000;
 async function ask(
   headers: Readonly<Record<string, string>>,
   bytes: Uint8Array = new Uint8Array(5),
-  quickReaders?: UnaryGrpcOptions["quickReaders"],
+  quickCodecs?: UnaryGrpcOptions["quickCodecs"],
 ) {
   let seen: HandlerContext | undefined;
   let received: unknown;
@@ -28,7 +28,7 @@ async function ask(
   const options = {
     maxMessageBytes: 65_536,
     maxTimeoutMs: MAX_TIMEOUT_MS,
-    ...(quickReaders === undefined ? {} : { quickReaders }),
+    ...(quickCodecs === undefined ? {} : { quickCodecs }),
   };
   const status = unaryHandlers(KeyManagementService, service, options).find(({ requestPath }) =>
     requestPath.endsWith("/Status"),
@@ -38,11 +38,13 @@ async function ask(
   }
   const metadata = { "content-type": "application/grpc", ...headers };
   const answer = await status(new UnaryRequest({ path: "/Status", method: "POST", metadata, bytes }));
+  const sent = answer.body instanceof WholeBody ? answer.body.bytes : undefined;
   return {
     status: answer.trailer?.get("grpc-status"),
     timeoutMs: seen?.timeoutMs(),
     context: seen,
     received,
+    sent,
   };
 }
 
@@ -72,28 +74,34 @@ test("a message may have as many bytes as are allowed, and no more", async () =>
   expect((await ask({}, body(65_537))).status).toBe(String(Code.ResourceExhausted));
 });
 
-describe("a reader of one method's messages", () => {
+describe("a codec of one method", () => {
   const own = create(StatusRequestSchema);
+  const bytes = new Uint8Array(5);
+  const generic = toBinary(StatusResponseSchema, create(StatusResponseSchema, { version: "v2" }));
+  const codecOf = (method: keyof typeof KeyManagementService.method, codec: Partial<QuickCodec>) =>
+    new Map([
+      [KeyManagementService.method[method], { read: () => undefined, write: () => undefined, ...codec }],
+    ]);
 
   test("is asked first", async () => {
-    const { received } = await ask(
-      {},
-      new Uint8Array(5),
-      new Map([[KeyManagementService.method.status, () => own]]),
-    );
+    const codecs = codecOf("status", { read: () => own, write: () => Uint8Array.of(7) });
+    const { received, sent } = await ask({}, bytes, codecs);
     expect(received).toBe(own);
+    expect(sent).toEqual(Uint8Array.of(0, 0, 0, 0, 1, 7));
   });
 
-  test("leaves to the generic decoder what it cannot read", async () => {
-    const readers = new Map([[KeyManagementService.method.status, () => undefined]]);
-    const { status, received } = await ask({}, new Uint8Array(5), readers);
+  test("leaves to the generic one what it cannot read or write", async () => {
+    const { status, received, sent } = await ask({}, bytes, codecOf("status", {}));
     expect(status).toBe("0");
     expect(received).toEqual(own);
+    expect(sent?.subarray(5)).toEqual(generic);
   });
 
   test("is not asked for another method's", async () => {
-    const readers = new Map([[KeyManagementService.method.decrypt, () => own]]);
-    expect((await ask({}, new Uint8Array(5), readers)).received).not.toBe(own);
+    const codecs = codecOf("decrypt", { read: () => own, write: () => Uint8Array.of(7) });
+    const { received, sent } = await ask({}, bytes, codecs);
+    expect(received).not.toBe(own);
+    expect(sent?.subarray(5)).toEqual(generic);
   });
 });
 

@@ -2,7 +2,13 @@
  * @module gRPC for unary methods, as a protocol of Connect: one message in, one out, without the async generators of Connect's
  * own handler. HTTP/2 is in grpc-stream.ts, the request and its deadline in unary-request.ts.
  */
-import { create, type DescMethod, type Message } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  type DescMethod,
+  type Message,
+  type MessageInitShape,
+} from "@bufbuild/protobuf";
 import { Code, ConnectError, type MethodImplSpec } from "@connectrpc/connect";
 import {
   contentTypeMatcher,
@@ -17,13 +23,19 @@ import { parseTimeout, setTrailerStatus } from "@connectrpc/connect/protocol-grp
 import { PROTOCOL, UnaryContext } from "./unary-context.ts";
 import { UnaryRequest, WholeBody } from "./unary-request.ts";
 
+/** Each gives `undefined` for a message that is left to the generic codec. */
+export interface QuickCodec {
+  readonly read: (bytes: Uint8Array) => Message | undefined;
+  readonly write: (reply: MessageInitShape<DescMessage>) => Uint8Array | undefined;
+}
+
 export interface UnaryGrpcOptions {
   /** Longest message in either direction, in bytes. */
   readonly maxMessageBytes: number;
   /** A call without a deadline, or with a longer one, gets this one. */
   readonly maxTimeoutMs: number;
-  /** Readers of single methods' messages, for the messages that they can read. */
-  readonly quickReaders?: ReadonlyMap<DescMethod, (bytes: Uint8Array) => Message | undefined>;
+  /** Codecs of single methods, for the messages that they can read and write. */
+  readonly quickCodecs?: ReadonlyMap<DescMethod, QuickCodec>;
 }
 
 /** Flags and length in front of each message (gRPC over HTTP/2, "Length-Prefixed-Message"). */
@@ -39,7 +51,7 @@ export function unaryGrpc(options: UnaryGrpcOptions): ProtocolHandlerFactory {
       throw new TypeError(`${spec.method.name} is not a unary method`);
     }
     const { method, impl } = spec;
-    const quick = options.quickReaders?.get(method);
+    const quick = options.quickCodecs?.get(method);
     const called = { service: method.parent, method };
     const limits = { readMaxBytes: options.maxMessageBytes, writeMaxBytes: options.maxMessageBytes };
     const codec = createMethodSerializationLookup(method, undefined, undefined, limits);
@@ -66,8 +78,9 @@ export function unaryGrpc(options: UnaryGrpcOptions): ProtocolHandlerFactory {
         }
         assertNoCompression(request.metadata("grpc-encoding"));
         const message = openEnvelope(request.body.bytes, options.maxMessageBytes);
-        const reply = await impl(quick?.(message) ?? parse(input, message), context);
-        body = new WholeBody(encodeEnvelope(0, output.serialize(create(method.output, reply))));
+        const reply = await impl(quick?.read(message) ?? parse(input, message), context);
+        const written = quick?.write(reply) ?? output.serialize(create(method.output, reply));
+        body = new WholeBody(encodeEnvelope(0, written));
       } catch (error) {
         setTrailerStatus(context.responseTrailer, asConnectError(error));
       } finally {

@@ -1,10 +1,15 @@
 /**
- * @module A DecryptRequest of ASCII bytes, as kube-apiserver sends it, read in one pass: a tenth of a call's CPU where the JIT is
- * off. All other messages are left to the generic decoder.
+ * @module The messages of a Decrypt as kube-apiserver and OpenBao make them, read and written in one pass: a tenth of a call's CPU
+ * where the JIT is off. All others are left to the generic codec.
  */
 import { isAscii } from "node:buffer";
-import { create, type DescMethod, type Message } from "@bufbuild/protobuf";
-import { type DecryptRequest, DecryptRequestSchema, KeyManagementService } from "./gen/v2/api_pb.ts";
+import { create, type DescMethod, type Message, type MessageInitShape } from "@bufbuild/protobuf";
+import {
+  type DecryptRequest,
+  DecryptRequestSchema,
+  type DecryptResponseSchema,
+  KeyManagementService,
+} from "./gen/v2/api_pb.ts";
 
 /** Tags of length-delimited fields: number and wire type. */
 const TAG = { ciphertext: 0x0a, uid: 0x12, keyId: 0x1a, annotation: 0x22 } as const;
@@ -56,7 +61,30 @@ export function quickDecryptRequest(bytes: Uint8Array): DecryptRequest | undefin
   return message;
 }
 
+const PLAINTEXT_TAG = 0x0a;
+const MAX_ONE_BYTE_LENGTH = 127;
+
+/** The bytes of a DecryptResponse with this plaintext; `undefined` when its length takes none or several bytes. */
+export function quickDecryptResponse({
+  plaintext,
+}: MessageInitShape<typeof DecryptResponseSchema>): Uint8Array | undefined {
+  if (plaintext === undefined || plaintext.length === 0 || plaintext.length > MAX_ONE_BYTE_LENGTH) {
+    return undefined;
+  }
+  const bytes = new Uint8Array(2 + plaintext.length);
+  bytes[0] = PLAINTEXT_TAG;
+  bytes[1] = plaintext.length;
+  bytes.set(plaintext, 2);
+  return bytes;
+}
+
 /** Decrypt is the only method that is called often enough. */
-export const QUICK_READERS: ReadonlyMap<DescMethod, (bytes: Uint8Array) => Message | undefined> = new Map([
-  [KeyManagementService.method.decrypt, quickDecryptRequest],
+export const QUICK_CODECS: ReadonlyMap<
+  DescMethod,
+  {
+    readonly read: (bytes: Uint8Array) => Message | undefined;
+    readonly write: (reply: MessageInitShape<typeof DecryptResponseSchema>) => Uint8Array | undefined;
+  }
+> = new Map([
+  [KeyManagementService.method.decrypt, { read: quickDecryptRequest, write: quickDecryptResponse }],
 ]);

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
-import { type DecryptRequest, DecryptRequestSchema } from "./gen/v2/api_pb.ts";
-import { quickDecryptRequest } from "./quick-decrypt-request.ts";
+import { type DecryptRequest, DecryptRequestSchema, DecryptResponseSchema } from "./gen/v2/api_pb.ts";
+import { quickDecryptRequest, quickDecryptResponse } from "./quick-decrypt.ts";
 
 type Fields = Pick<DecryptRequest, "ciphertext" | "uid" | "keyId" | "annotations">;
 
@@ -95,4 +95,28 @@ describe("is left to the generic decoder:", () => {
       "": new Uint8Array(0),
     });
   });
+});
+
+test("a response is written here as the generic encoder writes it, or left to it", () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 140 }), (plaintext) => {
+      const quick = quickDecryptResponse({ plaintext });
+      const isQuick = plaintext.length > 0 && plaintext.length < 128;
+      const generic = toBinary(DecryptResponseSchema, create(DecryptResponseSchema, { plaintext }));
+      expect(quick).toEqual(isQuick ? generic : undefined);
+    }),
+  );
+});
+
+test.each([
+  [0, undefined],
+  [1, 3],
+  [127, 129],
+  [128, undefined],
+] as const)("a plaintext of %d bytes gives %p", (length, expected) => {
+  expect(quickDecryptResponse({ plaintext: new Uint8Array(length) })?.length).toBe(expected);
+});
+
+test("a response without a plaintext is left to the generic encoder", () => {
+  expect(quickDecryptResponse({})).toBeUndefined();
 });
