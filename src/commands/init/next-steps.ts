@@ -1,8 +1,4 @@
-/**
- * What the operator does with the files, for each model.
- *
- * @module Pure: one line for each step.
- */
+/** @module What the operator does with the files, for each model; one line for each step. Pure. */
 import { assertNever } from "../../base/assert-never.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
 import { filesOfMachine, SECRET_NAME, secretKeys } from "./cluster-api.ts";
@@ -18,13 +14,13 @@ export interface StepsRequest extends Pick<InstallationRequest, "model" | "isNew
 export function nextSteps({ out, config, model, isNewKey, node }: StepsRequest): readonly string[] {
   const setup =
     isNewKey || model === "cluster-api"
-      ? `${out}/openbao-setup.sh, once for the cluster, with an OpenBao administrator's token`
-      : `${out}/openbao-setup.sh, which adds this node to the key of the first, with an OpenBao administrator's token`;
+      ? `Once for the cluster, with an OpenBao administrator's token: sh ${out}/openbao-setup.sh`
+      : `With an OpenBao administrator's token, add this node's role and policy: sh ${out}/openbao-setup.sh`;
   const onNode = [
-    `kubeadm: add ${out}/kubeadm-config.yaml to its configuration; ${out}/patches, where it exists, is for --patches`,
-    `${out}/encryption-config-readers.yaml on all control-plane nodes, then encryption-config.yaml on all`,
+    `With kubeadm: add ${out}/kubeadm-config.yaml to its configuration, and give ${out}/patches, if it exists, to --patches`,
+    `Install ${out}/encryption-config-readers.yaml on all control-plane nodes; only then install ${out}/encryption-config.yaml on all`,
     ...(isNewKey && node !== undefined
-      ? [`further nodes: bao-kms-provider init --values ${out}/values.yaml --node NAME --out DIR`]
+      ? [`For each further node: bao-kms-provider init --values ${out}/values.yaml --node NAME --out DIR`]
       : []),
   ];
   switch (model) {
@@ -40,28 +36,31 @@ export function nextSteps({ out, config, model, isNewKey, node }: StepsRequest):
 }
 
 const systemdSteps = (out: string): readonly string[] => [
-  `install ${out}/config.yaml as /etc/openbao-kms/config.yaml on this node, and start the provider`,
-  "bao-kms-provider doctor --config /etc/openbao-kms/config.yaml",
+  `Install ${out}/config.yaml as /etc/openbao-kms/config.yaml on this node`,
+  "Check: bao-kms-provider doctor --config /etc/openbao-kms/config.yaml",
+  "Start the provider: systemctl enable --now bao-kms-provider.service",
 ];
 
 const staticPodSteps = (out: string, config: ProviderConfig): readonly string[] => [
-  "on this node: the directories and the socket's group, from sysusers.conf and tmpfiles.conf of deploy/static-pod",
-  `${out}/config.yaml as /etc/openbao-kms/config.yaml (root:${SERVICE_USER} 0640), the CA as ${config.openbao.caCertFile}`,
-  `the credential, for user ${SERVICE_USER}: ${credentialFiles(config.auth)
+  "On this node, create the socket's group and the directories from deploy/static-pod/sysusers.conf and tmpfiles.conf",
+  `Install ${out}/config.yaml as /etc/openbao-kms/config.yaml (root:${SERVICE_USER} 0640), and the CA as ${config.openbao.caCertFile}`,
+  `Install the credential, readable for user ${SERVICE_USER}: ${credentialFiles(config.auth)
     .map(({ path }) => path)
     .join(", ")}`,
-  `bao-kms-provider doctor --config /etc/openbao-kms/config.yaml --service-user ${SERVICE_USER}`,
-  `${out}/bao-kms-provider.yaml to /etc/kubernetes/manifests: kubelet starts the pod at once`,
+  `Check: bao-kms-provider doctor --config /etc/openbao-kms/config.yaml --service-user ${SERVICE_USER}`,
+  `Copy ${out}/bao-kms-provider.yaml to /etc/kubernetes/manifests: kubelet starts the pod at once`,
 ];
 
 function clusterApiSteps(out: string, config: ProviderConfig): readonly string[] {
   const fromMachine = filesOfMachine(config);
   return [
-    `the Secret ${SECRET_NAME} in the Cluster's namespace of the management cluster, with the keys ${secretKeys(config).join(", ")}`,
+    `Create the Secret ${SECRET_NAME} in the Cluster's namespace of the management cluster, with the keys ${secretKeys(config).join(", ")}`,
     ...(fromMachine.length === 0
       ? []
-      : [`from the machine's image or from an agent on it, before kubeadm runs: ${fromMachine.join(", ")}`]),
-    `in ${out}/kubeadm-control-plane.yaml: the name, replicas, version and machineTemplate of your cluster; then apply it`,
-    "after the roll-out: the key of encryption-config.yaml in place of encryption-config-readers.yaml, and apply it again",
+      : [
+          `Provide, from the machine's image or from an agent on it, before kubeadm runs: ${fromMachine.join(", ")}`,
+        ]),
+    `Write the name, replicas, version and machineTemplate of your cluster into ${out}/kubeadm-control-plane.yaml, and apply it`,
+    "After the roll-out, use the key of encryption-config.yaml in place of encryption-config-readers.yaml, and apply it again",
   ];
 }
