@@ -25,7 +25,7 @@ export function nextSteps({ out, config, model, isNewKey, node }: StepsRequest):
   ];
   switch (model) {
     case "systemd":
-      return [setup, ...systemdSteps(out), ...onNode];
+      return [setup, ...systemdSteps(out, config), ...onNode];
     case "static-pod":
       return [setup, ...staticPodSteps(out, config), ...onNode];
     case "cluster-api":
@@ -35,18 +35,22 @@ export function nextSteps({ out, config, model, isNewKey, node }: StepsRequest):
   }
 }
 
-const systemdSteps = (out: string): readonly string[] => [
-  `Install ${out}/config.yaml as /etc/openbao-kms/config.yaml on this node`,
+const systemdSteps = (out: string, config: ProviderConfig): readonly string[] => [
+  `Install ${out}/config.yaml as /etc/openbao-kms/config.yaml on this node, and the CA as ${config.openbao.caCertFile}`,
+  credentialStep(config, "the service"),
   "Check: bao-kms-provider doctor --config /etc/openbao-kms/config.yaml",
   "Start the provider: systemctl enable --now bao-kms-provider.service",
 ];
 
+function credentialStep({ auth }: ProviderConfig, reader: string): string {
+  const paths = credentialFiles(auth).map(({ path }) => path);
+  return `Provide the credential, readable for ${reader}: ${paths.join(", ")}`;
+}
+
 const staticPodSteps = (out: string, config: ProviderConfig): readonly string[] => [
   "On this node, create the socket's group and the directories from deploy/static-pod/sysusers.conf and tmpfiles.conf",
   `Install ${out}/config.yaml as /etc/openbao-kms/config.yaml (root:${SERVICE_USER} 0640), and the CA as ${config.openbao.caCertFile}`,
-  `Install the credential, readable for user ${SERVICE_USER}: ${credentialFiles(config.auth)
-    .map(({ path }) => path)
-    .join(", ")}`,
+  credentialStep(config, `user ${SERVICE_USER}`),
   `Check: bao-kms-provider doctor --config /etc/openbao-kms/config.yaml --service-user ${SERVICE_USER}`,
   `Copy ${out}/bao-kms-provider.yaml to /etc/kubernetes/manifests: kubelet starts the pod at once`,
 ];
