@@ -66,8 +66,6 @@ interface Session {
   readonly http2: ServerHttp2Session;
   readonly socket: Socket;
   readonly standing: SessionStanding;
-  /** Since when it is left to its last calls. */
-  leftMs?: number;
 }
 
 /** How long the sweeper rests while all sessions are quiet. */
@@ -77,8 +75,8 @@ const QUIET_SWEEP_MS = 60_000;
 export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
   const { limits, clock } = options;
   const open = new Set<Session>();
-  /** Closed in order, with the last calls to be answered and the last bytes to be sent. */
-  const leaving = new Set<Session>();
+  /** Closed in order, with the last calls to be answered and the last bytes to be sent, and since when. */
+  const leaving = new Map<Session, number>();
   const wide = new Set<Session>();
   /** Connections that wait for a place, first come first served. */
   const waiting = new Set<Socket>();
@@ -90,7 +88,7 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
   };
   const stop = new AbortController();
   let draining = false;
-  let whenEmpty: (() => void) | undefined;
+  const empty = Promise.withResolvers<void>();
   let nap = { endMs: 0, wake: new AbortController() };
   let taken = 0;
 
@@ -211,15 +209,14 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
     wide.delete(session);
     streamOptions.turns.forget(session);
     serveWaiting();
-    if (open.size + leaving.size === 0) {
-      whenEmpty?.();
+    if (draining && leaving.size === 0) {
+      empty.resolve();
     }
   }
 
   /** At once, for a peer that is not worth waiting for. The end of each stream and of the session follows. */
   function drop(session: Session): void {
     open.delete(session);
-    leaving.delete(session);
     session.http2.destroy();
     session.socket.destroy();
   }
@@ -228,8 +225,7 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
   function leave(session: Session): void {
     open.delete(session);
     wide.delete(session);
-    leaving.add(session);
-    session.leftMs = clock.monotonicMs();
+    leaving.set(session, clock.monotonicMs());
     session.http2.close();
     if (callsUnderWay(session.standing) === 0) {
       session.socket.destroySoon();
@@ -238,10 +234,10 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
 
   function sweep(): void {
     const nowMs = clock.monotonicMs();
-    for (const session of leaving) {
+    for (const [session, leftMs] of leaving) {
       // Without calls it had the time of a nap for its last bytes.
       const isOver = callsUnderWay(session.standing) === 0;
-      if (isOver || nowMs - (session.leftMs ?? nowMs) >= limits.requestTimeoutMs) {
+      if (isOver || nowMs - leftMs >= limits.requestTimeoutMs) {
         drop(session);
       }
     }
@@ -308,16 +304,15 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
         socket.destroy();
       }
       waiting.clear();
-      const empty = new Promise<void>((resolve) => {
-        whenEmpty = resolve;
-      });
       open.forEach(leave);
-      if (open.size + leaving.size > 0) {
+      if (leaving.size > 0) {
         const expired = new AbortController();
-        await Promise.race([empty, clock.sleep(timeoutMs, expired.signal).catch(() => {})]);
+        await Promise.race([empty.promise, clock.sleep(timeoutMs, expired.signal).catch(() => {})]);
         expired.abort();
       }
-      leaving.forEach(drop);
+      for (const session of leaving.keys()) {
+        drop(session);
+      }
     },
   };
 }

@@ -157,7 +157,10 @@ async function answer(
 ): Promise<void> {
   try {
     const { status, header, body, trailer } = await handler(request);
-    const bytes = body === undefined || body instanceof WholeBody ? body?.bytes : await readAll(body);
+    const bytes =
+      body === undefined || body instanceof WholeBody
+        ? body?.bytes
+        : Buffer.concat(await Array.fromAsync(body));
     const headers = outgoing(header, { ":status": status });
     if (bytes === undefined) {
       respondOnly(stream, outgoing(trailer, headers), answered);
@@ -191,14 +194,4 @@ function respondOnly(stream: ServerHttp2Stream, headers: OutgoingHttpHeaders, an
     stream.respond(headers, { endStream: true });
     answered();
   }
-}
-
-/** The body of a handler that answers in pieces, such as Connect's own. */
-async function readAll(body: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of body) {
-    chunks.push(chunk);
-  }
-  const [first] = chunks;
-  return chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks);
 }
