@@ -65,7 +65,6 @@ const ANSWERS: readonly AnswerRule[] = [
   { status: 400, text: "no client certificate supplied", code: "login_certificate_refused" },
   { status: 400, text: "for this login certificate", code: "login_certificate_refused" },
   { status: 400, text: "wrapping token is not valid", code: "wrapping_token_unknown" },
-  { status: 400, code: "request_refused" },
   { status: 401, code: "permission_denied" },
   { status: 403, code: "permission_denied" },
   { status: 404, text: "namespace not found", code: "namespace_missing" },

@@ -44,6 +44,23 @@ describe("the envelope of an answer", () => {
     expect(decodeEnvelope(bytes('{"request_id":"a\\nb","data":{}}'))?.requestId).toBeUndefined();
   });
 
+  test("has at most 16 texts of errors, and no other values", () => {
+    const errors = [1, ...Array.from({ length: 20 }, (_, index) => `${index}`)];
+    expect(decodeEnvelope(bytes(JSON.stringify({ errors })))?.errors).toEqual(
+      Array.from({ length: 15 }, (_, index) => `${index}`),
+    );
+  });
+
+  test.each([
+    ["{}", false],
+    ['{"request_id":"a"}', true],
+    ['{"errors":[]}', true],
+    ['{"errors":"x"}', false],
+    ["", true],
+  ])("%p is one of OpenBao's: %p", (text, expected) => {
+    expect(decodeEnvelope(bytes(text))?.isOpenBaos).toBe(expected);
+  });
+
   test("without an envelope the document is the data", () => {
     expect(decodeEnvelope(bytes('{"sealed":false}'))?.data).toEqual({ sealed: false });
   });
@@ -55,7 +72,8 @@ describe("Retry-After", () => {
     [null, undefined],
     ["5", 5000],
     ["0", 0],
-    ["86400", MAX_RETRY_AFTER_MS],
+    ["86400", 30_000],
+    ["30", MAX_RETRY_AFTER_MS],
     ["Thu, 01 Jan 2026 00:00:03 GMT", 3000],
     ["Wed, 31 Dec 2025 00:00:00 GMT", 0],
     ["soon", undefined],

@@ -3,6 +3,21 @@ import fc from "fast-check";
 import { MAX_WAITING } from "../../kms/admission.ts";
 import { BodyBudget, type BodyShare, LEAST_SHARE_BYTES as LEAST, MAX_BODIES_BYTES } from "./body-budget.ts";
 
+test("the bounds", () => {
+  expect([LEAST, MAX_BODIES_BYTES]).toEqual([4096, 8_388_608]);
+});
+
+test("a request that lost its share gets no more, and has what it has", () => {
+  const budget = new BodyBudget(MAX_BODIES_BYTES);
+  const share = budget.admit({}, () => {});
+  if (share === undefined) {
+    throw new Error("not admitted");
+  }
+  budget.release(share);
+  expect([budget.grow(share, LEAST), budget.grow(share, LEAST + 1)]).toEqual([true, false]);
+  expect(budget.usedBytes).toBe(0);
+});
+
 const isLoose = ({ bytes, isHandled }: BodyShare): boolean => !isHandled || bytes > LEAST;
 const sum = (shares: readonly BodyShare[]): number => shares.reduce((total, { bytes }) => total + bytes, 0);
 const looseOf = (shares: readonly BodyShare[], session: object): number =>
