@@ -11,10 +11,10 @@ import { UsageError } from "../../cli/usage-error.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
 import type { StoredRecord } from "../../key/registry/read-state.ts";
 import {
-  type NextStep,
   type PlannedVersion,
   planRotation,
   type RotationReport,
+  type RotationStep,
 } from "../../key/rotation/plan.ts";
 import type { RotationPolicy } from "../../key/rotation/sightings.ts";
 import { inspectKey, type OpenBaoAnswer } from "../key-inspection.ts";
@@ -52,7 +52,7 @@ function lookOnce(flags: RotationPlanFlags, context: CommandContext): Promise<Lo
   });
 }
 
-const watchText = (next: NextStep): string =>
+const watchText = (next: RotationStep): string =>
   next.kind === "wait"
     ? `version ${next.version} needs ${countOf(next.missingObservations, "more probe")} and its delay`
     : nextText(next);
@@ -182,7 +182,7 @@ function versionRow({
   ];
 }
 
-function nextText(next: NextStep): string {
+function nextText(next: RotationStep): string {
   switch (next.kind) {
     case "none":
       return "nothing: the active version is the latest";

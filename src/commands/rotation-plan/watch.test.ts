@@ -1,12 +1,12 @@
 import { expect, test } from "bun:test";
-import type { NextStep } from "../../key/rotation/plan.ts";
+import type { RotationStep } from "../../key/rotation/plan.ts";
 import { watchPlan } from "./watch.ts";
 
-const observe: NextStep = { kind: "observe", version: 2 };
-const promote: NextStep = { kind: "promote", version: 2 };
+const observe: RotationStep = { kind: "observe", version: 2 };
+const promote: RotationStep = { kind: "promote", version: 2 };
 
 /** What is printed, the end, and how often it slept. */
-async function watched(...steps: readonly (NextStep | undefined)[]) {
+async function watched(...steps: readonly (RotationStep | undefined)[]) {
   const printed: string[] = [];
   let index = 0;
   let sleeps = 0;

@@ -1,9 +1,9 @@
 /** @module `rotation-plan --watch`: looks again until nothing is left to do, and prints what changed. */
-import type { NextStep } from "../../key/rotation/plan.ts";
+import type { RotationStep } from "../../key/rotation/plan.ts";
 
 export interface Look {
   /** Undefined when there is no registry yet, or OpenBao could not be asked. */
-  readonly next: NextStep | undefined;
+  readonly next: RotationStep | undefined;
   readonly line: string;
 }
 

@@ -3,7 +3,7 @@ import type { KeyMetadata } from "../../openbao/transit/key-metadata.ts";
 import { type KeyNames, profileDrifts, upsertDrift } from "../../openbao/transit/key-profile.ts";
 import type { KeyVersion } from "../identity/key-scope.ts";
 import { activeVersion, type RegistryContent, versionOf } from "../registry/record.ts";
-import { FINDINGS, type Finding, finding, profileFinding, recreatedFinding } from "./finding.ts";
+import { FINDINGS, finding, type KeyFinding, profileFinding, recreatedFinding } from "./finding.ts";
 
 export interface KeyAnswer {
   readonly kind: "key";
@@ -15,7 +15,7 @@ export function assessProfile(
   { key, upsertDisabled }: KeyAnswer,
   names: KeyNames,
   active: number,
-): readonly Finding[] {
+): readonly KeyFinding[] {
   const upsert = upsertDrift(upsertDisabled, names);
   return [
     ...profileDrifts(key, names).map(profileFinding),
@@ -24,7 +24,7 @@ export function assessProfile(
   ];
 }
 
-export function assess(content: RegistryContent, answer: KeyAnswer, names: KeyNames): readonly Finding[] {
+export function assess(content: RegistryContent, answer: KeyAnswer, names: KeyNames): readonly KeyFinding[] {
   const active = activeVersion(content);
   const profile = assessProfile(answer, names, active.version);
   return [
@@ -36,11 +36,11 @@ export function assess(content: RegistryContent, answer: KeyAnswer, names: KeyNa
   ];
 }
 
-export function isLost({ code }: Finding): boolean {
+export function isLost({ code }: KeyFinding): boolean {
   return FINDINGS[code].effect === "lost";
 }
 
-function assessActive(active: KeyVersion, key: KeyMetadata, names: KeyNames): readonly Finding[] {
+function assessActive(active: KeyVersion, key: KeyMetadata, names: KeyNames): readonly KeyFinding[] {
   const { version, createdAtUnix } = active;
   const shown = key.versions.find((each) => each.version === version);
   if (key.latestVersion < version) {
@@ -63,7 +63,7 @@ function assessHidden(
   key: KeyMetadata,
   names: KeyNames,
   active: number,
-): readonly Finding[] {
+): readonly KeyFinding[] {
   const hidden = content.versions.find(
     (each) =>
       each.version < key.minDecryptionVersion &&
@@ -78,7 +78,7 @@ function assessRecorded(
   key: KeyMetadata,
   names: KeyNames,
   active: number,
-): readonly Finding[] {
+): readonly KeyFinding[] {
   const highest = content.versions.findLast((each) => each.state !== "rejected")?.version ?? active;
   const recreated = key.versions.filter(({ version, createdAtUnix }) => {
     const known = versionOf(content, version);

@@ -7,7 +7,7 @@ import type { KeyVersion } from "../identity/key-scope.ts";
 import { refusal } from "../registry/errors.ts";
 import { assessProfile } from "./assess.ts";
 import { RotationError } from "./errors.ts";
-import { type Finding, finding, profileFinding } from "./finding.ts";
+import { finding, type KeyFinding, profileFinding } from "./finding.ts";
 import { noticeMs, type ProbeAnswer, type RotationPolicy } from "./sightings.ts";
 
 export interface BootstrapPolicy extends RotationPolicy {
@@ -122,7 +122,7 @@ function countCandidate(before: Candidate | undefined, active: KeyVersion, lates
   return { active, latestVersion, count: agrees ? before.count + 1 : 1 };
 }
 
-function notFit(found: Finding): RotationError {
+function notFit(found: KeyFinding): RotationError {
   return new RotationError({
     code: "no_key_version",
     errorClass: found.code === "key_missing" ? "transit_key_missing" : "status_stale",

@@ -56,7 +56,7 @@ export const FINDINGS: Readonly<Record<FindingCode, Rule>> = {
   version_recreated: { effect: "notice", mayBeLag: true, healthz: "version_replaced" },
 };
 
-export interface Finding {
+export interface KeyFinding {
   readonly code: FindingCode;
   /** What two probes must agree on: the code, and for a replaced version which one and by what. */
   readonly evidence: string;
@@ -134,7 +134,7 @@ const WORDS: Readonly<Record<OwnCode, Words>> = {
   },
 };
 
-export function finding(code: OwnCode, names: KeyNames, version = 0): Finding {
+export function finding(code: OwnCode, names: KeyNames, version = 0): KeyFinding {
   const { message, advice } = WORDS[code];
   return { code, evidence: code, message: message(version), advice: advice(names, version) };
 }
@@ -143,7 +143,7 @@ export function recreatedFinding(
   code: "active_version_recreated" | "version_recreated",
   names: KeyNames,
   recreated: KeyVersion,
-): Finding {
+): KeyFinding {
   const { version, createdAtUnix } = recreated;
   return {
     ...finding(code, names, version),
@@ -152,6 +152,6 @@ export function recreatedFinding(
   };
 }
 
-export function profileFinding({ code, message, advice }: ProfileDrift): Finding {
+export function profileFinding({ code, message, advice }: ProfileDrift): KeyFinding {
   return { code, evidence: code, message, advice };
 }

@@ -3,7 +3,7 @@ import type { ErrorClass, ProviderError } from "../../base/error-class.ts";
 import type { KeyVersion } from "../identity/key-scope.ts";
 import { hashText } from "../identity/key-scope.ts";
 import type { RegistryContent } from "../registry/record.ts";
-import { FINDINGS, type Finding } from "./finding.ts";
+import { FINDINGS, type KeyFinding } from "./finding.ts";
 import type { KeyHandle } from "./key-handles.ts";
 import { lostFinding, presentFindings, type RotationPolicy, type Sightings } from "./sightings.ts";
 
@@ -46,17 +46,11 @@ export function errorFields(error: ProviderError): KeyEventFields {
   return { errorClass, code, reason: message, advice };
 }
 
-function findingFields({ code, message, advice }: Finding): KeyEventFields {
+function findingFields({ code, message, advice }: KeyFinding): KeyEventFields {
   return { code, reason: message, advice };
 }
 
-export function keyFields({
-  version,
-  keyId,
-}: {
-  readonly version: number;
-  readonly keyId: string;
-}): KeyEventFields {
+export function keyFields({ version, keyId }: KeyHandle): KeyEventFields {
   return { transitKeyVersion: version, keyIdHash: hashText(keyId) };
 }
 
@@ -92,10 +86,10 @@ export function findingEvents(
 
 /** The findings that are not among `others`, and are not `told` elsewhere. */
 function without(
-  findings: readonly Finding[],
-  others: readonly Finding[],
-  told: Finding | undefined,
-): readonly Finding[] {
+  findings: readonly KeyFinding[],
+  others: readonly KeyFinding[],
+  told: KeyFinding | undefined,
+): readonly KeyFinding[] {
   const known = new Set([...others, ...(told === undefined ? [] : [told])].map(({ evidence }) => evidence));
   return findings.filter(({ evidence }) => !known.has(evidence));
 }

@@ -14,7 +14,7 @@ import {
   provingMarker,
 } from "./key-status.ts";
 import { type KeyView, keyView } from "./key-view.ts";
-import { readsBack, type Sealed } from "./read-back.ts";
+import { readsBack, type Sealed } from "./marker.ts";
 import { PROBE_JITTER } from "./sightings.ts";
 
 interface KeyStateOptions extends Omit<KeyKeeperOptions, "transit" | "policy"> {

@@ -3,7 +3,7 @@ import type { Clock } from "../../base/clock.ts";
 import type { ErrorClass } from "../../base/error-class.ts";
 import type { KeyVersion } from "../identity/key-scope.ts";
 import { RotationError } from "./errors.ts";
-import { FINDINGS, type Finding, finding } from "./finding.ts";
+import { FINDINGS, finding, type KeyFinding } from "./finding.ts";
 import type { KeyHandle } from "./key-handles.ts";
 import type { LiveKey, LiveState } from "./live-state.ts";
 import { lostFinding, presentFindings, type RotationPolicy } from "./sightings.ts";
@@ -130,7 +130,7 @@ export function keyReplaced({ version }: KeyVersion, { names }: RotationPolicy):
 }
 
 function refusedBy(
-  { message, advice }: Finding,
+  { message, advice }: KeyFinding,
   code: "active_version_lost" | "encrypt_held" | "key_replaced",
   errorClass: ErrorClass,
 ): RotationError {

@@ -15,7 +15,7 @@ export interface KeyProblem {
   readonly advice: string | undefined;
 }
 
-interface KeyFinding extends KeyProblem {
+interface ShownFinding extends KeyProblem {
   readonly effect: Effect;
   /** As many successive probes agree as are required; before that it may be a standby that lags. */
   readonly confirmed: boolean;
@@ -35,7 +35,7 @@ export interface KeyView {
   readonly observation?: Observation | undefined;
   /** Time since metadata last showed the active version as it must be, sleep included. */
   readonly metadataAgeMs?: number | undefined;
-  readonly findings: readonly KeyFinding[];
+  readonly findings: readonly ShownFinding[];
   /** The last probe, or the last deep one, could not ask. */
   readonly failure?: KeyProblem | undefined;
   /** The state directory; what is loaded stays in use, and nothing is promoted. */
@@ -92,7 +92,7 @@ function rotationStateOf({ key, sightings }: LiveState, policy: RotationPolicy):
   return key.stored.record.versions.some((each) => each.state === "pending") ? "pending" : "active";
 }
 
-function findingsOf({ sightings }: LiveState, policy: RotationPolicy): readonly KeyFinding[] {
+function findingsOf({ sightings }: LiveState, policy: RotationPolicy): readonly ShownFinding[] {
   return sightings.counts.map(({ finding, count }) => {
     const { code, message, advice } = finding;
     const { effect } = FINDINGS[code];

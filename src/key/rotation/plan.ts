@@ -4,7 +4,7 @@ import type { KeyScope } from "../identity/key-scope.ts";
 import type { StoredRecord } from "../registry/read-state.ts";
 import { activeVersion, originOf, type RegistryOrigin, type VersionState } from "../registry/record.ts";
 import { assess } from "./assess.ts";
-import { FINDINGS, type Finding, finding } from "./finding.ts";
+import { FINDINGS, finding, type KeyFinding } from "./finding.ts";
 import type { ProbeAnswer, RotationPolicy } from "./sightings.ts";
 
 export interface PlannedVersion {
@@ -18,7 +18,7 @@ export interface PlannedVersion {
   readonly hasMarker: boolean;
 }
 
-export type NextStep =
+export type RotationStep =
   | { readonly kind: "none" }
   /** A newer version was seen; the running provider counts it at its next probe. */
   | { readonly kind: "observe"; readonly version: number }
@@ -33,7 +33,7 @@ export type NextStep =
     }
   | { readonly kind: "promote"; readonly version: number }
   /** Nothing is observed or promoted while this is so. */
-  | { readonly kind: "blocked"; readonly by: readonly Finding[] };
+  | { readonly kind: "blocked"; readonly by: readonly KeyFinding[] };
 
 export interface RotationReport {
   readonly registry: {
@@ -46,8 +46,8 @@ export interface RotationReport {
   readonly activeVersion: number;
   readonly latestVersion?: number;
   readonly versions: readonly PlannedVersion[];
-  readonly next: NextStep;
-  readonly findings: readonly Finding[];
+  readonly next: RotationStep;
+  readonly findings: readonly KeyFinding[];
 }
 
 /** The report; `answer` is absent when OpenBao could not be asked, and the report then rests on the registry alone. */
@@ -92,7 +92,7 @@ function findingsOf(
   record: StoredRecord["record"],
   answer: ProbeAnswer | undefined,
   policy: RotationPolicy,
-): readonly Finding[] {
+): readonly KeyFinding[] {
   switch (answer?.kind) {
     case undefined:
       return [];
@@ -106,9 +106,9 @@ function findingsOf(
 function nextStep(
   { versions, observation }: StoredRecord["record"],
   latestVersion: number | undefined,
-  findings: readonly Finding[],
+  findings: readonly KeyFinding[],
   policy: RotationPolicy,
-): NextStep {
+): RotationStep {
   const blocking = findings.filter(
     ({ code }) => FINDINGS[code].effect !== "notice" || code === "latest_below_recorded",
   );

@@ -2,7 +2,7 @@
 import type { Clock } from "../../base/clock.ts";
 import type { KeyNames } from "../../openbao/transit/key-profile.ts";
 import { isLost, type KeyAnswer } from "./assess.ts";
-import { FINDINGS, type Finding, finding } from "./finding.ts";
+import { FINDINGS, finding, type KeyFinding } from "./finding.ts";
 
 export interface RotationPolicy {
   /** How many successive probes must agree before something bad counts, and how often a new version must be seen. */
@@ -46,7 +46,7 @@ export interface Sightings {
 }
 
 export interface Sighting {
-  readonly finding: Finding;
+  readonly finding: KeyFinding;
   readonly count: number;
 }
 
@@ -68,7 +68,7 @@ export function observeMarker(
 }
 
 /** What counts now: confirmed by enough probes, or not of the kind that lag could explain. The gravest first. */
-export function presentFindings({ counts }: Sightings, policy: RotationPolicy): readonly Finding[] {
+export function presentFindings({ counts }: Sightings, policy: RotationPolicy): readonly KeyFinding[] {
   return counts
     .filter(
       (each) => each.count >= policy.requireStableObservationCount || !FINDINGS[each.finding.code].mayBeLag,
@@ -76,13 +76,13 @@ export function presentFindings({ counts }: Sightings, policy: RotationPolicy): 
     .map((each) => each.finding);
 }
 
-export function lostFinding({ counts }: Sightings, policy: RotationPolicy): Finding | undefined {
+export function lostFinding({ counts }: Sightings, policy: RotationPolicy): KeyFinding | undefined {
   return counts.find((each) => isLost(each.finding) && each.count >= policy.requireStableObservationCount)
     ?.finding;
 }
 
 /** The findings of one more probe. A refused marker stays: only a deep probe tells about it. */
-export function countAgain({ counts }: Sightings, findings: readonly Finding[]): readonly Sighting[] {
+export function countAgain({ counts }: Sightings, findings: readonly KeyFinding[]): readonly Sighting[] {
   return [
     ...findings.map((each) => ({
       finding: each,
@@ -94,7 +94,7 @@ export function countAgain({ counts }: Sightings, findings: readonly Finding[]):
 
 export function isConfirmed(
   counts: readonly Sighting[],
-  code: Finding["code"],
+  code: KeyFinding["code"],
   policy: RotationPolicy,
 ): boolean {
   return counts.some(

@@ -8,8 +8,7 @@ import type { TransitClient } from "../../openbao/transit/client.ts";
 import { encodeCheckpoint } from "../registry/checkpoint.ts";
 import { encodeRecord } from "../registry/encode.ts";
 import type { KeyHandle } from "./key-handles.ts";
-import { MARKER, makeMarker } from "./marker.ts";
-import { readsBack, type Sealed } from "./read-back.ts";
+import { MARKER, makeMarker, readsBack, type Sealed } from "./marker.ts";
 
 const plaintext = Buffer.from("seed");
 
