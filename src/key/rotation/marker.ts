@@ -1,4 +1,4 @@
-/** @module The marker: a fixed, non-secret plaintext whose ciphertext proves that a version decrypts what it encrypts. */
+/** @module The marker: a fixed, non-secret plaintext whose ciphertext proves that a version decrypts. */
 import { ProviderError } from "../../base/error-class.ts";
 import type { TransitClient } from "../../openbao/transit/client.ts";
 import { RotationError } from "./errors.ts";
