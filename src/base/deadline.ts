@@ -4,7 +4,7 @@ import { ProviderError } from "./error-class.ts";
 /** Why a signal of {@link withDeadline} aborted: time was up, or the parent aborted. */
 export class DeadlineError extends ProviderError<"deadline_exceeded"> {}
 
-export interface Deadline extends Disposable {
+interface Deadline extends Disposable {
   readonly signal: AbortSignal;
 }
 

@@ -74,7 +74,7 @@ const RULES: readonly VariableRule[] = [
   { matches: /^(HTTPS?|ALL|NO)_PROXY(_|$)/i, treatment: "remove", effect: "sends requests through a proxy" },
 ];
 
-export interface RefusedVariable {
+interface RefusedVariable {
   readonly name: string;
   readonly effect: string;
 }

@@ -2,64 +2,35 @@
 import { assertNever } from "../base/assert-never.ts";
 import { formatDuration, parseDurationMs } from "../base/duration.ts";
 
-interface OptionBase {
+interface WithValue {
   readonly description: string;
   /** What stands for the value in the help text: `FILE`. */
   readonly placeholder: string;
 }
 
-export interface TextOption extends OptionBase {
-  readonly kind: "text";
-  readonly default?: string;
-}
-
-export interface ListOption extends OptionBase {
-  readonly kind: "list";
-}
-
-export interface ChoiceOption extends OptionBase {
-  readonly kind: "choice";
-  readonly choices: readonly string[];
-  readonly default: string;
-}
-
-export interface DurationOption extends OptionBase {
-  readonly kind: "duration";
-  readonly defaultMs?: number;
-  readonly maxMs: number;
-}
-
-export interface CountOption extends OptionBase {
-  readonly kind: "count";
-  readonly default?: number;
-  readonly min: number;
-  readonly max: number;
-}
-
-export interface FlagOption {
-  readonly kind: "flag";
-  readonly description: string;
-}
-
-/** A flag that is on unless `--name=false` says otherwise. */
-export interface SwitchOption {
-  readonly kind: "switch";
+interface WithoutValue {
   readonly description: string;
 }
 
 export type Option =
-  | TextOption
-  | ListOption
-  | ChoiceOption
-  | DurationOption
-  | CountOption
-  | FlagOption
-  | SwitchOption;
+  | (WithValue & { readonly kind: "text"; readonly default?: string })
+  | (WithValue & { readonly kind: "list" })
+  | (WithValue & { readonly kind: "choice"; readonly choices: readonly string[]; readonly default: string })
+  | (WithValue & { readonly kind: "duration"; readonly defaultMs?: number; readonly maxMs: number })
+  | (WithValue & {
+      readonly kind: "count";
+      readonly default?: number;
+      readonly min: number;
+      readonly max: number;
+    })
+  | (WithoutValue & { readonly kind: "flag" })
+  /** On unless `--name=false` says otherwise. */
+  | (WithoutValue & { readonly kind: "switch" });
 
 /** Keys are the long names without the dashes. */
 export type Options = Readonly<Record<string, Option>>;
 
-export type ValueOf<Each extends Option> = Each extends { readonly kind: "flag" | "switch" }
+type ValueOf<Each extends Option> = Each extends { readonly kind: "flag" | "switch" }
   ? boolean
   : Each extends { readonly kind: "list" }
     ? readonly string[]
@@ -82,7 +53,7 @@ export type ValuesOf<Declared extends Options> = {
   readonly [Name in keyof Declared]: ValueOf<Declared[Name]>;
 };
 
-export type OptionOutcome = { readonly value: unknown } | { readonly problem: string };
+type OptionOutcome = { readonly value: unknown } | { readonly problem: string };
 
 /** One option's value from what the parser collected: nothing, `true`, one text or several. */
 export function readOption(option: Option, raw: unknown): OptionOutcome {

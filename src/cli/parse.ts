@@ -6,7 +6,7 @@ import type { Command } from "./command.ts";
 import { helpText, overviewText } from "./help.ts";
 import { type Options, readOption } from "./option.ts";
 
-export type CommandLine =
+type CommandLine =
   | {
       readonly kind: "run";
       readonly command: Command;

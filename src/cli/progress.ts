@@ -6,7 +6,7 @@ import type { Output } from "./output.ts";
 const EVERY_MS = 200;
 const WIDTH = 30;
 
-export interface Progress {
+interface Progress {
   /** `total` of 0: the end is not known. */
   readonly show: (what: string, done: number, total: number) => void;
   readonly end: () => void;

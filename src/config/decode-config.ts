@@ -13,7 +13,7 @@ export interface ConfigOverride {
   readonly value: string;
 }
 
-export interface DecodedConfig {
+interface DecodedConfig {
   readonly config: ProviderConfig;
   /** The tree as it was read, overrides included; which fields it has tells where each value came from. */
   readonly tree: JsonObject;

@@ -1,7 +1,7 @@
 /** @module Hostile bytes to a plain tree: UTF-8, one YAML document, no aliases, tags or repeated keys. */
 import { type Document, type ErrorCode, isScalar, LineCounter, parseAllDocuments, visit } from "yaml";
 
-export type DecodedYaml =
+type DecodedYaml =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly problem: string; readonly fix: string };
 

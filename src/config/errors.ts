@@ -2,7 +2,7 @@
 import { ProviderError } from "../base/error-class.ts";
 import type { ConfigProblem } from "./problem.ts";
 
-export type ConfigErrorCode = "config_path_missing" | "config_malformed" | "config_refused";
+type ConfigErrorCode = "config_path_missing" | "config_malformed" | "config_refused";
 
 export class ConfigError extends ProviderError<ConfigErrorCode> {
   /** Every problem that was found in one pass, in the order of the file. */

@@ -11,13 +11,13 @@ export interface FieldDoc {
 }
 
 /** What a field's kind says about all of its fields, read back by field-table.ts. */
-export interface KindDoc {
+interface KindDoc {
   readonly expected: string;
   readonly unit?: string;
   readonly shown: boolean;
 }
 
-export function about(doc: FieldDoc, kind: KindDoc) {
+function about(doc: FieldDoc, kind: KindDoc) {
   return {
     description: doc.description,
     ...(doc.example === undefined ? {} : { examples: [doc.example] }),
@@ -89,6 +89,11 @@ export function duration(doc: FieldDoc, bounds: { readonly minMs: number; readon
   );
 }
 
+/** The same for a field that may be left out. */
+export function durationOr(fallback: string, bounds: Parameters<typeof duration>[1], description: string) {
+  return v.optional(duration({ description }, bounds), fallback);
+}
+
 export function count(doc: FieldDoc, bounds: { readonly min: number; readonly max: number }) {
   return v.pipe(
     v.number(),
@@ -101,6 +106,10 @@ export function count(doc: FieldDoc, bounds: { readonly min: number; readonly ma
 
 export function flag(doc: FieldDoc) {
   return v.pipe(v.boolean(), v.metadata(about(doc, { expected: "true or false", shown: true })));
+}
+
+export function flagOr(fallback: boolean, description: string) {
+  return v.optional(flag({ description }), fallback);
 }
 
 export function oneOf<const Names extends readonly [string, ...string[]]>(doc: FieldDoc, names: Names) {

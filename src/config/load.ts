@@ -27,14 +27,14 @@ export const OVERRIDES = [
   readonly flag: string;
 }[];
 
-export type OverrideFlags = {
+type OverrideFlags = {
   readonly [Flag in (typeof OVERRIDES)[number]["flag"]]?: string | undefined;
 };
 
-export type Environment = Readonly<Record<string, string | undefined>>;
-export type Origin = "default" | "file" | "environment" | "flag";
+type Environment = Readonly<Record<string, string | undefined>>;
+type Origin = "default" | "file" | "environment" | "flag";
 
-export interface LoadRequest {
+interface LoadRequest {
   /** `--config`; without it the environment names the file. */
   readonly path?: string | undefined;
   readonly flags?: OverrideFlags | undefined;
@@ -50,7 +50,7 @@ export interface LoadedConfig {
   readonly warnings: readonly string[];
 }
 
-export interface ResolvedField {
+interface ResolvedField {
   readonly path: string;
   readonly value: unknown;
   readonly origin: Origin;

@@ -21,6 +21,11 @@ describe("derFromRawEcdsa", () => {
     },
   );
 
+  test("takes no more than two integers of P-384", () => {
+    expect(derFromRawEcdsa(new Uint8Array(96).fill(1))).toBeDefined();
+    expect(derFromRawEcdsa(new Uint8Array(98).fill(1))).toBeUndefined();
+  });
+
   test("gives minimal positive integers that hold the same numbers, or nothing", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 110 }), (raw) => {

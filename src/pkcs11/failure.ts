@@ -49,7 +49,7 @@ export const CONNECTION_FAILURES = [
 export const HELPER_FAILURES = [...DEVICE_FAILURES, ...CONNECTION_FAILURES] as const;
 
 export type DeviceFailureCode = (typeof DEVICE_FAILURES)[number];
-export type ConnectionFailureCode = (typeof CONNECTION_FAILURES)[number];
+type ConnectionFailureCode = (typeof CONNECTION_FAILURES)[number];
 export type HelperFailureCode = DeviceFailureCode | ConnectionFailureCode;
 
 /** Where the helper is; the last one reported tells what a killed helper was doing. */

@@ -12,7 +12,7 @@ import {
   type KeyTokenNames,
 } from "./helper-protocol.ts";
 
-export interface HelperProcessOptions {
+interface HelperProcessOptions {
   readonly command: readonly [string, ...string[]];
   /** All of the child's environment: see module-environment.ts. */
   readonly environment: Readonly<Record<string, string>>;

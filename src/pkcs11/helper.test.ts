@@ -1,10 +1,11 @@
 /** The body of the helper process over libraries in memory: what it says, and what it refuses before the token hears the PIN. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { createPublicKey, generateKeyPairSync } from "node:crypto";
+import { createPublicKey, generateKeyPairSync, verify } from "node:crypto";
 import { chmodSync, chownSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { memoryTls } from "../../test/fakes/pkcs11/memory-tls.ts";
+import { END, HELLO, memoryTls, READY } from "../../test/fakes/pkcs11/memory-tls.ts";
 import { type MemoryToken, memoryToken } from "../../test/fakes/pkcs11/memory-token.ts";
 import { makeTestCa } from "../../test/fakes/tls/test-ca.ts";
 import { HelperFailure } from "./failure.ts";
@@ -103,6 +104,45 @@ describe("a request", () => {
     const { code, said, last } = await answered({ kind: "exchange", ...login(), exchange });
     expect([code, said]).toEqual([1, ["module", "token", "pin", "key", "connect", "failure"]]);
     expect(last).toEqual({ kind: "failure", code: "request_invalid" });
+  });
+
+  test("for an exchange signs the handshake with the token's key, and gives the answer", async () => {
+    let heard = "";
+    const server = createServer((socket) => {
+      socket.on("error", () => {});
+      socket.on("data", (data) => {
+        const isFirst = heard === "";
+        heard += data.toString("latin1");
+        if (isFirst) {
+          socket.write(READY);
+        } else if (heard.includes("\r\n\r\n")) {
+          socket.end(`HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok${END}`);
+        }
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const address = server.address();
+    const port = typeof address === "object" && address !== null ? address.port : 0;
+    const { code, last } = await answered({
+      kind: "exchange",
+      ...login(),
+      exchange: {
+        host: "127.0.0.1",
+        port,
+        serverName: "localhost",
+        ca: [Buffer.of(1)],
+        method: "GET",
+        path: "/",
+        headers: [],
+        body: Buffer.of(),
+        maxBytes: 2,
+      },
+    });
+    server.close();
+    expect(code).toBe(0);
+    expect(last).toMatchObject({ kind: "answer", status: 200, body: new Uint8Array(Buffer.from("ok")) });
+    const signature = Buffer.from(heard.slice(HELLO.length, heard.indexOf("GET")), "latin1");
+    expect(verify("sha256", Buffer.from(READY), createPublicKey(privateKey), signature)).toBe(true);
   });
 
   test("that fails says why, and leaves the token all the same", async () => {

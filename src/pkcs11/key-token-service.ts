@@ -10,7 +10,7 @@ import type { Exchange, HelperTask, KeyTokenNames } from "./helper-protocol.ts";
 import { type HeldRecord, type HoldRecord, LoginRecordError } from "./login-record.ts";
 import { afterPinTry, decidePinTry, type PinOutcome } from "./pin-latch.ts";
 
-export interface KeyTokenOptions {
+interface KeyTokenOptions {
   readonly token: KeyTokenNames;
   readonly pinFile: string;
   readonly serviceUid: number;
@@ -21,14 +21,14 @@ export interface KeyTokenOptions {
   readonly clock: Pick<Clock, "monotonicMs">;
 }
 
-export interface TokenCall {
+interface TokenCall {
   readonly signal: AbortSignal;
   /** For everything, waiting for another login included. */
   readonly timeoutMs: number;
 }
 
 /** An HTTPS request as src/transport makes them, with its body as text. */
-export interface TokenRequest extends TokenCall {
+interface TokenRequest extends TokenCall {
   readonly method: "GET" | "POST" | "PATCH";
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;

@@ -25,7 +25,7 @@ import {
   schemesFor,
 } from "./signature-schemes.ts";
 
-export type ReportStage = (stage: HelperStage) => void;
+type ReportStage = (stage: HelperStage) => void;
 
 /** A token that was found and may be logged in to; nothing has been spent yet. */
 export interface FoundToken {
@@ -34,7 +34,7 @@ export interface FoundToken {
   close(): void;
 }
 
-export interface TokenLogin {
+interface TokenLogin {
   readonly pin: string;
   /** Refuse when the token says that a PIN was wrong since the last good one: the last try's outcome is not known. */
   readonly refuseAfterFailedTry: boolean;

@@ -24,14 +24,14 @@ const latchSchema = v.variant("state", [
 ]);
 
 export type PinLatch = v.InferOutput<typeof latchSchema>;
-export type PinTry = Extract<PinLatch, { state: "trying" }>;
+type PinTry = Extract<PinLatch, { state: "trying" }>;
 
 export function decodePinLatch(text: string): PinLatch | undefined {
   const result = v.safeParse(latchSchema, parseJson(text));
   return result.success ? result.output : undefined;
 }
 
-export type PinDecision =
+type PinDecision =
   /** Store `record`, then try. `afterUnknown`: only if the token has not counted a wrong PIN since the last good one. */
   | { readonly kind: "try"; readonly record: PinTry; readonly afterUnknown: boolean }
   | { readonly kind: "refused" }

@@ -4,7 +4,7 @@ import { constants, type KeyObject, verify } from "node:crypto";
 /** PKCS#11 2.40, section 2: the three mechanisms that sign a hash made outside of the token. */
 export const MECHANISM = { rsaPkcs: 0x1, rsaPkcsPss: 0xd, ecdsa: 0x1041 } as const;
 
-export type KeyFamily = "rsa" | "ec";
+type KeyFamily = "rsa" | "ec";
 export type HashName = "sha256" | "sha384" | "sha512";
 
 export interface SignatureScheme {

@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { absolutePath, apiPath, plainText } from "../field-types.ts";
 import { refuseField } from "../refuse-field.ts";
 
-export type RoleIdSource =
+type RoleIdSource =
   | { readonly kind: "value"; readonly value: string }
   | { readonly kind: "file"; readonly file: string };
 

@@ -1,7 +1,7 @@
 /** @module `auth.cert`: login with a client certificate whose key is in a PKCS#11 token or in a file. */
 import * as v from "valibot";
 import { assertNever } from "../../base/assert-never.ts";
-import { absolutePath, apiPath, count, duration, oneOf, plainText } from "../field-types.ts";
+import { absolutePath, apiPath, count, durationOr, oneOf, plainText } from "../field-types.ts";
 import { refuseField } from "../refuse-field.ts";
 
 const pkcs11Section = v.strictObject({
@@ -48,19 +48,15 @@ export const certSection = v.pipe(
       ),
       "",
     ),
-    minRemainingTtl: v.optional(
-      duration(
-        { description: "A certificate that expires sooner than this is reported and not used." },
-        { minMs: 0, maxMs: 365 * 24 * 3_600_000 },
-      ),
+    minRemainingTtl: durationOr(
       "24h",
+      { minMs: 0, maxMs: 365 * 24 * 3_600_000 },
+      "A certificate that expires sooner than this is reported and not used.",
     ),
-    clockSkewLeeway: v.optional(
-      duration(
-        { description: "How far the clocks of the CA and of this machine may be apart." },
-        { minMs: 0, maxMs: 600_000 },
-      ),
+    clockSkewLeeway: durationOr(
       "30s",
+      { minMs: 0, maxMs: 600_000 },
+      "How far the clocks of the CA and of this machine may be apart.",
     ),
     source: oneOf({ description: "Where the private key is.", example: "pkcs11" }, ["pkcs11", "file"]),
     pkcs11: v.optional(pkcs11Section),

@@ -5,7 +5,7 @@ import { httpsUrl } from "../address-types.ts";
 import {
   absolutePath,
   apiPath,
-  duration,
+  durationOr,
   oneOf,
   plainText,
   socketPath,
@@ -102,19 +102,15 @@ export const jwtSection = v.pipe(
         example: "/var/lib/openbao-kms/identity.jwt",
       }),
     ),
-    minRemainingTtl: v.optional(
-      duration(
-        { description: "A JWT that expires sooner than this is not used for a login." },
-        { minMs: 0, maxMs: 24 * 3_600_000 },
-      ),
+    minRemainingTtl: durationOr(
       "2m",
+      { minMs: 0, maxMs: 24 * 3_600_000 },
+      "A JWT that expires sooner than this is not used for a login.",
     ),
-    clockSkewLeeway: v.optional(
-      duration(
-        { description: "How far the clocks of the issuer and of this machine may be apart." },
-        { minMs: 0, maxMs: 600_000 },
-      ),
+    clockSkewLeeway: durationOr(
       "30s",
+      { minMs: 0, maxMs: 600_000 },
+      "How far the clocks of the issuer and of this machine may be apart.",
     ),
     expectedIssuer: v.optional(
       plainText({ description: "When set, the JWT's `iss` must be this." }, { maxBytes: 1024 }),

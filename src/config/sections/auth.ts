@@ -1,7 +1,7 @@
 /** @module `auth`: how the provider gets its token. */
 import * as v from "valibot";
 import { assertNever } from "../../base/assert-never.ts";
-import { duration, namespacePath, oneOf } from "../field-types.ts";
+import { durationOr, namespacePath, oneOf } from "../field-types.ts";
 import { refuseField } from "../refuse-field.ts";
 import { approleSection } from "./auth-approle.ts";
 import { certSection } from "./auth-cert.ts";
@@ -17,26 +17,20 @@ export const authSection = v.pipe(
         example: "infra",
       }),
     ),
-    loginBeforeTokenExpiry: v.optional(
-      duration(
-        { description: "A token that cannot be renewed further is replaced this long before it expires." },
-        { minMs: 1000, maxMs: 24 * 3_600_000 },
-      ),
+    loginBeforeTokenExpiry: durationOr(
       "5m",
+      { minMs: 1000, maxMs: 24 * 3_600_000 },
+      "A token that cannot be renewed further is replaced this long before it expires.",
     ),
-    tokenRenewalIncrement: v.optional(
-      duration(
-        { description: "The lifetime that each renewal asks for; longer than loginBeforeTokenExpiry." },
-        { minMs: 2000, maxMs: 30 * 24 * 3_600_000 },
-      ),
+    tokenRenewalIncrement: durationOr(
       "1h",
+      { minMs: 2000, maxMs: 30 * 24 * 3_600_000 },
+      "The lifetime that each renewal asks for; longer than loginBeforeTokenExpiry.",
     ),
-    loginTimeout: v.optional(
-      duration(
-        { description: "How long a login may take; 0s means the longer of openbao.timeout and 5s." },
-        { minMs: 0, maxMs: 120_000 },
-      ),
+    loginTimeout: durationOr(
       "0s",
+      { minMs: 0, maxMs: 120_000 },
+      "How long a login may take; 0s means the longer of openbao.timeout and 5s.",
     ),
     jwt: v.optional(jwtSection),
     cert: v.optional(certSection),

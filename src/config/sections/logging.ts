@@ -1,21 +1,12 @@
 /** @module `logging`: what is written to stdout. */
 import * as v from "valibot";
-import { duration, flag, oneOf, plainText } from "../field-types.ts";
+import { durationOr, flagOr, oneOf, plainText } from "../field-types.ts";
 
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 
 const debugCorrelationSection = v.strictObject({
-  enabled: v.optional(
-    flag({ description: "Logs a hash of each request's uid for a short time, to follow one incident." }),
-    false,
-  ),
-  ttl: v.optional(
-    duration(
-      { description: "How long after the start it ends by itself." },
-      { minMs: 1000, maxMs: 3_600_000 },
-    ),
-    "15m",
-  ),
+  enabled: flagOr(false, "Logs a hash of each request's uid for a short time, to follow one incident."),
+  ttl: durationOr("15m", { minMs: 1000, maxMs: 3_600_000 }, "How long after the start it ends by itself."),
   incidentId: v.optional(
     plainText(
       { description: "The incident that this is for; needed when enabled.", example: "INC-1234" },
@@ -34,9 +25,9 @@ const fields = v.strictObject({
     oneOf({ description: "json for machines, text for a person at a terminal." }, ["json", "text"]),
     "json",
   ),
-  logOpenBaoRequestIDs: v.optional(
-    flag({ description: "Whether OpenBao's request ids are logged, to find a call in its audit log." }),
+  logOpenBaoRequestIDs: flagOr(
     true,
+    "Whether OpenBao's request ids are logged, to find a call in its audit log.",
   ),
   debugCorrelation: v.optional(debugCorrelationSection, {}),
 });

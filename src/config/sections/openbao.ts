@@ -1,7 +1,7 @@
 /** @module `openbao`: where OpenBao is and how it is recognised. */
 import * as v from "valibot";
 import { httpsUrl, serverName } from "../address-types.ts";
-import { absolutePath, duration, identityText, namespacePath } from "../field-types.ts";
+import { absolutePath, durationOr, identityText, namespacePath } from "../field-types.ts";
 import { refuseField } from "../refuse-field.ts";
 
 const MIN_ADDRESSES = 2;
@@ -53,12 +53,10 @@ export const openbaoSection = v.pipe(
       description: "Your own lasting name of this OpenBao installation; part of the key's identity.",
       example: "openbao-prod-eu1",
     }),
-    timeout: v.optional(
-      duration(
-        { description: "How long one call may take, connection included." },
-        { minMs: 100, maxMs: 60_000 },
-      ),
+    timeout: durationOr(
       "2s",
+      { minMs: 100, maxMs: 60_000 },
+      "How long one call may take, connection included.",
     ),
   }),
   v.rawTransform((context) => {

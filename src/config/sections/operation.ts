@@ -1,24 +1,16 @@
 /** @module `bootstrap`, `status`, `state`, `rotation`: how the provider starts, watches the key and follows its rotation. */
 import * as v from "valibot";
-import { absolutePath, count, duration, flag, oneOf } from "../field-types.ts";
+import { absolutePath, count, durationOr, flag, flagOr, oneOf } from "../field-types.ts";
 
 const HOUR_MS = 3_600_000;
 
 export const bootstrapSection = v.strictObject({
-  graceTimeout: v.optional(
-    duration(
-      {
-        description:
-          "How long a start retries what may become available later: credentials, DNS, TLS, OpenBao.",
-      },
-      { minMs: 0, maxMs: HOUR_MS },
-    ),
+  graceTimeout: durationOr(
     "60s",
+    { minMs: 0, maxMs: HOUR_MS },
+    "How long a start retries what may become available later: credentials, DNS, TLS, OpenBao.",
   ),
-  retryInterval: v.optional(
-    duration({ description: "The pause between two such attempts." }, { minMs: 50, maxMs: 5 * 60_000 }),
-    "5s",
-  ),
+  retryInterval: durationOr("5s", { minMs: 50, maxMs: 5 * 60_000 }, "The pause between two such attempts."),
   missingState: v.optional(
     oneOf(
       {
@@ -32,26 +24,20 @@ export const bootstrapSection = v.strictObject({
 });
 
 export const statusSection = v.strictObject({
-  probeInterval: v.optional(
-    duration(
-      { description: "How often the key's metadata is read; shorter than statusMaxStaleness." },
-      { minMs: 50, maxMs: HOUR_MS },
-    ),
+  probeInterval: durationOr(
     "30s",
+    { minMs: 50, maxMs: HOUR_MS },
+    "How often the key's metadata is read; shorter than statusMaxStaleness.",
   ),
-  deepProbeInterval: v.optional(
-    duration(
-      { description: "How often a non-secret marker is encrypted and decrypted." },
-      { minMs: 50, maxMs: 24 * HOUR_MS },
-    ),
+  deepProbeInterval: durationOr(
     "5m",
+    { minMs: 50, maxMs: 24 * HOUR_MS },
+    "How often a non-secret marker is encrypted and decrypted.",
   ),
-  statusMaxStaleness: v.optional(
-    duration(
-      { description: "When the last good probe is older than this, Status shows it and /ready is 503." },
-      { minMs: 100, maxMs: 24 * HOUR_MS },
-    ),
+  statusMaxStaleness: durationOr(
     "2m",
+    { minMs: 100, maxMs: 24 * HOUR_MS },
+    "When the last good probe is older than this, Status shows it and /ready is 503.",
   ),
   outage: v.optional(
     oneOf(
@@ -72,12 +58,9 @@ export const stateSection = v.strictObject({
     }),
     "/var/lib/openbao-kms/state/key-registry.json",
   ),
-  createDirectory: v.optional(
-    flag({
-      description:
-        "Whether the provider makes the directory of state.path at start, with mode 0750. Only directly below a mount point, for a pod's volume (sidecar).",
-    }),
+  createDirectory: flagOr(
     false,
+    "Whether the provider makes the directory of state.path at start, with mode 0750. Only directly below a mount point, for a pod's volume (sidecar).",
   ),
 });
 
@@ -89,12 +72,10 @@ export const rotationSection = v.strictObject({
     ),
     "observed",
   ),
-  activationDelay: v.optional(
-    duration(
-      { description: "How long a new version must have been seen before it encrypts." },
-      { minMs: 0, maxMs: 30 * 24 * HOUR_MS },
-    ),
+  activationDelay: durationOr(
     "2m",
+    { minMs: 0, maxMs: 30 * 24 * HOUR_MS },
+    "How long a new version must have been seen before it encrypts.",
   ),
   requireStableObservationCount: v.optional(
     count(

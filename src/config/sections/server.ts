@@ -1,7 +1,7 @@
 /** @module `server`: the socket that kube-apiserver calls, and the two plain HTTP addresses. */
 import * as v from "valibot";
 import { listenAddress } from "../address-types.ts";
-import { count, flag, groupName, socketMode, socketPath } from "../field-types.ts";
+import { count, flagOr, groupName, socketMode, socketPath } from "../field-types.ts";
 
 /** What happens to the calls above a cap; the bounds are MAX_WAITING in kms/admission.ts. */
 const ABOVE_THE_CAP = {
@@ -29,12 +29,9 @@ export const serverSection = v.strictObject({
     }),
     "/run/openbao-kms/kms.sock",
   ),
-  createDirectory: v.optional(
-    flag({
-      description:
-        "Whether the provider makes the socket's directory at start, with socketGroup and mode 2750. Only directly below a mount point, for a volume that a pod shares with kube-apiserver (sidecar).",
-    }),
+  createDirectory: flagOr(
     false,
+    "Whether the provider makes the socket's directory at start, with socketGroup and mode 2750. Only directly below a mount point, for a volume that a pod shares with kube-apiserver (sidecar).",
   ),
   socketMode: v.optional(
     socketMode({ description: "The socket's mode, as octal text. Others never get access." }),

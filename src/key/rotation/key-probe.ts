@@ -17,7 +17,7 @@ export interface ProbePolicy extends StatusPolicy, BootstrapPolicy {
   readonly retryIntervalMs: number;
 }
 
-export interface ProbeOptions {
+interface ProbeOptions {
   readonly transit: Pick<TransitClient, "readKey" | "readDisableUpsert" | "encrypt" | "decrypt">;
   readonly clock: Clock;
   readonly policy: ProbePolicy;
