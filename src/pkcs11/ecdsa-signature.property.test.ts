@@ -21,7 +21,7 @@ describe("derFromRawEcdsa", () => {
     },
   );
 
-  test("takes no more than two integers of P-384", () => {
+  test("takes at most two integers of P-384", () => {
     expect(derFromRawEcdsa(new Uint8Array(96).fill(1))).toBeDefined();
     expect(derFromRawEcdsa(new Uint8Array(98).fill(1))).toBeUndefined();
   });
