@@ -1,9 +1,12 @@
 /** scripts/release looks before it works, and leaves nothing behind. Runs the script with a PATH of the test's own. */
-import { afterAll, beforeEach, describe, expect, test } from "bun:test";
+import { afterAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { missingTools, nativeTools, releaseTools } from "./release-tools.ts";
+
+// Each test starts the script.
+setDefaultTimeout(60_000);
 
 const home = mkdtempSync(join(tmpdir(), "release-tools-"));
 const bin = join(home, "bin");

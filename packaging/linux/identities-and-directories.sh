@@ -1,4 +1,4 @@
-# Makes the provider's users, groups and directories. Part of the deb's postinst and of the rpm's %post.
+# Creates the provider's users, groups and directories. Part of the deb's postinst and of the rpm's %post.
 # Files in /etc/sysusers.d and /etc/tmpfiles.d of the same name win, as everywhere in systemd.
 make_identities() {
   if command -v systemd-sysusers >/dev/null 2>&1; then

@@ -1,12 +1,12 @@
-# check_processor MACHINE CPUINFO: warns where the executable would end with an illegal instruction.
+# check_processor MACHINE CPUINFO: warns when the executable would end with an illegal instruction.
 check_processor() {
   if [ "$1" = x86_64 ] && [ -r "$2" ] && ! grep -qw sse4_2 "$2"; then
     echo "warning: this processor has no SSE4.2 (x86-64-v2): bao-kms-provider cannot run on it." >&2
-    echo "  Of a virtual machine, choose another CPU model, for example host or x86-64-v2." >&2
+    echo "  On a virtual machine, choose another CPU model, for example host or x86-64-v2." >&2
   fi
 }
 
-# What happens after the files are in place. $1: "first" or "upgrade".
+# Runs after the files are installed. $1: "first" or "upgrade".
 after_install() {
   check_processor "$(uname -m)" /proc/cpuinfo
   make_identities
@@ -21,8 +21,9 @@ after_install() {
     fi
   elif [ ! -e /etc/openbao-kms/config.yaml ]; then
     echo "bao-kms-provider is installed and not started. Next:"
-    echo "  1. /etc/openbao-kms/config.yaml, from /usr/share/doc/bao-kms-provider/examples/config/provider-systemd.yaml"
-    echo "  2. bao-kms-provider doctor --config /etc/openbao-kms/config.yaml"
-    echo "  3. systemctl enable --now bao-kms-provider.service"
+    echo "  1. Write /etc/openbao-kms/config.yaml; start from /usr/share/doc/bao-kms-provider/examples/config/provider-systemd.yaml"
+    echo "  2. Check: bao-kms-provider doctor --config /etc/openbao-kms/config.yaml"
+    echo "  3. Start: systemctl enable --now bao-kms-provider.service"
+    echo "  The documentation is in /usr/share/doc/bao-kms-provider/README.md"
   fi
 }

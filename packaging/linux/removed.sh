@@ -1,4 +1,4 @@
-# What happens around a removal. Configuration, credentials, key registry and identities are never touched.
+# Runs around a removal. Configuration, credentials, key registry and identities are never changed.
 before_removal() {
   if [ -d /run/systemd/system ]; then
     if systemctl is-active --quiet bao-kms-provider.service; then
@@ -14,7 +14,7 @@ after_removal() {
   if [ -d /run/systemd/system ]; then
     systemctl daemon-reload
   fi
-  echo "bao-kms-provider leaves in place, for you to keep or delete:"
+  echo "bao-kms-provider keeps these; delete them when no stored object needs them:"
   for path in /etc/openbao-kms /var/lib/openbao-kms /run/openbao-kms; do
     if [ -e "$path" ]; then
       echo "  $path"
