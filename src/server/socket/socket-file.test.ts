@@ -13,7 +13,7 @@ import {
   unlinkSync,
   writeFileSync,
 } from "node:fs";
-import type { Server } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ownIdentity } from "../../../test/conformance/harness.ts";
@@ -126,6 +126,24 @@ describe("the socket", () => {
     expect(lstatSync(rules.path).mode & 0o7777).toBe(mode);
   });
 
+  test("alone is in the directory, and the mask of the process is as before", async () => {
+    const before = process.umask();
+    expect(await bind()).toBe("bound");
+    expect([readdirSync(run), process.umask()]).toEqual([["kms.sock"], before]);
+  });
+
+  test("takes connections paused, and a failed accept does not end it", async () => {
+    const { promise, resolve } = Promise.withResolvers<Socket>();
+    const { server } = await bindSocket(directory, rules, resolve);
+    servers.push(server);
+    const client = connect(rules.path);
+    const accepted = await promise;
+    expect(accepted.isPaused()).toBe(true);
+    client.destroy();
+    accepted.destroy();
+    expect(() => server.emit("error", new Error("EMFILE"))).not.toThrow();
+  });
+
   test("is made again only where nothing is", async () => {
     writeFileSync(rules.path, "");
     expect(await bind()).toBe("socket_occupied");
@@ -155,7 +173,7 @@ describe("the socket", () => {
   test("that does not verify leaves nothing", async () => {
     expect(await bind({ groupGid: rules.groupGid + 1 })).toBe("socket_not_verified");
     expect(await bind({ ownerUid: rules.ownerUid + 1 })).toBe("socket_not_verified");
-    expect(readdirSync(run).filter((name) => name === "kms.sock")).toEqual([]);
+    expect(readdirSync(run)).toEqual([]);
   });
 
   test("is removed only when it is this one", async () => {
@@ -175,8 +193,10 @@ describe("the socket", () => {
     servers.push(await listenAt(name));
     removeUnfinishedSockets(directory, { ...rules, ownerUid: rules.ownerUid + 1 });
     expect(readdirSync(run)).toEqual([".kms.sock.0123"]);
+    writeFileSync(join(run, ".kms.sock.file"), "");
+    writeFileSync(join(run, "other"), "");
     removeUnfinishedSockets(directory, rules);
-    expect(readdirSync(run)).toEqual([]);
+    expect(readdirSync(run).sort()).toEqual([".kms.sock.file", "other"]);
   });
 });
 
@@ -194,6 +214,15 @@ describe("what is at the path", () => {
     expect(await kind()).toBe("nothing");
     servers.push(await listenAt(rules.path));
     expect(await kind()).toBe("live");
+  });
+
+  test("a listener, whose connection ends with the question", async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const server = createServer((socket) => socket.resume().once("close", () => resolve()));
+    servers.push(server);
+    await new Promise<void>((listening) => server.listen(rules.path, listening));
+    expect(await kind()).toBe("live");
+    await promise;
   });
 
   test("a socket on which no process listens is stale, one of another user is not ours to judge", async () => {

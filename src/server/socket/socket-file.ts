@@ -141,7 +141,6 @@ export async function bindSocket(
       removeSocket(directory, rules, made.ino);
       throw notVerified(`${dirname(rules.path)} was replaced while the socket was being made`);
     }
-    verifySocket(visible, rules);
     return { server, inode: made.ino };
   } catch (error) {
     server.close();

@@ -1,5 +1,5 @@
 import { afterAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -10,7 +10,7 @@ const directory = mkdtempSync(join(tmpdir(), "group-"));
 const groupFile = join(directory, "group");
 writeFileSync(
   groupFile,
-  "root:x:0:\n# comment\nbroken\nkms:x:4242:a,b\nkms:x:1:\nnegative:x:-1:\nhuge:x:4294967295:\n",
+  "root:x:0:\n# comment\nbroken\nkms:x:4242:a,b\nkms:x:1:\nnegative:x:-1:\nhuge:x:4294967295:\nlast:x:4294967294:\n",
 );
 afterAll(() => rmSync(directory, { recursive: true }));
 
@@ -37,6 +37,7 @@ test.each([
   ["negative", "group_unknown"],
   ["huge", "group_unknown"],
   ["km", "group_unknown"],
+  ["last", 4_294_967_294],
 ])("group %p is %p", (group, expected) => {
   expect(code(group)).toBe(expected);
 });
@@ -44,6 +45,19 @@ test.each([
 test("a number needs no file", () => {
   expect(code("7", join(directory, "missing"))).toBe(7);
   expect(code("kms", join(directory, "missing"))).toBe("group_file_unreadable");
+});
+
+test("a file has at most 4 MiB, and is closed", () => {
+  const file = join(directory, "large");
+  const line = "kms:x:7:\n";
+  const descriptors = (): number => readdirSync("/proc/self/fd").length;
+  const before = descriptors();
+  const padded = (bytes: number): string => `${"#".repeat(bytes - line.length - 1)}\n${line}`;
+  writeFileSync(file, padded(4 * 1024 * 1024));
+  expect(code("kms", file)).toBe(7);
+  writeFileSync(file, padded(4 * 1024 * 1024 + 1));
+  expect(code("kms", file)).toBe("group_file_unreadable");
+  expect(descriptors()).toBe(before);
 });
 
 test("a file without end is not read without end", () => {
