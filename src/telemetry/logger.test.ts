@@ -51,6 +51,13 @@ describe("lines", () => {
     logger.info("auth.login", { reason: "x".repeat(1_000_000) });
     expect(lines[0]?.length).toBeLessThan(3000);
   });
+
+  test("of 2048 characters is kept, and of longer ones so many", () => {
+    const { lines, logger } = recorded();
+    logger.info("auth.login", { reason: "x".repeat(2048) });
+    logger.info("auth.login", { reason: "x".repeat(2049) });
+    expect(lines.map((line) => JSON.parse(line).reason)).toEqual(["x".repeat(2048), `${"x".repeat(2048)}…`]);
+  });
 });
 
 describe("levels", () => {
@@ -106,6 +113,17 @@ describe("repeated failures", () => {
       { level: "warn", status: "error", repeated: 6 },
       { level: "info", status: "recovered", repeated: 16 },
     ]);
+  });
+
+  test("of more operations than there are is logged each time", () => {
+    const { lines, logger } = recorded();
+    const failures = failureLog(logger, () => 0);
+    for (const round of [1, 2]) {
+      for (let index = 0; index < 513; index += 1) {
+        failures.failed("status.probe", { operation: `operation ${index}`, errorClass: "timeout" });
+      }
+      expect(lines).toHaveLength(round === 1 ? 513 : 514);
+    }
   });
 
   test("another class is another failure", () => {
@@ -188,6 +206,17 @@ describe("the sink", () => {
     expect(written.join("")).toBe("line 0....\nline 1....\nline 2....\n");
     expect(sink.takeDropped()).toBe(3);
     expect(sink.takeDropped()).toBe(0);
+  });
+
+  test("a queue has at most 1 MiB", () => {
+    const { stream, stall } = stalledStream();
+    const sink = logSink(stream);
+    stall();
+    sink.write("first");
+    sink.write("x".repeat(1_048_576));
+    expect(sink.takeDropped()).toBe(0);
+    sink.write("y");
+    expect(sink.takeDropped()).toBe(1);
   });
 
   test("a reader that is gone makes it quiet", async () => {

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { inProcessOpenBao } from "../../../test/fakes/in-process-openbao.ts";
 import { testMetadata } from "../../../test/fakes/key-scope.ts";
 import { faults } from "../../../test/fakes/openbao/faults.ts";
+import { A, type Answer, scriptedOpenBao } from "../../../test/fakes/scripted-openbao.ts";
 import { ProviderError } from "../../base/error-class.ts";
 import { Secret } from "../../base/secret.ts";
 import { createTransitClient, type TransitClient } from "./client.ts";
@@ -156,5 +157,65 @@ describe("a standby that lags", () => {
     const answer = codeOf(encrypt(transit, 7));
     await clock.advance(2000);
     expect(await answer).toBe("version_too_new");
+  });
+});
+
+describe("each call", () => {
+  const PLAINTEXT = { plaintext: Buffer.from(SEED).toString("base64") };
+  const CIPHERTEXT = `vault:v1:${Buffer.alloc(60, 3).toString("base64")}`;
+  const reply = (data: unknown): Answer => ({ status: 200, body: { request_id: "r", data } });
+  const over = (answers: Answer[]) => {
+    const { openbao, asked } = scriptedOpenBao({ [A]: answers });
+    return { transit: createTransitClient(openbao, { mountPath: "transit", keyName: "key" }), asked };
+  };
+  const calls: readonly [string, (transit: TransitClient) => Promise<unknown>, unknown][] = [
+    ["readKey", (transit) => transit.readKey(signal()), testMetadataReply()],
+    ["readDisableUpsert", (transit) => transit.readDisableUpsert(signal()), { disable_upsert: true }],
+    ["encrypt", (transit) => encrypt(transit), { ciphertext: CIPHERTEXT }],
+    ["decrypt", (transit) => decrypt(transit, CIPHERTEXT), PLAINTEXT],
+  ];
+
+  function testMetadataReply(): unknown {
+    return {
+      type: "aes256-gcm96",
+      derived: false,
+      exportable: false,
+      allow_plaintext_backup: false,
+      deletion_allowed: false,
+      supports_encryption: true,
+      supports_decryption: true,
+      min_decryption_version: 1,
+      min_encryption_version: 0,
+      latest_version: 1,
+      keys: { "1": 1_700_000_000 },
+    };
+  }
+
+  test.each(calls)("%s is made again when its answer was lost", async (_, call, data) => {
+    const { transit, asked } = over(["connection_lost", reply(data)]);
+    expect(await codeOf(call(transit))).toBe("ok");
+    expect(asked).toHaveLength(2);
+  });
+
+  test.each(calls)("%s refuses an answer of another shape", async (_, call) => {
+    for (const data of [{}, null, [], { disable_upsert: "yes", ciphertext: 1, plaintext: 1 }]) {
+      expect(await codeOf(call(over([reply(data)]).transit))).toBe("reply_malformed");
+    }
+  });
+
+  test("Encrypt takes a plaintext whose ciphertext has exactly 1024 bytes", async () => {
+    const ciphertext = `vault:v1000:${Buffer.alloc(759).toString("base64")}`;
+    expect(ciphertext).toHaveLength(1024);
+    const { transit } = over([reply({ ciphertext })]);
+    expect(await encrypt(transit, 1000, new Uint8Array(731))).toBe(ciphertext);
+    expect(await codeOf(encrypt(transit, 1000, new Uint8Array(732)))).toBe("plaintext_too_large");
+  });
+
+  test("Decrypt takes a plaintext of exactly 1024 characters of base64", async () => {
+    const longest = Buffer.alloc(768);
+    const { transit } = over([reply({ plaintext: longest.toString("base64") })]);
+    expect(await decrypt(transit, CIPHERTEXT)).toHaveLength(768);
+    const longer = over([reply({ plaintext: Buffer.alloc(769).toString("base64") })]);
+    expect(await codeOf(decrypt(longer.transit, CIPHERTEXT))).toBe("reply_malformed");
   });
 });

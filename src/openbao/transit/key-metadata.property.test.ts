@@ -62,3 +62,13 @@ test.each([
   const metadata = decodeKeyMetadata({ ...good, keys: { "1": 1 }, latest_version: 1 }, date);
   expect(metadata).toMatchObject({ answeredAtMs: expected });
 });
+
+test("what an answer leaves out is off", () => {
+  const decoded = decodeKeyMetadata({ ...good, keys: { "1": 1 }, latest_version: 1 }, null);
+  expect(decoded).toMatchObject({
+    convergent: false,
+    softDeleted: false,
+    imported: false,
+    autoRotatePeriodSeconds: 0,
+  });
+});

@@ -132,3 +132,31 @@ test.each([
     ]);
   }
 });
+
+test("32 connections are held at a time; the next one takes the place of the oldest", async () => {
+  const own = await startAdminListener(common);
+  const sockets: Socket[] = [];
+  const closed: number[] = [];
+  try {
+    for (let index = 0; index < 33; index += 1) {
+      const socket = await new Promise<Socket>((resolve) => {
+        const made = connect(own.port, "127.0.0.1", () => resolve(made));
+        made.on("error", () => {});
+        made.once("close", () => closed.push(index));
+      });
+      // Answered requests end their connection; half of one keeps it.
+      socket.write("GET /live HTTP/1.1\r\n");
+      sockets.push(socket);
+      if (index === 31) {
+        expect(closed).toEqual([]);
+      }
+    }
+    await new Promise((resolve) => sockets[0]?.once("close", resolve));
+    expect(closed).toEqual([0]);
+  } finally {
+    await own.close();
+    for (const socket of sockets) {
+      socket.destroy();
+    }
+  }
+});

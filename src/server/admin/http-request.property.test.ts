@@ -40,6 +40,7 @@ test.each([
 test("a header section has a longest length", () => {
   const head = "GET / HTTP/1.1\r\nHost: a\r\nX: ";
   const fill = (total: number) => `${head}${"y".repeat(total - head.length - 4)}\r\n\r\n`;
+  expect(MAX_REQUEST_BYTES).toBe(8192);
   expect(kindOf(fill(MAX_REQUEST_BYTES))).toBe("complete");
   expect(kindOf(fill(MAX_REQUEST_BYTES + 1))).toBe("too_large");
   expect(kindOf(head + "y".repeat(MAX_REQUEST_BYTES))).toBe("too_large");
