@@ -37,6 +37,21 @@ describeOnMachine("systemd service on a kubeadm node", { ...releaseTools, ...nod
   });
   afterAll(() => made?.dispose());
 
+  /** Boots the node without OpenBao, which is back when `body` has ended, however it ends. */
+  const bootWithoutOpenBao = async (body: () => Promise<void>): Promise<void> => {
+    await node.machine.powerOff();
+    await host.openbao.stop();
+    try {
+      await node.machine.boot();
+      await body();
+    } finally {
+      await host.openbao.start();
+    }
+    await node.ready();
+    await readSecrets(node);
+    expect(await notOurs(node)).toEqual([]);
+  };
+
   test("an existing cluster is switched over by the page's commands, in two phases", async () => {
     await writeSecrets(node);
     await node.machine.must(docBlock("kubeadm.md#stage-readers"));
@@ -70,15 +85,10 @@ describeOnMachine("systemd service on a kubeadm node", { ...releaseTools, ...nod
   inFullMatrix(
     "OpenBao 40 seconds late at a cold boot: the node waits, and then every Secret is read",
     async () => {
-      await node.machine.powerOff();
-      await host.openbao.stop();
-      await node.machine.boot();
-      await Bun.sleep(LATE_MS);
-      expect((await node.machine.sh(`${API} get --raw /livez`)).status).not.toBe(0);
-      await host.openbao.start();
-      await node.ready();
-      await readSecrets(node);
-      expect(await notOurs(node)).toEqual([]);
+      await bootWithoutOpenBao(async () => {
+        await Bun.sleep(LATE_MS);
+        expect((await node.machine.sh(`${API} get --raw /livez`)).status).not.toBe(0);
+      });
     },
   );
 
@@ -86,40 +96,37 @@ describeOnMachine("systemd service on a kubeadm node", { ...releaseTools, ...nod
     "OpenBao away for a whole boot: all but Secrets works, and kubelet restarts nothing",
     async () => {
       const { machine, kubectl } = node;
-      await machine.powerOff();
-      await host.openbao.stop();
-      await machine.boot();
-      expect(await machine.must("systemctl is-active kubelet.service")).toBe("active");
-      // With a registry from an earlier run the provider stays up, and Status serves the key_id.
-      expect(await machine.must(`systemctl is-active ${unit}`)).toBe("active");
-      const probe = await machine.sh(`bao-kms-provider probe --socket ${paths.socket} --output json`);
-      const { keyId, healthz, checks } = JSON.parse(probe.stdout);
-      expect(probe.status).toBe(4);
-      expect(keyId).toStartWith("obk2.");
-      expect(healthz).toBe("openbao_unavailable");
-      expect(checks.flatMap(({ findings }: { findings: readonly { code: string }[] }) => findings)).toEqual([
-        expect.objectContaining({ code: "not_healthy" }),
-        expect.objectContaining({ code: "call_refused" }),
-      ]);
+      let apiServer = "";
+      await bootWithoutOpenBao(async () => {
+        expect(await machine.must("systemctl is-active kubelet.service")).toBe("active");
+        // With a registry from an earlier run the provider stays up, and Status serves the key_id.
+        expect(await machine.must(`systemctl is-active ${unit}`)).toBe("active");
+        const probe = await machine.sh(`bao-kms-provider probe --socket ${paths.socket} --output json`);
+        const { keyId, healthz, checks } = JSON.parse(probe.stdout);
+        expect(probe.status).toBe(4);
+        expect(keyId).toStartWith("obk2.");
+        expect(healthz).toBe("openbao_unavailable");
+        expect(checks.flatMap(({ findings }: { findings: readonly { code: string }[] }) => findings)).toEqual(
+          [
+            expect.objectContaining({ code: "not_healthy" }),
+            expect.objectContaining({ code: "call_refused" }),
+          ],
+        );
 
-      await eventually("kube-apiserver is live", async () => (await kubectl("get --raw /livez")) === "ok", {
-        timeoutMs: LIVE_TIMEOUT_MS,
-        everyMs: 1000,
+        await eventually("kube-apiserver is live", async () => (await kubectl("get --raw /livez")) === "ok", {
+          timeoutMs: LIVE_TIMEOUT_MS,
+          everyMs: 1000,
+        });
+        apiServer = await machine.must("pgrep -x kube-apiserver");
+        await kubectl("create configmap written-while-away --from-literal=text=away");
+        expect(await kubectl("get configmap written-while-away -o jsonpath={.data.text}")).toBe("away");
+        const read = await machine.sh(`${API} get secrets`);
+        expect(read.status).not.toBe(0);
+        expect(read.stderr).toContain("StorageError: corrupt object");
+        expect((await machine.sh(`${API} create secret generic away --from-literal=a=b`)).status).not.toBe(0);
+        expect((await machine.sh(`${API} get --raw /readyz`)).status).not.toBe(0);
       });
-      const apiServer = await machine.must("pgrep -x kube-apiserver");
-      await kubectl("create configmap written-while-away --from-literal=text=away");
-      expect(await kubectl("get configmap written-while-away -o jsonpath={.data.text}")).toBe("away");
-      const read = await machine.sh(`${API} get secrets`);
-      expect(read.status).not.toBe(0);
-      expect(read.stderr).toContain("StorageError: corrupt object");
-      expect((await machine.sh(`${API} create secret generic away --from-literal=a=b`)).status).not.toBe(0);
-      expect((await machine.sh(`${API} get --raw /readyz`)).status).not.toBe(0);
-
-      await host.openbao.start();
-      await node.ready();
       expect(await machine.must("pgrep -x kube-apiserver")).toBe(apiServer);
-      await readSecrets(node);
-      expect(await notOurs(node)).toEqual([]);
     },
   );
 
