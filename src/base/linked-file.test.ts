@@ -5,6 +5,7 @@ import {
   lchownSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -152,6 +153,22 @@ describe("hostile links", () => {
     }
     chownSync(dirname(dir), OTHER, OTHER);
     expect(await read(token())).toBe("..2026_01_01");
+  });
+
+  test("no descriptor stays open, whether a file is read or refused", async () => {
+    project();
+    mkdirSync(join(dir, "one", "two"), { recursive: true });
+    writeFileSync(join(dir, "one/two/file"), "deep");
+    symlinkSync("one/two/file", join(dir, "deep"));
+    symlinkSync("one/two/../file", join(dir, "refused"));
+    const opened = (): number => readdirSync("/proc/self/fd").length;
+    const before = opened();
+    for (let each = 0; each < 20; each += 1) {
+      expect(await read(join(dir, "deep"))).toBe("deep");
+      expect(await read(token())).toBe("..2026_01_01");
+      expect(await read(join(dir, "refused"))).toBe("refused");
+    }
+    expect(opened()).toBeLessThan(before + 20);
   });
 
   test("no target reads anything outside of the directory", async () => {
