@@ -63,6 +63,15 @@ test("a token file beside the kubeconfig, without the line break at its end", as
   expect(token?.expose()).toBe("secret-token");
 });
 
+test("a token file has 256 KiB at most", async () => {
+  const read = (length: number) => {
+    writeFileSync(join(dir, "token"), "t".repeat(length), { mode: 0o600 });
+    return resolved({ kind: "token", token: { kind: "file", path: "token" } });
+  };
+  expect((await read(262_144)).token?.expose()).toHaveLength(262_144);
+  await expect(read(262_145)).rejects.toMatchObject({ code: "file_too_large" });
+});
+
 test("a key that others may read is refused", async () => {
   writeFileSync(join(dir, "open.key"), "K", { mode: 0o644 });
   const user: KubeUser = {
@@ -135,6 +144,16 @@ printf '{"apiVersion":"${VERSION}","kind":"ExecCredential","status":{"token":"%s
     ["a byte order mark", `printf '\\357\\273\\277'; ${printing({ token: "t" })}`],
   ])("%s is read, as client-go reads it", async (_, script) => {
     expect((await resolved(plugin(script))).token?.expose()).toBe("t");
+  });
+
+  test("prints 256 KiB at most", async () => {
+    const padded = (length: number) => {
+      const printed = JSON.stringify({ apiVersion: VERSION, kind: "ExecCredential", status: { token: "t" } });
+      writeFileSync(join(dir, "printed"), printed.padEnd(length, " "));
+      return resolved(plugin(`cat ${join(dir, "printed")}`));
+    };
+    expect((await padded(262_144)).token?.expose()).toBe("t");
+    await expect(padded(262_145)).rejects.toMatchObject({ code: "exec_plugin_failed" });
   });
 
   test("gets the caller's own environment", async () => {

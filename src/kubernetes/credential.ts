@@ -190,17 +190,16 @@ function credentialIn(output: Buffer, plugin: ExecPlugin, command: string): Kube
   if (apiVersion !== plugin.apiVersion) {
     throw pluginFailed(command, `printed another version of ExecCredential than ${plugin.apiVersion}`);
   }
-  const { token, clientCertificateData, clientKeyData } = status;
-  if ((clientCertificateData === undefined) !== (clientKeyData === undefined)) {
+  const { token, clientCertificateData: chainPem, clientKeyData: key } = status;
+  const hasCertificate = chainPem !== undefined && key !== undefined;
+  if (!hasCertificate && chainPem !== key) {
     throw pluginFailed(command, "printed a certificate without its key, or a key without its certificate");
   }
-  if (token === undefined && clientCertificateData === undefined) {
+  if (!hasCertificate && token === undefined) {
     throw pluginFailed(command, "printed neither a token nor a certificate");
   }
   return {
-    ...(clientCertificateData === undefined || clientKeyData === undefined
-      ? {}
-      : { certificate: { chainPem: clientCertificateData, keyPem: new Secret(clientKeyData) } }),
+    ...(hasCertificate ? { certificate: { chainPem, keyPem: new Secret(key) } } : {}),
     ...(token === undefined ? {} : { token: new Secret(token) }),
   };
 }
