@@ -30,7 +30,6 @@ const auditOptions = {
   ...outputOption,
 } as const;
 
-/** The values of a command line. */
 export type AuditFlags = ValuesOf<typeof auditOptions>;
 
 export const auditCommand = defineCommand({
@@ -48,8 +47,5 @@ export const auditCommand = defineCommand({
     "audit --config config.yaml --snapshot etcd.db --evidence-out evidence.json",
     "audit --config config.yaml --snapshot etcd.db --object secrets/default/db",
   ],
-  run: async (flags, context) => {
-    const { audit } = await import("./run.ts");
-    return audit(flags, context);
-  },
+  run: async (flags, context) => (await import("./run.ts")).audit(flags, context),
 });

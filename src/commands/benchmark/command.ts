@@ -29,7 +29,6 @@ const benchmarkOptions = {
   ...outputOption,
 } as const;
 
-/** The values of a command line. */
 export type BenchmarkFlags = ValuesOf<typeof benchmarkOptions>;
 
 export const benchmarkCommand = defineCommand({
@@ -40,8 +39,5 @@ export const benchmarkCommand = defineCommand({
   ],
   options: benchmarkOptions,
   examples: ["benchmark --config config.yaml --socket /run/openbao-kms/kms.sock"],
-  run: async (flags, context) => {
-    const { benchmark } = await import("./run.ts");
-    return benchmark(flags, context);
-  },
+  run: async (flags, context) => (await import("./run.ts")).benchmark(flags, context),
 });

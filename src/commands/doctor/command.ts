@@ -42,8 +42,5 @@ export const doctorCommand = defineCommand({
     "doctor --config /etc/openbao-kms/config.yaml",
     "doctor --config config.yaml --encryption-config encryption-config.yaml",
   ],
-  run: async (flags, context) => {
-    const { doctor } = await import("./run.ts");
-    return doctor(flags, context);
-  },
+  run: async (flags, context) => (await import("./run.ts")).doctor(flags, context),
 });

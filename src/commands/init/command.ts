@@ -63,8 +63,5 @@ export const initCommand = defineCommand({
     "init --values cp-1/values.yaml --node cp-2 --out cp-2",
     "init --values values.yaml --out cp --model cluster-api --image REF@sha256:…",
   ],
-  run: async (flags, context) => {
-    const { init } = await import("./run.ts");
-    return init(flags, context);
-  },
+  run: async (flags, context) => (await import("./run.ts")).init(flags, context),
 });

@@ -51,7 +51,6 @@ const migrateOptions = {
   ...outputOption,
 } as const;
 
-/** The values of a command line. */
 export type MigrateFlags = ValuesOf<typeof migrateOptions>;
 
 export const migrateCommand = defineCommand({

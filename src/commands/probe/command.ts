@@ -56,7 +56,6 @@ const probeOptions = {
   ...outputOption,
 } as const;
 
-/** The values of a command line. */
 export type ProbeFlags = ValuesOf<typeof probeOptions>;
 
 export const probeCommand = defineCommand({
@@ -73,8 +72,5 @@ export const probeCommand = defineCommand({
     "probe --compare node-1.json node-2.json node-3.json",
     "probe --wait-socket 20s --as-apiserver",
   ],
-  run: async (flags, context) => {
-    const { probe } = await import("./run.ts");
-    return probe(flags, context);
-  },
+  run: async (flags, context) => (await import("./run.ts")).probe(flags, context),
 });

@@ -30,7 +30,6 @@ const rebuildOptions = {
   ...outputOption,
 } as const;
 
-/** The values of a command line. */
 export type RebuildFlags = ValuesOf<typeof rebuildOptions>;
 
 export const rebuildRegistryCommand = defineCommand({
@@ -46,8 +45,5 @@ export const rebuildRegistryCommand = defineCommand({
     "rebuild-registry --config config.yaml --expected-key-id obk2.EXAMPLE",
     "rebuild-registry --config config.yaml --from-go key-registry.json.go",
   ],
-  run: async (flags, context) => {
-    const { rebuildRegistry } = await import("./run.ts");
-    return rebuildRegistry(flags, context);
-  },
+  run: async (flags, context) => (await import("./run.ts")).rebuildRegistry(flags, context),
 });

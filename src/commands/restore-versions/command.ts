@@ -14,7 +14,6 @@ const restoreOptions = {
   ...outputOption,
 } as const;
 
-/** The values of a command line. */
 export type RestoreFlags = ValuesOf<typeof restoreOptions>;
 
 export const restoreVersionsCommand = defineCommand({
@@ -25,8 +24,5 @@ export const restoreVersionsCommand = defineCommand({
   ],
   options: restoreOptions,
   examples: ["restore-versions --config config.yaml --versions 1,2"],
-  run: async (flags, context) => {
-    const { restoreVersions } = await import("./run.ts");
-    return restoreVersions(flags, context);
-  },
+  run: async (flags, context) => (await import("./run.ts")).restoreVersions(flags, context),
 });

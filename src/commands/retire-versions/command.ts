@@ -33,7 +33,6 @@ const retireOptions = {
   ...outputOption,
 } as const;
 
-/** The values of a command line. */
 export type RetireFlags = ValuesOf<typeof retireOptions>;
 
 export const retireVersionsCommand = defineCommand({
@@ -49,8 +48,5 @@ export const retireVersionsCommand = defineCommand({
     "retire-versions --config config.yaml --before-version 3 --evidence evidence.json",
     "retire-versions --config config.yaml --before-version 3 --kept-snapshot weekly.db",
   ],
-  run: async (flags, context) => {
-    const { retireVersions } = await import("./run.ts");
-    return retireVersions(flags, context);
-  },
+  run: async (flags, context) => (await import("./run.ts")).retireVersions(flags, context),
 });

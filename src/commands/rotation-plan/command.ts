@@ -9,7 +9,6 @@ const rotationPlanOptions = {
   ...outputOption,
 } as const;
 
-/** The values of a command line. */
 export type RotationPlanFlags = ValuesOf<typeof rotationPlanOptions>;
 
 export const rotationPlanCommand = defineCommand({
@@ -24,8 +23,5 @@ export const rotationPlanCommand = defineCommand({
     "rotation-plan --config /etc/openbao-kms/config.yaml",
     "rotation-plan --config /etc/openbao-kms/config.yaml --watch",
   ],
-  run: async (flags, context) => {
-    const { rotationPlan } = await import("./run.ts");
-    return rotationPlan(flags, context);
-  },
+  run: async (flags, context) => (await import("./run.ts")).rotationPlan(flags, context),
 });

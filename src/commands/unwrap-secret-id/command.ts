@@ -24,7 +24,6 @@ const unwrapOptions = {
   ...outputOption,
 } as const;
 
-/** The values of a command line. */
 export type UnwrapFlags = ValuesOf<typeof unwrapOptions>;
 
 export const unwrapSecretIdCommand = defineCommand({
@@ -40,8 +39,5 @@ export const unwrapSecretIdCommand = defineCommand({
     "unwrap-secret-id --config config.yaml --role kms < wrapping-token",
     "unwrap-secret-id --config config.yaml --role kms --wrapping-token-file FILE",
   ],
-  run: async (flags, context) => {
-    const { unwrapSecretIdToFile } = await import("./run.ts");
-    return unwrapSecretIdToFile(flags, context);
-  },
+  run: async (flags, context) => (await import("./run.ts")).unwrapSecretIdToFile(flags, context),
 });

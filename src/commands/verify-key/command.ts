@@ -5,7 +5,6 @@ import { configOption, outputOption } from "../shared-options.ts";
 
 const verifyKeyOptions = { ...configOption, ...outputOption } as const;
 
-/** The values of a command line. */
 export type VerifyKeyFlags = ValuesOf<typeof verifyKeyOptions>;
 
 export const verifyKeyCommand = defineCommand({
@@ -16,8 +15,5 @@ export const verifyKeyCommand = defineCommand({
   ],
   options: verifyKeyOptions,
   examples: ["verify-key --config /etc/openbao-kms/config.yaml"],
-  run: async (flags, context) => {
-    const { verifyKey } = await import("./run.ts");
-    return verifyKey(flags, context);
-  },
+  run: async (flags, context) => (await import("./run.ts")).verifyKey(flags, context),
 });

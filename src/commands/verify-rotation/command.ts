@@ -6,7 +6,6 @@ import { configOption, outputOption } from "../shared-options.ts";
 
 const verifyRotationOptions = { ...configOption, ...evidenceOptions, ...outputOption } as const;
 
-/** The values of a command line. */
 export type VerifyRotationFlags = ValuesOf<typeof verifyRotationOptions>;
 
 export const verifyRotationCommand = defineCommand({
@@ -19,8 +18,5 @@ export const verifyRotationCommand = defineCommand({
   ],
   options: verifyRotationOptions,
   examples: ["verify-rotation --config config.yaml --evidence evidence.json"],
-  run: async (flags, context) => {
-    const { verifyRotationAction } = await import("./run.ts");
-    return verifyRotationAction(flags, context);
-  },
+  run: async (flags, context) => (await import("./run.ts")).verifyRotationAction(flags, context),
 });
