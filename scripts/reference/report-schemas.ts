@@ -2,7 +2,7 @@
 import { toJsonSchema } from "@valibot/to-json-schema";
 import * as v from "valibot";
 import { ERROR_CLASSES } from "../../src/base/error-class.ts";
-import { CHECK_IDS } from "../../src/commands/doctor/check-ids.ts";
+import { CHECK_IDS } from "../../src/commands/doctor/context.ts";
 import { PROBE_IDS } from "../../src/commands/probe/checks.ts";
 import { VERIFY_IDS } from "../../src/commands/verify-key/checks.ts";
 import { EVIDENCE } from "../../src/etcd/evidence.ts";

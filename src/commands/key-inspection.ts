@@ -6,6 +6,7 @@ import type { ProviderConfig } from "../config/schema.ts";
 import type { ConfigIdentity } from "../key/identity/fingerprint.ts";
 import type { StateOnDisk } from "../key/registry/read-state.ts";
 import type { ProbeAnswer } from "../key/rotation/sightings.ts";
+import type { KeyMetadata } from "../openbao/transit/key-metadata.ts";
 import { type OperatorAccess, openOperatorAccess } from "../provider/operator.ts";
 import { configIdentity, openRegistry } from "../provider/registry.ts";
 import { loadConfiguration } from "./configuration.ts";
@@ -66,5 +67,15 @@ async function askKey({ transit }: OperatorAccess, signal: AbortSignal): Promise
       return { kind: "missing" };
     }
     throw error;
+  }
+}
+
+/** Throws what the connection to OpenBao throws: credential, TLS, policy, missing key. */
+export async function readLiveKey(config: ProviderConfig, { signal }: CommandContext): Promise<KeyMetadata> {
+  const access = await openOperatorAccess(config, serviceUidOf(config));
+  try {
+    return await access.transit.readKey(signal);
+  } finally {
+    await access.close();
   }
 }

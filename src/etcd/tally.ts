@@ -1,4 +1,7 @@
 /** @module Counts stored objects by resource and by the key that each needs: one number per group, and a bounded number of groups. */
+
+import { deriveKeyId } from "../key/identity/key-id.ts";
+import type { KeyScope, KeyVersion } from "../key/identity/key-scope.ts";
 import { auditError } from "./errors.ts";
 import type { KeyIdCount, ObjectGroup, SourceAudit, StoredGroup } from "./evidence.ts";
 import type { EntrySink } from "./reader/stored-entry.ts";
@@ -167,4 +170,9 @@ function tooManyGroups(): Error {
     message: `the store has more than ${MAX_GROUPS} different combinations of resource and key`,
     advice: "audit a part of it with --etcd-prefix",
   });
+}
+
+/** Transit's number by key_id. Two versions with one number and different creation times have different key_ids. */
+export function knownKeyIds(scope: KeyScope, versions: readonly KeyVersion[]): KnownKeyIds {
+  return new Map(versions.map((version) => [deriveKeyId(scope, version), version.version]));
 }

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { CHECK_IDS } from "../../src/commands/doctor/check-ids.ts";
+import { CHECK_IDS } from "../../src/commands/doctor/context.ts";
 import { decodeConfig } from "../../src/config/decode-config.ts";
 import { configFile } from "../fakes/config-file.ts";
 import { blocksIn } from "../packaging/doc-blocks.ts";

@@ -6,7 +6,7 @@ import { contents } from "../../packaging/contents.ts";
 import { anchorsIn, linksIn } from "../../scripts/reference/markdown-links.ts";
 import { ERROR_CLASSES } from "../../src/base/error-class.ts";
 import { seeCheck, seeClass, TROUBLESHOOTING_PAGE } from "../../src/cli/see-also.ts";
-import { CHECK_IDS } from "../../src/commands/doctor/check-ids.ts";
+import { CHECK_IDS } from "../../src/commands/doctor/context.ts";
 import { PROBE_IDS } from "../../src/commands/probe/checks.ts";
 import { VERIFY_IDS } from "../../src/commands/verify-key/checks.ts";
 import { LOG_EVENTS } from "../../src/telemetry/log-event.ts";

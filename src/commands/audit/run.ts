@@ -1,19 +1,21 @@
 /** @module `audit`: ties the configuration's key to the sources and writes the report. etcd/ reads and counts. */
+
+import { assertNever } from "../../base/assert-never.ts";
 import { visible } from "../../base/visible-text.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
 import { jsonText, type Output } from "../../cli/output.ts";
 import { UsageError } from "../../cli/usage-error.ts";
+import type { ObjectGroup } from "../../etcd/evidence.ts";
 import { evidenceText } from "../../etcd/evidence.ts";
 import { groupLabel } from "../../etcd/group-label.ts";
-import { knownKeyIds } from "../../etcd/known-key-ids.ts";
 import { isStale } from "../../etcd/stale.ts";
 import type { ListedObject } from "../../etcd/tally.ts";
-import { collectEvidence } from "../collect-evidence.ts";
+import { knownKeyIds } from "../../etcd/tally.ts";
 import { loadConfiguration } from "../configuration.ts";
+import { collectEvidence } from "../gather-evidence.ts";
 import { type RecordedVersions, recordedVersions } from "../recorded-versions.ts";
 import type { AuditFlags } from "./command.ts";
-import { JUDGEMENT_TEXT, judgementOf } from "./judgement.ts";
 import { reportHtml } from "./report-html.ts";
 import { reportText } from "./report-text.ts";
 import { refuseExisting, writeNewFile } from "./write-new-file.ts";
@@ -149,3 +151,35 @@ function objectLine({ resource, path, group }: ListedObject, format: "text" | "j
     ? `${JSON.stringify({ resource, path, ...group })}\n`
     : `${visible(`${resource} ${path}`)}  ${groupLabel(group).text}\n`;
 }
+
+export type Judgement = "derivable" | "not_derivable" | "not_ours" | "damaged" | "absent";
+
+/** `undefined`: no source has the object. `derived` is known only for versions in this node's registry. */
+export function judgementOf(group: ObjectGroup | undefined): Judgement {
+  switch (group?.kind) {
+    case undefined:
+      return "absent";
+    case "ours":
+      return group.versionFrom === "derived" ? "derivable" : "not_derivable";
+    case "plaintext":
+    case "local_key":
+    case "kms_v1":
+    case "kms_v2_other":
+      return "not_ours";
+    case "damaged":
+    case "unknown":
+      return "damaged";
+    default:
+      return assertNever(group);
+  }
+}
+
+export const JUDGEMENT_TEXT: Readonly<Record<Judgement, string>> = {
+  derivable:
+    "derivable: a version in this node's registry derives to its key_id. Do not delete it: check with `bao-kms-provider probe` that the provider and OpenBao answer",
+  not_derivable:
+    "not derivable: no version in this node's registry derives to its key_id. Do not delete it yet: the version may be restored with `bao-kms-provider restore-versions`, or the object belongs to another key",
+  not_ours: "not encrypted by this provider: its state has another cause",
+  damaged: "damaged: its envelope contradicts itself. Restore it from a backup",
+  absent: "in no source under this prefix: check the spelling (secrets/NAMESPACE/NAME) and --etcd-prefix",
+};

@@ -1,7 +1,6 @@
 /** @module All checks in their order, and one run over them. It holds no lock and writes no state; its token is revoked at the end. */
 import type { CheckResult } from "../check.ts";
 import { runChecks } from "../check.ts";
-import type { CheckId, DoctorCheck } from "./check-ids.ts";
 import { configLoad, configValidate } from "./checks/configuration.ts";
 import { CREDENTIAL_CHECKS, credentialChecks } from "./checks/credentials.ts";
 import { keyIdDeterministic, registryState } from "./checks/key.ts";
@@ -16,7 +15,8 @@ import {
   transitProbe,
   transitProfile,
 } from "./checks/transit.ts";
-import { DoctorContext, type DoctorOptions } from "./ports.ts";
+import type { CheckId, DoctorCheck } from "./context.ts";
+import { DoctorContext, type DoctorOptions } from "./context.ts";
 
 const FIRST: readonly DoctorCheck[] = [configLoad, configValidate];
 const LOCAL: readonly DoctorCheck[] = [socketGroup, socketDirectory];

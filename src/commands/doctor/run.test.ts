@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:tes
 import { chmodSync, existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { makeNodeFiles, type NodeFiles } from "../../../test/fakes/node-files.ts";
 import { leastPrivilegePolicy } from "../../../test/fakes/openbao/provision.ts";
-import { CHECK_IDS } from "./check-ids.ts";
+import { CHECK_IDS } from "./context.ts";
 
 let node: NodeFiles;
 beforeAll(async () => {

@@ -10,8 +10,8 @@ import { openOperatorAccess } from "../../provider/operator.ts";
 import type { CheckResult } from "../check.ts";
 import { checkJson, printCheck, printSummary } from "../check-report.ts";
 import { readUserFiles, userIdentity } from "../service-identity.ts";
-import { CHECK_IDS } from "./check-ids.ts";
 import type { DoctorFlags } from "./command.ts";
+import { CHECK_IDS } from "./context.ts";
 import { runDoctor } from "./doctor.ts";
 
 const ID_WIDTH = Math.max(...CHECK_IDS.map((id) => id.length));

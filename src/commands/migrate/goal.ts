@@ -14,7 +14,7 @@ import {
 } from "../../etcd/verify-rotation.ts";
 import { deriveKeyId } from "../../key/identity/key-id.ts";
 import { activeVersion } from "../../key/registry/record.ts";
-import { readLiveKey } from "../live-key.ts";
+import { readLiveKey } from "../key-inspection.ts";
 import type { requireRecorded } from "../recorded-versions.ts";
 import type { StoredUnder } from "./api-servers.ts";
 

@@ -14,12 +14,11 @@ import type { RegistryContent } from "../../key/registry/record.ts";
 import { planRebuild, type RebuildPlan } from "../../key/rotation/plan-rebuild.ts";
 import { configIdentity } from "../../provider/registry.ts";
 import { changeRegistry } from "../apply-registry-change.ts";
-import { blockerLines } from "../blocker-lines.ts";
 import { loadConfiguration } from "../configuration.ts";
-import { gatherEvidence } from "../gathered-evidence.ts";
-import { readLiveKey } from "../live-key.ts";
+import { gatherEvidence } from "../gather-evidence.ts";
+import { readLiveKey } from "../key-inspection.ts";
 import { serviceUidOf } from "../load-for-service.ts";
-import { requireStateHash } from "../state-hash.ts";
+import { blockerLines, requireStateHash } from "../reviewed-plan.ts";
 import type { RebuildFlags } from "./command.ts";
 
 export async function rebuildRegistry(flags: RebuildFlags, context: CommandContext): Promise<ExitName> {

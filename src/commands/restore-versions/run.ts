@@ -7,11 +7,10 @@ import { UsageError } from "../../cli/usage-error.ts";
 import { withRestored } from "../../key/registry/changes.ts";
 import { planRestore } from "../../key/rotation/plan-restore.ts";
 import { changeRegistry } from "../apply-registry-change.ts";
-import { blockerLines } from "../blocker-lines.ts";
 import { loadConfiguration } from "../configuration.ts";
-import { readLiveKey } from "../live-key.ts";
+import { readLiveKey } from "../key-inspection.ts";
 import { requireRecorded } from "../recorded-versions.ts";
-import { requireStateHash } from "../state-hash.ts";
+import { blockerLines, requireStateHash } from "../reviewed-plan.ts";
 import type { RestoreFlags } from "./command.ts";
 
 export async function restoreVersions(flags: RestoreFlags, context: CommandContext): Promise<ExitName> {

@@ -1,7 +1,7 @@
 /** @module The declaration of `retire-versions`; run.ts does the work. */
 import { defineCommand } from "../../cli/command.ts";
 import type { ValuesOf } from "../../cli/option.ts";
-import { evidenceOptions } from "../gathered-evidence.ts";
+import { evidenceOptions } from "../gather-evidence.ts";
 import { applyOptions, configOption, outputOption } from "../shared-options.ts";
 
 const retireOptions = {

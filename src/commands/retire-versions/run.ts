@@ -10,13 +10,12 @@ import { usagesOf } from "../../etcd/usage-of.ts";
 import { planRetire, type RetirePlan, withRetired } from "../../key/rotation/plan-retire.ts";
 import type { Blocker } from "../../key/rotation/usage.ts";
 import { changeRegistry } from "../apply-registry-change.ts";
-import { blockerLines } from "../blocker-lines.ts";
 import { loadConfiguration } from "../configuration.ts";
-import { gatherEvidence } from "../gathered-evidence.ts";
-import { readLiveKey } from "../live-key.ts";
+import { gatherEvidence } from "../gather-evidence.ts";
+import { readLiveKey } from "../key-inspection.ts";
 import { readNodeReport } from "../node-report.ts";
 import { requireRecorded } from "../recorded-versions.ts";
-import { requireStateHash } from "../state-hash.ts";
+import { blockerLines, requireStateHash } from "../reviewed-plan.ts";
 import type { RetireFlags } from "./command.ts";
 
 export async function retireVersions(flags: RetireFlags, context: CommandContext): Promise<ExitName> {

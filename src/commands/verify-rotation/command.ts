@@ -1,7 +1,7 @@
 /** @module The declaration of `verify-rotation`; run.ts does the work. */
 import { defineCommand } from "../../cli/command.ts";
 import type { ValuesOf } from "../../cli/option.ts";
-import { evidenceOptions } from "../gathered-evidence.ts";
+import { evidenceOptions } from "../gather-evidence.ts";
 import { configOption, outputOption } from "../shared-options.ts";
 
 const verifyRotationOptions = { ...configOption, ...evidenceOptions, ...outputOption } as const;

@@ -8,8 +8,8 @@ import type { Evidence } from "../../etcd/evidence.ts";
 import { grouped } from "../../etcd/group-label.ts";
 import { type RotationVerdict, verifyRotation } from "../../etcd/verify-rotation.ts";
 import { loadConfiguration } from "../configuration.ts";
-import { gatherEvidence } from "../gathered-evidence.ts";
-import { readLiveKey } from "../live-key.ts";
+import { gatherEvidence } from "../gather-evidence.ts";
+import { readLiveKey } from "../key-inspection.ts";
 import { requireRecorded } from "../recorded-versions.ts";
 import type { VerifyRotationFlags } from "./command.ts";
 

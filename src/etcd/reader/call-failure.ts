@@ -3,6 +3,8 @@
  * @see https://github.com/etcd-io/etcd/blob/main/api/v3rpc/rpctypes/error.go
  */
 import { Code, ConnectError } from "@connectrpc/connect";
+import { isLastingTlsCode, type TransportError, transportError } from "../../http/errors.ts";
+import { transportCodeOf } from "../../http/runtime-codes.ts";
 
 export type CallFailure =
   /** Ask again, best another member. */
@@ -46,4 +48,22 @@ export function callFailure(error: unknown): CallFailure {
     return "try_again";
   }
   return MEANING[code];
+}
+
+const NAMES = {
+  what: "etcd",
+  addressField: "--etcd-endpoints",
+  caField: "--etcd-ca",
+  serverNameField: "--etcd-endpoints",
+} as const;
+
+export interface ConnectionFailure {
+  readonly error: TransportError;
+  readonly isLasting: boolean;
+}
+
+export function connectionFailure(thrown: unknown, url: string, signal: AbortSignal): ConnectionFailure {
+  const { code: grpcCode, cause } = ConnectError.from(thrown);
+  const code = grpcCode === Code.DeadlineExceeded ? "timeout" : transportCodeOf(cause, signal);
+  return { error: transportError(code, NAMES, url, thrown), isLasting: isLastingTlsCode(code) };
 }

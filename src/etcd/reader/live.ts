@@ -4,8 +4,7 @@ import { countOf } from "../../base/words.ts";
 import type { TransportError } from "../../http/errors.ts";
 import { auditError } from "../errors.ts";
 import type { KeyValue, RangeResponse, ResponseHeader } from "../gen/etcd/rpc_pb.ts";
-import { type CallFailure, callFailure } from "./call-failure.ts";
-import { connectionFailure } from "./connection-failure.ts";
+import { type CallFailure, callFailure, connectionFailure } from "./call-failure.ts";
 import type { EtcdEndpoint, RangeCall } from "./endpoint.ts";
 import type { EntrySink, OnProgress } from "./stored-entry.ts";
 

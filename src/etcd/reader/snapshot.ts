@@ -8,8 +8,7 @@ import type { OpenFile } from "../bolt/random-access-file.ts";
 import { type Bucket, bucketOf, entriesDescending } from "../bolt/tree.ts";
 import { auditError, damagedSnapshot, TAKE_AGAIN } from "../errors.ts";
 import { type KeyDigestSet, keyDigestSet, MAX_KEYS_PER_SET } from "./key-digest-set.ts";
-import { decodeKeyValue } from "./key-value.ts";
-import { decodeRevisionKey } from "./revision-key.ts";
+import { decodeKeyValue, decodeRevisionKey } from "./record.ts";
 import type { EntrySink, OnProgress, ReadProgress } from "./stored-entry.ts";
 
 const HASH_BYTES = 32;

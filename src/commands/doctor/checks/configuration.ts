@@ -4,7 +4,7 @@ import { ConfigError, describeProblem } from "../../../config/errors.ts";
 import { type Finding, failure, warning } from "../../check.ts";
 import { loadForService } from "../../load-for-service.ts";
 import { accessProblem } from "../../service-identity.ts";
-import type { DoctorCheck } from "../check-ids.ts";
+import type { DoctorCheck } from "../context.ts";
 
 export const configLoad: DoctorCheck = {
   id: "config.load",

@@ -5,8 +5,7 @@ import { ProviderError } from "../../../base/error-class.ts";
 import type { ProviderConfig } from "../../../config/schema.ts";
 import { type Finding, failure, warning } from "../../check.ts";
 import { accessProblem } from "../../service-identity.ts";
-import type { DoctorCheck } from "../check-ids.ts";
-import type { DoctorContext } from "../ports.ts";
+import type { DoctorCheck, DoctorContext } from "../context.ts";
 
 type Auth = ProviderConfig["auth"];
 

@@ -12,8 +12,7 @@ import { profileDrifts } from "../../../openbao/transit/key-profile.ts";
 import { configIdentity } from "../../../provider/registry.ts";
 import { type Finding, failure, warning, withAdvice } from "../../check.ts";
 import { accessProblem } from "../../service-identity.ts";
-import type { DoctorCheck } from "../check-ids.ts";
-import type { DoctorContext } from "../ports.ts";
+import type { DoctorCheck, DoctorContext } from "../context.ts";
 
 export const keyIdDeterministic: DoctorCheck = {
   id: "key_id.deterministic",

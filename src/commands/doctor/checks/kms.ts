@@ -17,7 +17,7 @@ import { MAX_MESSAGE_BYTES } from "../../../kms/limits.ts";
 import { kmsService, type ServingKey } from "../../../kms/service.ts";
 import { configIdentity } from "../../../provider/registry.ts";
 import { DEFAULT_SESSION_LIMITS, startKmsListener, unaryHandlers } from "../../../server/kms-listener.ts";
-import type { DoctorCheck } from "../check-ids.ts";
+import type { DoctorCheck } from "../context.ts";
 
 const TIMEOUT_MS = 3000;
 /** As long as the seed that kube-apiserver has encrypted. */

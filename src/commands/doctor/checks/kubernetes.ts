@@ -8,7 +8,7 @@ import { type LostReader, lostReaders } from "../../../kubernetes/encryption-con
 import { groupsFor, providersFor } from "../../../kubernetes/encryption-config/resources.ts";
 import type { EncryptionConfig, KmsProvider } from "../../../kubernetes/encryption-config/types.ts";
 import { type Finding, failure, warning } from "../../check.ts";
-import type { DoctorCheck } from "../check-ids.ts";
+import type { DoctorCheck } from "../context.ts";
 
 const RESOURCE = "secrets";
 /** A cold decrypt has to fit, retries included. */

@@ -4,7 +4,7 @@ import { formatDuration } from "../../../base/duration.ts";
 import { countOf } from "../../../base/words.ts";
 import { type Finding, failure, warning } from "../../check.ts";
 import { accessProblem } from "../../service-identity.ts";
-import type { DoctorCheck } from "../check-ids.ts";
+import type { DoctorCheck } from "../context.ts";
 import { accessOf } from "./credentials.ts";
 
 /** A Date header is exact to the second, and an answer takes a moment. */

@@ -7,7 +7,7 @@ import { lstatIfThere } from "../../../server/socket/socket-file.ts";
 import { resolveSocketGroup } from "../../../server/socket/socket-group.ts";
 import { identityWarnings } from "../../../server/startup-warnings.ts";
 import { warning, withAdvice } from "../../check.ts";
-import type { DoctorCheck } from "../check-ids.ts";
+import type { DoctorCheck } from "../context.ts";
 
 const ADVICE = {
   running_as_root: "run the service as its own user, as the packaged unit does",

@@ -6,7 +6,7 @@ import { profileDrifts, upsertDrift } from "../../../openbao/transit/key-profile
 import { configIdentity } from "../../../provider/registry.ts";
 import { failure, warning, withAdvice } from "../../check.ts";
 import { forbiddenCapabilities, hasCapability, neededCapabilities } from "../capabilities.ts";
-import type { DoctorCheck } from "../check-ids.ts";
+import type { DoctorCheck } from "../context.ts";
 
 export const transitCapabilities: DoctorCheck = {
   id: "transit.capabilities",

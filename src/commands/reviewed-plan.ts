@@ -1,6 +1,8 @@
-/** @module An apply must name the hash of the plan that was reviewed. */
+/** @module A plan that a person reviews: what blocks it, and the hash that an apply must name. */
 import { ProviderError } from "../base/error-class.ts";
+import type { Paint } from "../cli/output.ts";
 import { UsageError } from "../cli/usage-error.ts";
+import type { Blocker } from "../key/rotation/usage.ts";
 
 export class StateHashError extends ProviderError<"state_changed"> {}
 
@@ -20,4 +22,11 @@ export function requireStateHash(expected: string | undefined, actual: string): 
       advice: "run the command again without --apply and review the plan",
     });
   }
+}
+
+export function blockerLines(blockers: readonly Blocker[], paint: Paint): readonly string[] {
+  return blockers.flatMap(({ message, advice, overridable }) => [
+    `${paint("red", "✗")} ${message}`,
+    `    ${advice}${overridable ? paint("dim", "  (or --override-reason)") : ""}`,
+  ]);
 }

@@ -1,13 +1,10 @@
-/**
- * What doctor is given, and what its checks tell each other.
- *
- * @module Options and the one mutable record of facts.
- */
+/** @module What doctor's checks are given and tell each other, and their ids: a closed set, the same across releases. */
 import type { ConfigError } from "../../config/errors.ts";
 import type { LoadedConfig } from "../../config/load.ts";
 import type { StoredRecord } from "../../key/registry/read-state.ts";
 import type { KeyMetadata } from "../../openbao/transit/key-metadata.ts";
 import type { OperatorAccess } from "../../provider/operator.ts";
+import type { Check } from "../check.ts";
 import type { ServiceLoad } from "../load-for-service.ts";
 import type { UserIdentity } from "../service-identity.ts";
 
@@ -73,3 +70,34 @@ function isFact<Name extends keyof Facts>(
 ): _fact is Facts[Name] {
   return isKnown;
 }
+
+export const CHECK_IDS = [
+  "config.load",
+  "config.validate",
+  "socket.group",
+  "socket.directory",
+  "jwt.local",
+  "oauth2.local",
+  "oauth2.acquire",
+  "spiffe.local",
+  "spiffe.acquire",
+  "approle.local",
+  "auth.cert.local",
+  "auth.cert.pkcs11",
+  "auth.cert.signer",
+  "kubernetes.encryption_config",
+  "openbao.tls",
+  "openbao.clock",
+  "openbao.auth",
+  "transit.capabilities",
+  "transit.metadata",
+  "transit.profile",
+  "transit.disable_upsert",
+  "transit.probe",
+  "key_id.deterministic",
+  "registry.state",
+  "kms.status_encrypt",
+] as const;
+
+export type CheckId = (typeof CHECK_IDS)[number];
+export type DoctorCheck = Check<CheckId, DoctorContext>;

@@ -2,8 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import fc from "fast-check";
 import { AuditError } from "../errors.ts";
-import { decodeKeyValue } from "./key-value.ts";
-import { decodeRevisionKey } from "./revision-key.ts";
+import { decodeKeyValue, decodeRevisionKey } from "./record.ts";
 
 const damaged = expect.objectContaining({ code: "snapshot_damaged" });
 

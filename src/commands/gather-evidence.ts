@@ -1,10 +1,11 @@
-/** @module Evidence from audit sources that are read now, or from a file that an earlier audit wrote. */
+/** @module All evidence for a decision: files of earlier audits, and audits made now. */
 import { buildInfo } from "../base/build-info.ts";
 import { systemClock } from "../base/clock.ts";
 import { readSafeFile } from "../base/safe-file.ts";
 import type { CommandContext } from "../cli/command.ts";
 import { progressBar } from "../cli/progress.ts";
 import { UsageError } from "../cli/usage-error.ts";
+import type { Evidence } from "../etcd/evidence.ts";
 import {
   decodeEvidence,
   type Evidence,
@@ -14,7 +15,10 @@ import {
 } from "../etcd/evidence.ts";
 import { limitationsOf, runAudit } from "../etcd/run-audit.ts";
 import type { KnownKeyIds, ListedObject } from "../etcd/tally.ts";
-import { openTargets, type SourceFlags } from "./audit-sources.ts";
+import { knownKeyIds } from "../etcd/tally.ts";
+import type { KeyVersion } from "../key/identity/key-scope.ts";
+import { openTargets, type SourceFlags, sourceOptions } from "./audit-sources.ts";
+import type { RecordedVersions } from "./recorded-versions.ts";
 
 export interface EvidenceRequest {
   readonly knownKeyIds: KnownKeyIds;
@@ -77,4 +81,40 @@ export async function readEvidence(path: string, field: string): Promise<Evidenc
     errorClass: "config_invalid",
   });
   return decodeEvidence(bytes, path);
+}
+
+export const evidenceOptions = {
+  ...sourceOptions,
+  evidence: {
+    kind: "list",
+    placeholder: "FILE",
+    description:
+      "Evidence that `audit --evidence-out` wrote; may be repeated, and combined with sources that are read now",
+  },
+} as const;
+
+export interface EvidenceFlags extends SourceFlags {
+  readonly evidence: readonly string[];
+}
+
+export interface KeyKnowledge extends Pick<RecordedVersions, "identity" | "configuration"> {
+  readonly versions: readonly KeyVersion[];
+}
+
+/** Files first, then what is read now; empty when neither is named. */
+export async function gatherEvidence(
+  flags: EvidenceFlags,
+  { identity, configuration, versions }: KeyKnowledge,
+  context: CommandContext,
+): Promise<readonly Evidence[]> {
+  const files = await Promise.all(flags.evidence.map((path) => readEvidence(path, "--evidence")));
+  if (flags["etcd-endpoints"] === undefined && flags.snapshot.length === 0) {
+    return files;
+  }
+  const now = await collectEvidence(
+    flags,
+    { knownKeyIds: knownKeyIds(identity, versions), configuration },
+    context,
+  );
+  return [...files, now];
 }
