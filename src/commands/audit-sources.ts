@@ -1,8 +1,9 @@
 /** @module The options that name where stored objects are read, and the targets that they come to. Nothing is contacted here. */
-import { readSafeFile } from "../base/safe-file.ts";
+import type { ValuesOf } from "../cli/option.ts";
 import { UsageError } from "../cli/usage-error.ts";
 import type { EtcdTls } from "../etcd/reader/endpoint.ts";
 import type { AuditTarget } from "../etcd/run-audit.ts";
+import { readInputFile } from "./input-file.ts";
 
 export const liveSourceOptions = {
   "etcd-endpoints": {
@@ -48,18 +49,7 @@ export const sourceOptions = {
   },
 } as const;
 
-export interface LiveSourceFlags {
-  readonly "etcd-endpoints": string | undefined;
-  readonly "etcd-ca": string | undefined;
-  readonly "etcd-cert": string | undefined;
-  readonly "etcd-key": string | undefined;
-  readonly "etcd-prefix": string;
-  readonly "etcd-rate": number;
-}
-
-export interface SourceFlags extends LiveSourceFlags {
-  readonly snapshot: readonly string[];
-}
+export type SourceFlags = ValuesOf<typeof sourceOptions>;
 
 const LOOPBACK = /^(?:127\.\d+\.\d+\.\d+|\[::1\]|localhost)$/;
 const MAX_PEM_BYTES = 1024 * 1024;
@@ -134,7 +124,7 @@ function checkedEndpoint(text: string): string {
   return url.origin;
 }
 
-async function etcdTls(flags: LiveSourceFlags): Promise<EtcdTls | undefined> {
+async function etcdTls(flags: SourceFlags): Promise<EtcdTls | undefined> {
   const { "etcd-ca": ca, "etcd-cert": certificate, "etcd-key": privateKey } = flags;
   if (ca === undefined && certificate === undefined && privateKey === undefined) {
     return undefined;
@@ -160,14 +150,6 @@ async function etcdTls(flags: LiveSourceFlags): Promise<EtcdTls | undefined> {
   };
 }
 
-async function pem(path: string, field: string, what: string, secret: boolean): Promise<Uint8Array> {
-  const { bytes } = await readSafeFile(path, {
-    what,
-    field,
-    maxBytes: MAX_PEM_BYTES,
-    secret,
-    serviceUid: process.geteuid?.() ?? 0,
-    errorClass: "config_invalid",
-  });
-  return bytes;
+function pem(path: string, field: string, what: string, secret: boolean): Promise<Uint8Array> {
+  return readInputFile(path, { what, field, maxBytes: MAX_PEM_BYTES, secret });
 }

@@ -1,15 +1,12 @@
 /** @module The configuration of a command: path and overrides from flags, the rest from the environment. */
 import type { CommandContext } from "../cli/command.ts";
+import type { ValuesOf } from "../cli/option.ts";
 import { type LoadedConfig, loadConfig } from "../config/load.ts";
 import { loadForService } from "./load-for-service.ts";
 import { readUserFiles } from "./service-identity.ts";
+import type { configOption, overrideOptions } from "./shared-options.ts";
 
-export interface ConfigurationFlags {
-  readonly config: string | undefined;
-  readonly "log-level"?: string | undefined;
-  readonly "metrics-address"?: string | undefined;
-  readonly "health-address"?: string | undefined;
-}
+type ConfigurationFlags = ValuesOf<typeof configOption> & Partial<ValuesOf<typeof overrideOptions>>;
 
 /**
  * `self` loads for the user of this process, as `serve` does. `service` loads for the service's user, whose files root must

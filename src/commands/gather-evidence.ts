@@ -1,11 +1,10 @@
 /** @module All evidence for a decision: files of earlier audits, and audits made now. */
 import { buildInfo } from "../base/build-info.ts";
 import { systemClock } from "../base/clock.ts";
-import { readSafeFile } from "../base/safe-file.ts";
 import type { CommandContext } from "../cli/command.ts";
+import type { ValuesOf } from "../cli/option.ts";
 import { progressBar } from "../cli/progress.ts";
 import { UsageError } from "../cli/usage-error.ts";
-import type { Evidence } from "../etcd/evidence.ts";
 import {
   decodeEvidence,
   type Evidence,
@@ -14,13 +13,13 @@ import {
   sealEvidence,
 } from "../etcd/evidence.ts";
 import { limitationsOf, runAudit } from "../etcd/run-audit.ts";
-import type { KnownKeyIds, ListedObject } from "../etcd/tally.ts";
-import { knownKeyIds } from "../etcd/tally.ts";
+import { type KnownKeyIds, knownKeyIds, type ListedObject } from "../etcd/tally.ts";
 import type { KeyVersion } from "../key/identity/key-scope.ts";
 import { openTargets, type SourceFlags, sourceOptions } from "./audit-sources.ts";
+import { readInputFile } from "./input-file.ts";
 import type { RecordedVersions } from "./recorded-versions.ts";
 
-export interface EvidenceRequest {
+interface EvidenceRequest {
   readonly knownKeyIds: KnownKeyIds;
   readonly configuration: Evidence["configuration"];
   readonly onObject?: (object: ListedObject) => void;
@@ -72,15 +71,8 @@ export async function collectEvidence(
 
 /** An evidence file. Throws SafeFileError, or AuditError `evidence_invalid`. */
 export async function readEvidence(path: string, field: string): Promise<Evidence> {
-  const { bytes } = await readSafeFile(path, {
-    what: "the evidence",
-    field,
-    maxBytes: MAX_EVIDENCE_BYTES,
-    secret: false,
-    serviceUid: process.geteuid?.() ?? 0,
-    errorClass: "config_invalid",
-  });
-  return decodeEvidence(bytes, path);
+  const rules = { what: "the evidence", field, maxBytes: MAX_EVIDENCE_BYTES, secret: false };
+  return decodeEvidence(await readInputFile(path, rules), path);
 }
 
 export const evidenceOptions = {
@@ -93,18 +85,16 @@ export const evidenceOptions = {
   },
 } as const;
 
-export interface EvidenceFlags extends SourceFlags {
-  readonly evidence: readonly string[];
-}
-
-export interface KeyKnowledge extends Pick<RecordedVersions, "identity" | "configuration"> {
-  readonly versions: readonly KeyVersion[];
-}
-
 /** Files first, then what is read now; empty when neither is named. */
 export async function gatherEvidence(
-  flags: EvidenceFlags,
-  { identity, configuration, versions }: KeyKnowledge,
+  flags: ValuesOf<typeof evidenceOptions>,
+  {
+    identity,
+    configuration,
+    versions,
+  }: Pick<RecordedVersions, "identity" | "configuration"> & {
+    readonly versions: readonly KeyVersion[];
+  },
   context: CommandContext,
 ): Promise<readonly Evidence[]> {
   const files = await Promise.all(flags.evidence.map((path) => readEvidence(path, "--evidence")));

@@ -1,9 +1,9 @@
 /** @module What `probe --output json` of another control-plane node says. Decodes hostile bytes. */
 import * as v from "valibot";
 import { parseJson } from "../base/parse-json.ts";
-import { readSafeFile } from "../base/safe-file.ts";
 import { auditError } from "../etcd/errors.ts";
 import type { NodeSighting } from "../key/rotation/usage.ts";
+import { readInputFile } from "./input-file.ts";
 
 const MAX_NODE_REPORT_BYTES = 1024 * 1024;
 
@@ -31,13 +31,6 @@ export function decodeNodeReport(bytes: Uint8Array, name: string): NodeSighting 
 
 /** @throws SafeFileError, AuditError */
 export async function readNodeReport(path: string, field: string): Promise<NodeSighting> {
-  const { bytes } = await readSafeFile(path, {
-    what: "the node report",
-    field,
-    maxBytes: MAX_NODE_REPORT_BYTES,
-    secret: false,
-    serviceUid: process.geteuid?.() ?? 0,
-    errorClass: "config_invalid",
-  });
-  return decodeNodeReport(bytes, path);
+  const rules = { what: "the node report", field, maxBytes: MAX_NODE_REPORT_BYTES, secret: false };
+  return decodeNodeReport(await readInputFile(path, rules), path);
 }

@@ -24,6 +24,15 @@ export function requireStateHash(expected: string | undefined, actual: string): 
   }
 }
 
+/** The hash of the plan and, while it can be carried out, how. */
+export function stateHashLines(hash: string, isOpen: boolean): readonly string[] {
+  return [
+    "",
+    `state hash  ${hash}`,
+    ...(isOpen ? [`to do it: the same command with --apply --expected-state-hash ${hash}`] : []),
+  ];
+}
+
 export function blockerLines(blockers: readonly Blocker[], paint: Paint): readonly string[] {
   return blockers.flatMap(({ message, advice, overridable }) => [
     `${paint("red", "✗")} ${message}`,

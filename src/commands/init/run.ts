@@ -1,5 +1,5 @@
 /** @module `init`: reads its two input files, writes the installation, and prints the next steps. */
-import { readSafeFile } from "../../base/safe-file.ts";
+
 import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
 import { UsageError } from "../../cli/usage-error.ts";
@@ -7,6 +7,7 @@ import { MAX_CONFIG_BYTES } from "../../config/decode-config.ts";
 import { decodeEncryptionConfig } from "../../kubernetes/encryption-config/decode.ts";
 import { MAX_ENCRYPTION_CONFIG_BYTES } from "../../kubernetes/encryption-config/file-tree.ts";
 import type { EncryptionConfig } from "../../kubernetes/encryption-config/types.ts";
+import { readInputFile } from "../input-file.ts";
 import type { InitFlags } from "./command.ts";
 import { type Installation, planInstallation } from "./installation.ts";
 import { nextSteps } from "./next-steps.ts";
@@ -40,28 +41,23 @@ function required(value: string | undefined, flag: string): string {
 }
 
 async function readValues(path: string): Promise<Uint8Array> {
-  const { bytes } = await readSafeFile(path, {
+  return readInputFile(path, {
     what: "the values file",
     field: "--values",
     maxBytes: MAX_CONFIG_BYTES,
     secret: false,
-    serviceUid: process.getuid?.() ?? 0,
-    errorClass: "config_invalid",
   });
-  return bytes;
 }
 
 async function readCurrent(path: string | undefined): Promise<EncryptionConfig | undefined> {
   if (path === undefined) {
     return undefined;
   }
-  const { bytes } = await readSafeFile(path, {
+  const bytes = await readInputFile(path, {
     what: "the EncryptionConfiguration",
     field: "--current-encryption-config",
     maxBytes: MAX_ENCRYPTION_CONFIG_BYTES,
     secret: true,
-    serviceUid: process.getuid?.() ?? 0,
-    errorClass: "config_invalid",
   });
   return decodeEncryptionConfig(bytes, path);
 }

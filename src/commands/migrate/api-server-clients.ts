@@ -1,34 +1,28 @@
 /** @module One client for each API server that migrate works through, reached directly. Files are opened once and checked. */
 import { systemClock } from "../../base/clock.ts";
-import { readSafeFile } from "../../base/safe-file.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import type { Evidence } from "../../etcd/evidence.ts";
 import { credentialHolder, resolveCredential, textOf } from "../../kubernetes/credential.ts";
 import { migrateError } from "../../kubernetes/errors.ts";
 import { type KubeClient, kubeClient } from "../../kubernetes/kube-client.ts";
 import { decodeKubeconfig, MAX_KUBECONFIG_BYTES } from "../../kubernetes/kubeconfig.ts";
+import { readInputFile } from "../input-file.ts";
 import { apiServerAddresses } from "./api-servers.ts";
-
-export interface ApiServerFlags {
-  readonly "kube-context": string | undefined;
-  readonly "api-server": readonly string[];
-}
+import type { MigrateFlags } from "./command.ts";
 
 /** A client for each API server: those named, else those behind the Service `kubernetes`, else the kubeconfig's own. */
 export async function openApiServers(
-  flags: ApiServerFlags,
+  flags: Pick<MigrateFlags, "kube-context" | "api-server">,
   kubeconfigPath: string,
   before: Evidence,
   { callerEnvironment, signal }: CommandContext,
 ): Promise<readonly KubeClient[]> {
   const euid = process.geteuid?.() ?? 0;
-  const { bytes } = await readSafeFile(kubeconfigPath, {
+  const bytes = await readInputFile(kubeconfigPath, {
     what: "the kubeconfig",
     field: "--kubeconfig",
     maxBytes: MAX_KUBECONFIG_BYTES,
     secret: true,
-    serviceUid: euid,
-    errorClass: "config_invalid",
   });
   const access = decodeKubeconfig(bytes, kubeconfigPath, flags["kube-context"]);
   const source = {

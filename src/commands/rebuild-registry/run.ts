@@ -18,7 +18,7 @@ import { loadConfiguration } from "../configuration.ts";
 import { gatherEvidence } from "../gather-evidence.ts";
 import { readLiveKey } from "../key-inspection.ts";
 import { serviceUidOf } from "../load-for-service.ts";
-import { blockerLines, requireStateHash } from "../reviewed-plan.ts";
+import { blockerLines, requireStateHash, stateHashLines } from "../reviewed-plan.ts";
 import type { RebuildFlags } from "./command.ts";
 
 export async function rebuildRegistry(flags: RebuildFlags, context: CommandContext): Promise<ExitName> {
@@ -123,13 +123,7 @@ function report({ plan, planHash, applied, statePath }: Outcome, flags: RebuildF
         `${output.paint("red", "✗")} cannot be read again: ${where}, ${objects} objects on version ${statedVersion}`,
     ),
     ...blockerLines(plan.blockers, output.paint),
-    ...(plan.content === undefined || applied
-      ? []
-      : [
-          "",
-          `state hash  ${planHash}`,
-          `to do it: the same command with --apply --expected-state-hash ${planHash}`,
-        ]),
+    ...(plan.content === undefined || applied ? [] : stateHashLines(planHash, true)),
   ];
   output.result(`${lines.join("\n")}\n`);
 }

@@ -10,7 +10,7 @@ import { changeRegistry } from "../apply-registry-change.ts";
 import { loadConfiguration } from "../configuration.ts";
 import { readLiveKey } from "../key-inspection.ts";
 import { requireRecorded } from "../recorded-versions.ts";
-import { blockerLines, requireStateHash } from "../reviewed-plan.ts";
+import { blockerLines, requireStateHash, stateHashLines } from "../reviewed-plan.ts";
 import type { RestoreFlags } from "./command.ts";
 
 export async function restoreVersions(flags: RestoreFlags, context: CommandContext): Promise<ExitName> {
@@ -35,11 +35,7 @@ export async function restoreVersions(flags: RestoreFlags, context: CommandConte
         ? `${output.paint("green", "✓")} restored: ${versionList(numbers)} (taken by Decrypt again)`
         : `would restore: ${versionList(numbers)}`,
       ...blockerLines(blockers, output.paint),
-      "",
-      `state hash  ${stateHash}`,
-      ...(applied || blockers.length > 0
-        ? []
-        : [`to do it: the same command with --apply --expected-state-hash ${stateHash}`]),
+      ...stateHashLines(stateHash, !applied && blockers.length === 0),
     ];
     output.result(`${lines.join("\n")}\n`);
   }

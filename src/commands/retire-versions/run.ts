@@ -15,7 +15,7 @@ import { gatherEvidence } from "../gather-evidence.ts";
 import { readLiveKey } from "../key-inspection.ts";
 import { readNodeReport } from "../node-report.ts";
 import { requireRecorded } from "../recorded-versions.ts";
-import { blockerLines, requireStateHash } from "../reviewed-plan.ts";
+import { blockerLines, requireStateHash, stateHashLines } from "../reviewed-plan.ts";
 import type { RetireFlags } from "./command.ts";
 
 export async function retireVersions(flags: RetireFlags, context: CommandContext): Promise<ExitName> {
@@ -100,11 +100,7 @@ function report(
         : `would remove: ${versionList(versions)}`,
     ...blockerLines(standing, output.paint),
     ...overridden.map(({ message }) => `${output.paint("yellow", "!")} overridden: ${message}`),
-    "",
-    `state hash  ${stateHash}`,
-    ...(applied || standing.length > 0 || versions.length === 0
-      ? []
-      : [`to do it: the same command with --apply --expected-state-hash ${stateHash}`]),
+    ...stateHashLines(stateHash, !applied && standing.length === 0 && versions.length > 0),
     raise === undefined
       ? "min_decryption_version: leave it as it is until the reports of all nodes show these versions as removed"
       : `every node has them removed; OpenBao can now refuse them too:\n    ${raise}`,
