@@ -225,10 +225,9 @@ async function outputOf(
   let bytes = 0;
   child.stdout.on("data", (part: Buffer) => {
     bytes += part.length;
+    parts.push(part);
     if (bytes > MAX_PLUGIN_OUTPUT) {
       child.kill("SIGKILL");
-    } else {
-      parts.push(part);
     }
   });
   const code = await new Promise<number | null>((done, failed) => {
@@ -242,6 +241,10 @@ async function outputOf(
     }
     throw pluginFailed(command, "could not be run, or took too long", cause);
   });
+  // It may have ended with code 0 before it was killed.
+  if (bytes > MAX_PLUGIN_OUTPUT) {
+    throw pluginFailed(command, `printed more than ${MAX_PLUGIN_OUTPUT} bytes`);
+  }
   if (code !== 0) {
     throw pluginFailed(command, `ended with code ${code ?? "none"}`);
   }
