@@ -13,7 +13,7 @@ import {
   sealEvidence,
 } from "../etcd/evidence.ts";
 import { limitationsOf, runAudit } from "../etcd/run-audit.ts";
-import { type KnownKeyIds, knownKeyIds, type ListedObject } from "../etcd/tally.ts";
+import { type KnownKeyIds, keyIdsOf, type ListedObject } from "../etcd/tally.ts";
 import type { KeyVersion } from "../key/identity/key-scope.ts";
 import { openTargets, type SourceFlags, sourceOptions } from "./audit-sources.ts";
 import { readInputFile } from "./input-file.ts";
@@ -103,7 +103,7 @@ export async function gatherEvidence(
   }
   const now = await collectEvidence(
     flags,
-    { knownKeyIds: knownKeyIds(identity, versions), configuration },
+    { knownKeyIds: keyIdsOf(identity, versions), configuration },
     context,
   );
   return [...files, now];

@@ -173,6 +173,6 @@ function tooManyGroups(): Error {
 }
 
 /** Transit's number by key_id. Two versions with one number and different creation times have different key_ids. */
-export function knownKeyIds(scope: KeyScope, versions: readonly KeyVersion[]): KnownKeyIds {
+export function keyIdsOf(scope: KeyScope, versions: readonly KeyVersion[]): KnownKeyIds {
   return new Map(versions.map((version) => [deriveKeyId(scope, version), version.version]));
 }

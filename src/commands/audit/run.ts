@@ -11,7 +11,7 @@ import { evidenceText } from "../../etcd/evidence.ts";
 import { groupLabel } from "../../etcd/group-label.ts";
 import { isStale } from "../../etcd/stale.ts";
 import type { ListedObject } from "../../etcd/tally.ts";
-import { knownKeyIds } from "../../etcd/tally.ts";
+import { keyIdsOf } from "../../etcd/tally.ts";
 import { loadConfiguration } from "../configuration.ts";
 import { collectEvidence } from "../gather-evidence.ts";
 import { type RecordedVersions, recordedVersions } from "../recorded-versions.ts";
@@ -42,7 +42,7 @@ export async function audit(flags: AuditFlags, context: CommandContext): Promise
   const evidence = await collectEvidence(
     flags,
     {
-      knownKeyIds: recorded === undefined ? new Map() : knownKeyIds(recorded.identity, recorded.versions),
+      knownKeyIds: recorded === undefined ? new Map() : keyIdsOf(recorded.identity, recorded.versions),
       configuration: recorded?.configuration,
       onObject: (object) => {
         listed.onObject?.(object);

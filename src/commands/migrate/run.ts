@@ -8,7 +8,7 @@ import { UsageError } from "../../cli/usage-error.ts";
 import type { Evidence } from "../../etcd/evidence.ts";
 import { storedNow } from "../../etcd/reader/stored-now.ts";
 import { canBeRewritten } from "../../etcd/stale.ts";
-import { knownKeyIds } from "../../etcd/tally.ts";
+import { keyIdsOf } from "../../etcd/tally.ts";
 import type { Remaining } from "../../etcd/verify-rotation.ts";
 import { discovery } from "../../kubernetes/discovery.ts";
 import type { KubeClient } from "../../kubernetes/kube-client.ts";
@@ -151,7 +151,7 @@ function auditOf(
   return collectEvidence(
     { ...flags, snapshot: [] },
     {
-      knownKeyIds: knownKeyIds(identity, versions),
+      knownKeyIds: keyIdsOf(identity, versions),
       configuration,
       ...(onObject === undefined ? {} : { onObject }),
       ...(onReset === undefined ? {} : { onReset }),
