@@ -4,11 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { configFile } from "../../../test/fakes/config-file.ts";
 import { ourStoredValue } from "../../../test/fakes/etcd/envelope-bytes.ts";
-import { snapshotBytes } from "../../../test/fakes/etcd/snapshot-bytes.ts";
+import { snapshotBytes, type Write } from "../../../test/fakes/etcd/snapshot-bytes.ts";
 import { recordedOutput } from "../../../test/fakes/recorded-output.ts";
 import { systemClock } from "../../base/clock.ts";
 import { run } from "../../cli/run.ts";
 import { fingerprint, identityHashes } from "../../key/identity/fingerprint.ts";
+import { deriveKeyId } from "../../key/identity/key-id.ts";
 import { openRegistryStore } from "../../key/registry/file-store.ts";
 import { systemStateFiles } from "../../key/registry/file-system.ts";
 import { trySqliteLock } from "../../key/registry/writer-lock.ts";
@@ -139,6 +140,114 @@ describe("audit", () => {
     const text = await command(...words);
     expect(text.stdout.split("\n").filter((line) => line.startsWith(`${object}: `))).toHaveLength(1);
     expect(json.stdout + text.stdout).not.toContain("CANARY");
+  });
+
+  describe("--object", () => {
+    const judged = async (writes: readonly Write[], object: string, ...more: readonly string[]) => {
+      writeFileSync(path("judged.db"), snapshotBytes(writes));
+      const words = ["--config", path("config.yaml"), "--snapshot", path("judged.db"), "--object", object];
+      const { code, stdout } = await command("audit", ...words, "--output", "json", ...more);
+      const lines = stdout
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line));
+      return { code, lines, judgements: lines.flatMap(({ judgement }) => judgement ?? []) };
+    };
+    const key = "/registry/secrets/a/x";
+    const stored = (number: number): Uint8Array => ourStoredValue(identity, version(number));
+
+    test("gives all that is known of the object's key", async () => {
+      const { lines } = await judged([{ key, value: stored(2) }], "secrets/a/x");
+      expect(lines[0]).toEqual({
+        object: "secrets/a/x",
+        judgement: "derivable",
+        kind: "ours",
+        provider: identity.providerName,
+        keyId: deriveKeyId(identity, version(2)),
+        version: 2,
+        versionFrom: "derived",
+      });
+      expect((await judged([], "secrets/a/x")).lines[0]).toEqual({
+        object: "secrets/a/x",
+        judgement: "absent",
+      });
+    });
+
+    test("judges the newest state: rewritten, damaged since, deleted, made again", async () => {
+      const damaged = Buffer.from("k8s:enc:kms:v2:openbao:x");
+      const of = async (...values: readonly (Uint8Array | undefined)[]) =>
+        (
+          await judged(
+            values.map((value) => (value === undefined ? { key } : { key, value })),
+            "secrets/a/x",
+          )
+        ).judgements;
+      expect(await of(stored(3), stored(1))).toEqual(["derivable"]);
+      expect(await of(stored(1), stored(3))).toEqual(["not_derivable"]);
+      expect(await of(stored(1), damaged)).toEqual(["damaged"]);
+      expect(await of(stored(1), undefined)).toEqual(["absent"]);
+      expect(await of(stored(1), undefined, stored(2))).toEqual(["derivable"]);
+    });
+
+    test("is known by its whole name, of a custom resource and of none in a namespace too", async () => {
+      const writes = [
+        { key: "/registry/example.com/widgets/a/w", value: stored(1) },
+        { key: "/registry/minions/n1", value: stored(1) },
+        { key: "/registry/secrets/a/x/y", value: stored(1) },
+        { key: "/registry/secrets/a/X", value: stored(1) },
+      ];
+      expect((await judged(writes, "widgets.example.com/a/w")).judgements).toEqual(["derivable"]);
+      expect((await judged(writes, "nodes/n1")).judgements).toEqual(["derivable"]);
+      for (const absent of ["secrets/a/x", "secrets/a", "widgets/a/w", "/secrets/a/X", "secrets/a/X/", "*"]) {
+        expect((await judged(writes, absent)).judgements).toEqual(["absent"]);
+      }
+    });
+
+    test("is judged in each source that has it", async () => {
+      writeFileSync(path("second.db"), snapshotBytes([{ key, value: stored(3) }]));
+      const both = await judged([{ key, value: stored(1) }], "secrets/a/x", "--snapshot", path("second.db"));
+      expect(both.judgements).toEqual(["derivable", "not_derivable"]);
+      writeFileSync(path("second.db"), snapshotBytes([]));
+      const one = await judged([{ key, value: stored(1) }], "secrets/a/x", "--snapshot", path("second.db"));
+      expect(one.judgements).toEqual(["derivable"]);
+    });
+
+    test("stands beside a list, which is not shortened", async () => {
+      const writes = [
+        { key, value: stored(1) },
+        { key: "/registry/secrets/a/z", value: stored(2) },
+      ];
+      const { lines, judgements } = await judged(writes, "secrets/a/x", "--list", "all");
+      expect(judgements).toEqual(["derivable"]);
+      expect(lines.flatMap(({ path: name }) => name ?? [])).toEqual(["a/z", "a/x"]);
+    });
+
+    test("with characters of a terminal is shown without them", async () => {
+      writeFileSync(path("judged.db"), snapshotBytes([]));
+      const words = ["--config", path("config.yaml"), "--snapshot", path("judged.db")];
+      const { stdout } = await command("audit", ...words, "--object", "secrets/a/\u001b[2Jx");
+      expect(stdout).toContain("in no source");
+      expect(stdout).not.toContain("\u001b");
+    });
+
+    test("needs a registry at the configuration's state.path", async () => {
+      writeFileSync(
+        path("fresh.yaml"),
+        configFile((fields) => ({ ...fields, state: { path: path("state/none.json") } })),
+        { mode: 0o640 },
+      );
+      const words = [
+        "--config",
+        path("fresh.yaml"),
+        "--snapshot",
+        path("etcd.db"),
+        "--object",
+        "secrets/a/new",
+      ];
+      const { code, stdout, stderr } = await command("audit", ...words);
+      expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+      expect(stderr).toContain("--object needs a registry");
+    });
   });
 
   test("does not judge an object without a registry", async () => {
