@@ -6,6 +6,8 @@
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import * as v from "valibot";
+import { parseAllDocuments, stringify } from "yaml";
 import { writeOciLayout } from "../../packaging/oci-layout.ts";
 import { run } from "../../packaging/run.ts";
 import { tarOf } from "../../packaging/tarball.ts";
@@ -37,18 +39,21 @@ export const nodeTools = {
 /** Of one test: a minute for a reload, a minute for a changed manifest, and boots. */
 export const nodeTimeoutMs = 600_000;
 const READY_TIMEOUT_MS = 120_000;
+const settingsOfKind = v.looseObject({ kind: v.string() });
 const ADMIN = "/etc/kubernetes/super-admin.conf";
 /** kubeadm waits here for a controller manager and a scheduler, which no test needs. */
 const WAITING_PHASES = "wait-control-plane";
 const LATER_PHASES =
   "upload-config,upload-certs,mark-control-plane,bootstrap-token,kubelet-finalize,addon,show-join-command";
 
+export type EditSettings = (kind: string, settings: Record<string, unknown>) => void;
+
 export interface KubeNode {
   readonly machine: Machine;
   /** kubectl as the administrator; returns its output. */
   readonly kubectl: (words: string) => Promise<string>;
-  /** `kubeadm init` with a ClusterConfiguration of the suite's own. */
-  readonly init: () => Promise<void>;
+  /** `kubeadm init` with a ClusterConfiguration of the suite's own; `edit` changes the settings of each kind. */
+  readonly init: (edit?: EditSettings) => Promise<void>;
   /** Resolves when /readyz answers ok, with the milliseconds that took. */
   readonly ready: (timeoutMs?: number) => Promise<number>;
   /** The value of one key in etcd, as the documentation reads it. */
@@ -93,7 +98,7 @@ export function binary(name: string): string {
   return found;
 }
 
-function versionOf(name: string): string {
+export function versionOf(name: string): string {
   const version = /\d+\.\d+\.\d+/.exec(run(binary(name), ["--version"]))?.[0];
   if (version === undefined) {
     throw new Error(`${name} states no version`);
@@ -115,14 +120,18 @@ export function kubeNode(machine: Machine): KubeNode {
     machine,
     kubectl,
     ready,
-    init: async () => {
+    init: async (edit = () => {}) => {
       const etcdTag = `${versionOf("etcd")}-0`;
       const kubernetes = kubernetesVersion();
       await importPause(machine, "registry.k8s.io/pause:test");
       await importProgram(machine, `registry.k8s.io/kube-apiserver:${kubernetes}`, binary("kube-apiserver"));
       await importProgram(machine, `registry.k8s.io/etcd:${etcdTag}`, binary("etcd"));
       const config = readFileSync(join(here, "kubeadm.yaml"), "utf8");
-      machine.put("/root/kubeadm.yaml", config.replace("KUBERNETES", kubernetes).replace("ETCD", etcdTag));
+      const settings = parseAllDocuments(
+        config.replace("KUBERNETES", kubernetes).replace("ETCD", etcdTag),
+      ).map((document) => v.parse(settingsOfKind, document.toJS()));
+      settings.forEach((each) => edit(each.kind, each));
+      machine.put("/root/kubeadm.yaml", settings.map((each) => stringify(each)).join("---\n"));
       const init = "kubeadm init --config /root/kubeadm.yaml --ignore-preflight-errors=all";
       await machine.must(
         `${init} --skip-phases=control-plane/controller-manager,control-plane/scheduler,${WAITING_PHASES},${LATER_PHASES}`,

@@ -8,12 +8,20 @@ import { isMap, parseDocument } from "yaml";
 import type { Provisioning } from "../fakes/openbao/provision.ts";
 import { root } from "./artefacts.ts";
 
+/** Values by path. */
+export type FieldChanges = Readonly<Record<string, string | readonly string[]>>;
+
 /** `changes` are by path, such as "openbao.tlsServerName"; sections that the sample lacks are made. */
 export async function sampleWith(
   sample: "provider-systemd.yaml" | "provider-static-pod.yaml",
-  changes: Readonly<Record<string, string>>,
+  changes: FieldChanges,
 ): Promise<string> {
-  const document = parseDocument(await Bun.file(join(root, "deploy", "config", sample)).text());
+  return withFields(await Bun.file(join(root, "deploy", "config", sample)).text(), changes);
+}
+
+/** The text of a configuration with fields set. */
+export function withFields(text: string, changes: FieldChanges): string {
+  const document = parseDocument(text);
   for (const [path, value] of Object.entries(changes)) {
     const keys = path.split(".");
     keys.slice(0, -1).forEach((_, depth) => {

@@ -93,6 +93,99 @@ describe("static pod", () => {
   });
 });
 
+const sidecarMount = v.object({ name: v.string(), mountPath: v.string(), readOnly: v.optional(v.boolean()) });
+const sidecar = v.looseObject({
+  name: v.literal("bao-kms-provider"),
+  restartPolicy: v.literal("Always"),
+  startupProbe: v.object({
+    exec: v.object({ command: v.array(v.string()) }),
+    periodSeconds: v.number(),
+    failureThreshold: v.number(),
+  }),
+  livenessProbe: v.object({ httpGet: v.object({ port: v.number(), path: v.literal("/live") }) }),
+  volumeMounts: v.array(sidecarMount),
+});
+const podPatch = v.object({
+  spec: v.object({
+    securityContext: v.object({ fsGroup: v.number(), seccompProfile: v.unknown() }),
+    initContainers: v.tuple([sidecar]),
+    containers: v.tuple([
+      v.object({ name: v.literal("kube-apiserver"), volumeMounts: v.array(sidecarMount) }),
+    ]),
+    volumes: v.array(v.looseObject({ name: v.string() })),
+  }),
+});
+const kamajiPatch = v.object({
+  spec: v.object({
+    controlPlane: v.object({
+      deployment: v.object({
+        podSecurityContext: v.unknown(),
+        extraArgs: v.object({ apiServer: v.array(v.string()) }),
+        additionalInitContainers: v.unknown(),
+        additionalVolumeMounts: v.object({ apiServer: v.unknown() }),
+        additionalVolumes: v.unknown(),
+      }),
+    }),
+  }),
+});
+
+describe("sidecar", () => {
+  const patch = parse(read("sidecar", "pod-patch.yaml"));
+  const { spec } = v.parse(podPatch, patch);
+  const [provider] = spec.initContainers;
+  const [apiServer] = spec.containers;
+  const data = v.parse(
+    v.object({ "config.yaml": v.string(), "encryption-config.yaml": v.string() }),
+    parse(read("sidecar", "provider-config.yaml")).data,
+  );
+  const { server, state, bootstrap } = decodeConfig(Buffer.from(data["config.yaml"]), "sidecar").config;
+  const mountOf = (path: string) =>
+    provider.volumeMounts.find((mount) => path.startsWith(`${mount.mountPath}/`));
+
+  test("group, socket and port are the configuration's", () => {
+    expect(String(spec.securityContext.fsGroup)).toBe(server.socketGroup);
+    expect(provider.startupProbe.exec.command).toEqual([
+      "/usr/bin/bao-kms-provider",
+      "probe",
+      "--socket",
+      server.socketPath,
+    ]);
+    expect(provider.livenessProbe.httpGet.port).toBe(server.healthAddress.port);
+    expect(data["encryption-config.yaml"]).toContain(`endpoint: unix://${server.socketPath}\n`);
+    const { periodSeconds, failureThreshold } = provider.startupProbe;
+    expect(periodSeconds * failureThreshold * 1000).toBe(bootstrap.graceTimeout);
+    expect(bootstrap.graceTimeout).toBe(3_600_000);
+  });
+
+  test("a new pod needs no copied file: both directories are made on volumes", () => {
+    expect(bootstrap.missingState).toBe("observe");
+    expect([server.createDirectory, state.createDirectory]).toEqual([true, true]);
+    for (const path of [server.socketPath, state.path]) {
+      const volume = spec.volumes.find(({ name }) => name === mountOf(path)?.name);
+      expect(volume).toHaveProperty("emptyDir");
+    }
+  });
+
+  test("kube-apiserver gets the socket and the configuration, read-only, and neither token nor registry", () => {
+    expect(apiServer.volumeMounts.map(({ name, readOnly }) => [name, readOnly])).toEqual([
+      ["kms-socket", true],
+      ["kms-config", true],
+    ]);
+  });
+
+  test("Kamaji's patch has the same pieces", () => {
+    const { deployment } = v.parse(kamajiPatch, parse(read("sidecar", "kamaji-patch.yaml"))).spec
+      .controlPlane;
+    expect(deployment).toEqual({
+      podSecurityContext: patch.spec.securityContext,
+      extraArgs: { apiServer: ["--encryption-provider-config=/etc/openbao-kms/encryption-config.yaml"] },
+      additionalInitContainers: patch.spec.initContainers,
+      additionalVolumeMounts: { apiServer: patch.spec.containers[0].volumeMounts },
+      additionalVolumes: patch.spec.volumes,
+    });
+  });
+});
+
 const encryptionSchema = v.object({
   apiVersion: v.literal("apiserver.config.k8s.io/v1"),
   kind: v.literal("EncryptionConfiguration"),

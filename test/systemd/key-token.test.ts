@@ -5,12 +5,13 @@ import { provisionCertLogin } from "../fakes/openbao/provision.ts";
 import { makeTestCa } from "../fakes/tls/test-ca.ts";
 import { eventually } from "../harness/eventually.ts";
 import { releaseTools, testRelease } from "../packaging/artefacts.ts";
-import { type ProviderMachine, paths, providerMachine, unit } from "./provider-machine.ts";
+import { encryptCredential, type ProviderMachine, paths, providerMachine, unit } from "./provider-machine.ts";
 import { describeOnMachine, machineTimeoutMs } from "./systemd-suite.ts";
 
 setDefaultTimeout(machineTimeoutMs);
 
 const example = "/usr/share/doc/bao-kms-provider/examples/systemd/drop-ins/cert-pkcs11.conf";
+const encryptedPin = "/usr/share/doc/bao-kms-provider/examples/systemd/drop-ins/encrypted-pin.conf";
 const dropIn = `/etc/systemd/system/${unit}.d/50-credential.conf`;
 const pin = "482913";
 const asService =
@@ -105,6 +106,23 @@ describeOnMachine(
       await writePin(pin);
       await host.machine.must(`systemctl reset-failed ${unit}; systemctl start ${unit}`);
       await encrypts();
+    });
+
+    test("a PIN that is on the disk only encrypted opens the token", async () => {
+      await encryptCredential(host.machine, "pin", pin);
+      await host.configure({
+        ...fields,
+        "auth.cert.pkcs11.pinFile": `/run/credentials/${unit}/pin`,
+      });
+      // Beside the drop-in with the lines that SoftHSM needs; its conditions replace that one's.
+      await host.machine.must(`
+        systemctl stop ${unit}
+        rm ${paths.pin}
+        install -m 0644 ${encryptedPin} ${dropIn.replace("50-credential", "60-pin")}
+        systemctl daemon-reload
+        systemctl start ${unit}`);
+      await encrypts();
+      expect((await host.machine.sh(`grep -rlF ${pin} /etc`)).stdout).toBe("");
     });
   },
 );

@@ -14,7 +14,7 @@ import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
 import { findBinary } from "../harness/real-suite.ts";
 import { root, testRelease, version } from "../packaging/artefacts.ts";
 import { docBlock } from "../packaging/doc-blocks.ts";
-import { openbaoFields, sampleWith } from "../packaging/sample-config.ts";
+import { type FieldChanges, openbaoFields, sampleWith } from "../packaging/sample-config.ts";
 import type { Names } from "./identity-table.ts";
 import { defaultNames } from "./identity-table.ts";
 import type { Machine } from "./machine.ts";
@@ -38,7 +38,7 @@ export interface ProviderMachine {
   readonly names: Names;
   readonly healthPort: number;
   /** Writes the configuration; `changes` set fields by path, such as "openbao.tlsServerName". */
-  readonly configure: (changes?: Readonly<Record<string, string>>) => Promise<void>;
+  readonly configure: (changes?: FieldChanges) => Promise<void>;
   readonly writeJwt: (lifetimeSeconds?: number) => Promise<void>;
   /** Puts a file in place in one step, owned as the identity model has it. */
   readonly place: (path: string, text: string) => Promise<void>;
@@ -125,6 +125,16 @@ export async function providerMachine(
     await Promise.all([machine.remove(), openbao.dispose()]);
     throw error;
   }
+}
+
+/** What the page's command does: encrypts with the host's key. The text reaches the machine by a file that is removed. */
+export async function encryptCredential(machine: Machine, name: string, text: string): Promise<void> {
+  const stored = `/etc/credstore.encrypted/openbao-kms.${name}`;
+  machine.put("/run/plaintext", text, 0o600);
+  await machine.must(`systemd-creds setup
+mkdir -p -m 0700 /etc/credstore.encrypted
+systemd-creds encrypt --with-key=host --name=${name} /run/plaintext ${stored}
+rm /run/plaintext`);
 }
 
 function placer(machine: Machine, names: Names) {
