@@ -3,6 +3,7 @@ import { type CoalesceOptions, coalesce, type Outcome } from "./coalesce.ts";
 
 interface Request {
   readonly inputs: readonly string[];
+  readonly isAlone: boolean;
   readonly signal: AbortSignal;
   readonly answer: (outcomes: readonly Outcome<string>[]) => void;
   readonly fail: (error: Error) => void;
@@ -11,16 +12,20 @@ interface Request {
 /** A far side that answers only when the test says so. */
 function manual(change: Partial<CoalesceOptions<string, string>> = {}) {
   const requests: Request[] = [];
-  const send = (inputs: readonly string[], signal: AbortSignal): Promise<readonly Outcome<string>[]> =>
+  const send = (
+    inputs: readonly string[],
+    signal: AbortSignal,
+    isAlone = false,
+  ): Promise<readonly Outcome<string>[]> =>
     new Promise((resolve, reject) => {
-      requests.push({ inputs, signal, answer: resolve, fail: reject });
+      requests.push({ inputs, isAlone, signal, answer: resolve, fail: reject });
     });
   const call = coalesce<string, string>({
     single: async (input, signal) => {
-      const [outcome] = await send([input], signal);
+      const [outcome] = await send([input], signal, true);
       return outcome?.ok === true ? outcome.value : await Promise.reject(outcome?.error);
     },
-    batch: send,
+    batch: (inputs, signal) => send(inputs, signal),
     retrySingly: () => false,
     maxItems: 3,
     enoughItems: Number.POSITIVE_INFINITY,
@@ -70,6 +75,7 @@ describe("coalesce", () => {
     answerAll(requests[0]);
     await turn();
     expect(requests[1]?.inputs).toEqual(["d"]);
+    expect(requests.map(({ isAlone }) => isAlone)).toEqual([false, true]);
     answerAll(requests[1]);
     expect(await results).toEqual(["A", "B", "C", "D"]);
   });
@@ -154,6 +160,68 @@ describe("coalesce", () => {
     requests[2]?.fail(new Error("its own"));
     answerAll(requests[3]);
     expect((await results).map((each) => each.status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+  });
+
+  test("a batch that fails as a whole is not tried for callers that have given up", async () => {
+    const { requests, call } = manual({ retrySingly: () => true });
+    const stop = new AbortController();
+    const results = Promise.allSettled([
+      call("a", never),
+      call("b", stop.signal),
+      call("c", never),
+      call("d", never),
+    ]);
+    answerAll(requests[0]);
+    await turn();
+    stop.abort(new Error("gave up"));
+    requests[1]?.fail(new Error("whole"));
+    await turn();
+    expect(requests.slice(2).map((request) => request.inputs)).toEqual([["c"], ["d"]]);
+    answerAll(requests[2]);
+    answerAll(requests[3]);
+    expect((await results).map((each) => each.status)).toEqual([
+      "fulfilled",
+      "rejected",
+      "fulfilled",
+      "fulfilled",
+    ]);
+  });
+
+  test("callers that give up after their answer stop no request of others", async () => {
+    const { requests, call } = manual({ identity: (input) => input, retrySingly: () => true });
+    const stop = new AbortController();
+    const first = call("a", never);
+    const shared = Promise.all([call("b", stop.signal), call("b", stop.signal)]);
+    const other = call("c", never);
+    answerAll(requests[0]);
+    await first;
+    await turn();
+    requests[1]?.fail(new Error("whole"));
+    await turn();
+    answerAll(requests[2]);
+    expect(await shared).toEqual(["B", "B"]);
+    stop.abort(new Error("late"));
+    expect(requests[3]?.signal.aborted).toBe(false);
+    answerAll(requests[3]);
+    expect(await other).toBe("C");
+  });
+
+  test("a call whose caller is gone already is not made", async () => {
+    const { requests, call } = manual();
+    await expect(call("a", AbortSignal.abort(new Error("gone")))).rejects.toThrow("gone");
+    expect(requests).toEqual([]);
+  });
+
+  test("a call like one that all callers gave up is made anew", async () => {
+    const { requests, call } = manual({ identity: (input) => input, maxUnderWay: 2 });
+    const stop = new AbortController();
+    const gone = call("a", stop.signal);
+    stop.abort(new Error("gave up"));
+    await expect(gone).rejects.toThrow("gave up");
+    const next = call("a", never);
+    expect(requests.map(({ inputs }) => inputs)).toEqual([["a"], ["a"]]);
+    answerAll(requests[1]);
+    expect(await next).toBe("A");
   });
 
   test("a batch that fails as a whole fails all its items when trying again cannot help", async () => {

@@ -51,10 +51,15 @@ export function coalesce<Input, Output>(
   let underWay = 0;
   let isDue = false;
 
-  const settle = (item: Entry, outcome: Outcome<Output>): void => {
+  /** From now on a call like it is an item of its own. */
+  const unshare = (item: Entry): void => {
     if (item.identity !== undefined && shared.get(item.identity) === item) {
       shared.delete(item.identity);
     }
+  };
+
+  const settle = (item: Entry, outcome: Outcome<Output>): void => {
+    unshare(item);
     const { callers } = item;
     item.callers = [];
     for (const tell of callers) {
@@ -130,7 +135,7 @@ export function coalesce<Input, Output>(
 
   /** The last caller of an item has given up: it is not sent, or no longer keeps its request alive. */
   const abandon = (item: Entry, reason: unknown): void => {
-    settle(item, { ok: false, error: reason });
+    unshare(item);
     if (item.flight === undefined) {
       queue = queue.filter((each) => each !== item);
       return;
