@@ -6,7 +6,7 @@ export interface NamedMutation {
 }
 
 export const NAMED: readonly NamedMutation[] = [
-  { under: "src/kms/", before: '.toString("latin1")', after: '.toString("ascii")' },
+  { under: "src/kms/service.ts", before: '.toString("latin1")', after: '.toString("ascii")' },
   { under: "src/kms/", before: "        checkEncryptResponse(reply);", after: "" },
   { under: "src/kms/", before: "        checkOwnAnnotations(key);", after: "" },
   {

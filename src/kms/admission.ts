@@ -1,7 +1,6 @@
 /**
- * How many calls of each method run at the same time; the others wait their turn within their own deadline.
- *
- * @module A gate per method, so that no method waits for another. First come, first served; identical calls run together.
+ * @module How many calls of each method run at the same time; the others wait within their own deadline, first come, first served.
+ * A gate per method, so that no method waits for another.
  */
 import { KMS_METHODS, type KmsMethod } from "./call-record.ts";
 import { KmsError } from "./errors.ts";

@@ -1,8 +1,4 @@
-/**
- * What can be wrong with a socket, its directory or an address to listen on.
- *
- * @module The layer's one error class and its closed set of codes.
- */
+/** @module What can be wrong with a socket, its directory or an address to listen on. */
 import { ProviderError } from "../base/error-class.ts";
 import type { VolumeDirectoryCode } from "../base/volume-directory.ts";
 

@@ -1,8 +1,4 @@
-/**
- * gRPC over the Unix socket: the socket, the sessions behind it, and their orderly end.
- *
- * @module Puts kms-socket.ts and grpc-sessions.ts together. It serves any unary methods; what they mean is not known here.
- */
+/** @module gRPC over the Unix socket, for any unary methods: the socket, the sessions behind it, and their orderly end. */
 
 import type { DescService } from "@bufbuild/protobuf";
 import { createServiceImplSpec, type ServiceImpl } from "@connectrpc/connect";

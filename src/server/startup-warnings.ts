@@ -1,8 +1,4 @@
-/**
- * What is allowed and still worth a warning at start.
- *
- * @module Pure. What is forbidden lives in socket-directory.ts.
- */
+/** @module What is allowed and still worth a warning at start. What is forbidden is in socket-directory.ts. */
 
 export type IdentityWarning = "running_as_root" | "socket_group_is_primary_group";
 

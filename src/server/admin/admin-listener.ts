@@ -1,7 +1,6 @@
 /**
- * Metrics and health over plain HTTP: one request a connection, GET and HEAD only, bounded in size, time and connections.
- *
- * @module Not `Bun.serve`: it bounds neither connections nor a header section that trickles in, and takes two Host fields.
+ * @module Metrics and health over plain HTTP. Not `Bun.serve`: it bounds neither connections nor a header section that trickles
+ * in, and takes two Host fields.
  */
 import { createServer, type Server, type Socket } from "node:net";
 import { errnoOf } from "../../base/errno.ts";

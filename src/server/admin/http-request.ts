@@ -1,9 +1,6 @@
 /**
- * One HTTP/1.x request without a body, decoded strictly.
- *
- * @module Hostile bytes in, a method and a path out. Whatever is ambiguous in RFC 9112, and so could be read by a proxy in one
- * way and by us in another (request smuggling), is malformed here: line ends other than CRLF, folded lines, two Host fields,
- * any announced body, anything behind the header section.
+ * @module One HTTP/1.x request without a body. What is ambiguous in RFC 9112, so that a proxy could read it differently (request
+ * smuggling), is malformed here.
  */
 
 /** Longest request line plus header section in bytes. */

@@ -1,8 +1,4 @@
-/**
- * One bound for the memory of all request bodies together, whichever sessions they arrive on.
- *
- * @module A pure state machine: which request has a share, and which one loses it. What losing it means is in grpc-stream.ts.
- */
+/** @module One bound for the memory of all request bodies together: which request has a share, and which one loses it. */
 
 /** The least that a request is counted with: its stream, its headers and a message of ordinary size. */
 export const LEAST_SHARE_BYTES = 4096;

@@ -1,8 +1,4 @@
-/**
- * The body of one request, gathered in one buffer within its share of the budget.
- *
- * @module Pieces are copied at once, so that many small ones cost only their bytes.
- */
+/** @module The body of one request in one buffer, within its share of the budget. Pieces are copied at once, so that small ones cost only their bytes. */
 import type { BodyBudget, BodyShare } from "./body-budget.ts";
 
 export class BodyBuffer {

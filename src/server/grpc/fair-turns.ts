@@ -1,7 +1,6 @@
 /**
- * Whose call begins next: one of each session in turn, and only so many before the event loop reads from all sockets again.
- *
- * @module Without it the calls of one turn are all answered first, however many one caller has sent.
+ * @module Whose call begins next: one of each session in turn, and only so many before the event loop reads from all sockets
+ * again. Without it all calls of one caller are answered first.
  */
 
 /** Runs something in the next turn of the event loop, after sockets were read. */

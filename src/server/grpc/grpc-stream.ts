@@ -1,8 +1,4 @@
-/**
- * Between one HTTP/2 stream and one of Connect's handlers: the request read whole and bounded, the answer written.
- *
- * @module Sessions and their limits are in grpc-sessions.ts, gRPC's messages in unary-grpc.ts.
- */
+/** @module Between one HTTP/2 stream and one of Connect's handlers: the request read whole and bounded, the answer written. */
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { constants } from "node:http2";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";

@@ -1,8 +1,4 @@
-/**
- * What a session has earned: whether it stays, and which one gives way when there are too many.
- *
- * @module Pure: what is known of a session, its transitions and two decisions. grpc-sessions.ts acts on them.
- */
+/** @module What a session has earned: whether it stays, and which one gives way when there are too many. Pure. */
 
 export interface StandingLimits {
   /** From accept to the client's SETTINGS. */

@@ -1,8 +1,6 @@
 /**
- * The socket from start to stop: one instance, one socket, made again when it is lost.
- *
- * @module A state machine over socket-directory.ts and socket-file.ts. It looks at the file system every
- * `watchIntervalMs`; connections that were accepted are never touched by what it finds.
+ * @module The socket from start to stop: one instance, one socket, made again when it is lost. Accepted connections are never
+ * touched by what it finds.
  */
 import { closeSync, constants, openSync } from "node:fs";
 import type { Server, Socket } from "node:net";

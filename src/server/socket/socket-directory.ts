@@ -1,9 +1,6 @@
 /**
- * Whether the directory of the socket is fit for it.
- *
- * @module Owner, group, mode and ancestors, as docs for operators promise them: only the provider may change what lies in
- * the directory, only the socket's group may enter it. Used at start, while running, and by doctor, which asks on behalf of
- * another user. What does not live here: the socket itself (socket-file.ts).
+ * @module Whether the directory of the socket is fit for it: only the provider may change what is in it, and only the socket's
+ * group may enter it.
  */
 import { type BigIntStats, lstatSync, realpathSync } from "node:fs";
 import { dirname } from "node:path";

@@ -1,10 +1,6 @@
 /**
- * The socket's file: made, recognised, taken away.
- *
- * @module Everything happens below one open handle of the directory (`/proc/self/fd/N/name`), so that the directory that was
- * checked is the one that is used, whatever its path has become. The socket is bound under a random name, verified, and then
- * linked to its own name: it appears complete, it never replaces anything, and closing the listener (where Bun removes the
- * path that it was bound to) cannot touch a file that another process made.
+ * @module The socket's file, below one open handle of its directory (`/proc/self/fd/N/name`), whatever the path has become. It is
+ * bound under a random name and then linked to its own, so that it replaces nothing and closing it removes only what it made.
  */
 import { randomBytes } from "node:crypto";
 import {

@@ -1,8 +1,6 @@
 /**
- * `server.socketGroup` as a number.
- *
- * @module A decimal GID, or a name that is looked up in /etc/group. Groups of other sources (LDAP, systemd-userdb) are not
- * asked, since that needs the C library; their number always works, and the error says so.
+ * @module `server.socketGroup` as a number: a GID, or a name of /etc/group. Other sources (LDAP, systemd-userdb) need the C
+ * library; their number always works, and the error says so.
  */
 import { closeSync, openSync, readSync } from "node:fs";
 import { errnoOf } from "../../base/errno.ts";

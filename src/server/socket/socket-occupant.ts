@@ -1,9 +1,4 @@
-/**
- * What lies at the socket's path before the provider makes its own.
- *
- * @module One question, answered without changing anything. What does not live here: what follows from the answer
- * (kms-socket.ts).
- */
+/** @module What is at the socket's path before the provider makes its own. Nothing is changed. */
 import type { BigIntStats } from "node:fs";
 import { connect } from "node:net";
 import { basename } from "node:path";
