@@ -100,6 +100,10 @@ describe("an envelope that claims to be ours and is not", () => {
     expect(decodeEncryptedObject(bytes)?.keyId).toBe(keyId);
     expect(decodeEncryptedObject(Buffer.concat([bytes, envelopeBytes({ keyId })]))).toBeUndefined();
     expect(decodeEncryptedObject(Buffer.concat([bytes, Buffer.of(0x32, 0)]))).toBeUndefined();
+    // What follows the unknown field's tag is a whole annotation when the field is not refused.
+    const annotation = envelopeBytes({ annotations: { "x.example.org": Buffer.from("v") } });
+    expect(decodeEncryptedObject(Buffer.concat([bytes, annotation]))?.keyId).toBe(keyId);
+    expect(decodeEncryptedObject(Buffer.concat([bytes, Buffer.of(0x32), annotation]))).toBeUndefined();
     for (let length = 0; length < bytes.length; length++) {
       const cut = decodeEncryptedObject(bytes.subarray(0, length));
       // Cut between two fields it may still be an envelope, but never one with another key_id.
