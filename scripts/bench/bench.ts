@@ -93,6 +93,11 @@ async function main(): Promise<void> {
   }
 }
 
+/** The provider as it runs under its unit. */
+function isCharted({ name }: Figure): boolean {
+  return name.startsWith("JIT off: ") && name.endsWith("/ direct") && !name.includes("the parts alone");
+}
+
 function conclude(figures: readonly Figure[]): void {
   const noise = Math.max(...figures.filter(({ name }) => name.endsWith("direct call p50")).map(spread));
   const isQuiet = noise <= QUIET_SPREAD;
@@ -107,7 +112,7 @@ function conclude(figures: readonly Figure[]): void {
     writeFileSync(flags.json, `${JSON.stringify({ noise, isQuiet, figures }, undefined, 2)}\n`);
   }
   if (flags.chart !== undefined) {
-    writeFileSync(flags.chart, chart(figures.filter(({ name }) => name.endsWith("/ direct"))));
+    writeFileSync(flags.chart, chart(figures.filter(isCharted)));
   }
   if (flags.floors) {
     const worse = worsened(figures);
