@@ -33,9 +33,12 @@ export async function runEarlierApiServer({ machine, kubectl, ready }: KubeNode)
   await eventually(
     "kube-apiserver runs as the earlier release",
     async () =>
+      // Of the specification: kubelet writes the status of the new process into the old mirror pod first.
       (
-        await kubectl("-n kube-system get pods --selector component=kube-apiserver -o jsonpath={..image}")
-      ).includes(EARLIER),
+        await kubectl(
+          "-n kube-system get pods --selector component=kube-apiserver -o jsonpath='{.items[*].spec.containers[0].image}'",
+        )
+      ).endsWith(`:${EARLIER}`),
     { timeoutMs: RESTART_TIMEOUT_MS, everyMs: 1000 },
   );
   await ready();
