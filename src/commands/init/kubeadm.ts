@@ -19,7 +19,7 @@ export function kubeadmConfig(socketPath: string): string {
 export function kubeApiServerPatch(socketGid: number): string {
   const document = parseDocument(patch);
   document.commentBefore =
-    " Membership in the socket's group, for an API server that does not run as root: kubeadm init --patches DIR";
+    " Membership in the socket's group, for an API server that does not run as root; kubeadm's patches.directory names its folder";
   document.setIn(["spec", "securityContext", "supplementalGroups"], [socketGid]);
   return document.toString({ lineWidth: 0 });
 }

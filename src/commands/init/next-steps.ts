@@ -17,7 +17,7 @@ export function nextSteps({ out, config, model, isNewKey, node }: StepsRequest):
       ? `Once for the cluster, with an OpenBao administrator's token: sh ${out}/openbao-setup.sh`
       : `With an OpenBao administrator's token, add this node's role and policy: sh ${out}/openbao-setup.sh`;
   const onNode = [
-    `With kubeadm: add ${out}/kubeadm-config.yaml to its configuration, and give ${out}/patches, if it exists, to --patches`,
+    `With kubeadm: add ${out}/kubeadm-config.yaml to its configuration. If ${out}/patches exists, name it as patches.directory there`,
     `Install ${out}/encryption-config-readers.yaml on all control-plane nodes; only then install ${out}/encryption-config.yaml on all`,
     ...(isNewKey && node !== undefined
       ? [`For each further node: bao-kms-provider init --values ${out}/values.yaml --node NAME --out DIR`]
