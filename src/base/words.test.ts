@@ -82,3 +82,9 @@ test("one change of any kind is always seen", () => {
     ),
   );
 });
+
+test("swapped neighbours count once each", () => {
+  // Two swaps are as far as six letters may be away; three are too far. Without swaps they would be four and six changes.
+  expect(nearestName("bacdfe", ["abcdef"])).toBe("abcdef");
+  expect(nearestName("badcfe", ["abcdef"])).toBeUndefined();
+});

@@ -85,6 +85,17 @@ function withByte(bytes: Buffer, at: number): Buffer {
 }
 
 describe("audit", () => {
+  test.each(["--evidence-out", "--html"])(
+    "%s of a file that exists is refused before anything is read",
+    async (flag) => {
+      writeFileSync(path("kept"), "kept");
+      const { code, stderr } = await command("audit", "--snapshot", path("none.db"), flag, path("kept"));
+      expect(code).toBe(3);
+      expect(stderr).toContain(`${flag}: ${path("kept")} exists already`);
+      expect(readFileSync(path("kept"), "utf8")).toBe("kept");
+    },
+  );
+
   test("ties key_ids to the registry's versions", async () => {
     const { code, stdout } = await command(
       "audit",
