@@ -80,7 +80,7 @@ test("a reply outside the limits is refused whatever part it is", () => {
   const sound = {
     ciphertext: new Uint8Array(1024),
     keyId: "k".repeat(1024),
-    annotations: { "a.b": new Uint8Array(3) },
+    annotations: { "a.b": new Uint8Array(32_765) },
   };
   expect(refused(() => checkEncryptResponse(sound))).toBeUndefined();
   for (const change of [
