@@ -238,3 +238,15 @@ export const HOARDERS: readonly (readonly [
     },
   ],
 ];
+
+/** Hoards until the provider has taken what it takes, and then closes all connections. */
+export async function hoardOnce(path: string, hoard: (typeof HOARDERS)[number][1]): Promise<void> {
+  const peers = await hoard(path);
+  const sent = (): boolean => peers.every(({ socket, isClosed }) => isClosed || socket.writableLength === 0);
+  for (let waits = 0; waits < 40 && (waits < 10 || !sent()); waits += 1) {
+    await Bun.sleep(50);
+  }
+  for (const peer of peers) {
+    peer.destroy();
+  }
+}

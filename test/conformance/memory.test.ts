@@ -1,6 +1,6 @@
 /** How much memory the provider ever has under each attack, measured by the kernel on a process of its own. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { ATTACKS, HOARDERS } from "./attacks.ts";
+import { ATTACKS, HOARDERS, hoardOnce } from "./attacks.ts";
 import { kmsClient } from "./harness.ts";
 import { rawConnection } from "./raw-http2.ts";
 import { type ServedProcess, serveInProcess } from "./served-process.ts";
@@ -25,16 +25,7 @@ describe(`less than ${MOST_MIB} MiB`, () => {
   test.each(HOARDERS)(
     "%s, on 64 connections",
     async (_name, hoard) => {
-      const peers = await hoard(served.path);
-      // Until the provider has taken what it takes.
-      const sent = (): boolean =>
-        peers.every(({ socket, isClosed }) => isClosed || socket.writableLength === 0);
-      for (let waits = 0; waits < 40 && (waits < 10 || !sent()); waits += 1) {
-        await Bun.sleep(50);
-      }
-      for (const peer of peers) {
-        peer.destroy();
-      }
+      await hoardOnce(served.path, hoard);
       await stillServes();
       expect(served.peakRssMib()).toBeLessThan(MOST_MIB);
     },

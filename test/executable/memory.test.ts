@@ -1,7 +1,7 @@
 /** How much memory the compiled executable ever has, with its unit's variables and without a JIT, while others hoard it. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { unitEnvironment } from "../../scripts/bench/unit-environment.ts";
-import { HOARDERS } from "../conformance/attacks.ts";
+import { HOARDERS, hoardOnce } from "../conformance/attacks.ts";
 import { peakRssMib } from "../harness/peak-memory.ts";
 import { type ProviderOnStandIn, startOnStandIn } from "./provider-on-stand-in.ts";
 
@@ -18,15 +18,7 @@ test.each(HOARDERS)(
   `less than ${MOST_MIB} MiB: %s, on 64 connections`,
   async (_name, hoard) => {
     const { provider } = stage;
-    const peers = await hoard(provider.socketPath);
-    const sent = (): boolean =>
-      peers.every(({ socket, isClosed }) => isClosed || socket.writableLength === 0);
-    for (let waits = 0; waits < 40 && (waits < 10 || !sent()); waits += 1) {
-      await Bun.sleep(50);
-    }
-    for (const peer of peers) {
-      peer.destroy();
-    }
+    await hoardOnce(provider.socketPath, hoard);
     expect((await provider.client.status({ timeoutMs: 20_000 })).healthz).toBe("ok");
     expect(peakRssMib(provider.pid())).toBeLessThan(MOST_MIB);
   },

@@ -1,6 +1,30 @@
 /** What is asked again, how often, and until when. */
 import { describe, expect, test } from "bun:test";
 import { A, error, OK, scriptedOpenBao } from "../../../test/fakes/scripted-openbao.ts";
+import { type Failed, type NextStep, nextStep } from "./retry.ts";
+
+describe("what follows a failure", () => {
+  const failed: Failed = {
+    code: "connection_lost",
+    idempotent: true,
+    lagCodes: undefined,
+    retries: { lag: 0, lostConnection: 0 },
+    anotherNode: false,
+    remainingMs: 1,
+  };
+  test.each<[string, Partial<Failed>, NextStep]>([
+    ["time is left", {}, { kind: "same_node" }],
+    ["no time is left", { remainingMs: 0 }, { kind: "give_up" }],
+    ["no time is left for another node", { anotherNode: true, remainingMs: 0 }, { kind: "give_up" }],
+    ["another node is there", { anotherNode: true }, { kind: "other_node" }],
+    ["a pause just fits", { code: "standby_behind", remainingMs: 51 }, { kind: "later", delayMs: 50 }],
+    ["a pause takes all the time", { code: "standby_behind", remainingMs: 50 }, { kind: "give_up" }],
+    ["it was tried again before", { retries: { lag: 0, lostConnection: 1 } }, { kind: "give_up" }],
+    ["it must not be made twice", { idempotent: false }, { kind: "give_up" }],
+  ])("%s", (_name, change, step) => {
+    expect(nextStep({ ...failed, ...change })).toEqual(step);
+  });
+});
 
 describe("retry", () => {
   test("a connection that died under an idempotent call costs one more try, on a fresh connection", async () => {
