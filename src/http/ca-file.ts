@@ -1,13 +1,14 @@
 /** @module The CA bundle that servers are verified against, and its replacement while the provider runs. */
 import { ProviderError } from "../base/error-class.ts";
 import { decodePemCertificates } from "../base/pem-certificates.ts";
-import { readSafeFile } from "../base/safe-file.ts";
+import { type FileIdentity, readSafeFile } from "../base/safe-file.ts";
 import { singleFlight } from "../base/single-flight.ts";
 
 export class CaFileError extends ProviderError<"ca_invalid"> {}
 
 /** A bundle of all public CAs has about 250 KB. */
 const MAX_BYTES = 1 << 20;
+const MAX_CERTIFICATES = 4096;
 
 export interface CaFile {
   /** The certificates of the last good read, PEM, nothing else. */
@@ -31,8 +32,8 @@ interface CaFileOptions {
  * @throws SafeFileError or CaFileError with the field, the path and the fix.
  */
 export async function openCaFile({ path, field, serviceUid }: CaFileOptions): Promise<CaFile> {
-  const read = async (): Promise<string> => {
-    const { bytes } = await readSafeFile(path, {
+  const read = () =>
+    readSafeFile(path, {
       what: "the CA bundle",
       field,
       maxBytes: MAX_BYTES,
@@ -40,6 +41,7 @@ export async function openCaFile({ path, field, serviceUid }: CaFileOptions): Pr
       serviceUid,
       errorClass: "config_invalid",
     });
+  const decode = (bytes: Uint8Array): string => {
     const pem = decodeCaBundle(bytes);
     if (pem === undefined) {
       throw new CaFileError({
@@ -52,21 +54,33 @@ export async function openCaFile({ path, field, serviceUid }: CaFileOptions): Pr
     return pem;
   };
 
-  let current = await read();
+  const first = await read();
+  let current: { readonly identity: FileIdentity; readonly pem: string } = {
+    identity: first.identity,
+    pem: decode(first.bytes),
+  };
+
   return {
-    pem: () => current,
+    pem: () => current.pem,
     refresh: singleFlight(async () => {
-      const before = current;
-      current = await read();
-      return current !== before;
+      const { bytes, identity } = await read();
+      // It is looked at every few seconds, and a bundle of all public CAs takes a while to decode.
+      if (sameFile(identity, current.identity)) {
+        return false;
+      }
+      const pem = decode(bytes);
+      const changed = pem !== current.pem;
+      current = { identity, pem };
+      return changed;
     }),
   };
 }
 
 /** The bundle's certificates as PEM; `undefined` when there is none, or one of them is broken or cut off. */
 export function decodeCaBundle(bytes: Uint8Array): string | undefined {
-  return decodePemCertificates(bytes, {
-    maxBytes: MAX_BYTES,
-    maxCertificates: Number.POSITIVE_INFINITY,
-  })?.join("");
+  return decodePemCertificates(bytes, { maxBytes: MAX_BYTES, maxCertificates: MAX_CERTIFICATES })?.join("");
+}
+
+function sameFile(a: FileIdentity, b: FileIdentity): boolean {
+  return a.inode === b.inode && a.changedNs === b.changedNs && a.sizeBytes === b.sizeBytes;
 }
