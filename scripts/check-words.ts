@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { trackedFiles } from "./reference/markdown-files.ts";
 import { findInMarkdown, findInSource } from "./words.ts";
 
-const SOURCES = ["deploy", "examples", "native", "packaging", "scripts", "site", "src"];
+const SOURCES = ["deploy", "examples", "native", "packaging", "scripts", "site", "src", "test"];
 /** Data, generated stubs, and the list itself with its tests. */
 const NO_PROSE = /\.(?:json|lock|svg|png)$|_pb\.ts$|^scripts\/words(?:\.test)?\.ts$/;
 

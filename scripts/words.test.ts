@@ -9,6 +9,7 @@ test.each([
   ["mend it", "mend"],
   ["It mends itself.", "mends"],
   ["Whoever can connect", "Whoever"],
+  ["asked by whomever", "whomever"],
   ["nobody else", "nobody"],
   ["an object lies under a version", "lies under"],
   ["kube-apiserver goes on with its seeds", "goes on"],

@@ -13,7 +13,7 @@ export interface Finding {
 
 const WORDS: readonly Word[] = [
   { pattern: /\bmend(?:s|ed|ing)?\b/i, instead: "fix, repair" },
-  { pattern: /\bwhoever\b/i, instead: "anyone who" },
+  { pattern: /\bwho(?:m)?ever\b/i, instead: "anyone who" },
   { pattern: /\bwhosoever\b/i, instead: "anyone who" },
   { pattern: /\bnobody\b/i, instead: "no one, no user, no process" },
   { pattern: /\blies? under\b/i, instead: "is encrypted under" },

@@ -1,5 +1,5 @@
 /**
- * What the closed tables of logs and metrics promise is really told: no name stands there that nobody uses.
+ * The closed tables of logs and metrics contain no name that the code does not use.
  */
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";

@@ -17,7 +17,7 @@ describeReal("two kinds of bad", { needs: ["bao", "etcd", "kube-apiserver"], lon
     etcd: binary("etcd"),
     kubeApiServer: binary("kube-apiserver"),
   });
-  /** Longer than kube-apiserver goes on without a good Status. */
+  /** Longer than kube-apiserver continues without a good Status. */
   const OUTAGE_MS = 200_000;
   let away: Cluster;
   let lost: Cluster;
@@ -49,7 +49,7 @@ describeReal("two kinds of bad", { needs: ["bao", "etcd", "kube-apiserver"], lon
   };
 
   test(
-    "OpenBao away for more than 3 minutes: writes go on, all comes back without help",
+    "OpenBao away for more than 3 minutes: writes continue, and all recovers without help",
     async () => {
       const text = recognisable();
       await away.write("secrets", "before", text);

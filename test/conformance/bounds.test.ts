@@ -198,7 +198,7 @@ describe("streams of a connection", () => {
   });
 });
 
-describe("a connection gives way in order", () => {
+describe("a connection that is over the limit is closed in order", () => {
   test("when a handler has its call: GOAWAY, the call is answered, and then it is closed", async () => {
     await serve({ maxSessions: 1, seniorSessions: 0, firstCallGraceMs: 0, greetingGraceMs: 0 });
     const held = holdEncrypts();

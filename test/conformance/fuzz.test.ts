@@ -1,5 +1,5 @@
 /**
- * Bytes that nobody foresaw: mutated HTTP/2 connections and mutated messages of every method.
+ * Random bytes: mutated HTTP/2 connections and mutated messages of every method.
  *
  * The everyday budget is small; FUZZ_RUNS raises it (each run is one input). fast-check prints the seed of a failure.
  */

@@ -1,7 +1,7 @@
 /**
  * What hostile peers on the socket can do to others: nothing.
  *
- * Each attack runs while another caller goes on calling; afterwards the provider must still serve, hold no session of the
+ * Each attack runs while another caller continues to call; afterwards the provider must still serve, hold no session of the
  * attacker and keep no call.
  */
 import { describe, expect, test } from "bun:test";

@@ -90,7 +90,7 @@ describe("connections", () => {
 });
 
 describe("the end", () => {
-  test("calls under way finish, new ones are refused, the socket is gone", async () => {
+  test("running calls finish, new ones are refused, the socket is gone", async () => {
     const release = Promise.withResolvers<string>();
     served.harness.transit.override.encrypt = () => release.promise;
     const underWay = served.client.encrypt({ plaintext: Buffer.alloc(32) });

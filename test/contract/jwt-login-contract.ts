@@ -60,7 +60,11 @@ export function jwtLoginContract(context: ContractContext): void {
     test.each<[string, () => JsonObject, string]>([
       ["no role", () => ({ jwt: jwt() }), "missing role"],
       ["no token", () => ({ role: context.names.role }), "missing token"],
-      ["unknown role", () => ({ role: "nobody", jwt: jwt() }), 'role "nobody" could not be found'],
+      [
+        "unknown role",
+        () => ({ role: "unknown-role", jwt: jwt() }),
+        'role "unknown-role" could not be found',
+      ],
       [
         "a foreign key",
         () => ({

@@ -42,7 +42,7 @@ test("it starts, and a command that serves nothing is there in less than 150 ms"
   expect(fastest).toBeLessThan(150);
 });
 
-describe("refused, naming the variable and the mend", () => {
+describe("refused, naming the variable and the fix", () => {
   test.each([
     ["BUN_OPTIONS", "--smol"],
     ["BUN_INSPECT", "127.0.0.1:0"],

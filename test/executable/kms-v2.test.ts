@@ -173,7 +173,7 @@ describe("the protocol", () => {
     expect(await decryptOf({})).toBe("OK");
     socket.destroy();
   });
-  test("400 idle connections disturb nobody", async () => {
+  test("400 idle connections disturb no caller", async () => {
     const sockets = Array.from({ length: 400 }, () =>
       createConnection(provider.socketPath).on("error", () => {}),
     );

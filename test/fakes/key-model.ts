@@ -36,7 +36,7 @@ export interface Real {
   readonly nodes: readonly KeyNode[];
   readonly data: { readonly keyId: string; readonly ciphertext: string; readonly text: string }[];
   past: FakeKeyState;
-  /** The key is as required and nobody lags or fails. */
+  /** The key is as required and no node lags or fails. */
   sound: boolean;
 }
 

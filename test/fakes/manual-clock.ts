@@ -8,7 +8,7 @@ import type { Clock } from "../../src/base/clock.ts";
 export interface ManualClock extends Clock {
   /** Moves all three clocks and wakes, one after the other, each sleeper that is due. */
   advance(ms: number): Promise<void>;
-  /** Moves all three clocks and wakes nobody: for what does not sleep, in tests of very many steps. */
+  /** Moves all three clocks and wakes no sleeper: for tests of very many steps in which no code sleeps. */
   pass(ms: number): void;
   /** Sets only the wall clock, as an administrator or NTP does. */
   setWall(ms: number): void;

@@ -32,9 +32,9 @@ export interface SocketStage {
   readonly open: (changed?: Partial<KmsSocketOptions>) => Promise<KmsSocket>;
   /** The code with which opening is refused, or `opened`. */
   readonly refusal: (changed?: Partial<KmsSocketOptions>) => Promise<string>;
-  /** A connection that has been answered; rejects when nobody answers. */
+  /** A connection that has been answered; rejects when no process answers. */
   readonly echo: () => Promise<Echo>;
-  /** Leaves a socket file on which nobody listens. */
+  /** Leaves a socket file on which no process listens. */
   readonly leaveStaleSocket: () => Promise<void>;
   readonly close: () => Promise<void>;
 }
@@ -110,7 +110,7 @@ export function socketStage(): SocketStage {
   };
 }
 
-/** Somebody else's listener. */
+/** Another process's listener. */
 export function listenAt(path: string): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer((each) => each.destroy());

@@ -51,7 +51,7 @@ export async function commandStorm(
     problems.push(...judge.look());
   };
 
-  /** Everything that the command needs to do its work; what it gets to be told. */
+  /** Everything that the command needs for its work. */
   const prepare = async (command: Command): Promise<readonly string[]> => {
     look();
     switch (command) {
@@ -71,7 +71,7 @@ export async function commandStorm(
   };
 
   /** What an operator does after a command that has died, until all is as before. */
-  const mend = async (args: readonly string[]): Promise<void> => {
+  const repair = async (args: readonly string[]): Promise<void> => {
     if (!existsSync(world.statePath)) {
       await carryOut(world, args);
     }
@@ -106,7 +106,7 @@ export async function commandStorm(
     if (runsBeside && world.process.exited()) {
       problems.push(`the provider has ended beside ${command}`);
     }
-    await mend(args);
+    await repair(args);
     if (world.load.keyId() !== keyId) {
       problems.push(`the key_id has moved in ${command}`);
     }
@@ -206,7 +206,7 @@ function start({ provider }: World, args: readonly string[]) {
   });
 }
 
-/** Until the newest version is the active one, whatever was on its way before: on disk, then in what is answered and seen. */
+/** Until the newest version is the active one, whatever was pending before: on disk, then in what is answered and seen. */
 async function rotateAndWait({ post, keyPath, load, provider }: World, judge: RegistryJudge): Promise<void> {
   const { data } = v.parse(rotated, await post(`${keyPath}/rotate`));
   const newest = String(data.latest_version);

@@ -10,7 +10,7 @@ export interface ControlGroup {
   /** Goes before a command that shall run in it; it keeps the pid. */
   readonly prefix: readonly string[];
   readonly add: (pid: number) => void;
-  /** Of a memory limit: leaves it no more than it uses at this moment. */
+  /** Of a memory limit: lowers it to what is in use at this moment. */
   readonly squeeze: () => void;
   /** Of a memory limit: how many processes the kernel has killed for it. */
   readonly kills: () => number;

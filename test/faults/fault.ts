@@ -8,7 +8,7 @@ import type { World } from "./world.ts";
 
 export const GROUPS = [
   "OpenBao's process",
-  "The way to OpenBao and its answers",
+  "The connection to OpenBao and its answers",
   "Trust and names",
   "Credentials",
   "The Transit key",
@@ -22,8 +22,8 @@ export type Group = (typeof GROUPS)[number];
 /** What must be seen while the fault lasts. That nothing is lost and nothing wrong is demanded of every row. */
 export interface Expectation {
   /**
-   * `ok`: all the time; `reason`: the key_id goes on being served with a word that says why; `error`: a gRPC error, upon
-   * which kube-apiserver stops writing; `silent`: nobody answers; `any`: what the machine allows.
+   * `ok`: all the time; `reason`: the key_id is still served, with a word for the reason; `error`: a gRPC error, upon
+   * which kube-apiserver stops writing; `silent`: no answer; `any`: what the machine allows.
    */
   readonly status: "ok" | "reason" | "error" | "silent" | "any";
   /** The word of `reason`, where there is only one that is right. */
@@ -40,7 +40,7 @@ export interface Expectation {
 }
 
 /** Ends the fault. */
-export type Mend = () => unknown;
+export type Repair = () => unknown;
 
 export interface Fault {
   /** Names it for `--only` and in the result. */
@@ -48,7 +48,7 @@ export interface Fault {
   /** What was done and how it ended, for the table. */
   readonly title: string;
   readonly expect: Expectation;
-  readonly cause: (world: World) => Promise<Mend> | Mend;
+  readonly cause: (world: World) => Promise<Repair> | Repair;
   /** How long it lasts after it is seen, in milliseconds; the short run takes `shortMs` where there is one. */
   readonly lastsMs?: number;
   readonly shortMs?: number;

@@ -1,6 +1,6 @@
 /**
- * Answers that only somebody with OpenBao's own certificate can give: each request goes to the real OpenBao, and what comes
- * back is spoiled on its way.
+ * Answers that only a server with OpenBao's own certificate can give: each request goes to the real OpenBao, and its answer
+ * is changed before the provider reads it.
  *
  * @module An HTTPS server with the faults of test/fakes/openbao/faults.ts.
  */

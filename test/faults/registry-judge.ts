@@ -1,7 +1,7 @@
 /**
  * What must be true of the registry on disk whenever a process that wrote it has died.
  *
- * @module One look at a time, each held against the one before. Who dies, and when, is kill-storm.ts and command-storm.ts.
+ * @module One look at a time, each compared with the one before. Who dies, and when, is kill-storm.ts and command-storm.ts.
  */
 import { readFileSync } from "node:fs";
 import { decodeRecord } from "../../src/key/registry/decode.ts";

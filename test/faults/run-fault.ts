@@ -1,5 +1,5 @@
 /**
- * One row: cause, look, mend, and the check that nothing was lost and nothing was wrong.
+ * One row: cause, look, repair, and the check that nothing was lost and nothing was wrong.
  *
  * @module The same for every row; what is particular is in rows/.
  */
@@ -48,9 +48,9 @@ export async function runFault(
   world.cluster?.take();
 
   let ready = 0;
-  let mend: () => unknown = () => {};
+  let repair: () => unknown = () => {};
   await attempt("cause", async () => {
-    mend = await fault.cause(world);
+    repair = await fault.cause(world);
     await untilShown(world, fault.expect);
     await Bun.sleep(long ? (fault.lastsMs ?? LASTS_MS) : (fault.shortMs ?? LASTS_MS));
     ready = await world.provider.health("/ready").then(
@@ -60,7 +60,7 @@ export async function runFault(
     problems.push(...(await answersNow(world, fault.expect)));
   });
   const began = performance.now();
-  await attempt("mend", () => mend());
+  await attempt("repair", () => repair());
   await attempt("recovery", () => untilWell(world));
   const recoveryMs = Math.round(performance.now() - began);
   const seen = world.load.take();
@@ -169,7 +169,7 @@ function judge(expect: Expectation, seen: Pick<FaultResult, "status" | "encrypt"
     if (expect[call] === "refused" && failed.length === 0) {
       problems.push(`${call} was never refused`);
     }
-    // A caller that is told so would take data for damaged that is not.
+    // This error would make a caller believe that its data is damaged.
     const accusing = failed.filter(
       (code) => code === "INVALID_ARGUMENT" || code === "INTERNAL" || code === "UNKNOWN",
     );

@@ -106,7 +106,7 @@ describe.skipIf(!isRoot)("the socket's directory under attack (root makes the us
   );
 
   test(
-    "who may connect is the socket's group and nobody else",
+    "who may connect is the socket's group and no other user",
     async () => {
       await provider.start();
       expect(connectsAs(SOCKET_GID)).toBe(true);

@@ -5,6 +5,7 @@
  */
 import { type Fault, type FaultTable, GROUPS, type Group } from "./fault.ts";
 import { clocks } from "./rows/clocks.ts";
+import { connectionAndAnswers } from "./rows/connection-and-answers.ts";
 import { credentials } from "./rows/credentials.ts";
 import { openbaoProcess } from "./rows/openbao-process.ts";
 import { providerProcess } from "./rows/provider-process.ts";
@@ -12,11 +13,10 @@ import { registry } from "./rows/registry.ts";
 import { socketDirectory } from "./rows/socket-directory.ts";
 import { transitKey } from "./rows/transit-key.ts";
 import { trustAndNames } from "./rows/trust-and-names.ts";
-import { wayAndAnswers } from "./rows/way-and-answers.ts";
 
 const TABLE: FaultTable = {
   "OpenBao's process": openbaoProcess,
-  "The way to OpenBao and its answers": wayAndAnswers,
+  "The connection to OpenBao and its answers": connectionAndAnswers,
   "Trust and names": trustAndNames,
   Credentials: credentials,
   "The Transit key": transitKey,

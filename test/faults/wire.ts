@@ -2,7 +2,7 @@
  * The network between provider and OpenBao: a relay of bytes that can lose, delay, cut and invent.
  *
  * @module TCP only; TLS passes through it untouched, so that nothing of the provider's trust is bent for the tests. Answers
- * that only somebody with OpenBao's certificate can give are in forged-answers.ts, behind the route `to`.
+ * that only a server with OpenBao's certificate can give are in forged-answers.ts, behind the route `to`.
  */
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
@@ -11,7 +11,7 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 export type Route =
   /** Everything passes, to OpenBao or to another port. */
   | { readonly kind: "to"; readonly port: number }
-  /** Nobody listens. */
+  /** No process listens. */
   | { readonly kind: "refused" }
   /** Connections are accepted and reset at the first byte. */
   | { readonly kind: "reset" }
@@ -26,7 +26,7 @@ export interface Wire {
   readonly port: number;
   readonly route: (route: Route) => Promise<void>;
   /** Everything to OpenBao again. */
-  readonly mend: () => Promise<void>;
+  readonly repair: () => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
@@ -123,7 +123,7 @@ export async function openWire(openbaoPort: number, host = "127.0.0.1", port = 0
     }
   };
   await listen();
-  return { port: bound, route: change, mend: () => change(straight), close: unlisten };
+  return { port: bound, route: change, repair: () => change(straight), close: unlisten };
 }
 
 async function trickle(client: Socket, bytes: Buffer, bytesPerSecond: number): Promise<void> {

@@ -24,7 +24,7 @@ export interface Cluster {
   readonly write: (kind: ObjectKind, name: string, text: string) => Promise<void>;
   /** The content of an object. @throws when it cannot be read. */
   readonly read: (kind: ObjectKind, name: string) => Promise<string>;
-  /** How many stored objects of a kind lie under which key_id; what is not ours counts under its kind. */
+  /** How many stored objects of a kind are encrypted under which key_id; what is not ours counts under its kind. */
   readonly keyIds: (kind: ObjectKind) => Promise<ReadonlyMap<string, number>>;
   readonly dispose: () => Promise<void>;
 }

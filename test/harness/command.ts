@@ -1,7 +1,7 @@
 /**
  * A command that runs to its end.
  *
- * @module What it printed and how it ended. A command that goes on: child.ts.
+ * @module What it printed and how it ended. For a command that keeps running: child.ts.
  */
 export interface CommandResult {
   readonly code: number;

@@ -190,7 +190,7 @@ export async function importProgram(machine: Machine, reference: string, program
   }
 }
 
-/** Imports a program that waits for a signal: a pod's pause container, and what nobody asks to do anything. */
+/** Imports a program that waits for a signal: a pod's pause container, and a container without work. */
 export async function importPause(machine: Machine, reference: string, name = "pause"): Promise<void> {
   const work = mkdtempSync(join(tmpdir(), "kms-pause-"));
   try {

@@ -306,7 +306,7 @@ describeReal("audit: a cluster of three", { needs: ["etcd", "etcdctl"] }, (binar
   }, 60_000);
   afterAll(() => cluster?.dispose());
 
-  test("a member that goes away during the read: the next one goes on behind the last key", async () => {
+  test("a member that goes away during the read: the next one continues behind the last key", async () => {
     const endpoints = endpointsOf(cluster);
     const keys: string[] = [];
     let killed: Promise<void> | undefined;

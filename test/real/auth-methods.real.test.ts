@@ -172,7 +172,7 @@ describeReal("login methods on a real OpenBao", { needs: ["bao"] }, (binary) => 
     });
 
     test("each refusal has its code", async () => {
-      await present(ca, "somebody-else");
+      await present(ca, "another-name");
       expect(await logIn(auth())).toBe("login_certificate_refused");
       await present(await makeTestCa());
       expect(await logIn(auth())).toBe("login_certificate_refused");

@@ -155,7 +155,7 @@ describeReal("a provider with a key token", { needs: ["bao"], long: true }, (bin
       await provider.stop();
     }, 60_000);
 
-    test("without a registry a refused PIN ends it with 6, each time, and the token hears it once", async () => {
+    test("without a registry a refused PIN ends it with 6, each time, and the token receives it once", async () => {
       token.writePin("111111");
       const before = token.logins();
       const provider = await prepare();

@@ -122,9 +122,9 @@ describeReal("failover of the compiled provider", { needs: ["bao"], long: true }
       });
       await Bun.sleep(CALM_MS);
       const harmedMs = performance.now();
-      const mend = await harm();
+      const repair = await harm();
       await Bun.sleep(OUTAGE_MS);
-      await mend();
+      await repair();
       await Bun.sleep(CALM_MS);
       over.abort();
       await Promise.all(callers);

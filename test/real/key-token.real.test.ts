@@ -189,7 +189,7 @@ describeWithToken("a key token", () => {
   });
 
   describe("given a wrong PIN", () => {
-    test("hears it once, however often and by whomever it is asked, until the file is a new one", async () => {
+    test("receives it once, however often it is asked and by which process, until the file is a new one", async () => {
       const modulePath = token.stubModule();
       const before = token.logins();
       token.writePin("000000");
@@ -211,7 +211,7 @@ describeWithToken("a key token", () => {
       expect(token.logins() - before).toBe(3);
     }, 20_000);
 
-    test("and killed before it could answer, does not hear it again", async () => {
+    test("and killed before it could answer, does not receive it again", async () => {
       const modulePath = token.stubModule("login after-hang");
       const before = token.logins();
       token.writePin("222222");

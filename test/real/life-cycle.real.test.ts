@@ -35,7 +35,7 @@ describeReal("life cycle", { needs: ["bao"], long: true }, (binary) => {
     TEST_TIMEOUT_MS,
   );
   test(
-    "a start before OpenBao: the reason is logged, and the start goes on when it is there",
+    "a start before OpenBao: the reason is logged, and the start continues when OpenBao is there",
     async () => {
       await stage.provisionNext();
       await stage.prepare();
@@ -88,7 +88,7 @@ describeReal("life cycle", { needs: ["bao"], long: true }, (binary) => {
     async () => {
       await stage.provisionNext();
       await stage.prepare({
-        names: { ...stage.names, role: "nobody" },
+        names: { ...stage.names, role: "unknown-role" },
         config: { bootstrap: { graceTimeout: "1s", retryInterval: "100ms" } },
       });
       stage.provider.spawn();

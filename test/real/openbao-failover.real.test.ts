@@ -113,7 +113,7 @@ describeReal("failover between real OpenBao nodes", { needs: ["bao"], long: true
     ["sealed", (node) => node.seal(), (node) => node.bringBack()],
     ["stopped", (node) => node.pause(), async (node) => node.resume()],
   ];
-  describe.each(troubles)("the leader is %s", (how, harm, mend) => {
+  describe.each(troubles)("the leader is %s", (how, harm, repair) => {
     test("and no call fails", async () => {
       const leader = await cluster.leader();
       const stop = load();
@@ -123,7 +123,7 @@ describeReal("failover between real OpenBao nodes", { needs: ["bao"], long: true
       const next = await cluster.leader();
       const electionMs = performance.now() - harmedMs;
       await Bun.sleep(1000);
-      await mend(leader);
+      await repair(leader);
       await Bun.sleep(1000);
       const { failures, calls, slowestMs } = await stop();
       console.log(

@@ -131,7 +131,7 @@ describeReal(
           JSON.parse(readFileSync(join(work, "after.json"), "utf8")).digest.replace("sha256:", ""),
         );
 
-        // The five minutes after the last report, which nobody waits for here.
+        // The five minutes after the last report, which this test does not wait for.
         for (const name of readdirSync(work).filter((each) => each.startsWith("node-"))) {
           const report = JSON.parse(readFileSync(join(work, name), "utf8"));
           const earlier = new Date(Date.parse(report.checkedAt) - 6 * MINUTE_MS).toISOString();

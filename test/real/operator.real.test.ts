@@ -256,9 +256,9 @@ describeReal("an operator with the commands alone", { needs: ["bao"] }, (binary)
   }, 60_000);
 
   test.skipIf(process.getuid?.() !== 0 || !existsSync("/usr/bin/setpriv"))(
-    "a stranger is told that the socket may not be reached, a member of its group gets in",
+    "another user gets an error that the socket may not be reached, a member of its group connects",
     () => {
-      // The private directory of the test lets nobody in by itself.
+      // The private directory of the test admits no other user by itself.
       chmodSync(node.at("."), 0o711);
       const probeAs = (...identity: readonly string[]) => {
         const { status, stdout } = spawnSync(

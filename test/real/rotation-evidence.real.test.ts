@@ -320,7 +320,7 @@ describeReal("rotation with evidence", { needs: ["bao", "etcd", "kube-apiserver"
       );
       await controller;
       expect(asked.stderr).toBe("");
-      // Nobody carries the others out here; what is stale there stays so.
+      // The others are not carried out here; what is stale there stays so.
       expect(asked.code).toBe(4);
       const report = JSON.parse(asked.stdout);
       expect(issuesOf("migrate", report)).toEqual([]);
@@ -430,7 +430,7 @@ describeReal("rotation with evidence", { needs: ["bao", "etcd", "kube-apiserver"
   );
 
   test(
-    "retire-versions: too early without an override; with one the reason is recorded; restore is the way back",
+    "retire-versions: too early without an override; with one the reason is recorded; restore-versions reverts it",
     async () => {
       const probe = await run("probe", "--socket", cluster.provider.socketPath, "--output", "json");
       writeFileSync(file("node.json"), probe.stdout);

@@ -33,7 +33,7 @@ describeReal("unwrap-secret-id on a real OpenBao", { needs: ["bao"] }, (binary) 
     openbao = await startOpenBao(binary("bao"));
     await openbao.operator.must("POST", "sys/namespaces/team", {});
     await openbao.operator.must("POST", "sys/namespaces/control-plane", {}, { namespace: "team" });
-    // The same mount and role in a namespace that nobody's configuration names.
+    // The same mount and role in a namespace that no configuration names.
     await openbao.operator.must("POST", "sys/namespaces/elsewhere", {});
     await openbao.operator.must("POST", "sys/auth/approle", { type: "approle" }, { namespace: "elsewhere" });
     await openbao.operator.must("POST", "auth/approle/role/kms", {}, { namespace: "elsewhere" });
@@ -156,7 +156,7 @@ describeReal("unwrap-secret-id on a real OpenBao", { needs: ["bao"] }, (binary) 
       TIMEOUT_MS,
     );
 
-    test("a token that was used already is told as such", async () => {
+    test("a token that was used already is reported as such", async () => {
       const token = wrap();
       expect(await opens(token)).toBe(true);
       const { code, stdout, stderr } = unwrap(token);
@@ -165,7 +165,7 @@ describeReal("unwrap-secret-id on a real OpenBao", { needs: ["bao"] }, (binary) 
       nothingIsWritten();
     });
 
-    test("a token that has expired is told as such", async () => {
+    test("a token that has expired is reported as such", async () => {
       const token = wrap("1s");
       await eventually(
         "the wrapping token expires",
@@ -180,7 +180,7 @@ describeReal("unwrap-secret-id on a real OpenBao", { needs: ["bao"] }, (binary) 
       nothingIsWritten();
     });
 
-    test("one that was made in another namespace is let in by nobody, and replaces nothing", () => {
+    test("one that was made in another namespace is refused, and replaces nothing", () => {
       const { code, stdout, stderr } = unwrap(wrap("5m", SECRET_ID_PATH, "elsewhere"));
       expect({ code, stdout }).toEqual({ code: 4, stdout: "" });
       expect(stderr).toContain("openbao.namespace with the one that the secret id was made in");

@@ -1,4 +1,4 @@
-/** Failures under the unit, caused for real: each is logged with its cause and its mend, and holds no JWT. */
+/** Failures under the unit, caused for real: each is logged with its cause and its fix, and contains no JWT. */
 import { expect, test } from "bun:test";
 import { eventually } from "../harness/eventually.ts";
 import { paths, unit } from "./provider-machine.ts";
@@ -10,9 +10,9 @@ describeUnit("unit: failures", (on) => {
   const failures: readonly (readonly [
     what: string,
     cause: () => Promise<unknown>,
-    mend: () => Promise<unknown>,
+    repair: () => Promise<unknown>,
     says: RegExp,
-    mendSaid: RegExp,
+    repairSaid: RegExp,
   ])[] = [
     [
       "socket directory of another group",
@@ -88,7 +88,7 @@ describeUnit("unit: failures", (on) => {
       /have a fresh JWT written/,
     ],
   ];
-  test.each(failures)("%s", async (_, cause, mend, says, mendSaid) => {
+  test.each(failures)("%s", async (_, cause, repair, says, repairSaid) => {
     await on.stop();
     await cause();
     const since = await on.now();
@@ -97,7 +97,7 @@ describeUnit("unit: failures", (on) => {
       "the log says so",
       async () => {
         const text = await on.host.journal(since);
-        return says.test(text) && mendSaid.test(text) ? text : undefined;
+        return says.test(text) && repairSaid.test(text) ? text : undefined;
       },
       { timeoutMs: 10_000 },
     ).catch(async (error: unknown) => {
@@ -105,6 +105,6 @@ describeUnit("unit: failures", (on) => {
     });
     expect(said).not.toMatch(/eyJ[A-Za-z0-9_-]+\./); // no JWT in any message
     await on.stop();
-    await mend();
+    await repair();
   });
 });

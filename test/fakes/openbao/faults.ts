@@ -1,5 +1,5 @@
 /**
- * What can go wrong on the way from OpenBao: a table of faults that tests switch on and off.
+ * What can go wrong with OpenBao's answers: a table of faults that tests switch on and off.
  *
  * @module Faults as values and how they change a reply's bytes. How they move (slowly, not at all) is up to the mount.
  */

@@ -1,7 +1,7 @@
 /**
  * An issuer of JWTs with one key, as an identity provider outside the cluster would be.
  *
- * @module Signs what it is told, also what no good issuer would sign.
+ * @module Signs any claims, also those that no good issuer would sign.
  */
 import { generateKeyPairSync, sign } from "node:crypto";
 

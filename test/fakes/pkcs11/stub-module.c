@@ -46,7 +46,7 @@ static CK_RV block(void) {
   return hang();
 }
 static CK_RV fork_and_hang(void) { fork(); return hang(); }
-/* A child that keeps stdout open while its parent goes on to end. */
+/* A child that keeps stdout open after its parent has ended. */
 static CK_RV fork_and_quit(void) { if (fork() == 0) hang(); exit(0); }
 static CK_RV noisy(void) {
   printf("{\"kind\":\"answer\",\"status\":200}\nvendor: no line end");

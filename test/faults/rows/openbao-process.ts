@@ -79,7 +79,7 @@ export const openbaoProcess: readonly Fault[] = [
   },
   {
     id: "openbao-audit-blocked",
-    title: "Its only audit device blocks (a FIFO that nobody reads), and is put back",
+    title: "Its only audit device blocks (a FIFO that no process reads), and is put back",
     expect: OUT,
     cause: (world) => {
       const log = join(world.openbaoDir(), "audit.log");
@@ -89,7 +89,7 @@ export const openbaoProcess: readonly Fault[] = [
       const pid = world.openbao.pid();
       process.kill(pid, "SIGHUP");
       return async () => {
-        // Somebody reads for a moment, so that what waits in the open goes on; then the file is a file again.
+        // A short read releases what waits in open(2); then the file is a regular file again.
         const reader = spawn("cat", [log], { stdio: "ignore" });
         await Bun.sleep(200);
         renameSync(log, `${log}.fifo`);

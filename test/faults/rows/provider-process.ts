@@ -132,7 +132,7 @@ export const providerProcess: readonly Fault[] = [
       const pid = process.pid();
       const highest = Math.max(...readdirSync(`/proc/${pid}/fd`).map(Number));
       limitFiles(pid, String(Math.min(highest, 12)));
-      await wire.mend();
+      await wire.repair();
       return () => limitFiles(pid, "1024");
     },
   },

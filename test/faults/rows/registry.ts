@@ -167,12 +167,12 @@ export const registry: readonly Fault[] = [
     cause: async (world) => {
       const { configPath } = world.provider;
       const config = readFileSync(configPath, "utf8");
-      const mend = await startedOn(() =>
+      const repair = await startedOn(() =>
         edit(configPath, (text) => text.replace("test-cluster", "other-cluster")),
       )(world);
       return () => {
         edit(configPath, () => config);
-        return mend();
+        return repair();
       };
     },
   },

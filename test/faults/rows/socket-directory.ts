@@ -6,13 +6,13 @@ import { makeSocketDirectory } from "../../harness/provider.ts";
 import type { Expectation, Fault } from "../fault.ts";
 import type { World } from "../world.ts";
 
-/** Connections that are there go on; new ones are another matter. */
+/** Open connections continue; new ones may fail. */
 const FINE: Expectation = { status: "ok", encrypt: "works", decrypt: "works" };
 const STRANGER_UID = 12_345;
 
 const directoryOf = ({ provider }: World): string => dirname(provider.socketPath);
 
-/** Until /ready says that nobody new could connect. */
+/** Until /ready reports that no new caller could connect. */
 const untilSeen = ({ provider }: World): Promise<boolean> =>
   eventually("it is seen", async () => (await provider.health("/ready")).status === 503, {
     timeoutMs: 10_000,

@@ -16,14 +16,14 @@ const LONG_MS = 40_000;
 const FOLLOWED_MS = 20_000;
 
 /**
- * Somebody with another certificate answers in OpenBao's place: a server of its own, because the real one would resume the
+ * A server with another certificate answers in OpenBao's place: a server of its own, because the real one would resume the
  * TLS sessions that it began under its right certificate, without showing another (RFC 8446, section 2.2).
  */
 const answeredWith = async ({ openbao, wire }: World, leaf: Leaf) => {
   const other = await openForgedAnswers(openbao, leaf);
   await wire.route({ kind: "to", port: other.port });
   return async () => {
-    await wire.mend();
+    await wire.repair();
     other.close();
   };
 };
@@ -36,7 +36,7 @@ export const trustAndNames: readonly Fault[] = [
     cause: async ({ openbao, wire }) => {
       await openbao.replaceCertificate(await openbao.ca.server());
       await Bun.sleep(200);
-      await wire.mend();
+      await wire.repair();
       return () => {};
     },
   },
@@ -50,13 +50,13 @@ export const trustAndNames: readonly Fault[] = [
       provider.writeCa(openbao.caPem + next.certPem);
       await openbao.replaceCertificate(await next.server());
       await Bun.sleep(200);
-      await wire.mend();
+      await wire.repair();
       provider.writeCa(next.certPem);
       return async () => {
         provider.writeCa(next.certPem + openbao.caPem);
         await openbao.replaceCertificate(await openbao.ca.server());
         await Bun.sleep(200);
-        await wire.mend();
+        await wire.repair();
         provider.writeCa(openbao.caPem);
       };
     },
@@ -109,7 +109,7 @@ export const trustAndNames: readonly Fault[] = [
       await wire.route({ kind: "refused" });
       await Bun.sleep(1000);
       return async () => {
-        await wire.mend();
+        await wire.repair();
         nameServer?.answer({ kind: "address", address: "127.0.0.1" });
       };
     },
@@ -124,7 +124,7 @@ export const trustAndNames: readonly Fault[] = [
     shortMs: 2000,
     cause: async ({ nameServer, wire }) => {
       nameServer?.answer({ kind: "silence" });
-      await wire.mend();
+      await wire.repair();
       return () => nameServer?.answer({ kind: "address", address: "127.0.0.1" });
     },
   },
@@ -149,7 +149,7 @@ export const trustAndNames: readonly Fault[] = [
       return async () => {
         nameServer?.answer({ kind: "address", address: "127.0.0.1" });
         await elsewhere.close();
-        await wire.mend();
+        await wire.repair();
       };
     },
   },

@@ -12,7 +12,7 @@ const routed =
   (route: Route) =>
   async ({ wire }: World) => {
     await wire.route(route);
-    return wire.mend;
+    return wire.repair;
   };
 
 const forged =
@@ -20,12 +20,12 @@ const forged =
   async ({ wire, forged: answers }: World) => {
     answers.forge(choose);
     await wire.route({ kind: "to", port: answers.port });
-    return wire.mend;
+    return wire.repair;
   };
 
 const always = (answer: Answer) => forged(() => answer);
 
-export const wayAndAnswers: readonly Fault[] = [
+export const connectionAndAnswers: readonly Fault[] = [
   {
     id: "way-refused",
     title: "Connections refused",
@@ -66,7 +66,7 @@ export const wayAndAnswers: readonly Fault[] = [
     title: "Every connection cut once",
     expect: { status: "ok", encrypt: "any", decrypt: "any" },
     cause: async ({ wire }) => {
-      await wire.mend();
+      await wire.repair();
       return () => {};
     },
   },
