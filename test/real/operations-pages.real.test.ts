@@ -11,6 +11,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from "node:fs";
@@ -123,6 +124,11 @@ describeReal(
         await untilKeyIdChanges(cluster.provider, before);
         await restartApi();
         await good("rotation.md#probe");
+        const [own = ""] = readdirSync(work).filter((each) => each.startsWith("node-"));
+        const other = { ...JSON.parse(readFileSync(join(work, own), "utf8")), host: "other" };
+        writeFileSync(join(work, "node-other.json"), JSON.stringify(other));
+        expect(await good("rotation.md#compare")).toContain("✓");
+        rmSync(join(work, "node-other.json"));
         expect(await good("rotation.md#migrate")).toContain(
           "22 rewritten, 0 deleted by others meanwhile, 0 left",
         );
