@@ -18,6 +18,7 @@ import type { Architecture, ArchitectureName } from "./architecture.ts";
 import { architectures } from "./architecture.ts";
 import { crates } from "./crates.ts";
 import { writeDeb } from "./deb.ts";
+import { placeholders } from "./description.ts";
 import { buildExecutable, generate, pinImage } from "./generated.ts";
 import { writeImage } from "./image.ts";
 import { thirdPartyLicenses } from "./licenses.ts";
@@ -183,6 +184,9 @@ function writeEvidence({ options, release, commit, out, work }: Shared): void {
 export async function makeRelease(options: ReleaseOptions): Promise<ReleaseVersion> {
   const release = releaseVersion(root);
   checkBefore(options);
+  for (const placeholder of placeholders()) {
+    options.log(`warning: ${placeholder}; set your own in package.json before you publish`);
+  }
   mkdirSync(dirname(options.out), { recursive: true });
   const work = mkdtempSync(`${options.out}.unfinished-`);
   try {

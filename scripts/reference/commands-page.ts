@@ -1,5 +1,6 @@
 /** @module docs/reference/commands.md and the manual page, from the command table. */
 
+import { isPlaceholder } from "../../packaging/description.ts";
 import { PROGRAM } from "../../src/base/build-info.ts";
 import type { Command } from "../../src/cli/command.ts";
 import { EXIT_CODES } from "../../src/cli/exit-code.ts";
@@ -74,7 +75,12 @@ const ENVIRONMENT: readonly (readonly [variable: string, meaning: string])[] = [
 ];
 
 /** The manual page, in the man(7) macros. */
-export function manualPage(version: string): string {
+export function manualPage(version: string, homepage: string): string {
+  const links = [
+    ...(isPlaceholder(homepage) ? [] : [homepage]),
+    "https://openbao.org",
+    "https://kubernetes.io/docs/tasks/administer-cluster/kms-provider/",
+  ];
   const lines = [
     `.TH ${PROGRAM.toUpperCase()} 8 "" "${PROGRAM} ${version}" "System administration"`,
     ".SH NAME",
@@ -96,7 +102,7 @@ export function manualPage(version: string): string {
     ".BR journalctl (1),",
     ".BR systemd.unit (5)",
     ".PP",
-    roff("https://openbao.org, https://kubernetes.io/docs/tasks/administer-cluster/kms-provider/"),
+    roff(links.join(", ")),
   ];
   return `${lines.join("\n")}\n`;
 }

@@ -3,8 +3,9 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import manifest from "../../package.json";
+import { contents } from "../../packaging/contents.ts";
 import { anchorsIn } from "../../scripts/reference/markdown-links.ts";
+import { withRunbooks } from "../../scripts/reference/runbook-urls.ts";
 import { METRIC_PREFIX, METRICS, type MetricRow } from "../../src/telemetry/metric-table.ts";
 import { describeWithTools } from "./tool-suite.ts";
 
@@ -133,36 +134,34 @@ test("every alert says what to do", () => {
   expect(count(/^ {10}action: /gm)).toBe(count(/^ {6}- alert: /gm));
 });
 
-test("every alert has a runbook: a page of docs/ and a heading in it", () => {
+/** As in the repository, where the homepage of package.json is a placeholder. */
+const packaged = withRunbooks(rules, "https://example.com");
+
+test("every alert has a runbook: a page that the package installs, and a heading in it", () => {
   const urls = [
-    ...rules.matchAll(
-      /^ {10}runbook_url: "https:\/\/docs\.example\.com\/bao-kms-provider\/([^"#]+)#([^"]+)"$/gm,
+    ...packaged.matchAll(
+      /^ {10}runbook_url: "file:\/\/(\/usr\/share\/doc\/bao-kms-provider\/([^"#]+\.md))#([^"]+)"$/gm,
     ),
   ];
   expect(urls.length).toBe(rules.match(/^ {6}- alert: /gm)?.length ?? 0);
+  const places = contents.flatMap(({ installed }) => installed ?? []);
   const lost = urls.filter(
-    ([, page = "", anchor = ""]) =>
-      !anchorsIn(readFileSync(join(deploy, "..", "docs", `${page}.md`), "utf8")).has(anchor),
+    ([, path = "", page = "", anchor = ""]) =>
+      !places.some((each) => path === each || path.startsWith(`${each}/`)) ||
+      !anchorsIn(readFileSync(join(deploy, "..", "docs", page), "utf8")).has(anchor),
   );
   expect(lost.map(([url]) => url)).toEqual([]);
 });
 
-test("the runbooks begin with the homepage, and the page's command replaces it everywhere", () => {
-  expect(rules.match(/runbook_url: /g)?.length).toBe(
-    rules.split(`runbook_url: "${manifest.homepage}/`).length - 1,
-  );
+test("the page's command gives every runbook another address, as a homepage does", () => {
   const page = readFileSync(join(deploy, "..", "docs", "operations", "monitoring.md"), "utf8");
   const command = /^sed -i '.*' bao-kms-provider\.rules\.yaml$/m.exec(page)?.[0] ?? "";
   const place = mkdtempSync(join(tmpdir(), "rules-"));
   try {
     const copy = join(place, "bao-kms-provider.rules.yaml");
-    writeFileSync(copy, rules);
+    writeFileSync(copy, packaged);
     expect(Bun.spawnSync(["sh", "-c", command], { cwd: place }).exitCode).toBe(0);
-    const urls = [...readFileSync(copy, "utf8").matchAll(/runbook_url: "([^"]*)"/g)].map(
-      ([, url = ""]) => url,
-    );
-    expect(urls.length).toBe(rules.match(/runbook_url: /g)?.length ?? 0);
-    expect(urls.filter((url) => !url.startsWith("https://runbooks.internal/kms/"))).toEqual([]);
+    expect(readFileSync(copy, "utf8")).toBe(withRunbooks(rules, "https://runbooks.internal/kms"));
   } finally {
     rmSync(place, { recursive: true, force: true });
   }

@@ -124,7 +124,7 @@ describeReal(
         await untilKeyIdChanges(cluster.provider, before);
         await restartApi();
         await good("rotation.md#probe");
-        const [own = ""] = readdirSync(work).filter((each) => each.startsWith("node-"));
+        const own = readdirSync(work).find((each) => each.startsWith("node-")) ?? "";
         const other = { ...JSON.parse(readFileSync(join(work, own), "utf8")), host: "other" };
         writeFileSync(join(work, "node-other.json"), JSON.stringify(other));
         expect(await good("rotation.md#compare")).toContain("✓");

@@ -101,7 +101,11 @@ describeReal("several nodes", { needs: ["bao"], long: true }, (binary) => {
             startChild(builtExecutable(), ["serve", "--config", at(node, "config.yaml")], { cwd: home }),
           );
           const waited = spawnSync(builtExecutable(), [
-            ...["probe", "--socket", at(node, "run", "kms.sock"), "--wait-socket", "15s"],
+            "probe",
+            "--socket",
+            at(node, "run", "kms.sock"),
+            "--wait-socket",
+            "15s",
           ]);
           expect([node, waited.status, running.at(-1)?.output()]).toEqual([node, 0, expect.any(String)]);
           run("several-nodes.md#probe", node);
