@@ -1,95 +1,129 @@
-/** The gate against a model that keeps every call in one list and looks at all of them each time. */
+/** The gate against a list of all calls that is looked at as a whole each time. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { Gate, type Place } from "./admission.ts";
 
+const CALLERS: readonly object[] = [{}, {}, {}];
 const step = fc.oneof(
-  fc.record({
-    kind: fc.constant("enter" as const),
-    identity: fc.option(fc.constantFrom("a", "b", "c"), { nil: undefined }),
-  }),
-  fc.record({ kind: fc.constant("leave" as const), which: fc.nat() }),
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant("enter" as const),
+      caller: fc.constantFrom(...CALLERS),
+      identity: fc.option(fc.constantFrom("a", "b", "c"), { nil: undefined }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("leave" as const), which: fc.nat() }) },
 );
 
 interface Modelled {
+  readonly caller: object;
   readonly place: Place;
-  readonly start: () => void;
-  /** Identical calls have the same number. */
-  readonly group: number;
+  state: Place["state"];
 }
 
-/** Groups in the order of their first call that is still here; the first `cap` that were let in run. */
-class Model {
-  readonly calls: Modelled[] = [];
-  readonly running = new Set<number>();
-  readonly #cap: number;
-
-  constructor(cap: number) {
-    this.#cap = cap;
-  }
-
-  settle(): void {
-    const groups = new Set(this.calls.map(({ group }) => group));
-    for (const group of this.running) {
-      if (!groups.has(group)) {
-        this.running.delete(group);
-      }
-    }
-    for (const group of [...groups].sort((a, b) => a - b)) {
-      if (this.running.size < this.#cap) {
-        this.running.add(group);
-      }
-    }
-  }
-}
-
-test("calls run in the order of their arrival, identical ones together, and never more than the cap", () => {
+test("never more run than the cap, none idles while one waits, and the room is shared among the callers", () => {
   fc.assert(
     fc.property(
-      fc.array(step, { maxLength: 60 }),
+      fc.array(step, { maxLength: 80 }),
       fc.integer({ min: 1, max: 3 }),
-      fc.integer({ min: 0, max: 4 }),
+      fc.integer({ min: 0, max: 6 }),
       (steps, cap, maxWaiting) => {
         const gate = new Gate(cap, maxWaiting);
-        const model = new Model(cap);
-        let groups = 0;
-        let started: Modelled["start"][] = [];
+        let calls: Modelled[] = [];
+        /** All places in the order in which they were taken; the first call of one may leave before the second. */
+        const taken = new Set<Place>();
+        const placesOf = (some: readonly Modelled[]): readonly Place[] =>
+          [...taken].filter((place) => some.some((call) => call.place === place));
+        const those = (state: Place["state"], caller?: object): readonly Modelled[] =>
+          calls.filter((call) => call.state === state && (caller === undefined || call.caller === caller));
+
+        const enter = (caller: object, identity: string | undefined): void => {
+          const before = new Map(calls.map((call) => [call, call.state]));
+          const waited = new Map(CALLERS.map((one) => [one, those("waiting", one)]));
+          const own = those("waiting", caller).length;
+          const most = Math.max(...[...waited.values()].map(({ length }) => length));
+          const isFull = those("running").length + those("waiting").length >= cap + maxWaiting;
+          const same = calls.find(
+            (call) =>
+              call.caller === caller &&
+              call.state !== "refused" &&
+              identity !== undefined &&
+              call.place.identity === identity,
+          );
+
+          const place = gate.enter(caller, identity);
+
+          expect(place === undefined).toBe(isFull && most <= own + 1);
+          const lost = calls.filter((call) => call.state === "refused" && before.get(call) !== "refused");
+          expect(placesOf(lost)).toHaveLength(isFull && place !== undefined ? 1 : 0);
+          for (const { caller: loser, place: last } of lost) {
+            const theirs = waited.get(loser) ?? [];
+            expect(theirs).toHaveLength(most);
+            expect(placesOf(theirs).at(-1)).toBe(last);
+          }
+          if (place === undefined) {
+            return;
+          }
+          if (same !== undefined) {
+            expect(place).toBe(same.place);
+          } else {
+            expect(calls.map((call) => call.place)).not.toContain(place);
+          }
+          const call: Modelled = { caller, place, state: place.state };
+          calls.push(call);
+          taken.add(place);
+          if (place.state === "waiting") {
+            const become = (state: Place["state"]) => (): void => {
+              expect(call.state).toBe("waiting");
+              call.state = state;
+            };
+            place.waiters.push({ start: become("running"), refuse: become("refused") });
+          }
+        };
+
+        const leave = (gone: Modelled): void => {
+          const waited = placesOf(those("waiting").filter((call) => call !== gone));
+          calls = calls.filter((call) => call !== gone);
+          gate.leave(gone.place);
+          for (const place of placesOf(those("running")).filter((one) => waited.includes(one))) {
+            expect(waited.find(({ share }) => share === place.share)).toBe(place);
+          }
+        };
+
         for (const each of steps) {
           if (each.kind === "enter") {
-            const start = (): void => {
-              started.push(start);
-            };
-            const place = gate.enter(each.identity, start);
-            expect(place === undefined).toBe(model.calls.length >= cap + maxWaiting);
-            if (place !== undefined) {
-              const same = model.calls.find((call) => call.place === place);
-              const identical = model.calls.some(
-                (call) => each.identity !== undefined && call.place.identity === each.identity,
-              );
-              expect(same !== undefined).toBe(identical);
-              groups += 1;
-              model.calls.push({ place, start, group: same?.group ?? groups });
-            }
-          } else if (model.calls.length > 0) {
-            const [gone] = model.calls.splice(each.which % model.calls.length, 1);
-            if (gone !== undefined) {
-              const ranBefore = new Set(model.running);
-              started = [];
-              gate.leave(gone.place, gone.start);
-              model.settle();
-              const letIn = model.calls.filter(
-                ({ group }) => model.running.has(group) && !ranBefore.has(group),
-              );
-              expect(started).toEqual(letIn.map(({ start }) => start));
-            }
+            enter(each.caller, each.identity);
+          } else {
+            calls
+              .slice(each.which % (calls.length + 1))
+              .slice(0, 1)
+              .forEach(leave);
           }
-          model.settle();
-          expect(gate.calls).toBe(model.calls.length);
-          for (const { place, group } of model.calls) {
-            expect(place.isRunning).toBe(model.running.has(group));
-            expect(place.calls.size).toBe(model.calls.filter((call) => call.group === group).length);
+          const running = those("running");
+          const waiting = those("waiting");
+          expect(gate.calls).toBe(running.length + waiting.length);
+          expect(gate.calls).toBeLessThanOrEqual(cap + maxWaiting);
+          expect(placesOf(running).length).toBeLessThanOrEqual(cap);
+          expect(waiting.length === 0 || placesOf(running).length === cap).toBe(true);
+          for (const { place, state } of calls) {
+            expect(place.state).toBe(state);
+            const alike = calls.filter((call) => call.place === place && call.state !== "refused");
+            expect(state === "refused" ? 0 : place.calls).toBe(alike.length);
           }
         }
+
+        // Those that are gone leave nothing behind.
+        for (const { place } of calls) {
+          gate.leave(place);
+        }
+        expect(gate.calls).toBe(0);
+        const states = Array.from({ length: cap + maxWaiting + 1 }, () => gate.enter({}, "a")?.state);
+        expect(states).toEqual([
+          ...Array.from({ length: cap }, () => "running" as const),
+          ...Array.from({ length: maxWaiting }, () => "waiting" as const),
+          undefined,
+        ]);
       },
     ),
     { numRuns: 500 },

@@ -1,20 +1,24 @@
 /**
- * @module How many calls of each method run at the same time; the others wait within their own deadline, first come, first served.
- * A gate per method, so that no method waits for another.
+ * @module How many calls of each method run at the same time; the others wait within their own deadline, first come, first served
+ * among those of one caller, and each caller in turn. A gate per method, so that no method waits for another.
  */
+import { FairQueue } from "../base/fair-queue.ts";
 import { KMS_METHODS, type KmsMethod } from "./call-record.ts";
 import { KmsError } from "./errors.ts";
 
 export type ConcurrencyCaps = Readonly<Record<KmsMethod, number>>;
 
 /**
- * Calls that may wait. kube-apiserver asks for one seed hundreds of times at once, does not retry a refusal and encrypts one
- * seed at a time. Their memory is a part of MAX_BODIES_BYTES of the server.
+ * Calls that may wait; identical ones of one caller count once. kube-apiserver asks for one seed hundreds of times at once, does
+ * not retry a refusal and encrypts one seed at a time. Their memory is a part of MAX_BODIES_BYTES of the server.
  */
 export const MAX_WAITING: ConcurrencyCaps = { Status: 0, Encrypt: 256, Decrypt: 1024 };
 
 export interface Turn {
-  /** Resolves when the call may run, rejects with the signal's reason; `undefined` when it may run at once. */
+  /**
+   * Resolves when the call may run; `undefined` when it may run at once. Rejects with the signal's reason, or with KmsError
+   * `concurrency_limit` when its place goes to a caller that has fewer.
+   */
   readonly wait: Promise<void> | undefined;
   /** The call is over, or has given up waiting. To be called once. */
   leave(): void;
@@ -22,10 +26,11 @@ export interface Turn {
 
 export interface Admission {
   /**
-   * @param identity calls with the same one do the same work and count once.
+   * @param caller who is served in turn with the others.
+   * @param identity calls of one caller with the same one do the same work and count once.
    * @throws KmsError `concurrency_limit` when too many are waiting.
    */
-  enter(method: KmsMethod, identity: string | undefined, signal: AbortSignal): Turn;
+  enter(method: KmsMethod, caller: object, identity: string | undefined, signal: AbortSignal): Turn;
   /** Calls of all methods that run or wait. */
   readonly inFlight: number;
 }
@@ -44,22 +49,20 @@ export function admission(caps: ConcurrencyCaps, maxWaiting: ConcurrencyCaps = M
     Decrypt: gateOf("Decrypt"),
   };
   return {
-    enter: (method, identity, signal) => {
+    enter: (method, caller, identity, signal) => {
       const gate = gates[method];
-      const { promise, resolve, reject } = Promise.withResolvers<void>();
-      const place = gate.enter(identity, resolve);
+      const place = gate.enter(caller, identity);
       if (place === undefined) {
-        throw new KmsError({
-          code: "concurrency_limit",
-          errorClass: "protocol_limit",
-          message: `${gate.calls} calls of ${method} run or wait, which is the maximum`,
-          advice: `find out why OpenBao is slow; raise server.maxConcurrent${method} if the load is legitimate`,
-        });
+        throw tooMany(method);
       }
-      if (!place.isRunning) {
-        signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+      const leave = (): void => gate.leave(place);
+      if (place.state === "running") {
+        return { wait: undefined, leave };
       }
-      return { wait: place.isRunning ? undefined : promise, leave: () => gate.leave(place, resolve) };
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      place.waiters.push({ start: resolve, refuse: () => reject(tooMany(method)) });
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+      return { wait: promise, leave };
     },
     get inFlight() {
       return gates.Status.calls + gates.Encrypt.calls + gates.Decrypt.calls;
@@ -67,27 +70,51 @@ export function admission(caps: ConcurrencyCaps, maxWaiting: ConcurrencyCaps = M
   };
 }
 
-/** One place, taken by a call or by several identical ones. */
+function tooMany(method: KmsMethod): KmsError {
+  return new KmsError({
+    code: "concurrency_limit",
+    errorClass: "protocol_limit",
+    message: `as many calls of ${method} run and wait as may`,
+    advice: `find out why OpenBao is slow; raise server.maxConcurrent${method} if the load is legitimate`,
+  });
+}
+
+/** What becomes of a call that waits. */
+interface Waiter {
+  readonly start: () => void;
+  readonly refuse: () => void;
+}
+
+/** What one caller has here. */
+interface Share {
+  readonly caller: object;
+  places: number;
+  waitingCalls: number;
+  readonly byIdentity: Map<string, Place>;
+}
+
+/** One place, taken by a call or by several identical ones of one caller. */
 export interface Place {
+  readonly share: Share;
   readonly identity: string | undefined;
-  /** What lets each of its calls run. */
-  readonly calls: Set<() => void>;
-  isRunning: boolean;
+  calls: number;
+  state: "waiting" | "running" | "refused";
+  readonly waiters: Waiter[];
 }
 
 /** Which calls of one method run, which wait, and which are refused. */
 export class Gate {
   readonly #maxRunning: number;
-  readonly #maxWaiting: number;
-  readonly #waiting = new Set<Place>();
-  readonly #byIdentity = new Map<string, Place>();
+  readonly #maxCalls: number;
+  readonly #queue = new FairQueue<Place>();
+  readonly #shares = new Map<object, Share>();
   #running = 0;
   #calls = 0;
 
   /** @param maxWaiting how many calls there may be besides those that run. */
   constructor(maxRunning: number, maxWaiting: number) {
     this.#maxRunning = maxRunning;
-    this.#maxWaiting = maxWaiting;
+    this.#maxCalls = maxRunning + maxWaiting;
   }
 
   /** Calls that run or wait. */
@@ -95,55 +122,107 @@ export class Gate {
     return this.#calls;
   }
 
-  /**
-   * Takes a call in; `undefined` when too many are here. Calls with the same identity share a place.
-   * @param start the call's own; called when its turn comes, unless it may run at once.
-   */
-  enter(identity: string | undefined, start: () => void): Place | undefined {
-    if (this.#calls >= this.#maxRunning + this.#maxWaiting) {
+  /** Takes a call in, which runs or waits as its place does; `undefined` when too many are here. */
+  enter(caller: object, identity: string | undefined): Place | undefined {
+    if (this.#calls >= this.#maxCalls && !this.#makeRoom(caller)) {
       return undefined;
     }
-    this.#calls += 1;
-    const shared = identity === undefined ? undefined : this.#byIdentity.get(identity);
-    if (shared !== undefined) {
-      shared.calls.add(start);
-      return shared;
-    }
-    const isRunning = this.#running < this.#maxRunning;
-    const place: Place = { identity, calls: new Set([start]), isRunning };
-    if (isRunning) {
-      this.#running += 1;
-    } else {
-      this.#waiting.add(place);
-    }
-    if (identity !== undefined) {
-      this.#byIdentity.set(identity, place);
-    }
+    const share = this.#shares.get(caller) ?? {
+      caller,
+      places: 0,
+      waitingCalls: 0,
+      byIdentity: new Map<string, Place>(),
+    };
+    const same = identity === undefined ? undefined : share.byIdentity.get(identity);
+    const place = same ?? this.#newPlace(share, identity);
+    this.#count(place, 1);
     return place;
   }
 
   /** A call of this place is over: the last one of those that run lets the next place run. */
-  leave(place: Place, start: () => void): void {
-    this.#calls -= 1;
-    place.calls.delete(start);
-    if (place.calls.size > 0) {
+  leave(place: Place): void {
+    if (place.state === "refused") {
       return;
     }
-    if (place.identity !== undefined) {
-      this.#byIdentity.delete(place.identity);
-    }
-    if (this.#waiting.delete(place)) {
+    this.#count(place, -1);
+    if (place.calls > 0) {
       return;
     }
-    this.#running -= 1;
-    const [next] = this.#waiting;
-    if (next !== undefined) {
-      this.#waiting.delete(next);
-      next.isRunning = true;
-      this.#running += 1;
-      for (const each of next.calls) {
-        each();
+    this.#forget(place);
+    if (place.state === "running") {
+      this.#running -= 1;
+      const next = this.#queue.take();
+      if (next !== undefined) {
+        this.#run(next);
       }
+    }
+  }
+
+  #newPlace(share: Share, identity: string | undefined): Place {
+    const place: Place = { share, identity, calls: 0, state: "waiting", waiters: [] };
+    this.#shares.set(share.caller, share);
+    share.places += 1;
+    if (identity !== undefined) {
+      share.byIdentity.set(identity, place);
+    }
+    if (this.#running < this.#maxRunning) {
+      this.#run(place);
+    } else {
+      this.#queue.add(share.caller, place);
+    }
+    return place;
+  }
+
+  #run(place: Place): void {
+    this.#running += 1;
+    place.share.waitingCalls -= place.calls;
+    place.state = "running";
+    for (const { start } of place.waiters) {
+      start();
+    }
+  }
+
+  /** Refuses the last place of the caller with the most calls that wait, if this one has fewer even with its new call. */
+  #makeRoom(caller: object): boolean {
+    let most = (this.#shares.get(caller)?.waitingCalls ?? 0) + 1;
+    let greediest: Share | undefined;
+    for (const share of this.#shares.values()) {
+      if (share.waitingCalls > most) {
+        most = share.waitingCalls;
+        greediest = share;
+      }
+    }
+    const last = greediest === undefined ? undefined : this.#queue.last(greediest.caller);
+    if (last === undefined) {
+      return false;
+    }
+    this.#count(last, -last.calls);
+    this.#forget(last);
+    last.state = "refused";
+    for (const { refuse } of last.waiters) {
+      refuse();
+    }
+    return true;
+  }
+
+  #count(place: Place, calls: number): void {
+    place.calls += calls;
+    this.#calls += calls;
+    if (place.state === "waiting") {
+      place.share.waitingCalls += calls;
+    }
+  }
+
+  /** Nothing leads to a place without calls. */
+  #forget(place: Place): void {
+    const { share, identity } = place;
+    this.#queue.delete(share.caller, place);
+    if (identity !== undefined) {
+      share.byIdentity.delete(identity);
+    }
+    share.places -= 1;
+    if (share.places === 0) {
+      this.#shares.delete(share.caller);
     }
   }
 }

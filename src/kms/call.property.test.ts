@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError, createContextValues } from "@connectrpc/connect";
 import fc from "fast-check";
 import { manualClock } from "../../test/fakes/manual-clock.ts";
+import { CALLER } from "../base/caller.ts";
 import { ProviderError } from "../base/error-class.ts";
 import { admission } from "./admission.ts";
 import { callRunner } from "./call.ts";
@@ -26,6 +27,11 @@ const EXPECTED: Readonly<Record<Outcome, string>> = {
   deadline: "DEADLINE_EXCEEDED",
   gone: "CANCELLED",
 };
+
+const contextOf = (signal: AbortSignal, caller: object = {}) => ({
+  signal,
+  values: createContextValues().set(CALLER, caller),
+});
 
 const SECRET = "s3cret-in-an-error";
 
@@ -74,7 +80,7 @@ test("every call is recorded once, waits or is turned away, and leaves with a co
         const results = calls.map(({ method, outcome }) => {
           const stop = new AbortController();
           const body = bodyOf(outcome, go.promise, stop);
-          return run(method, "uid", { signal: stop.signal }, async (own) => {
+          return run(method, "uid", contextOf(stop.signal), async (own) => {
             await own.turn();
             return await body();
           });
@@ -128,13 +134,13 @@ test("a call that gives up while it waits says how long it waited, and that time
     observer: { started: () => {}, ended: (record) => records.push(record) },
   });
   const go = Promise.withResolvers<void>();
-  const first = run("Decrypt", "", { signal: new AbortController().signal }, async (own) => {
+  const first = run("Decrypt", "", contextOf(new AbortController().signal), async (own) => {
     await own.turn();
     await go.promise;
   });
   const stop = new AbortController();
   let ran = false;
-  const second = run("Decrypt", "", { signal: stop.signal }, async (own) => {
+  const second = run("Decrypt", "", contextOf(stop.signal), async (own) => {
     await own.turn();
     ran = true;
   });
@@ -155,7 +161,7 @@ test("a call whose caller is gone before it begins does nothing", async () => {
     observer: { started: () => {}, ended: (record) => records.push(record) },
   });
   let ran = false;
-  const call = run("Encrypt", "", { signal: AbortSignal.abort() }, () => {
+  const call = run("Encrypt", "", contextOf(AbortSignal.abort()), () => {
     ran = true;
   });
   await expect(call).rejects.toMatchObject({ code: Code.Canceled });
@@ -181,7 +187,7 @@ test.each([
     observer: { started: () => {}, ended: (record) => records.push(record) },
   });
   const stop = new AbortController();
-  const call = run("Encrypt", "", { signal: stop.signal }, async () => {
+  const call = run("Encrypt", "", contextOf(stop.signal), async () => {
     if (reason !== undefined) {
       stop.abort(new ConnectError("x", reason));
     }
@@ -191,4 +197,30 @@ test.each([
   expect(records.map((record) => [record.status, record.failure?.unexpected])).toEqual([
     [status, unexpected],
   ]);
+});
+
+test("identical calls share a turn when they are of one caller", async () => {
+  const gate = admission({ Status: 1, Encrypt: 1, Decrypt: 1 });
+  const run = callRunner({
+    admission: gate,
+    clock: manualClock(),
+    observer: { started: () => {}, ended: () => {} },
+  });
+  const { signal } = new AbortController();
+  const caller = {};
+  const end = Promise.withResolvers<void>();
+  const began: string[] = [];
+  const decrypt = (name: string, from: object): Promise<void> =>
+    run("Decrypt", "", contextOf(signal, from), async (own) => {
+      await own.turn("identity");
+      began.push(name);
+      await end.promise;
+    });
+  const calls = [decrypt("first", caller), decrypt("of another", {}), decrypt("again", caller)];
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(began).toEqual(["first", "again"]);
+  end.resolve();
+  await Promise.all(calls);
+  expect(began).toEqual(["first", "again", "of another"]);
+  expect(gate.inFlight).toBe(0);
 });

@@ -1,5 +1,6 @@
 /** @module One call from its arrival to its record: its turn, the deadline, the constant error, the record for logs and metrics. */
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import { CALLER } from "../base/caller.ts";
 import type { Clock } from "../base/clock.ts";
 import { type ErrorClass, errorClassOf, ProviderError } from "../base/error-class.ts";
 import type { KeyHandle } from "../key/rotation/key-handles.ts";
@@ -15,7 +16,7 @@ export interface Call {
   answer: Pick<Answered<unknown>, "requestId" | "batchIndex"> | undefined;
   /**
    * Takes the call's turn; `undefined` when it may run at once. To be called once.
-   * @param identity calls with the same one do the same work and count once.
+   * @param identity calls of one caller with the same one do the same work and count once.
    */
   turn(identity?: string): Promise<void> | undefined;
 }
@@ -33,7 +34,7 @@ export function callRunner({
   return async <Output>(
     method: KmsMethod,
     uid: string,
-    { signal }: Pick<HandlerContext, "signal">,
+    { signal, values }: Pick<HandlerContext, "signal" | "values">,
     body: (call: Call) => Output | Promise<Output>,
   ): Promise<Output> => {
     const startMs = clock.monotonicMs();
@@ -52,7 +53,7 @@ export function callRunner({
       key: undefined,
       answer: undefined,
       turn: (identity) => {
-        turn = admission.enter(method, identity, signal);
+        turn = admission.enter(method, values.get(CALLER), identity, signal);
         return turn.wait === undefined ? undefined : waited(turn.wait);
       },
     };

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { status as code } from "@grpc/grpc-js";
 import { ProviderError } from "../../src/base/error-class.ts";
 import { MAX_WAITING } from "../../src/kms/admission.ts";
-import { failure, keyHandle, LARGEST_PLAINTEXT_BYTES } from "./harness.ts";
+import { failure, keyHandle, kmsClient, LARGEST_PLAINTEXT_BYTES } from "./harness.ts";
 import { callsStarted, servedEachTest } from "./served.ts";
 
 const seed = Buffer.alloc(32, 7);
@@ -160,6 +160,38 @@ describe("more calls than run at the same time", () => {
     expect(await served.client.status()).toMatchObject({ healthz: "ok" });
     release.resolve("vault:v2:AAAA");
     await Promise.all(held);
+  });
+});
+
+describe("a connection that fills all places", () => {
+  const served = servedEachTest({ caps: { Status: 1, Encrypt: 1, Decrypt: 1 } });
+
+  test("loses one to another connection, whose call runs after one of its own", async () => {
+    const release = Promise.withResolvers<void>();
+    const ran: (number | undefined)[] = [];
+    served.harness.transit.override.encrypt = async ({ plaintext }) => {
+      ran.push(plaintext[0]);
+      await release.promise;
+      return "vault:v2:AAAA";
+    };
+    const bound = 1 + MAX_WAITING.Encrypt;
+    const flood = Array.from({ length: bound }, () => served.client.encrypt({ plaintext: seed }));
+    const ends = Promise.allSettled(flood);
+    await callsStarted(served, bound);
+    const other = kmsClient(served.harness.path);
+    try {
+      const call = other.encrypt({ plaintext: Buffer.alloc(32, 9) });
+      await callsStarted(served, bound + 1);
+      expect(served.harness.records.map(({ failure: found }) => found?.rejection)).toEqual([
+        { check: "concurrency" },
+      ]);
+      release.resolve();
+      await call;
+    } finally {
+      other.close();
+    }
+    expect(ran.indexOf(9)).toBe(2);
+    expect((await ends).filter(({ status }) => status === "rejected")).toHaveLength(1);
   });
 });
 

@@ -3,13 +3,15 @@ import * as v from "valibot";
 import { listenAddress } from "../address-types.ts";
 import { count, flagOr, groupName, socketMode, socketPath } from "../field-types.ts";
 
-/** What happens to the calls above a cap; the bounds are MAX_WAITING in kms/admission.ts. */
+/** The bounds are MAX_WAITING in kms/admission.ts. */
+const waiting = (calls: number): string =>
+  `Up to ${calls} more wait within their deadline, and each connection has its turn. Only above that is a call answered RESOURCE_EXHAUSTED: one of the connection with the most calls that wait.`;
+
+/** What happens to the calls above a cap. */
 const ABOVE_THE_CAP = {
   Status: "Status is answered from memory, so none ever waits.",
-  Encrypt:
-    "Up to 256 more wait their turn within their deadline; only above that is a call answered RESOURCE_EXHAUSTED.",
-  Decrypt:
-    "Identical calls count once. Up to 1024 more wait their turn within their deadline; only above that is a call answered RESOURCE_EXHAUSTED.",
+  Encrypt: waiting(256),
+  Decrypt: `Identical calls of one connection count once. ${waiting(1024)}`,
 } as const;
 
 const concurrency = (call: keyof typeof ABOVE_THE_CAP, fallback: number) =>

@@ -66,75 +66,83 @@ describe("coalesce", () => {
     expect(await results).toEqual(["A", "B", "C", "D", "E"]);
   });
 
+  /** One that has a request in progress, and may have another. */
+  function busy(change: Partial<CoalesceOptions<string, string>> = {}) {
+    const made = manual({ maxUnderWay: 2, ...change });
+    return {
+      ...made,
+      first: made.call("first", never),
+      sent: () => made.requests.map(({ inputs }) => inputs),
+    };
+  }
+
   test("calls of one turn go together at its end, a lone one alone", async () => {
-    const { requests, call } = manual({ atEndOfTurn: setImmediate });
-    const results = Promise.all(["a", "b", "c", "d"].map((input) => call(input, never)));
-    expect(requests).toEqual([]);
+    const { requests, call, first, sent } = busy({ atEndOfTurn: setImmediate });
+    const results = Promise.all([first, ...["a", "b", "c", "d"].map((input) => call(input, never))]);
+    expect(sent()).toEqual([["first"]]);
     await turn();
-    expect(requests.map((request) => request.inputs)).toEqual([["a", "b", "c"]]);
-    answerAll(requests[0]);
-    await turn();
-    expect(requests[1]?.inputs).toEqual(["d"]);
-    expect(requests.map(({ isAlone }) => isAlone)).toEqual([false, true]);
+    expect(sent()).toEqual([["first"], ["a", "b", "c"]]);
     answerAll(requests[1]);
-    expect(await results).toEqual(["A", "B", "C", "D"]);
+    await turn();
+    expect(sent()).toEqual([["first"], ["a", "b", "c"], ["d"]]);
+    expect(requests.map(({ isAlone }) => isAlone)).toEqual([true, false, true]);
+    answerAll(requests[0]);
+    answerAll(requests[2]);
+    expect(await results).toEqual(["FIRST", "A", "B", "C", "D"]);
   });
 
   test("enough calls go before the turn ends, the rest of the turn at its end", async () => {
     const ends: (() => void)[] = [];
-    const { requests, call } = manual({
+    const { requests, call, first, sent } = busy({
       enoughItems: 2,
-      maxUnderWay: 2,
+      maxUnderWay: 3,
       atEndOfTurn: (sendNow) => ends.push(sendNow),
     });
-    const results = Promise.all(["a", "b", "c"].map((input) => call(input, never)));
-    expect(requests.map((request) => request.inputs)).toEqual([["a", "b"]]);
+    const results = Promise.all([first, ...["a", "b", "c"].map((input) => call(input, never))]);
+    expect(sent()).toEqual([["first"], ["a", "b"]]);
     expect(ends.length).toBe(1);
     ends[0]?.();
-    expect(requests[1]?.inputs).toEqual(["c"]);
-    answerAll(requests[0]);
-    answerAll(requests[1]);
-    expect(await results).toEqual(["A", "B", "C"]);
+    expect(sent()).toEqual([["first"], ["a", "b"], ["c"]]);
+    requests.forEach(answerAll);
+    expect(await results).toEqual(["FIRST", "A", "B", "C"]);
   });
 
   test("the end of a turn is asked for once, and nothing is sent when all have given up by then", async () => {
     const ends: (() => void)[] = [];
-    const { requests, call } = manual({ atEndOfTurn: (sendNow) => ends.push(sendNow) });
+    const { requests, call, first, sent } = busy({ atEndOfTurn: (sendNow) => ends.push(sendNow) });
     const stop = new AbortController();
     const given = Promise.allSettled(["a", "b"].map((input) => call(input, stop.signal)));
     expect(ends.length).toBe(1);
     stop.abort(new Error("gave up"));
     ends[0]?.();
     expect((await given).map((each) => each.status)).toEqual(["rejected", "rejected"]);
-    expect(requests).toEqual([]);
+    expect(sent()).toEqual([["first"]]);
     const later = call("c", never);
     expect(ends.length).toBe(2);
     ends[1]?.();
-    answerAll(requests[0]);
-    expect(await later).toBe("C");
+    requests.forEach(answerAll);
+    expect(await Promise.all([first, later])).toEqual(["FIRST", "C"]);
   });
 
   test("the end of a turn is not asked for while no more may be in progress, nor twice when a request ends before it", async () => {
     const ends: (() => void)[] = [];
-    const { requests, call } = manual({ maxUnderWay: 2, atEndOfTurn: (sendNow) => ends.push(sendNow) });
-    const results = [call("a", never)];
-    ends[0]?.();
-    results.push(call("b", never));
+    const { requests, call, first, sent } = busy({ atEndOfTurn: (sendNow) => ends.push(sendNow) });
+    const results = [first, call("a", never)];
     answerAll(requests[0]);
     await turn();
-    expect(requests.map((request) => request.inputs)).toEqual([["a"], ["b"]]);
+    expect(sent()).toEqual([["first"], ["a"]]);
+    results.push(call("b", never));
+    expect(ends.length).toBe(1);
+    ends[0]?.();
+    expect(sent()).toEqual([["first"], ["a"], ["b"]]);
     results.push(call("c", never));
-    expect(ends.length).toBe(2);
-    ends[1]?.();
-    expect(requests[2]?.inputs).toEqual(["c"]);
-    results.push(call("d", never));
-    expect(ends.length).toBe(2);
+    expect(ends.length).toBe(1);
     answerAll(requests[1]);
     await turn();
-    expect(requests[3]?.inputs).toEqual(["d"]);
+    expect(sent()).toEqual([["first"], ["a"], ["b"], ["c"]]);
     answerAll(requests[2]);
     answerAll(requests[3]);
-    expect(await Promise.all(results)).toEqual(["A", "B", "C", "D"]);
+    expect(await Promise.all(results)).toEqual(["FIRST", "A", "B", "C"]);
   });
 
   test("one bad item harms only itself", async () => {

@@ -1,6 +1,6 @@
 /**
- * @module Calls that arrive while others are in progress share a request. No call waits for a timer: it goes at the end of the
- * turn in which it arrived, or with the next request when enough requests are in progress.
+ * @module Calls that arrive while others are in progress share a request. No call waits for a timer: it goes at once when it is
+ * alone, at the end of the turn in which it arrived, or with the next request when enough requests are in progress.
  */
 /** What became of one item of a batch: its own result, or its own error. */
 export type Outcome<Output> =
@@ -120,9 +120,12 @@ export function coalesce<Input, Output>(
     send();
   };
 
-  /** At once when enough wait, else once for all that arrives in this turn; what is queued while no more may be in progress goes when one of those has ended. */
+  /**
+   * At once when nothing is in progress or enough wait, else once for all that arrives in this turn. What is queued while no more
+   * may be in progress goes when one of those has ended.
+   */
   const sendSoon = (): void => {
-    if (queue.length >= options.enoughItems) {
+    if (underWay === 0 || queue.length >= options.enoughItems) {
       send();
     } else if (!isDue && underWay < options.maxUnderWay) {
       isDue = true;

@@ -119,13 +119,17 @@ test("a poisoned item costs its neighbours no further request, and each answer s
   const plaintext = new Uint8Array(32);
   const ciphertext = await single.encrypt({ plaintext, associatedData: AAD, keyVersion: 1 }, never);
   const other = await single.encrypt({ plaintext, associatedData: AAD, keyVersion: 1 }, never);
+  const third = await single.encrypt({ plaintext, associatedData: AAD, keyVersion: 1 }, never);
   const before = fake.calls.length;
+  // While it is in progress, the others gather.
+  const first = coalesced.decrypt({ ciphertext, associatedData: AAD }, never);
   const calls = [btoa("wrong 1"), btoa("wrong 2"), AAD, btoa("wrong 3")].map((associatedData) =>
-    coalesced.decrypt({ ciphertext, associatedData }, never),
+    coalesced.decrypt({ ciphertext: associatedData === AAD ? third : ciphertext, associatedData }, never),
   );
   const last = coalesced.decrypt({ ciphertext: other, associatedData: AAD }, never);
   const settled = await Promise.allSettled(calls);
   expect(settled.map(({ status }) => status)).toEqual(["rejected", "rejected", "fulfilled", "rejected"]);
-  expect(fake.calls.length - before).toBe(1);
+  expect(fake.calls.length - before).toBe(2);
+  expect(await first).not.toHaveProperty("batchIndex");
   expect(await last).toMatchObject({ requestId: expect.any(String), batchIndex: 4 });
 });

@@ -2,6 +2,7 @@
  * @module Whose call begins next: one of each session in turn, and only so many before the event loop reads from all sockets
  * again. Without it all calls of one caller are answered first.
  */
+import { FairQueue } from "../../base/fair-queue.ts";
 
 /** Runs something in the next turn of the event loop, after sockets were read. */
 export type NextTurn = (run: () => void) => void;
@@ -9,8 +10,7 @@ export type NextTurn = (run: () => void) => void;
 export class FairTurns {
   readonly #callsPerTurn: number;
   readonly #nextTurn: NextTurn;
-  /** Sessions with calls that wait, in the order in which they are served. */
-  readonly #lanes = new Map<object, (() => void)[]>();
+  readonly #waiting = new FairQueue<() => void>();
   #begun = 0;
   #isScheduled = false;
 
@@ -21,22 +21,17 @@ export class FairTurns {
 
   /** Begins a call: at once when there is room in this turn, else when it is its session's turn. */
   begin(session: object, call: () => void): void {
-    if (this.#begun < this.#callsPerTurn && this.#lanes.size === 0) {
+    if (this.#begun < this.#callsPerTurn && this.#waiting.isEmpty) {
       this.#run(call);
-      return;
-    }
-    const lane = this.#lanes.get(session);
-    if (lane === undefined) {
-      this.#lanes.set(session, [call]);
     } else {
-      lane.push(call);
+      this.#waiting.add(session, call);
+      this.#schedule();
     }
-    this.#schedule();
   }
 
   /** The session is over; its calls that wait never begin. */
   forget(session: object): void {
-    this.#lanes.delete(session);
+    this.#waiting.forget(session);
   }
 
   #run(call: () => void): void {
@@ -55,19 +50,12 @@ export class FairTurns {
   #turn(): void {
     this.#isScheduled = false;
     this.#begun = 0;
-    for (const [session, lane] of this.#lanes) {
-      if (this.#begun === this.#callsPerTurn) {
+    while (this.#begun < this.#callsPerTurn) {
+      const call = this.#waiting.take();
+      if (call === undefined) {
         return;
       }
-      const call = lane.shift();
-      // Behind the others; a session without calls that wait has no lane.
-      this.#lanes.delete(session);
-      if (lane.length > 0) {
-        this.#lanes.set(session, lane);
-      }
-      if (call !== undefined) {
-        this.#run(call);
-      }
+      this.#run(call);
     }
   }
 }

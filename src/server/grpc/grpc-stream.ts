@@ -126,6 +126,7 @@ export function serveStream(
       method: headers[":method"] ?? "",
       metadata: headers,
       bytes: body.bytes,
+      caller: session,
     });
     void answer(stream, handler, request, answered);
   };

@@ -1,5 +1,5 @@
 /** @module What Connect's interface tells a method about its call. Headers are made when they are asked for: ours are not. */
-import { type ContextValues, createContextValues, type HandlerContext } from "@connectrpc/connect";
+import type { ContextValues, HandlerContext } from "@connectrpc/connect";
 import { grpcStatusOk, headerContentType, headerGrpcStatus } from "@connectrpc/connect/protocol-grpc";
 import type { UnaryRequest } from "./unary-request.ts";
 
@@ -23,7 +23,6 @@ export class UnaryContext implements HandlerContext {
   readonly #request: UnaryRequest;
   #header: Headers | undefined;
   #trailer: Headers | undefined;
-  #values: ContextValues | undefined;
 
   constructor({ service, method }: Method, request: UnaryRequest, timeoutMs: () => number) {
     this.service = service;
@@ -50,8 +49,7 @@ export class UnaryContext implements HandlerContext {
   }
 
   get values(): ContextValues {
-    this.#values ??= createContextValues();
-    return this.#values;
+    return this.#request.contextValues;
   }
 
   /** What the answer carries. */

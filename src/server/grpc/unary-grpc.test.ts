@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
+import { CALLER } from "../../base/caller.ts";
 import { KeyManagementService, StatusRequestSchema, StatusResponseSchema } from "../../kms/gen/v2/api_pb.ts";
 import { unaryHandlers } from "../kms-listener.ts";
 import type { QuickCodec, UnaryGrpcOptions } from "./unary-grpc.ts";
@@ -36,13 +37,15 @@ async function ask(
   if (status === undefined) {
     throw new Error("no handler");
   }
+  const caller = {};
   const metadata = { "content-type": "application/grpc", ...headers };
-  const answer = await status(new UnaryRequest({ path: "/Status", method: "POST", metadata, bytes }));
+  const answer = await status(new UnaryRequest({ path: "/Status", method: "POST", metadata, bytes, caller }));
   const sent = answer.body instanceof WholeBody ? answer.body.bytes : undefined;
   return {
     status: answer.trailer?.get("grpc-status"),
     timeoutMs: seen?.timeoutMs(),
     context: seen,
+    caller,
     received,
     sent,
   };
@@ -61,6 +64,11 @@ describe("a call's deadline", () => {
     expect(timeoutMs).toBeLessThanOrEqual(expectedMs);
     expect(timeoutMs).toBeGreaterThan(expectedMs - 1000);
   });
+});
+
+test("a method learns who calls", async () => {
+  const { caller, context } = await ask({});
+  expect(context?.values.get(CALLER)).toBe(caller);
 });
 
 test("a message may have as many bytes as are allowed, and no more", async () => {
@@ -145,6 +153,7 @@ test("headers that a method sets are sent for its call alone", async () => {
         method: "POST",
         metadata: { "content-type": "application/grpc" },
         bytes: new Uint8Array(5),
+        caller: {},
       }),
     );
   const first = await call();

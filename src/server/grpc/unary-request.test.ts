@@ -1,14 +1,20 @@
 import { describe, expect, test } from "bun:test";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { CALLER } from "../../base/caller.ts";
 import { UnaryRequest } from "./unary-request.ts";
 
+const caller = {};
 const request = (): UnaryRequest =>
-  new UnaryRequest({ path: "/s/M", method: "POST", metadata: {}, bytes: new Uint8Array(5) });
+  new UnaryRequest({ path: "/s/M", method: "POST", metadata: {}, bytes: new Uint8Array(5), caller });
 
 function codeOf({ signal }: UnaryRequest): Code | undefined {
   const reason: unknown = signal.reason;
   return reason instanceof ConnectError ? reason.code : undefined;
 }
+
+test("the values of a call tell its caller", () => {
+  expect(request().contextValues.get(CALLER)).toBe(caller);
+});
 
 describe("the one signal of a call", () => {
   test("aborts when time is up", async () => {

@@ -2,8 +2,9 @@
  * @module The request of a unary call: here as a whole, with one signal for all that can end it early. Connect's own handlers
  * take it too (`UniversalServerRequest`).
  */
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError, type ContextValues, createContextValues } from "@connectrpc/connect";
 import type { UniversalServerRequest } from "@connectrpc/connect/protocol";
+import { CALLER } from "../../base/caller.ts";
 
 /** A body that is here as a whole: iterable as Connect wants it, and there without the promises of an iteration. */
 export class WholeBody implements AsyncIterable<Uint8Array> {
@@ -24,6 +25,8 @@ export interface UnaryRequestInit {
   readonly method: string;
   readonly metadata: Metadata;
   readonly bytes: Uint8Array;
+  /** The session, for {@link CALLER}. */
+  readonly caller: object;
 }
 
 /** Header fields by name in lower case. */
@@ -39,13 +42,16 @@ export class UnaryRequest implements UniversalServerRequest {
   readonly body: WholeBody;
   readonly #metadata: Metadata;
   readonly #ended = new AbortController();
+  readonly #caller: object;
+  #values: ContextValues | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor({ path, method, metadata, bytes }: UnaryRequestInit) {
+  constructor({ path, method, metadata, bytes, caller }: UnaryRequestInit) {
     this.url = `http://localhost${path}`;
     this.method = method;
     this.#metadata = metadata;
     this.body = new WholeBody(bytes);
+    this.#caller = caller;
   }
 
   /** One field of the protocol's; `null` when it is absent. */
@@ -64,6 +70,11 @@ export class UnaryRequest implements UniversalServerRequest {
       }
     }
     return picked;
+  }
+
+  get contextValues(): ContextValues {
+    this.#values ??= createContextValues().set(CALLER, this.#caller);
+    return this.#values;
   }
 
   /** Aborts when the caller is gone or the deadline has passed, with a ConnectError that says which. */
