@@ -66,6 +66,7 @@ describe("what waits, by its owner", () => {
             }
           }
           expect(queue.isEmpty).toBe(waiting.length === 0);
+          expect(new Set(queue.owners())).toEqual(new Set(waiting.map((one) => OWNERS[one.owner])));
         });
       }),
       { numRuns: 500 },

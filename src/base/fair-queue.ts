@@ -8,6 +8,11 @@ export class FairQueue<Item> {
     return this.#lanes.size === 0;
   }
 
+  /** Those with items that wait. */
+  owners(): Iterable<object> {
+    return this.#lanes.keys();
+  }
+
   add(owner: object, item: Item): void {
     const lane = this.#lanes.get(owner);
     if (lane === undefined) {

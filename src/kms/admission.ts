@@ -88,7 +88,6 @@ interface Waiter {
 /** What one caller has here. */
 interface Share {
   readonly caller: object;
-  places: number;
   waitingCalls: number;
   readonly byIdentity: Map<string, Place>;
 }
@@ -107,7 +106,7 @@ export class Gate {
   readonly #maxRunning: number;
   readonly #maxCalls: number;
   readonly #queue = new FairQueue<Place>();
-  readonly #shares = new Map<object, Share>();
+  readonly #shares = new WeakMap<object, Share>();
   #running = 0;
   #calls = 0;
 
@@ -127,12 +126,7 @@ export class Gate {
     if (this.#calls >= this.#maxCalls && !this.#makeRoom(caller)) {
       return undefined;
     }
-    const share = this.#shares.get(caller) ?? {
-      caller,
-      places: 0,
-      waitingCalls: 0,
-      byIdentity: new Map<string, Place>(),
-    };
+    const share = this.#shareOf(caller);
     const same = identity === undefined ? undefined : share.byIdentity.get(identity);
     const place = same ?? this.#newPlace(share, identity);
     this.#count(place, 1);
@@ -158,10 +152,17 @@ export class Gate {
     }
   }
 
+  #shareOf(caller: object): Share {
+    let share = this.#shares.get(caller);
+    if (share === undefined) {
+      share = { caller, waitingCalls: 0, byIdentity: new Map() };
+      this.#shares.set(caller, share);
+    }
+    return share;
+  }
+
   #newPlace(share: Share, identity: string | undefined): Place {
     const place: Place = { share, identity, calls: 0, state: "waiting", waiters: [] };
-    this.#shares.set(share.caller, share);
-    share.places += 1;
     if (identity !== undefined) {
       share.byIdentity.set(identity, place);
     }
@@ -184,15 +185,16 @@ export class Gate {
 
   /** Refuses the last place of the caller with the most calls that wait, if this one has fewer even with its new call. */
   #makeRoom(caller: object): boolean {
-    let most = (this.#shares.get(caller)?.waitingCalls ?? 0) + 1;
-    let greediest: Share | undefined;
-    for (const share of this.#shares.values()) {
-      if (share.waitingCalls > most) {
-        most = share.waitingCalls;
-        greediest = share;
+    let most = this.#shareOf(caller).waitingCalls + 1;
+    let greediest: object | undefined;
+    for (const owner of this.#queue.owners()) {
+      const { waitingCalls } = this.#shareOf(owner);
+      if (waitingCalls > most) {
+        most = waitingCalls;
+        greediest = owner;
       }
     }
-    const last = greediest === undefined ? undefined : this.#queue.last(greediest.caller);
+    const last = greediest === undefined ? undefined : this.#queue.last(greediest);
     if (last === undefined) {
       return false;
     }
@@ -219,10 +221,6 @@ export class Gate {
     this.#queue.delete(share.caller, place);
     if (identity !== undefined) {
       share.byIdentity.delete(identity);
-    }
-    share.places -= 1;
-    if (share.places === 0) {
-      this.#shares.delete(share.caller);
     }
   }
 }
