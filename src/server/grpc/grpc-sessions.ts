@@ -25,6 +25,7 @@ import {
   verdict,
 } from "./session-standing.ts";
 import { ENVELOPE_BYTES } from "./unary-grpc.ts";
+import { WaitingConnections } from "./waiting-connections.ts";
 
 export interface SessionLimits extends StandingLimits {
   readonly maxSessions: number;
@@ -77,8 +78,6 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
   /** Closed in order, with the last calls to be answered and the last bytes to be sent, and since when. */
   const leaving = new Map<Session, number>();
   const wide = new Set<Session>();
-  /** Connections that wait for a place, first come first served. */
-  const waiting = new Set<Socket>();
   const streamOptions: StreamOptions = {
     handlers: new Map(options.handlers.map((handler) => [handler.requestPath, handler])),
     maxBodyBytes: options.maxMessageBytes + ENVELOPE_BYTES,
@@ -89,45 +88,19 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
   let draining = false;
   const empty = Promise.withResolvers<void>();
   let nap = { endMs: 0, wake: new AbortController() };
-  let taken = 0;
 
-  function accept(socket: Socket): void {
-    // Errors of the socket reach the session and end it; this listener keeps them from ending the process.
-    socket.on("error", () => {});
-    if (draining || waiting.size >= limits.maxWaitingConnections) {
-      socket.destroy();
-      return;
-    }
-    waiting.add(socket);
-    socket.once("close", () => waiting.delete(socket));
-    serveWaiting();
-  }
-
-  function serveWaiting(): void {
-    for (const socket of waiting) {
-      if (taken === limits.connectionsPerTurn) {
-        return;
-      }
-      if (open.size >= limits.maxSessions && !makeRoom()) {
+  const waiting = new WaitingConnections({
+    maxWaiting: limits.maxWaitingConnections,
+    perTurn: limits.connectionsPerTurn,
+    makePlace: () => {
+      const hasPlace = open.size < limits.maxSessions || makeRoom();
+      if (!hasPlace) {
         lookWithin(limits.greetingGraceMs);
-        return;
       }
-      waiting.delete(socket);
-      countTaken();
-      serve(socket);
-    }
-  }
-
-  /** A connection costs what its first requests cost: too many in one turn would keep all other callers waiting. */
-  function countTaken(): void {
-    if (taken === 0) {
-      setImmediate(() => {
-        taken = 0;
-        serveWaiting();
-      });
-    }
-    taken += 1;
-  }
+      return hasPlace;
+    },
+    serve,
+  });
 
   function makeRoom(): boolean {
     const found = givesWay(open, clock.monotonicMs(), limits);
@@ -207,7 +180,7 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
     leaving.delete(session);
     wide.delete(session);
     streamOptions.turns.forget(session);
-    serveWaiting();
+    waiting.serve();
     if (draining && leaving.size === 0) {
       empty.resolve();
     }
@@ -254,14 +227,14 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
           }
       }
     }
-    serveWaiting();
+    waiting.serve();
   }
 
   /** A quiet kube-apiserver is not worth a timer a second. */
   function napMs(): number {
     const isBusy = leaving.size > 0 || [...open].some(({ standing }) => isUnsettled(standing));
     const ms = isBusy ? limits.sweepIntervalMs : QUIET_SWEEP_MS;
-    return waiting.size > 0 ? Math.min(limits.greetingGraceMs, ms) : ms;
+    return waiting.isEmpty ? ms : Math.min(limits.greetingGraceMs, ms);
   }
 
   /** Ends a nap that would be longer. */
@@ -284,7 +257,7 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
   });
 
   return {
-    accept,
+    accept: (socket) => waiting.add(socket),
     get sessions() {
       return open.size;
     },
@@ -297,12 +270,9 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
     },
     drain: async (timeoutMs) => {
       draining = true;
+      waiting.close();
       stop.abort();
       await sweeping;
-      for (const socket of waiting) {
-        socket.destroy();
-      }
-      waiting.clear();
       open.forEach(leave);
       if (leaving.size > 0) {
         const expired = new AbortController();
