@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { createOutput, type OutputStream } from "./output.ts";
+import { createOutput, type Output, type OutputStream } from "./output.ts";
 
 function stream(isTTY: boolean) {
   const written: string[] = [];
@@ -59,6 +59,19 @@ test("progress overwrites the line of a terminal, and of nothing else", () => {
   expect(shown(true, {})).toEqual([true, ["\r\u001b[Kp"]]);
   expect(shown(true, { TERM: "dumb" })).toEqual([false, []]);
   expect(shown(false, {})).toEqual([false, []]);
+});
+
+test.each<[string, (output: Output) => unknown, readonly string[]]>([
+  ["a result", (output) => output.result("r\n"), ["r\n"]],
+  ["a message", (output) => output.say("s"), ["s\n"]],
+  ["the end", (output) => output.flush(), []],
+])("%s clears a progress line, once", async (_, write, after) => {
+  const terminal = stream(true);
+  const output = createOutput(terminal.self, terminal.self, {});
+  output.progress("p");
+  await write(output);
+  await output.flush();
+  expect(terminal.written).toEqual(["\r\u001b[Kp", "\r\u001b[K", ...after]);
 });
 
 test("flush waits for what was written, or until its reader has gone", async () => {

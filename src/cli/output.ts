@@ -14,7 +14,7 @@ export interface Output {
   readonly paint: Paint;
   /** Whether stderr is a terminal, so that progress may be drawn there. */
   readonly canShowProgress: boolean;
-  /** Overwrites the present line of the terminal; only when progress may be drawn. */
+  /** Overwrites the present line of the terminal, until anything else is written; only when progress may be drawn. */
   readonly progress: (line: string) => void;
   /** Resolves when everything has been handed over or the reader has gone. */
   readonly flush: () => Promise<void>;
@@ -33,6 +33,7 @@ export function createOutput(
 ): Output {
   let broken = false;
   let pending = 0;
+  let isLineDrawn = false;
   let waiters: (() => void)[] = [];
   const settle = (): void => {
     if (pending === 0 || broken) {
@@ -59,26 +60,41 @@ export function createOutput(
       settle();
     });
   };
+  const progress = (line: string): void => {
+    if (canShowProgress) {
+      write(stderr, `\r\u001b[K${line}`);
+      isLineDrawn = line !== "";
+    }
+  };
+  const clear = (): void => {
+    if (isLineDrawn) {
+      progress("");
+    }
+  };
   // https://no-color.org: any value that is not empty
   const hasColour =
     stdout.isTTY === true && (environment["NO_COLOR"] ?? "") === "" && environment["TERM"] !== "dumb";
   const canShowProgress = stderr.isTTY === true && environment["TERM"] !== "dumb";
 
   return {
-    result: (text) => write(stdout, visibleLines(text, hasColour)),
-    say: (line) => write(stderr, `${visibleLines(line, hasColour)}\n`),
+    result: (text) => {
+      clear();
+      write(stdout, visibleLines(text, hasColour));
+    },
+    say: (line) => {
+      clear();
+      write(stderr, `${visibleLines(line, hasColour)}\n`);
+    },
     paint: (colour, text) => (hasColour ? `\u001b[${SGR[colour]}m${text}\u001b[0m` : text),
     canShowProgress,
-    progress: (line) => {
-      if (canShowProgress) {
-        write(stderr, `\r\u001b[K${line}`);
-      }
-    },
-    flush: () =>
-      new Promise((resolve) => {
+    progress,
+    flush: () => {
+      clear();
+      return new Promise((resolve) => {
         waiters = [...waiters, resolve];
         settle();
-      }),
+      });
+    },
     isBroken: () => broken,
   };
 }

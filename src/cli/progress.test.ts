@@ -19,36 +19,34 @@ function drawn(canShowProgress = true) {
   return { lines, clock, bar: progressBar(output, clock) };
 }
 
-test("draws five times a second at most, with what is left, and clears the line", async () => {
+test("draws five times a second at most, with what is left", async () => {
   const { lines, clock, bar } = drawn();
-  bar.show("reading", 0, 100);
+  bar("reading", 0, 100);
   await clock.advance(199);
-  bar.show("reading", 1, 100);
+  bar("reading", 1, 100);
   await clock.advance(1);
-  bar.show("reading", 2, 100);
+  bar("reading", 2, 100);
   await clock.advance(1800);
-  bar.show("reading", 50, 100);
+  bar("reading", 50, 100);
   await clock.advance(200);
-  bar.show("reading", 200, 100);
-  bar.end();
+  bar("reading", 200, 100);
   expect(lines).toEqual([
     `reading [${"·".repeat(30)}] 0 %`,
     `reading [█${"·".repeat(29)}] 2 %`,
     `reading [${"█".repeat(15)}${"·".repeat(15)}] 50 %, 2s left`,
     `reading [${"█".repeat(30)}] 100 %, 0s left`,
-    "",
   ]);
 });
 
 test("a new phase begins its own time; without a total there is only a number", async () => {
   const { lines, clock, bar } = drawn();
-  bar.show("first", 1, 2);
+  bar("first", 1, 2);
   await clock.advance(10_000);
-  bar.show("second", 5, 10);
+  bar("second", 5, 10);
   await clock.advance(1000);
-  bar.show("second", 5, 10);
+  bar("second", 5, 10);
   await clock.advance(1000);
-  bar.show("second", 12_345, 0);
+  bar("second", 12_345, 0);
   expect(lines.slice(1)).toEqual([
     `second [${"█".repeat(15)}${"·".repeat(15)}] 50 %, 0s left`,
     `second [${"█".repeat(15)}${"·".repeat(15)}] 50 %, 1s left`,
@@ -58,7 +56,7 @@ test("a new phase begins its own time; without a total there is only a number", 
 
 test("nothing is drawn where there is no terminal", () => {
   const { lines, bar } = drawn(false);
-  bar.show("reading", 1, 2);
+  bar("reading", 1, 2);
   expect(lines).toEqual([]);
 });
 

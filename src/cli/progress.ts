@@ -6,29 +6,23 @@ import type { Output } from "./output.ts";
 const EVERY_MS = 200;
 const WIDTH = 30;
 
-interface Progress {
-  /** `total` of 0: the end is not known. */
-  readonly show: (what: string, done: number, total: number) => void;
-  readonly end: () => void;
-}
+/** Draws how far a piece of work is. `total` of 0: the end is not known. */
+type Progress = (what: string, done: number, total: number) => void;
 
 export function progressBar(output: Output, clock: Clock): Progress {
   let lastMs = Number.NEGATIVE_INFINITY;
   let startedMs = clock.monotonicMs();
   let current = "";
-  return {
-    show: (what, done, total) => {
-      const nowMs = clock.monotonicMs();
-      if (what !== current) {
-        current = what;
-        startedMs = nowMs;
-      }
-      if (output.canShowProgress && nowMs - lastMs >= EVERY_MS) {
-        lastMs = nowMs;
-        output.progress(line(what, done, total, nowMs - startedMs));
-      }
-    },
-    end: () => output.progress(""),
+  return (what, done, total) => {
+    const nowMs = clock.monotonicMs();
+    if (what !== current) {
+      current = what;
+      startedMs = nowMs;
+    }
+    if (output.canShowProgress && nowMs - lastMs >= EVERY_MS) {
+      lastMs = nowMs;
+      output.progress(line(what, done, total, nowMs - startedMs));
+    }
   };
 }
 

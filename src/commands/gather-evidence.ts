@@ -48,14 +48,13 @@ export async function collectEvidence(
           knownKeyIds,
           clock: systemClock,
           signal,
-          onProgress: ({ phase, done, total }) => progress.show(PHASES[phase], done, total),
+          onProgress: ({ phase, done, total }) => progress(PHASES[phase], done, total),
           ...(onObject === undefined ? {} : { onObject }),
           ...(onReset === undefined ? {} : { onReset }),
         }),
       );
     }
   } finally {
-    progress.end();
     close();
   }
   return sealEvidence({

@@ -45,15 +45,13 @@ export function benchmark(flags: BenchmarkFlags, context: CommandContext): Promi
           iterations,
           concurrency,
           monotonicMs: () => systemClock.monotonicMs(),
-          onRound: (done) => progress.show("benchmark", done, iterations),
+          onRound: (done) => progress("benchmark", done, iterations),
         },
         signal,
       );
-      progress.end();
       output.result(flags.output === "json" ? reportJson(flags, results) : reportText(flags, results));
       return results.some(({ failures }) => failures > 0) ? "refused" : "good";
     } finally {
-      progress.end();
       client?.close();
     }
   });

@@ -6,6 +6,7 @@ import { parse } from "yaml";
 import { configFile } from "../../../test/fakes/config-file.ts";
 import { recordedOutput } from "../../../test/fakes/recorded-output.ts";
 import { run } from "../../cli/run.ts";
+import { ConfigError } from "../../config/errors.ts";
 import { decodeEncryptionConfig } from "../../kubernetes/encryption-config/decode.ts";
 import { COMMANDS } from "../table.ts";
 import { type InstallationRequest, planInstallation } from "./installation.ts";
@@ -51,6 +52,27 @@ describe("values", () => {
       expect.objectContaining({ code: "options_conflict" }),
     );
     expect(() => plan(withoutLineage)).toThrow(expect.objectContaining({ code: "config_refused" }));
+  });
+
+  test.each<[string, string, boolean]>([
+    ["missing", withoutLineage, true],
+    [
+      "refused",
+      values((fields) => {
+        fields.transit.keyIdScope.keyLineageId = "";
+        return fields;
+      }),
+      false,
+    ],
+  ])("a lineage that is %s: whether the fix is --new-key", (_, text, isHinted) => {
+    let problems: readonly { readonly path: string; readonly fix: string }[] = [];
+    try {
+      plan(text);
+    } catch (error) {
+      problems = error instanceof ConfigError ? error.problems : [];
+    }
+    const found = problems.find(({ path }) => path === "transit.keyIdScope.keyLineageId");
+    expect(found?.fix.includes("--new-key")).toBe(isHinted);
   });
 
   test("a replaced node may observe the key, unless the values refuse that", () => {

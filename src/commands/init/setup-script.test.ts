@@ -12,10 +12,10 @@ const directory = mkdtempSync(join(tmpdir(), "setup-script-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 const at = (name: string): string => join(directory, name);
 
-/** A bao that knows nothing and accepts everything, and writes down what it is asked. */
+/** A bao that knows nothing and accepts every change, and writes down what it is asked. */
 writeFileSync(
   at("bao"),
-  `#!/bin/sh\nprintf '%s\\n' "$*" >> '${at("calls")}'\ncase "$*" in *" -") cat >> '${at("input")}' ;; esac\n`,
+  `#!/bin/sh\nprintf '%s\\n' "$BAO_NAMESPACE: $*" >> '${at("calls")}'\ncase "$*" in *" -") cat >> '${at("input")}' ;; read\\ *|policy\\ read\\ *) exit 2 ;; esac\n`,
   {
     mode: 0o755,
   },
@@ -172,11 +172,39 @@ describe("values that try to leave their quotes", () => {
 
   test("asked before a change, the script shows the command and its input", () => {
     const [method = {}] = METHODS;
-    const { stderr } = run(scriptOf(filesOf(method)), "", "y\n".repeat(20));
+    const script = scriptOf(filesOf(method));
+    const { status, stdout, stderr } = run(script, "", "y\n".repeat(20));
+    expect(status).toBe(0);
+    expect(stdout).toContain("done: ");
     expect(stderr).toContain("bao policy write p -");
     expect(stderr).toContain('< path "transit/encrypt/etcd" {');
     expect(stderr).toContain("bao write auth/jwt/role/kms -");
     expect(stderr).toContain('<   "bound_subject": "s"');
     expect(stderr).not.toContain("write_");
+    const unanswered = run(script, "");
+    expect(unanswered.status).toBe(1);
+    expect(unanswered.stderr).toMatch(/\d change\(s\) left to do/);
   });
+});
+
+test.each([
+  ["", ""],
+  ["team", "team"],
+  ["team", ""],
+  ["team/kms", "team"],
+])("the key is in the namespace %p, policy and login are in %p", (namespace, above) => {
+  const [method = {}] = METHODS;
+  const tree = withText(filesOf({ ...method, namespace: above }), ["openbao", "namespace"], namespace);
+  rmSync(at("calls"), { force: true });
+  run(scriptOf(tree), "--yes");
+  const namespacesOf = (command: string): ReadonlySet<string> =>
+    new Set(
+      readFileSync(at("calls"), "utf8")
+        .split("\n")
+        .filter((call) => call.includes(`: ${command} `))
+        .map((call) => call.slice(0, call.indexOf(":"))),
+    );
+  expect(namespacesOf("secrets enable")).toEqual(new Set([namespace]));
+  expect(namespacesOf("policy write")).toEqual(new Set([above]));
+  expect(namespacesOf("auth enable")).toEqual(new Set([above]));
 });

@@ -136,7 +136,7 @@ fi
 function policyStep(policy: string): string {
   return `# --- policy of least privilege
 wanted=${quoted(policy.trimEnd())}
-if [ "$(bao policy read "$POLICY" 2>/dev/null || true)" = "$wanted" ]; then
+if [ "$(bao policy read "$POLICY" 2>/dev/null)" = "$wanted" ]; then
   good "the policy $POLICY is as it should be"
 else
   input=$wanted

@@ -61,9 +61,7 @@ export function nodeConfig({ bytes, file, isNewKey, node, socketGid, random }: V
   try {
     return { config: decodeConfig(Buffer.from(text), file).config, text, furtherValues };
   } catch (error) {
-    throw error instanceof ConfigError && lineage === undefined && !isNewKey
-      ? withKeyHint(error, file)
-      : error;
+    throw error instanceof ConfigError && lineage === undefined ? withKeyHint(error, file) : error;
   }
 }
 

@@ -171,6 +171,7 @@ test("each object is tried once, whatever becomes of it, and counted once", asyn
         return { status: statuses[Number(name)] ?? 500 };
       });
       const left: string[] = [];
+      const progress: number[] = [];
       const counts = await rewriteAll(
         statuses.map((_, n) => ({ resource: "secrets", path: `n/s${n}`, resourceVersion: "1" })),
         {
@@ -179,7 +180,7 @@ test("each object is tried once, whatever becomes of it, and counted once", asyn
           clock,
           signal,
           objectsPerSecond: 1000,
-          onDone: () => {},
+          onDone: (done) => progress.push(done),
           onLeft: ({ path }) => left.push(path),
         },
       );
@@ -192,6 +193,7 @@ test("each object is tried once, whatever becomes of it, and counted once", asyn
         not_served: 0,
       });
       expect(left.length).toBe(count(422));
+      expect(progress).toEqual(statuses.map((_, n) => n + 1));
       expect(new Set(tried).size).toBe(statuses.length);
     }),
     { numRuns: 60 },

@@ -127,18 +127,14 @@ async function rewriteByCluster(
   const objects = await staleObjects(flags, recorded, goal, new Set(), context);
   await proveAll(flags, clients, objects, { discover, isAsWanted: goal.isReached, signal });
   const progress = progressBar(output, systemClock);
-  try {
-    return await rewriteThroughCluster(resources, {
-      migrations,
-      discover,
-      clock: systemClock,
-      signal,
-      waitMs: flags.wait,
-      onProgress: (ended, total) => progress.show("rewritten by the cluster", ended, total),
-    });
-  } finally {
-    progress.end();
-  }
+  return rewriteThroughCluster(resources, {
+    migrations,
+    discover,
+    clock: systemClock,
+    signal,
+    waitMs: flags.wait,
+    onProgress: (ended, total) => progress("rewritten by the cluster", ended, total),
+  });
 }
 
 function auditOf(
@@ -194,13 +190,12 @@ async function rewriteInRounds(
       clock: systemClock,
       signal,
       objectsPerSecond: flags.rate,
-      onDone: (done) => progress.show("rewriting", done, objects.length),
+      onDone: (done) => progress("rewriting", done, objects.length),
       onLeft: ({ resource, path }, why) => {
         given.add(`${resource}/${path}`);
         output.say(`left: ${visible(`${resource} ${path}`)}: ${LEFT[why]}`);
       },
     });
-    progress.end();
     total.rewritten += counts.rewritten;
     total.deleted += counts.deleted;
     total.contended += counts.contended;

@@ -23,13 +23,17 @@ interface Report {
   }[];
 }
 
-/** What each check of logging in said: `id status codes`. */
-async function logins(): Promise<readonly string[]> {
+async function loginChecks(): Promise<Report["checks"]> {
   const { stdout } = await node.type("doctor", "--config", node.configPath, "--output", "json");
   const { checks }: Report = JSON.parse(stdout);
-  return checks
-    .filter(({ id }) => /^(spiffe|oauth2|approle|auth|jwt)\.|openbao\.auth/.test(id))
-    .map(({ id, status, findings }) => [id, status, ...findings.map(({ code }) => code)].join(" "));
+  return checks.filter(({ id }) => /^(spiffe|oauth2|approle|auth|jwt)\.|openbao\.auth/.test(id));
+}
+
+/** What each of them said: `id status codes`. */
+async function logins(): Promise<readonly string[]> {
+  return (await loginChecks()).map(({ id, status, findings }) =>
+    [id, status, ...findings.map(({ code }) => code)].join(" "),
+  );
 }
 
 const write = (name: string, text: string): string => {
@@ -123,7 +127,8 @@ test("oauth2: a secret that is not there, and a token endpoint that does not ans
   };
   configure({ jwt: { source: "oauth2", mountPath: "auth/jwt", role: "kms", oauth2 } });
   expect((await logins())[1]).toBe("oauth2.acquire failed file_missing");
-  write("client-secret", "secret");
+  const clientSecretFile = write("client-secret", "secret");
+  expect((await loginChecks())[0]?.detail).toBe(`${clientSecretFile}, ${caCertFile}`);
   expect(await logins()).toEqual([
     "oauth2.local passed",
     "oauth2.acquire failed oauth2_unreachable",

@@ -2,7 +2,7 @@
 
 import { formatDuration } from "../../../base/duration.ts";
 import { countOf } from "../../../base/words.ts";
-import { type Finding, failure, warning } from "../../check.ts";
+import { type CheckOutcome, type Finding, failure, warning } from "../../check.ts";
 import { accessProblem } from "../../service-identity.ts";
 import type { DoctorCheck } from "../context.ts";
 import { accessOf } from "./credentials.ts";
@@ -79,22 +79,26 @@ export const openbaoClock: DoctorCheck = {
         : auth.method === "cert"
           ? auth.cert.clockSkewLeeway
           : 30_000;
-    const apartMs = Math.max(0, Math.abs(skewMs) - DATE_ERROR_MS);
-    const text = `${skewMs < 0 ? "OpenBao is behind" : "OpenBao is ahead"} by ${formatDuration(Math.round(apartMs / 1000) * 1000)}`;
-    return apartMs > leewayMs
-      ? {
-          findings: [
-            failure(
-              "clock_skew",
-              `${text}, more than the leeway of ${formatDuration(leewayMs)}: credentials can be refused as expired or not yet valid`,
-              "synchronise the clocks: timedatectl on both machines",
-              "auth_failed",
-            ),
-          ],
-        }
-      : { detail: apartMs === 0 ? "no difference" : text };
+    return clockOutcome(skewMs, leewayMs);
   },
 };
+
+export function clockOutcome(skewMs: number, leewayMs: number): CheckOutcome {
+  const apartMs = Math.max(0, Math.abs(skewMs) - DATE_ERROR_MS);
+  const text = `${skewMs < 0 ? "OpenBao is behind" : "OpenBao is ahead"} by ${formatDuration(Math.round(apartMs / 1000) * 1000)}`;
+  return apartMs > leewayMs
+    ? {
+        findings: [
+          failure(
+            "clock_skew",
+            `${text}, more than the leeway of ${formatDuration(leewayMs)}: credentials can be refused as expired or not yet valid`,
+            "synchronise the clocks: timedatectl on both machines",
+            "auth_failed",
+          ),
+        ],
+      }
+    : { detail: apartMs === 0 ? "no difference" : text };
+}
 
 export const openbaoAuth: DoctorCheck = {
   id: "openbao.auth",
