@@ -124,7 +124,7 @@ function isEquivalent({ file, before, after }: Mutation): boolean {
   );
 }
 
-/** The file's own tests first, then those that import it, nearest first, then slow ones that are near. */
+/** The file's own tests first, then those that import it, of its own folders before others, then slow ones that are near. */
 function testsFor(file: string): readonly string[] {
   const stem = file.replace(/\.ts$/, "");
   const near = tests
@@ -132,12 +132,25 @@ function testsFor(file: string): readonly string[] {
       const distance = test.startsWith(`${stem}.`) ? 0 : distances.get(test)?.get(file);
       return distance === undefined ? [] : [{ test, distance }];
     })
-    .sort((a, b) => a.distance - b.distance || (a.test < b.test ? -1 : 1));
+    .sort(
+      (a, b) =>
+        Math.sign(a.distance) - Math.sign(b.distance) ||
+        sharedFolders(b.test, file) - sharedFolders(a.test, file) ||
+        a.distance - b.distance ||
+        (a.test < b.test ? -1 : 1),
+    );
   const isSlow = ({ test }: (typeof near)[number]): boolean => SLOW.test(test);
   return [
     ...near.filter((each) => !isSlow(each)).slice(0, MAX_TESTS),
     ...near.filter((each) => isSlow(each) && each.distance <= SLOW_DISTANCE),
   ].map(({ test }) => test);
+}
+
+function sharedFolders(test: string, file: string): number {
+  const folders = test.split("/").slice(0, -1);
+  const others = file.split("/");
+  const apart = folders.findIndex((name, index) => name !== others[index]);
+  return apart === -1 ? folders.length : apart;
 }
 
 function makeCopy(directory: string): void {

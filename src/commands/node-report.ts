@@ -18,7 +18,7 @@ const REPORT = v.object({
 
 /** Throws AuditError `node_report_invalid`; `name` is the file's, for the message. */
 export function decodeNodeReport(bytes: Uint8Array, name: string): NodeSighting {
-  const result = v.safeParse(REPORT, bytes.length > MAX_NODE_REPORT_BYTES ? undefined : parseJson(bytes));
+  const result = v.safeParse(REPORT, parseJson(bytes));
   if (!result.success) {
     throw auditError("node_report_invalid", {
       message: `${name} is not a report of probe`,

@@ -57,14 +57,15 @@ export async function rebuildRegistry(flags: RebuildFlags, context: CommandConte
         : undefined,
     nowUnixMs: systemClock.wallMs(),
   });
-  const planHash = plan.content === undefined ? "" : hashOf(plan.content);
-  const applied = flags.apply && plan.content !== undefined;
-  if (applied && plan.content !== undefined) {
+  const { content } = plan;
+  const planHash = content === undefined ? "" : hashOf(content);
+  const applied = flags.apply && content !== undefined;
+  if (applied) {
     requireStateHash(flags["expected-state-hash"], planHash);
-    await changeRegistry(config, undefined, plan.content, context.signal);
+    await changeRegistry(config, undefined, content, context.signal);
   }
   report({ plan, planHash, applied, statePath: config.state.path }, flags, context.output);
-  return plan.content === undefined ? "refused" : "good";
+  return content === undefined ? "refused" : "good";
 }
 
 /** What a review confirms: versions and their states, not the time of the plan. */
