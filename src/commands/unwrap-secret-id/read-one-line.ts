@@ -1,4 +1,5 @@
 /** @module One line of text from a stream, bounded, for secrets that are piped in. */
+
 /** The first line without blanks around it; `undefined` when it is longer than `maxBytes`. Rejects with the signal's reason. */
 export async function readOneLine(
   stream: ReadableStream<Uint8Array>,
@@ -25,7 +26,6 @@ export async function readOneLine(
       }
     }
   } finally {
-    signal.removeEventListener("abort", stop);
     stop();
   }
 }

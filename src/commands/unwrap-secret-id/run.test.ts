@@ -19,6 +19,15 @@ import { textAt } from "../../../test/fakes/openbao/json-at.ts";
 
 const isRoot = process.getuid?.() === 0;
 let node: NodeFiles;
+let kmsRoleId = "";
+const useRoleId = (roleId: string): void =>
+  node.writeConfig((fields) => ({
+    ...fields,
+    auth: {
+      method: "approle",
+      approle: { mountPath: "auth/approle", roleId, secretIdFile: node.at("client/secret-id") },
+    },
+  }));
 beforeAll(async () => {
   node = await makeNodeFiles();
   await node.operator.must("POST", "sys/auth/approle", { type: "approle" });
@@ -28,14 +37,8 @@ beforeAll(async () => {
     await node.operator.must("POST", `auth/approle/role/${name}`, body);
   }
   await node.operator.must("POST", "auth/approle/role/uncounted", role);
-  const roleId = textAt(await node.operator.must("GET", "auth/approle/role/kms/role-id"), "data", "role_id");
-  node.writeConfig((fields) => ({
-    ...fields,
-    auth: {
-      method: "approle",
-      approle: { mountPath: "auth/approle", roleId, secretIdFile: node.at("client/secret-id") },
-    },
-  }));
+  kmsRoleId = textAt(await node.operator.must("GET", "auth/approle/role/kms/role-id"), "data", "role_id");
+  useRoleId(kmsRoleId);
 });
 afterAll(() => node.dispose());
 beforeEach(() => {
@@ -179,6 +182,29 @@ describe.skipIf(!isRoot)("as root", () => {
     expect(JSON.parse(stdout)).toMatchObject({ ttlSeconds: null, uses: null, letIn: false });
     expect(stderr).toContain("is not known: login at auth/approle");
     expect(readFileSync(node.at("client/secret-id"), "utf8")).toMatch(/^[0-9a-f-]{36}\n$/);
+  });
+
+  test("one for any number of logins is tried, and told to be let in", async () => {
+    await node.operator.must("POST", "auth/approle/role/free", { token_policies: [node.names.policyName] });
+    const reply = await node.operator.must("GET", "auth/approle/role/free/role-id");
+    useRoleId(textAt(reply, "data", "role_id"));
+    await wrap("free");
+    const logins = () => node.openbao.calls.filter(({ path }) => path === "auth/approle/login").length;
+    const before = logins();
+    const { code, stdout } = await unwrap("--role", "free", "--output", "json");
+    useRoleId(kmsRoleId);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ ttlSeconds: null, uses: null, letIn: true });
+    expect(logins()).toBe(before + 1);
+    expect(node.openbao.calls.at(-1)?.path).toBe("auth/token/revoke-self");
+  });
+
+  test.each([
+    [8194, 4],
+    [8195, 3],
+  ])("a file of %d bytes as a wrapping token and its line break: exit %d", async (length, code) => {
+    writeFileSync(node.at("wrapping-token"), "s".repeat(length), { mode: 0o600 });
+    expect((await unwrap()).code).toBe(code);
   });
 
   test("a token of another role is left as it is", async () => {
