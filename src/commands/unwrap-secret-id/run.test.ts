@@ -184,7 +184,7 @@ describe.skipIf(!isRoot)("as root", () => {
     expect(readFileSync(node.at("client/secret-id"), "utf8")).toMatch(/^[0-9a-f-]{36}\n$/);
   });
 
-  test("one for any number of logins is tried, and told to be let in", async () => {
+  test("one for any number of logins is tried, and the report names the success", async () => {
     await node.operator.must("POST", "auth/approle/role/free", { token_policies: [node.names.policyName] });
     const reply = await node.operator.must("GET", "auth/approle/role/free/role-id");
     useRoleId(textAt(reply, "data", "role_id"));

@@ -51,7 +51,7 @@ describe.skipIf(process.getuid?.() !== 0)("a secret's new file, made by root", (
     expect(readdirSync(directory)).toEqual(["secret-id"]);
   });
 
-  test("is gone when it was not put in place; a directory that went away is told", async () => {
+  test("is gone when it was not put in place; a directory that is gone is an error", async () => {
     const staged = await stage();
     await staged.write(new Secret("s"));
     await staged[Symbol.asyncDispose]();
