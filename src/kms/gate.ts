@@ -1,0 +1,150 @@
+/**
+ * @module Which calls of one method run, which wait and which are refused: each caller in turn, and of one caller first come, first
+ * served.
+ */
+import { FairQueue } from "../base/fair-queue.ts";
+
+/** What becomes of a call that waits. */
+interface Waiter {
+  readonly start: () => void;
+  readonly refuse: () => void;
+}
+
+/** What one caller has here. */
+interface Share {
+  readonly caller: object;
+  waitingCalls: number;
+  readonly byIdentity: Map<string, Place>;
+}
+
+/** One place, taken by a call or by several identical ones of one caller. */
+export interface Place {
+  readonly share: Share;
+  readonly identity: string | undefined;
+  calls: number;
+  state: "waiting" | "running" | "refused";
+  readonly waiters: Waiter[];
+}
+
+export class Gate {
+  readonly #maxRunning: number;
+  readonly #maxCalls: number;
+  readonly #queue = new FairQueue<Place>();
+  readonly #shares = new WeakMap<object, Share>();
+  #running = 0;
+  #calls = 0;
+
+  /** @param maxWaiting how many calls there may be besides those that run. */
+  constructor(maxRunning: number, maxWaiting: number) {
+    this.#maxRunning = maxRunning;
+    this.#maxCalls = maxRunning + maxWaiting;
+  }
+
+  /** Calls that run or wait. */
+  get calls(): number {
+    return this.#calls;
+  }
+
+  /** Takes a call in, which runs or waits as its place does; `undefined` when too many are here. */
+  enter(caller: object, identity: string | undefined): Place | undefined {
+    if (this.#calls >= this.#maxCalls && !this.#makeRoom(caller)) {
+      return undefined;
+    }
+    const share = this.#shareOf(caller);
+    const same = identity === undefined ? undefined : share.byIdentity.get(identity);
+    const place = same ?? this.#newPlace(share, identity);
+    this.#count(place, 1);
+    return place;
+  }
+
+  /** A call of this place is over: the last one of those that run lets the next place run. */
+  leave(place: Place): void {
+    if (place.state === "refused") {
+      return;
+    }
+    this.#count(place, -1);
+    if (place.calls > 0) {
+      return;
+    }
+    this.#forget(place);
+    if (place.state === "running") {
+      this.#running -= 1;
+      const next = this.#queue.take();
+      if (next !== undefined) {
+        this.#run(next);
+      }
+    }
+  }
+
+  #shareOf(caller: object): Share {
+    let share = this.#shares.get(caller);
+    if (share === undefined) {
+      share = { caller, waitingCalls: 0, byIdentity: new Map() };
+      this.#shares.set(caller, share);
+    }
+    return share;
+  }
+
+  #newPlace(share: Share, identity: string | undefined): Place {
+    const place: Place = { share, identity, calls: 0, state: "waiting", waiters: [] };
+    if (identity !== undefined) {
+      share.byIdentity.set(identity, place);
+    }
+    if (this.#running < this.#maxRunning) {
+      this.#run(place);
+    } else {
+      this.#queue.add(share.caller, place);
+    }
+    return place;
+  }
+
+  #run(place: Place): void {
+    this.#running += 1;
+    place.share.waitingCalls -= place.calls;
+    place.state = "running";
+    for (const { start } of place.waiters) {
+      start();
+    }
+  }
+
+  /** Refuses the last place of the caller with the most calls that wait, if this one has fewer even with its new call. */
+  #makeRoom(caller: object): boolean {
+    let most = this.#shareOf(caller).waitingCalls + 1;
+    let greediest: object | undefined;
+    for (const owner of this.#queue.owners()) {
+      const { waitingCalls } = this.#shareOf(owner);
+      if (waitingCalls > most) {
+        most = waitingCalls;
+        greediest = owner;
+      }
+    }
+    const last = greediest === undefined ? undefined : this.#queue.last(greediest);
+    if (last === undefined) {
+      return false;
+    }
+    this.#count(last, -last.calls);
+    this.#forget(last);
+    last.state = "refused";
+    for (const { refuse } of last.waiters) {
+      refuse();
+    }
+    return true;
+  }
+
+  #count(place: Place, calls: number): void {
+    place.calls += calls;
+    this.#calls += calls;
+    if (place.state === "waiting") {
+      place.share.waitingCalls += calls;
+    }
+  }
+
+  /** Nothing leads to a place without calls. */
+  #forget(place: Place): void {
+    const { share, identity } = place;
+    this.#queue.delete(share.caller, place);
+    if (identity !== undefined) {
+      share.byIdentity.delete(identity);
+    }
+  }
+}
