@@ -33,8 +33,8 @@ const OF_THE_WHOLE = ["kms-v2", "operator-sees", "environment", "another-user"].
 );
 /** Suites without processes of others. */
 const SUITES = /^(?:src|test\/(?:conformance|reference|architecture))\//;
-/** Too slow for every mutation. */
-const LEFT_OUT = /fuzz|h2spec|\.race\.test|scale/;
+/** Too slow for every mutation, or in need of a machine that does nothing else. */
+const LEFT_OUT = /fuzz|h2spec|lock-out|conformance\/memory|\.race\.test|scale/;
 /** Slow: run last, and only near the mutation. */
 const SLOW = /\.kill\.test|model\.property|crash\.test|writers\.test/;
 const SLOW_DISTANCE = 3;
