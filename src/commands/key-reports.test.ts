@@ -5,6 +5,7 @@ import * as v from "valibot";
 import { REPORT_SCHEMAS } from "../../scripts/reference/report-schemas.ts";
 import { makeNodeFiles, type NodeFiles } from "../../test/fakes/node-files.ts";
 import { faults } from "../../test/fakes/openbao/faults.ts";
+import { leastPrivilegePolicy } from "../../test/fakes/openbao/provision.ts";
 import { systemClock } from "../base/clock.ts";
 import { decodeConfig } from "../config/decode-config.ts";
 import { fingerprint, identityHashes } from "../key/identity/fingerprint.ts";
@@ -74,6 +75,18 @@ describe("without a registry", () => {
       "skipped",
     ]);
   });
+});
+
+test("a key that OpenBao does not have is an answer", async () => {
+  const keyName = "no-such-key";
+  const allow = (policy: string) =>
+    node.operator.must("POST", `sys/policies/acl/${node.names.policyName}`, { policy });
+  node.writeConfig((fields) => ({ ...fields, transit: { ...fields.transit, keyName } }));
+  await allow(leastPrivilegePolicy({ ...node.names, keyName }));
+  const plan = await json("rotation-plan");
+  await allow(leastPrivilegePolicy(node.names));
+  node.writeConfig();
+  expect(plan).toMatchObject({ code: 0, partial: false, openbao: null, latestVersion: null });
 });
 
 describe("with one", () => {

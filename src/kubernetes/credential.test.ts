@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { resolveCredential } from "./credential.ts";
+import { credentialHolder, type KubeCredential, resolveCredential } from "./credential.ts";
 import { MigrateError } from "./errors.ts";
 import type { ExecPlugin, KubeAccess, KubeUser } from "./kubeconfig.ts";
 
@@ -12,9 +12,9 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-const signal = new AbortController().signal;
+const never = new AbortController().signal;
 
-function resolved(user: KubeUser, hasTerminal = false) {
+function resolved(user: KubeUser, hasTerminal = false, signal = never) {
   const access: KubeAccess = {
     server: "https://10.0.0.1:6443",
     serverName: "10.0.0.1",
@@ -72,16 +72,30 @@ test("a token file has 256 KiB at most", async () => {
   await expect(read(262_145)).rejects.toMatchObject({ code: "file_too_large" });
 });
 
-test("a key that others may read is refused", async () => {
-  writeFileSync(join(dir, "open.key"), "K", { mode: 0o644 });
-  const user: KubeUser = {
+test("a certificate that others may read is taken", async () => {
+  writeFileSync(join(dir, "client.crt"), "C", { mode: 0o644 });
+  writeFileSync(join(dir, "client.key"), "K", { mode: 0o600 });
+  const { certificate } = await resolved({
     kind: "certificate",
-    certificate: { kind: "inline", text: "C" },
-    key: { kind: "file", path: "open.key" },
-  };
-  expect(await resolved(user).catch((error: unknown) => error)).toMatchObject({
-    code: "file_readable_by_others",
+    certificate: { kind: "file", path: "client.crt" },
+    key: { kind: "file", path: "client.key" },
   });
+  expect([certificate?.chainPem, certificate?.keyPem.expose()]).toEqual(["C", "K"]);
+});
+
+test.each<[string, KubeUser]>([
+  ["a token", { kind: "token", token: { kind: "file", path: "open" } }],
+  [
+    "a key",
+    {
+      kind: "certificate",
+      certificate: { kind: "inline", text: "C" },
+      key: { kind: "file", path: "open" },
+    },
+  ],
+])("%s that others may read is refused", async (_, user) => {
+  writeFileSync(join(dir, "open"), "K", { mode: 0o644 });
+  await expect(resolved(user)).rejects.toMatchObject({ code: "file_readable_by_others" });
 });
 
 describe("an exec plugin", () => {
@@ -150,7 +164,7 @@ printf '{"apiVersion":"${VERSION}","kind":"ExecCredential","status":{"token":"%s
     const padded = (length: number) => {
       const printed = JSON.stringify({ apiVersion: VERSION, kind: "ExecCredential", status: { token: "t" } });
       writeFileSync(join(dir, "printed"), printed.padEnd(length, " "));
-      return resolved(plugin(`cat ${join(dir, "printed")}`));
+      return resolved(plugin(`cat ${join(dir, "printed")}; exec >&-; sleep 0.1`));
     };
     expect((await padded(262_144)).token?.expose()).toBe("t");
     await expect(padded(262_145)).rejects.toMatchObject({ code: "exec_plugin_failed" });
@@ -208,11 +222,53 @@ printf '{"apiVersion":"${VERSION}","kind":"ExecCredential","status":{"token":"%s
     );
   });
 
+  test("ends with the reason of an abort", async () => {
+    const aborted = AbortSignal.abort(new Error("stopped"));
+    await expect(resolved(plugin("true"), false, aborted)).rejects.toThrow("stopped");
+  });
+
   test("that is not there is refused", async () => {
     const user = plugin("true");
     rmSync(join(dir, "plugin"));
     expect(await resolved(user).catch((error: unknown) => error)).toMatchObject({
       code: "exec_plugin_failed",
     });
+  });
+});
+
+describe("one credential for all clients", () => {
+  /** Makes a new one each time; the calls named here fail. */
+  function holder(...failing: readonly number[]) {
+    const made: KubeCredential[] = [];
+    const held = credentialHolder(async () => {
+      const credential = {};
+      const count = made.push(credential);
+      if (failing.includes(count)) {
+        throw new Error("no credential");
+      }
+      return credential;
+    });
+    return { ...held, made };
+  }
+
+  test("is made once, and anew for all who were refused with it", async () => {
+    const { get, renew, made } = holder();
+    const [first] = await Promise.all([get(), get()]);
+    expect(made).toHaveLength(1);
+    const [second, third] = await Promise.all([renew(first), renew(first)]);
+    expect(made).toHaveLength(2);
+    expect(second).toBe(third);
+    expect(second).not.toBe(first);
+    expect(await renew(first)).toBe(second);
+    expect(await get()).toBe(second);
+    expect(made).toHaveLength(2);
+  });
+
+  test("that could not be made is tried again by the next who is refused", async () => {
+    const { get, renew, made } = holder(2);
+    const first = await get();
+    await expect(renew(first)).rejects.toThrow("no credential");
+    expect(await renew(first)).toBe(await get());
+    expect(made).toHaveLength(3);
   });
 });

@@ -41,8 +41,8 @@ export function credentialHolder(make: () => Promise<KubeCredential>): Credentia
     renew: async (refused) => {
       const held = current;
       // A second caller finds the credential already replaced.
-      if (held === undefined || ((await held.catch(() => refused)) === refused && current === held)) {
-        current = make();
+      if ((await held?.catch(() => refused)) === refused && current === held) {
+        current = undefined;
       }
       return get();
     },

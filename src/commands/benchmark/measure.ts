@@ -34,24 +34,24 @@ export async function measure(
       await call(signal).catch(() => {});
     }
   }
-  const results = ways.map(({ name }) => ({ name, samplesMs: [] as number[], failures: 0 }));
+  const timed = ways.map(({ name, call }) => {
+    const samplesMs: number[] = [];
+    return { call, result: { name, samplesMs, failures: 0 } };
+  });
   let started = 0;
   let done = 0;
   const work = async (): Promise<void> => {
     while (started < iterations) {
       started += 1;
-      for (const [index, { call }] of ways.entries()) {
+      for (const { call, result } of timed) {
         signal.throwIfAborted();
-        const result = results[index];
         const beganMs = monotonicMs();
         try {
           await call(signal);
-          result?.samplesMs.push(monotonicMs() - beganMs);
+          result.samplesMs.push(monotonicMs() - beganMs);
         } catch {
           signal.throwIfAborted();
-          if (result !== undefined) {
-            result.failures += 1;
-          }
+          result.failures += 1;
         }
       }
       done += 1;
@@ -59,5 +59,5 @@ export async function measure(
     }
   };
   await Promise.all(Array.from({ length: concurrency }, work));
-  return results;
+  return timed.map(({ result }) => result);
 }

@@ -65,7 +65,7 @@ async function read(path: string, field: string, uid: number): Promise<Encryptio
   return decodeEncryptionConfig(bytes, path);
 }
 
-const kmsProviders = ({ groups }: EncryptionConfig): readonly KmsProvider[] =>
+const kmsProviders = (groups: EncryptionConfig["groups"]): readonly KmsProvider[] =>
   groups.flatMap(({ providers }) => providers).filter((each) => each.kind === "kms");
 
 /** What kube-apiserver still loads, or loads only with a flag. */
@@ -74,11 +74,13 @@ export function legacyFindings(
   previous: EncryptionConfig | undefined,
 ): readonly Finding[] {
   const known = new Set(
-    kmsProviders(previous ?? { groups: [], isLegacyKind: false })
+    kmsProviders(previous?.groups ?? [])
       .filter(({ apiVersion }) => apiVersion === "v1")
       .map(({ name }) => name),
   );
-  const isNew = kmsProviders(current).some(({ apiVersion, name }) => apiVersion === "v1" && !known.has(name));
+  const isNew = kmsProviders(current.groups).some(
+    ({ apiVersion, name }) => apiVersion === "v1" && !known.has(name),
+  );
   return [
     ...(current.isLegacyKind
       ? [
@@ -104,7 +106,7 @@ export function legacyFindings(
 
 /** What is wrong with the entry of this provider, or missing. */
 export function encryptionFindings(config: EncryptionConfig, expected: ExpectedProvider): readonly Finding[] {
-  const all = kmsProviders(config);
+  const all = kmsProviders(config.groups);
   const kms = all.find(({ name }) => name === expected.providerName);
   if (kms === undefined) {
     const other = all.find(({ endpoint }) => sameEndpoint(endpoint, expected.endpoint));
