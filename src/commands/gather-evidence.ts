@@ -13,17 +13,14 @@ import {
   sealEvidence,
 } from "../etcd/evidence.ts";
 import { limitationsOf, runAudit } from "../etcd/run-audit.ts";
-import { type KnownKeyIds, keyIdsOf, type ListedObject } from "../etcd/tally.ts";
+import { keyIdsOf, type TallyOptions } from "../etcd/tally.ts";
 import type { KeyVersion } from "../key/identity/key-scope.ts";
 import { openTargets, type SourceFlags, sourceOptions } from "./audit-sources.ts";
 import { readInputFile } from "./input-file.ts";
 import type { RecordedVersions } from "./recorded-versions.ts";
 
-interface EvidenceRequest {
-  readonly knownKeyIds: KnownKeyIds;
+interface EvidenceRequest extends Pick<TallyOptions, "knownKeyIds" | "onObject" | "onReset"> {
   readonly configuration: Evidence["configuration"];
-  readonly onObject?: (object: ListedObject) => void;
-  readonly onReset?: () => void;
 }
 
 const PHASES = { hash: "checking the digest", check: "checking pages", count: "reading objects" } as const;
@@ -49,8 +46,8 @@ export async function collectEvidence(
           clock: systemClock,
           signal,
           onProgress: ({ phase, done, total }) => progress(PHASES[phase], done, total),
-          ...(onObject === undefined ? {} : { onObject }),
-          ...(onReset === undefined ? {} : { onReset }),
+          onObject,
+          onReset,
         }),
       );
     }

@@ -39,8 +39,8 @@ export interface TallyOptions {
   /** Against which Leases are held. */
   readonly nowUnixMs: number;
   /** Told of each object, names only; a reset voids what it was told. */
-  readonly onObject?: (object: ListedObject) => void;
-  readonly onReset?: () => void;
+  readonly onObject?: ((object: ListedObject) => void) | undefined;
+  readonly onReset?: (() => void) | undefined;
 }
 
 interface Count {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { credentialHolder, type KubeCredential, resolveCredential } from "./credential.ts";
@@ -118,7 +118,7 @@ printf '{"apiVersion":"${VERSION}","kind":"ExecCredential","status":{"token":"%s
   });
 
   test.each([
-    ["that fails", "exit 3"],
+    ["that fails", `${printing({ token: "t" })}; exit 3`],
     ["that prints nothing", "true"],
     ["that prints something else", "echo '{}'"],
     ["that prints an empty token", printing({ token: "" })],
@@ -220,6 +220,16 @@ printf '{"apiVersion":"${VERSION}","kind":"ExecCredential","status":{"token":"%s
     expect(String(await resolved(user).catch((error: unknown) => error))).toContain(
       "install it from example.com",
     );
+  });
+
+  test("that may not be run is refused, with the cause", async () => {
+    const user = plugin("true");
+    chmodSync(join(dir, "plugin"), 0o600);
+    await expect(resolved(user)).rejects.toMatchObject({
+      code: "exec_plugin_failed",
+      cause: { code: "EACCES" },
+    });
+    rmSync(join(dir, "plugin"));
   });
 
   test("ends with the reason of an abort", async () => {

@@ -288,6 +288,13 @@ describe("audit", () => {
     expect(stdout).not.toContain("CANARY");
   });
 
+  test("a list names each further read", async () => {
+    const list = (...sources: readonly string[]) =>
+      command("audit", "--list", "all", ...sources.flatMap((name) => ["--snapshot", path(name)]));
+    expect((await list("etcd.db")).stderr).toBe("");
+    expect((await list("etcd.db", "etcd.db")).stderr.split("\n")).toHaveLength(2);
+  });
+
   test("as JSON lines, the evidence last", async () => {
     const { stdout } = await command(
       "audit",

@@ -48,7 +48,7 @@ export async function audit(flags: AuditFlags, context: CommandContext): Promise
         listed.onObject?.(object);
         named.onObject(object);
       },
-      ...(listed.onReset === undefined ? {} : { onReset: listed.onReset }),
+      onReset: listed.onReset,
     },
     context,
   );

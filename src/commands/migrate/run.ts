@@ -149,8 +149,8 @@ function auditOf(
     {
       knownKeyIds: keyIdsOf(identity, versions),
       configuration,
-      ...(onObject === undefined ? {} : { onObject }),
-      ...(onReset === undefined ? {} : { onReset }),
+      onObject,
+      onReset,
     },
     context,
   );
