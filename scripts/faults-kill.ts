@@ -13,7 +13,7 @@ import { parseArgs } from "node:util";
 import { commandStorm } from "../test/faults/command-storm.ts";
 import { killStorm } from "../test/faults/kill-storm.ts";
 import { makeWorld } from "../test/faults/world.ts";
-import { findBinary } from "../test/harness/real-suite.ts";
+import { needBinary } from "../test/harness/real-suite.ts";
 
 const SHOWN_EVERY = 50;
 const { values } = parseArgs({
@@ -33,11 +33,7 @@ const progress =
   };
 
 async function main(): Promise<number> {
-  const bao = findBinary("bao");
-  if (bao === undefined) {
-    throw new Error("there is no bao: put it on PATH, or name it by BAO_BIN");
-  }
-  const world = await makeWorld({ bao });
+  const world = await makeWorld({ bao: needBinary("bao") });
   try {
     const provider = await killStorm(world, {
       kills: Number(values.kills),

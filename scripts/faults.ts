@@ -22,7 +22,7 @@ import { readReport, renderReliabilityPage } from "../test/faults/reliability-pa
 import { runFault } from "../test/faults/run-fault.ts";
 import { FAULTS, inRunOrder } from "../test/faults/table.ts";
 import { makeWorld, type World } from "../test/faults/world.ts";
-import { findBinary, type RealBinary } from "../test/harness/real-suite.ts";
+import { needBinary } from "../test/harness/real-suite.ts";
 
 const root = dirname(import.meta.dir);
 const { values } = parseArgs({
@@ -34,16 +34,6 @@ const { values } = parseArgs({
     record: { type: "boolean", default: false },
   },
 });
-
-function need(name: RealBinary): string {
-  const found = findBinary(name);
-  if (found === undefined) {
-    throw new Error(
-      `there is no ${name}: put it on PATH, or name it by ${name.toUpperCase().replaceAll("-", "_")}_BIN`,
-    );
-  }
-  return found;
-}
 
 function show(done: number, all: number, result: FaultResult, seconds: number): void {
   const place = `${String(done).padStart(2)}/${all}`;
@@ -107,8 +97,10 @@ function inTableOrder(results: readonly FaultResult[]): FaultResult[] {
 
 async function main(): Promise<number> {
   const world = await makeWorld({
-    bao: need("bao"),
-    ...(values.cluster ? { cluster: { etcd: need("etcd"), kubeApiServer: need("kube-apiserver") } } : {}),
+    bao: needBinary("bao"),
+    ...(values.cluster
+      ? { cluster: { etcd: needBinary("etcd"), kubeApiServer: needBinary("kube-apiserver") } }
+      : {}),
   });
   let end: Promise<void> | undefined;
   const dispose = (): Promise<void> => (end ??= world.dispose());

@@ -1,6 +1,6 @@
 /** @module The entry of the executable. The environment is made safe first; this is the only file that ends the process. */
 import { describeRefused, hardenProcess, sanitiseEnvironment } from "./base/environment.ts";
-import { becomeForGood, parseIdentity } from "./base/identity.ts";
+import { dropPrivileges, parseIdentity } from "./base/identity.ts";
 import { HIDDEN } from "./base/self-command.ts";
 import { EXIT_CODES } from "./cli/exit-code.ts";
 import { seeClass } from "./cli/see-also.ts";
@@ -34,7 +34,7 @@ async function dispatch(args: readonly string[], callerEnvironment: Environment)
       if (identity === undefined) {
         return EXIT_CODES.usage.code;
       }
-      becomeForGood(identity);
+      dropPrivileges(identity);
       return dispatch(rest, callerEnvironment);
     }
     case HIDDEN.keyToken: {

@@ -8,12 +8,14 @@ import { provision } from "../../test/fakes/openbao/provision.ts";
 import { inParallel } from "../../test/harness/cluster.ts";
 import { startEtcd } from "../../test/harness/etcd.ts";
 import {
+  encryptionConfiguration,
   type KubeApiServer,
   type KubeApiServerOptions,
   startKubeApiServer,
 } from "../../test/harness/kube-apiserver.ts";
 import { startOpenBao } from "../../test/harness/openbao.ts";
 import { prepareProvider } from "../../test/harness/provider.ts";
+import { needBinary } from "../../test/harness/real-suite.ts";
 import { type Figure, figure, figureLine } from "./figure.ts";
 import { answered, firstMinuteAfterRotation } from "./rotation-minute.ts";
 import { startVaultKubernetesKms } from "./rounds.ts";
@@ -39,14 +41,6 @@ const TOLERANCE = 1.03;
 const POLL_MS = 20;
 const WRITERS = 16;
 
-const IDENTITY = `apiVersion: apiserver.config.k8s.io/v1
-kind: EncryptionConfiguration
-resources:
-  - resources: [secrets, configmaps]
-    providers:
-      - identity: {}
-`;
-
 function positive(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1) {
@@ -54,15 +48,6 @@ function positive(text: string): number {
     process.exit(2);
   }
   return value;
-}
-
-function binary(variable: string, name: string): string {
-  const found = process.env[variable] ?? Bun.which(name);
-  if (found === null) {
-    console.error(`cold-start: no ${name} found; put it on PATH or set ${variable}`);
-    process.exit(2);
-  }
-  return found;
 }
 
 interface Contender {
@@ -113,11 +98,7 @@ async function round({ servers, readyMs, listMs, togetherMs }: Contender): Promi
 }
 
 async function main(): Promise<void> {
-  const [bao, etcdBinary, apiServer] = [
-    binary("BAO_BIN", "bao"),
-    binary("ETCD_BIN", "etcd"),
-    binary("KUBE_APISERVER_BIN", "kube-apiserver"),
-  ];
+  const [bao, etcdBinary, apiServer] = [needBinary("bao"), needBinary("etcd"), needBinary("kube-apiserver")];
   const undo: (() => Promise<void>)[] = [];
   try {
     const openbao = await startOpenBao(bao);
@@ -146,7 +127,9 @@ async function main(): Promise<void> {
       return { name, servers, readyMs: [], listMs: [], togetherMs: [] };
     };
     const ours = await contender("ours");
-    const identity = await contender("identity", { encryptionConfig: IDENTITY });
+    const identity = await contender("identity", {
+      encryptionConfig: encryptionConfiguration(["secrets", "configmaps"], [{ identity: {} }]),
+    });
     const plugin = flags["native-plugin"];
     const others: Contender[] = [];
     if (plugin !== undefined) {

@@ -5,6 +5,7 @@
  */
 import * as v from "valibot";
 import { table } from "../reference/markdown.ts";
+import { withRecordedPart } from "../reference/recorded-part.ts";
 import { COMPONENTS, type ComponentSet, SET_NAMES, type SetName } from "./versions.ts";
 
 /** Suites of `npm test`; the unit of recording. */
@@ -38,7 +39,6 @@ export type CompatRow = v.InferOutput<typeof rowSchema>;
 export type CompatReport = v.InferOutput<typeof reportSchema>;
 
 const BEGIN = "<!-- made by `scripts/compat` -->";
-const END = "<!-- end -->";
 const TITLES: Readonly<Record<(typeof COMPONENTS)[number], string>> = {
   openbao: "OpenBao",
   kubernetes: "Kubernetes",
@@ -67,11 +67,6 @@ export function compatibilityPage(
   report: CompatReport,
   sets: Readonly<Record<SetName, ComponentSet>>,
 ): string {
-  const start = page.indexOf(BEGIN);
-  const end = page.indexOf(END);
-  if (start < 0 || end < start) {
-    throw new Error(`docs/compatibility.md has lost the lines ${BEGIN} and ${END}`);
-  }
   const supported = table(
     ["component", "oldest", "newest"],
     COMPONENTS.map((component) => [
@@ -90,7 +85,7 @@ export function compatibilityPage(
       Object.entries(row.measured ?? {}).map(([what, value]) => [row.set, row.suite, what, value]),
     ),
   );
-  return `${page.slice(0, start)}${BEGIN}\n\n${supported}\n\n${runs}\n\n${measured}\n\n${page.slice(end)}`;
+  return withRecordedPart(page, "docs/compatibility.md", BEGIN, [supported, runs, measured].join("\n\n"));
 }
 
 function runCells(row: CompatRow): readonly string[] {

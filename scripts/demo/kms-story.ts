@@ -3,7 +3,8 @@ import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import type { EncryptResponse } from "../../src/kms/gen/v2/api_pb.ts";
 import { codeOf } from "../../test/harness/kms-client.ts";
-import { rotate, type Stage, startProvider, statusBecomes } from "./stage.ts";
+import { untilNotOk, untilOk } from "../../test/harness/outage.ts";
+import { rotate, type Stage, startProvider } from "./stage.ts";
 
 /** What kube-apiserver encrypts: the seed that it derives its data keys from. */
 const SEED_BYTES = 32;
@@ -39,7 +40,7 @@ export async function kmsStory(stage: Stage): Promise<void> {
   await openbao.stop();
   await narrator.timed(
     (healthz) => `Status still answers with the key_id; healthz says \`${healthz}\``,
-    () => statusBecomes(stage, (healthz) => healthz !== "ok"),
+    () => untilNotOk(provider),
   );
   await narrator.timed(
     (code) => `Decrypt is refused at once, ${code}: no caller waits for a timeout`,
@@ -47,7 +48,7 @@ export async function kmsStory(stage: Stage): Promise<void> {
   );
   await narrator.timed("OpenBao is back and Status is `ok`, without help", async () => {
     await openbao.start();
-    await statusBecomes(stage, (healthz) => healthz === "ok");
+    await untilOk(provider);
   });
   await narrator.timed("Decrypt works again", () => opens(second));
 

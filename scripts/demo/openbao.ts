@@ -45,9 +45,9 @@ async function started(
 /** What it calls itself, such as `OpenBao v2.7.2`. */
 async function versionOf(binary: string): Promise<string> {
   const command = ["timeout", VERSION_TIMEOUT_SECONDS, binary, "version"];
-  const { code, stdout } = await runCommand(command, { env: { PATH: process.env["PATH"] ?? "" } });
+  const { status, stdout } = await runCommand(command, { env: { PATH: process.env["PATH"] ?? "" } });
   const version = /^\S+ v[0-9]\S*/.exec(stdout)?.[0].replace(/,$/, "");
-  return code === 0 && version !== undefined ? version : "its version is unknown";
+  return status === 0 && version !== undefined ? version : "its version is unknown";
 }
 
 /** The last line that is no log line: a server that gives up writes its reason there, at times without a line end. */

@@ -1,7 +1,7 @@
 /** @module The running parts and the steps that several stories of the demo share. */
 import type { Provisioning } from "../../test/fakes/openbao/provision.ts";
 import type { AnyOpenBao } from "../../test/harness/any-openbao.ts";
-import { eventually } from "../../test/harness/eventually.ts";
+import { untilKeyIdChanges } from "../../test/harness/outage.ts";
 import type { Provider } from "../../test/harness/provider.ts";
 import type { Narrator } from "./narrator.ts";
 
@@ -11,8 +11,6 @@ export interface Stage {
   readonly provider: Provider;
   readonly names: Provisioning;
 }
-
-const PATIENCE_MS = 30_000;
 
 /** Long enough to recognise a key_id, short enough to read. */
 export function shortKeyId(keyId: string): string {
@@ -37,29 +35,6 @@ export async function rotate({ narrator, openbao, provider, names }: Stage): Pro
   narrator.say("OpenBao has a new version of the key; the provider waits until it has seen it steadily");
   return narrator.timed(
     (keyId) => `the key_id changed, once: ${shortKeyId(before)} -> ${shortKeyId(keyId)}`,
-    () =>
-      eventually(
-        "the key_id changes",
-        async () => {
-          const { keyId } = await provider.client.status();
-          return keyId === before ? undefined : keyId;
-        },
-        { timeoutMs: PATIENCE_MS },
-      ),
-  );
-}
-
-/** Waits until Status says something, and returns it. */
-export async function statusBecomes(
-  { provider }: Stage,
-  wanted: (healthz: string) => boolean,
-): Promise<string> {
-  return eventually(
-    "Status changes",
-    async () => {
-      const { healthz } = await provider.client.status();
-      return wanted(healthz) ? healthz : undefined;
-    },
-    { timeoutMs: PATIENCE_MS },
+    () => untilKeyIdChanges(provider, before),
   );
 }

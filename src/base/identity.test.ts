@@ -16,13 +16,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import {
-  becomeForGood,
+  asDirectoryOwner,
   changeableDirectory,
+  directoryOwner,
+  dropPrivileges,
   identityText,
-  ownerToActAs,
   parseIdentity,
   UnsafeForRootError,
-  withRightsOfOwner,
 } from "./identity.ts";
 
 const isRoot = process.geteuid?.() === 0;
@@ -137,7 +137,7 @@ describe.skipIf(!isRoot)("the rights of a directory's owner", () => {
     const before = status();
     expect(before[2]).toBe("4242 4243");
     const path = state();
-    const [uids, gids, groups, capabilities] = withRightsOfOwner(path, () => {
+    const [uids, gids, groups, capabilities] = asDirectoryOwner(path, () => {
       writeFileSync(join(path, "file"), "");
       return status();
     });
@@ -155,14 +155,14 @@ describe.skipIf(!isRoot)("the rights of a directory's owner", () => {
     for (let each = 2; each <= 17; each += 1) {
       symlinkSync(`link-${each - 1}`, join(directory, `link-${each}`));
     }
-    expect(ownerToActAs(join(directory, "link-16"))).toBeUndefined();
-    expect(() => ownerToActAs(join(directory, "link-17"))).toThrow(UnsafeForRootError);
+    expect(directoryOwner(join(directory, "link-16"))).toBeUndefined();
+    expect(() => directoryOwner(join(directory, "link-17"))).toThrow(UnsafeForRootError);
   });
 
   test("are given back after a failure", () => {
     const before = status();
     expect(() =>
-      withRightsOfOwner(state(), () => {
+      asDirectoryOwner(state(), () => {
         throw new TypeError("failed");
       }),
     ).toThrow(TypeError);
@@ -173,50 +173,50 @@ describe.skipIf(!isRoot)("the rights of a directory's owner", () => {
     const path = state();
     writeFileSync(join(directory, "roots"), "root's", { mode: 0o600 });
     symlinkSync(join(directory, "roots"), join(path, "file"));
-    expect(() => withRightsOfOwner(path, () => writeFileSync(join(path, "file"), "other"))).toThrow("EACCES");
+    expect(() => asDirectoryOwner(path, () => writeFileSync(join(path, "file"), "other"))).toThrow("EACCES");
     expect(readFileSync(join(directory, "roots"), "utf8")).toBe("root's");
   });
 
   test("are those of the first user who can change what the path leads to", () => {
     const outer = state();
     const service = { uid: SERVICE.uid, gid: SERVICE.gid };
-    expect(ownerToActAs(outer)).toEqual(service);
+    expect(directoryOwner(outer)).toEqual(service);
     mkdirSync(join(outer, "inner"), { mode: 0o755 });
-    expect(ownerToActAs(join(outer, "inner"))).toEqual(service);
+    expect(directoryOwner(join(outer, "inner"))).toEqual(service);
     mkdirSync(join(outer, "third"), { mode: 0o755 });
     chownSync(join(outer, "third"), SERVICE.uid + 7, 0);
-    expect(ownerToActAs(join(outer, "third"))).toEqual(service);
+    expect(directoryOwner(join(outer, "third"))).toEqual(service);
     // A link of the service's to a directory of root's: still the service, never root.
     symlinkSync("/etc", join(outer, "link"));
     lchownSync(join(outer, "link"), SERVICE.uid, SERVICE.gid);
-    expect(ownerToActAs(join(outer, "link"))).toEqual(service);
+    expect(directoryOwner(join(outer, "link"))).toEqual(service);
     // A link of root's is followed, from where the service cannot replace it.
     symlinkSync(outer, join(directory, "to-state"));
-    expect(ownerToActAs(join(directory, "to-state"))).toEqual(service);
+    expect(directoryOwner(join(directory, "to-state"))).toEqual(service);
     symlinkSync("to-itself", join(directory, "to-itself"));
-    expect(() => ownerToActAs(join(directory, "to-itself"))).toThrow(UnsafeForRootError);
+    expect(() => directoryOwner(join(directory, "to-itself"))).toThrow(UnsafeForRootError);
   });
 
   test("are root's only where no other user can change the path", () => {
     mkdirSync(join(directory, "roots-own"), { mode: 0o755 });
     symlinkSync("roots-own", join(directory, "to-roots-own"));
     for (const path of ["roots-own", "to-roots-own"]) {
-      expect(ownerToActAs(join(directory, path))).toBeUndefined();
-      expect(withRightsOfOwner(join(directory, path), () => process.geteuid?.())).toBe(0);
+      expect(directoryOwner(join(directory, path))).toBeUndefined();
+      expect(asDirectoryOwner(join(directory, path), () => process.geteuid?.())).toBe(0);
     }
     chmodSync(join(directory, "roots-own"), 0o1777);
-    expect(() => ownerToActAs(join(directory, "roots-own"))).toThrow(UnsafeForRootError);
+    expect(() => directoryOwner(join(directory, "roots-own"))).toThrow(UnsafeForRootError);
     mkdirSync(join(directory, "roots-own", "inner"), { mode: 0o755 });
-    expect(ownerToActAs(join(directory, "roots-own", "inner"))).toBeUndefined();
+    expect(directoryOwner(join(directory, "roots-own", "inner"))).toBeUndefined();
     chmodSync(join(directory, "roots-own"), 0o775);
-    expect(() => ownerToActAs(join(directory, "roots-own", "inner"))).toThrow(UnsafeForRootError);
+    expect(() => directoryOwner(join(directory, "roots-own", "inner"))).toThrow(UnsafeForRootError);
     writeFileSync(join(directory, "no-directory"), "");
-    expect(() => ownerToActAs(join(directory, "no-directory"))).toThrow(UnsafeForRootError);
+    expect(() => directoryOwner(join(directory, "no-directory"))).toThrow(UnsafeForRootError);
   });
 });
 
 test.skipIf(isRoot)("without root, the work is done as it is", () => {
-  expect(withRightsOfOwner(directory, () => process.geteuid?.())).toBe(process.geteuid?.());
+  expect(asDirectoryOwner(directory, () => process.geteuid?.())).toBe(process.geteuid?.());
 });
 
 describe.skipIf(!isRoot)("an identity that was not taken whole is noticed", () => {
@@ -224,18 +224,18 @@ describe.skipIf(!isRoot)("an identity that was not taken whole is noticed", () =
   const roots = { uid: 0, gid: 0, groups: [...(process.getgroups?.() ?? [])] };
   const steps = { setgroups: nothing, setgid: nothing, setuid: nothing };
   test("root's own is taken", () => {
-    expect(becomeForGood(roots, steps)).toBeUndefined();
+    expect(dropPrivileges(roots, steps)).toBeUndefined();
   });
   test.each([
     ["user", { ...roots, uid: SERVICE.uid }],
     ["group", { ...roots, gid: SERVICE.gid }],
     ["groups", { ...roots, groups: [...roots.groups, SERVICE.gid] }],
   ])("the %s", (_, identity) => {
-    expect(() => becomeForGood(identity, steps)).toThrow("kept rights");
+    expect(() => dropPrivileges(identity, steps)).toThrow("kept rights");
   });
 });
 
 test.skipIf(isRoot)("without root, no other identity can be taken", () => {
-  expect(() => becomeForGood({ uid: 0, gid: 0, groups: [] })).toThrow();
+  expect(() => dropPrivileges({ uid: 0, gid: 0, groups: [] })).toThrow();
   expect(existsSync(directory)).toBe(true);
 });

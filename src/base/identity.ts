@@ -44,7 +44,7 @@ export function parseIdentity(text: string): Identity | undefined {
  * Gives up every other right of this process, for good.
  * @throws Error when the kernel refuses, or when anything of the old identity is left.
  */
-export function becomeForGood(
+export function dropPrivileges(
   { uid, gid, groups }: Identity,
   self: Pick<NodeJS.Process, "setgroups" | "setgid" | "setuid"> = process,
 ): void {
@@ -73,7 +73,7 @@ export function becomeForGood(
  * what the path leads to. `undefined` means root's, because no other user can.
  * @throws UnsafeForRootError when every user can change it; what lstat(2) throws.
  */
-export function ownerToActAs(directory: string): Omit<Identity, "groups"> | undefined {
+export function directoryOwner(directory: string): Omit<Identity, "groups"> | undefined {
   let path = directory;
   for (let index = 0, links = 0; ; ) {
     const chain = ancestorsOf(path);
@@ -100,11 +100,11 @@ export function ownerToActAs(directory: string): Omit<Identity, "groups"> | unde
 }
 
 /**
- * Runs `work`, which must not wait, with the rights that {@link ownerToActAs} names. A link that the owner puts there then
+ * Runs `work`, which must not wait, with the rights that {@link directoryOwner} names. A link that the owner puts there then
  * leads only to what the owner may write.
  */
-export function withRightsOfOwner<T>(directory: string, work: () => T): T {
-  const owner = process.geteuid?.() === 0 ? ownerToActAs(directory) : undefined;
+export function asDirectoryOwner<T>(directory: string, work: () => T): T {
+  const owner = process.geteuid?.() === 0 ? directoryOwner(directory) : undefined;
   if (owner === undefined) {
     return work();
   }

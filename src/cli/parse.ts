@@ -34,11 +34,11 @@ export function parseCommandLine(args: readonly string[], commands: readonly Com
   if (members.length > 0) {
     return second === undefined
       ? { kind: "refused", text: overviewText(members).trimEnd() }
-      : unknownCommand(second, secondWords(first, commands), ` ${first}`);
+      : unknownCommand(second, subcommandNames(first, commands), ` ${first}`);
   }
   return first.startsWith("-")
     ? unknownOption(first, ["help", "version"], "")
-    : unknownCommand(first, firstWords(commands), "");
+    : unknownCommand(first, commandNames(commands), "");
 }
 
 /** What people type by habit, as the command that it stands for. */
@@ -62,11 +62,11 @@ function isHelp(word: string): boolean {
 }
 
 /** First words of all commands, each once; `policy` has only second words. */
-export function firstWords(commands: readonly Command[]): readonly string[] {
+export function commandNames(commands: readonly Command[]): readonly string[] {
   return [...new Set(commands.map(({ name }) => name.split(" ")[0] ?? ""))];
 }
 
-export function secondWords(first: string, commands: readonly Command[]): readonly string[] {
+export function subcommandNames(first: string, commands: readonly Command[]): readonly string[] {
   return commands
     .filter(({ name }) => name.startsWith(`${first} `))
     .map(({ name }) => name.slice(first.length + 1));
@@ -86,7 +86,7 @@ function parseOptions(command: Command, args: readonly string[], commands: reado
   const refused = (problem: string): CommandLine => refusal(problem, ` ${name}`);
   const [word, extra] = collected.positionals;
   if (argument === undefined && word !== undefined) {
-    const members = secondWords(name, commands);
+    const members = subcommandNames(name, commands);
     return members.length > 0
       ? unknownCommand(word, members, ` ${name}`)
       : refused(`too many arguments for '${name}': ${word}`);

@@ -2,7 +2,7 @@
 import { dirname } from "node:path";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { errnoOf } from "../base/errno.ts";
-import { type Identity, ownerToActAs } from "../base/identity.ts";
+import { directoryOwner, type Identity } from "../base/identity.ts";
 import { runAs } from "../base/run-as.ts";
 import { HIDDEN } from "../base/self-command.ts";
 import type { ProviderConfig } from "../config/schema.ts";
@@ -45,7 +45,7 @@ export async function changeRegistry(
 
 function rootsDeputy(statePath: string): Omit<Identity, "groups"> | undefined {
   try {
-    return ownerToActAs(dirname(statePath));
+    return directoryOwner(dirname(statePath));
   } catch (cause) {
     const isMissing = errnoOf(cause) === "ENOENT";
     throw new RegistryError({

@@ -68,7 +68,7 @@ const CLASS_OF: Partial<Readonly<Record<AuditCode, ErrorClass>>> = {
 };
 
 /** The advice for every fault inside a snapshot. */
-export const TAKE_AGAIN =
+export const SNAPSHOT_ADVICE =
   "nothing was counted; copy the file again and compare both with sha256sum, or take another one: etcdctl snapshot save FILE";
 
 export interface AuditFailure {
@@ -86,7 +86,7 @@ export function auditError(code: AuditCode, failure: AuditFailure): AuditError {
 export function damagedSnapshot(problem: string): AuditError {
   return auditError("snapshot_damaged", {
     message: `the snapshot is damaged: ${problem}`,
-    advice: TAKE_AGAIN,
+    advice: SNAPSHOT_ADVICE,
   });
 }
 

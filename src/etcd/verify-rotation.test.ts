@@ -17,10 +17,10 @@ import {
   type StoredGroup,
   sealEvidence,
 } from "./evidence.ts";
+import { keyUsages } from "./key-usages.ts";
 import { canBeRewritten } from "./stale.ts";
 import { isApiServerLease, isLiveLease } from "./stored/api-server-lease.ts";
-import { usagesOf } from "./usage-of.ts";
-import { inPlaintext, NOTHING_OF_OURS, verifyAway, verifyRotation } from "./verify-rotation.ts";
+import { NO_OBJECT_OF_OURS, plaintextObjects, verifyAway, verifyRotation } from "./verify-rotation.ts";
 
 const identity = TEST_IDENTITY;
 const mark = fingerprint(identity);
@@ -160,7 +160,7 @@ describe("verify-rotation", () => {
   });
 
   test("objects of another installation do not show that it is the right etcd", () => {
-    expect(verdict(evidence([audit([ours(9, 5)])])).problems).toContain(NOTHING_OF_OURS);
+    expect(verdict(evidence([audit([ours(9, 5)])])).problems).toContain(NO_OBJECT_OF_OURS);
   });
 
   test("confidence follows the sources", () => {
@@ -186,7 +186,7 @@ describe("leaving", () => {
     ["objects of another installation", evidence([audit([ours(9, 4)])])],
     ["no store at all", evidence([])],
   ])("%s proves nothing", (_, seen) => {
-    expect(verifyAway(seen, evidence([audit([])]), keyIds).problems).toEqual([NOTHING_OF_OURS]);
+    expect(verifyAway(seen, evidence([audit([])]), keyIds).problems).toEqual([NO_OBJECT_OF_OURS]);
   });
 
   test("what is ours or damaged remains", () => {
@@ -196,8 +196,8 @@ describe("leaving", () => {
   });
 
   test("plaintext is counted in resources that were encrypted, and nowhere else", () => {
-    expect(inPlaintext(before, evidence([audit([plain]), audit([plain])]))).toBe(6);
-    expect(inPlaintext(before, evidence([audit([local])]))).toBe(0);
+    expect(plaintextObjects(before, evidence([audit([plain]), audit([plain])]))).toBe(6);
+    expect(plaintextObjects(before, evidence([audit([local])]))).toBe(0);
   });
 });
 
@@ -224,7 +224,7 @@ test.each<[StoredGroup["kind"], boolean]>([
 });
 
 test("evidence in the words of plans", () => {
-  const [live, snapshot, bare] = usagesOf(
+  const [live, snapshot, bare] = keyUsages(
     evidence([
       audit([ours(2, 5), { kind: "damaged", provider: "bao", objects: 2 }]),
       audit([], SNAPSHOT),

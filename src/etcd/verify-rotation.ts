@@ -31,7 +31,7 @@ export interface RotationVerdict {
 }
 
 /** Without an object of this provider, nothing is proven: the Secrets may be in another etcd, or under another prefix. */
-export const NOTHING_OF_OURS =
+export const NO_OBJECT_OF_OURS =
   "no object encrypted by this provider was found: this may be the wrong etcd (the one for events?), the wrong --etcd-prefix, or an empty cluster";
 
 export interface VerifyInput {
@@ -79,7 +79,7 @@ function remainingIn(evidence: Evidence, activeKeyId: string): readonly Remainin
  */
 function nothingSeen({ audits }: Evidence, ourKeyIds: readonly string[]): readonly string[] {
   const ours = new Set(ourKeyIds);
-  return audits.some(({ keyIds }) => keyIds.some(({ keyId }) => ours.has(keyId))) ? [] : [NOTHING_OF_OURS];
+  return audits.some(({ keyIds }) => keyIds.some(({ keyId }) => ours.has(keyId))) ? [] : [NO_OBJECT_OF_OURS];
 }
 
 /**
@@ -95,7 +95,7 @@ export function verifyAway(
 }
 
 /** Objects in plaintext in resources of which an object is or was ours, and in Secrets. */
-export function inPlaintext(before: Evidence, after: Evidence): number {
+export function plaintextObjects(before: Evidence, after: Evidence): number {
   const encrypted = encryptedResources(before);
   return after.audits
     .flatMap(({ resources }) => resources)

@@ -3,7 +3,7 @@ import { Database, SQLiteError } from "bun:sqlite";
 import { lstatSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Clock } from "../base/clock.ts";
-import { withRightsOfOwner } from "../base/identity.ts";
+import { asDirectoryOwner } from "../base/identity.ts";
 import { decodePinLatch, type PinLatch } from "./pin-latch.ts";
 
 /** The record, held alone until {@link HeldRecord.release}. */
@@ -36,7 +36,7 @@ export function loginRecord(path: string, clock: Clock): HoldRecord {
   // A doctor that root runs opens files in the service's directory, which the service can swap for links.
   const asOwner = <T>(work: () => T): T => {
     try {
-      return withRightsOfOwner(dirname(path), work);
+      return asDirectoryOwner(dirname(path), work);
     } catch (error) {
       throw asRecordError(error);
     }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { ERROR_CLASSES } from "../base/error-class.ts";
-import { leavesAfterFailedStart, type StartState } from "./bootstrap-policy.ts";
+import { exitsAfterFailedStart, type StartState } from "./bootstrap-policy.ts";
 
 const late: StartState = {
   elapsedMs: 60_000,
@@ -9,17 +9,17 @@ const late: StartState = {
   failure: { errorClass: "openbao_unavailable", code: "connect_refused" },
 };
 
-describe("leavesAfterFailedStart", () => {
+describe("exitsAfterFailedStart", () => {
   test.each([...ERROR_CLASSES])("never within the grace: %s", (errorClass) => {
     const failure = { errorClass, code: "any" };
     for (const registryLoaded of [true, false]) {
-      expect(leavesAfterFailedStart({ ...late, elapsedMs: 59_999, registryLoaded, failure })).toBe(false);
+      expect(exitsAfterFailedStart({ ...late, elapsedMs: 59_999, registryLoaded, failure })).toBe(false);
     }
   });
 
   test.each([...ERROR_CLASSES])("without a registry it leaves after the grace: %s", (errorClass) => {
     expect(
-      leavesAfterFailedStart({ ...late, registryLoaded: false, failure: { errorClass, code: "any" } }),
+      exitsAfterFailedStart({ ...late, registryLoaded: false, failure: { errorClass, code: "any" } }),
     ).toBe(true);
   });
 
@@ -33,20 +33,20 @@ describe("leavesAfterFailedStart", () => {
     "with a registry it waits for an OpenBao that is away, or a key token that does not serve: %s",
     (errorClass) => {
       const failure = { errorClass, code: "any" };
-      expect(leavesAfterFailedStart({ ...late, elapsedMs: 1e9, failure })).toBe(false);
+      expect(exitsAfterFailedStart({ ...late, elapsedMs: 1e9, failure })).toBe(false);
     },
   );
 
   test.each(["auth_failed", "auth_expired", "transit_key_missing", "transit_policy_denied"] as const)(
     "with a registry it leaves for what a person must fix: %s",
     (errorClass) => {
-      expect(leavesAfterFailedStart({ ...late, failure: { errorClass, code: "any" } })).toBe(true);
+      expect(exitsAfterFailedStart({ ...late, failure: { errorClass, code: "any" } })).toBe(true);
     },
   );
 
   test("a server with another name or another CA is not waited for", () => {
     for (const code of ["tls_name_mismatch", "tls_untrusted"]) {
-      expect(leavesAfterFailedStart({ ...late, failure: { errorClass: "openbao_unavailable", code } })).toBe(
+      expect(exitsAfterFailedStart({ ...late, failure: { errorClass: "openbao_unavailable", code } })).toBe(
         true,
       );
     }
@@ -54,10 +54,10 @@ describe("leavesAfterFailedStart", () => {
 
   test("a node that observes the key is not restarted for it", () => {
     const failure = { errorClass: "status_stale", code: "registry_observing" } as const;
-    expect(leavesAfterFailedStart({ ...late, registryLoaded: false, failure })).toBe(false);
+    expect(exitsAfterFailedStart({ ...late, registryLoaded: false, failure })).toBe(false);
   });
 
   test("nothing has failed yet", () => {
-    expect(leavesAfterFailedStart({ ...late, failure: undefined, registryLoaded: false })).toBe(false);
+    expect(exitsAfterFailedStart({ ...late, failure: undefined, registryLoaded: false })).toBe(false);
   });
 });

@@ -31,7 +31,7 @@ const NEEDS_A_PERSON: ReadonlySet<ErrorClass> = new Set([
 const WRONG_SERVER: ReadonlySet<string> = new Set(["tls_name_mismatch", "tls_untrusted"]);
 
 /** Whether the process leaves now. Never before the grace has passed. */
-export function leavesAfterFailedStart(state: StartState): boolean {
+export function exitsAfterFailedStart(state: StartState): boolean {
   if (state.failure === undefined || state.elapsedMs < state.graceMs) {
     return false;
   }

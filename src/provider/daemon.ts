@@ -7,7 +7,7 @@ import { type AdminListener, startAdminListener } from "../server/admin/admin-li
 import type { KmsListener } from "../server/kms-listener.ts";
 import { logSink } from "../telemetry/log-sink.ts";
 import { createLogger, errorFields } from "../telemetry/logger.ts";
-import { leavesAfterFailedStart } from "./bootstrap-policy.ts";
+import { exitsAfterFailedStart } from "./bootstrap-policy.ts";
 import { buildProvider, type Provider, type ProviderOptions } from "./provider.ts";
 import { liveReply, READY, type ReadinessParts, readinessReply, sessionPart } from "./readiness.ts";
 
@@ -122,7 +122,7 @@ async function untilReady(keys: KeyState, registryLoaded: boolean, options: Daem
     }
     const elapsedMs = clock.monotonicMs() - startedMs;
     const graceMs = config.bootstrap.graceTimeout;
-    if (leavesAfterFailedStart({ elapsedMs, graceMs, registryLoaded, failure: notReady })) {
+    if (exitsAfterFailedStart({ elapsedMs, graceMs, registryLoaded, failure: notReady })) {
       throw startFailure(notReady);
     }
     await Promise.race([clock.sleep(WATCH_MS), aborted(signal)]);

@@ -7,6 +7,7 @@ import { parse } from "yaml";
 import { run } from "../../packaging/run.ts";
 import { identityClaims, makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
+import { runCommand } from "../harness/command.ts";
 import { freePorts } from "../harness/free-port.ts";
 import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
 import { findBinary } from "../harness/real-suite.ts";
@@ -114,12 +115,9 @@ describeWithTools(
         JSON.stringify({ control_plane: { hosts: Object.fromEntries(hosts), vars } }),
         { mode: 0o600 },
       );
-      const child = Bun.spawn(
+      const { status, stdout, stderr } = await runCommand(
         [join(directory, "venv", "bin", "ansible-playbook"), "--inventory", inventory, join(playbooks, book)],
         {
-          stdin: "ignore",
-          stdout: "pipe",
-          stderr: "pipe",
           env: {
             PATH: process.env["PATH"],
             HOME: directory,
@@ -130,11 +128,6 @@ describeWithTools(
           },
         },
       );
-      const [stdout, stderr, status] = await Promise.all([
-        new Response(child.stdout).text(),
-        new Response(child.stderr).text(),
-        child.exited,
-      ]);
       const changed = Object.fromEntries(
         [...stdout.matchAll(/^(node-\d) +: ok=\d+ +changed=(\d+)/gm)].map((match) => [
           match[1],

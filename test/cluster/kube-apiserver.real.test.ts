@@ -11,7 +11,6 @@ import {
   startCluster,
 } from "../harness/cluster.ts";
 import { eventually } from "../harness/eventually.ts";
-import { untilKeyIdChanges } from "../harness/outage.ts";
 import { describeReal } from "../harness/real-suite.ts";
 
 const SECRETS = 300;
@@ -86,12 +85,7 @@ describeReal("kube-apiserver", { needs: ["bao", "etcd", "kube-apiserver"], long:
     async () => {
       const before = await currentKeyId();
       expect([...(await cluster.keyIds("secrets")).keys()]).toEqual([before]);
-      await cluster.openbao.operator.must(
-        "POST",
-        `${cluster.names.mount}/keys/${cluster.names.keyName}/rotate`,
-        {},
-      );
-      const after = await untilKeyIdChanges(cluster.provider, before);
+      const after = await cluster.rotate();
       const probe = { kind: "secrets", name: "o-0", text: recognisable() } as const;
       objects[0] = probe;
       await eventually(
@@ -159,8 +153,7 @@ describeReal("kube-apiserver", { needs: ["bao", "etcd", "kube-apiserver"], long:
       await load;
       expect(failures).toBe(0);
       objects.push(...written.filter((each) => each !== undefined));
-      await cluster.api.stop();
-      await cluster.api.start();
+      await cluster.api.restart();
       await expectAllReadable();
     },
     START_TIMEOUT_MS,

@@ -60,8 +60,7 @@ describeReal("two kinds of bad", { needs: ["bao", "etcd", "kube-apiserver"], lon
       expect(await away.read("secrets", "before")).toBe(text);
       await away.openbao.start();
       await untilOk(away.provider);
-      await away.api.stop();
-      await away.api.start();
+      await away.api.restart();
       expect(await away.read("secrets", "before")).toBe(text);
       const { firstRefusedMs, backMs } = await lostOutcome;
       // Between the poll that first sees the error and three minutes after the last good one, with room for slow machines.

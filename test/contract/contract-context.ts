@@ -7,7 +7,7 @@
 import { textAt } from "../fakes/openbao/json-at.ts";
 import { identityClaims, type JwtIssuer, makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import type { CallOptions, Operator, OperatorReply } from "../fakes/openbao/operator.ts";
-import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
+import { jwtRole, type Provisioning, provision } from "../fakes/openbao/provision.ts";
 import type { Json, JsonObject } from "../fakes/openbao/reply.ts";
 
 export interface OpenBaoUnderTest {
@@ -107,17 +107,17 @@ export function contractContext(): ContractContext {
       return textAt(body, "auth", "client_token");
     },
     role: (name, parameters) =>
-      now().openbao.operator.must("POST", `auth/jwt/role/${name}`, {
-        role_type: "jwt",
-        user_claim: "sub",
-        bound_audiences: [now().names.audience],
-        bound_subject: now().names.subject,
-        token_policies: [now().names.policyName],
-        token_no_default_policy: true,
-        token_ttl: "20m",
-        token_max_ttl: "1h",
-        ...parameters,
-      }),
+      now().openbao.operator.must(
+        "POST",
+        `auth/jwt/role/${name}`,
+        jwtRole(now().names, {
+          bound_subject: now().names.subject,
+          token_no_default_policy: true,
+          token_ttl: "20m",
+          token_max_ttl: "1h",
+          ...parameters,
+        }),
+      ),
     newKey: async (name, versions = 1) => {
       await now().openbao.operator.must("POST", `transit/keys/${name}`, {});
       for (let version = 1; version < versions; version += 1) {

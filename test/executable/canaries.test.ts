@@ -8,6 +8,7 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { makeFakeOpenBao } from "../fakes/openbao/fake-openbao.ts";
 import { faults } from "../fakes/openbao/faults.ts";
+import { runCommand } from "../harness/command.ts";
 import { builtExecutable } from "../harness/executable.ts";
 import { untilNotOk, untilOk } from "../harness/outage.ts";
 import type { Provider } from "../harness/provider.ts";
@@ -34,19 +35,12 @@ describe("canaries", () => {
     }
   }
 
-  /** Not spawnSync: the stand-in that the command talks to runs in this process. */
   async function command(...args: readonly string[]): Promise<string> {
-    const child = Bun.spawn([builtExecutable(), ...args], {
+    const { stdout, stderr } = await runCommand([builtExecutable(), ...args], {
       cwd: "/",
       env: { PATH: "/usr/bin:/bin" },
-      stdout: "pipe",
-      stderr: "pipe",
-      timeout: 20_000,
+      timeoutMs: 20_000,
     });
-    const [stdout, stderr] = await Promise.all([
-      new Response(child.stdout).text(),
-      new Response(child.stderr).text(),
-    ]);
     return stdout + stderr;
   }
 
@@ -172,7 +166,9 @@ describe("canaries", () => {
     "doctor",
     "doctor --output json",
     "verify-key",
+    "rotation-plan",
     "rotation-plan --output json",
+    "policy openbao",
   ])("command: %s", async (line) => {
     const output = await command(...line.split(" "), "--config", provider.configPath);
     expect(output.length).toBeGreaterThan(10);

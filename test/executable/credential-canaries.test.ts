@@ -12,7 +12,8 @@ import { type FakeServer, serveFakeOpenBao } from "../fakes/openbao/fake-server.
 import { textAt } from "../fakes/openbao/json-at.ts";
 import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import { type Operator, operator } from "../fakes/openbao/operator.ts";
-import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
+import { jwtRole, type Provisioning, provision, provisionJwtLogin } from "../fakes/openbao/provision.ts";
+import { runCommand } from "../harness/command.ts";
 import { eventually } from "../harness/eventually.ts";
 import { builtExecutable } from "../harness/executable.ts";
 import { type Provider, prepareProvider } from "../harness/provider.ts";
@@ -48,17 +49,13 @@ const provide = async (auth: object): Promise<Provider> => {
 };
 
 async function command(words: readonly string[], input = "") {
-  const child = Bun.spawn([builtExecutable(), ...words], {
+  const { status, stdout, stderr } = await runCommand([builtExecutable(), ...words], {
     cwd: "/",
     env: { PATH: "/usr/bin:/bin" },
-    stdin: Buffer.from(input),
-    stdout: "pipe",
-    stderr: "pipe",
-    timeout: 20_000,
+    input,
+    timeoutMs: 20_000,
   });
-  const streams = [child.stdout, child.stderr].map((stream) => new Response(stream).text());
-  const text = (await Promise.all(streams)).join("");
-  return { code: await child.exited, text };
+  return { status, text: stdout + stderr };
 }
 
 /** Everything that a provider and the commands on its configuration show. */
@@ -85,15 +82,8 @@ describe("canaries of the login methods", () => {
     const client = { clientId: "kms", clientSecret, authMethod: "client_secret_post", resource } as const;
     const authority = await startAuthorizationServer(client);
     closers.push(authority.stop);
-    await root.must("POST", "sys/auth/oauth", { type: "jwt" });
-    await root.must("POST", "auth/oauth/config", { jwt_validation_pubkeys: [authority.publicKeyPem] });
-    await root.must("POST", "auth/oauth/role/kms", {
-      role_type: "jwt",
-      user_claim: "sub",
-      bound_audiences: [resource],
-      token_policies: [names.policyName],
-      token_ttl: "20m",
-    });
+    const role = jwtRole({ audience: resource, policyName: names.policyName }, { token_ttl: "20m" });
+    await provisionJwtLogin(root, "oauth", authority.publicKeyPem, role);
     const oauth2 = {
       tokenUrl: authority.tokenUrl,
       clientId: client.clientId,
@@ -142,9 +132,9 @@ describe("canaries of the login methods", () => {
       const token = textAt(await root.must("POST", path, {}, { wrapTtl: "60s" }), "wrap_info", "token");
       const words = ["unwrap-secret-id", "--config", provider.configPath, "--role", "kms", "--group", "0"];
       const first = await command(words, `${token}\n`);
-      expect(first.code).toBe(0);
+      expect(first.status).toBe(0);
       const second = await command(words, token);
-      expect(second.code).toBe(4);
+      expect(second.status).toBe(4);
       const secretId = readFileSync(approle.secretIdFile, "utf8").trim();
       await eventually(
         "the provider logs in",

@@ -10,6 +10,7 @@ import * as v from "valibot";
 import { REPORT_SCHEMAS } from "../../scripts/reference/report-schemas.ts";
 import { makeNodeFiles, type NodeFiles } from "../fakes/node-files.ts";
 import { makeTestCa } from "../fakes/tls/test-ca.ts";
+import { runCommand } from "../harness/command.ts";
 import { builtExecutable } from "../harness/executable.ts";
 
 const executable = builtExecutable();
@@ -86,12 +87,9 @@ describe("without any effect", () => {
     afterAll(() => node.dispose());
     /** The codes of failures of openbao.tls; the stand-in runs in this process, so the child may not block it. */
     const tlsFailures = async (environment: Record<string, string>): Promise<readonly string[]> => {
-      const child = Bun.spawn([executable, "doctor", "--config", node.configPath, "--output", "json"], {
-        env: { PATH: "/usr/bin:/bin", ...environment },
-        stdout: "pipe",
-        stderr: "pipe",
-      });
-      const { checks } = v.parse(REPORT_SCHEMAS.doctor, JSON.parse(await new Response(child.stdout).text()));
+      const words = [executable, "doctor", "--config", node.configPath, "--output", "json"];
+      const { stdout } = await runCommand(words, { env: { PATH: "/usr/bin:/bin", ...environment } });
+      const { checks } = v.parse(REPORT_SCHEMAS.doctor, JSON.parse(stdout));
       return checks.find(({ id }) => id === "openbao.tls")?.findings.map(({ code }) => code) ?? ["absent"];
     };
 

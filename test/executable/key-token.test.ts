@@ -11,7 +11,7 @@ import { systemClock } from "../../src/base/clock.ts";
 import { helperProcess } from "../../src/pkcs11/helper-process.ts";
 import { keyTokenService } from "../../src/pkcs11/key-token-service.ts";
 import { loginRecord } from "../../src/pkcs11/login-record.ts";
-import { configFile } from "../fakes/config-file.ts";
+import { configFile, onOpenBao } from "../fakes/config-file.ts";
 import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import { type Provisioning, provision, provisionCertLogin } from "../fakes/openbao/provision.ts";
 import { ADDON_DIRECTORY, describeWithToken, SOFTHSM_MODULE } from "../fakes/pkcs11/requirements.ts";
@@ -66,14 +66,7 @@ describeReal("the executable with a key token", { needs: ["bao"] }, (binary) => 
       configPath = write(
         "config.yaml",
         configFile((fields) => ({
-          ...fields,
-          openbao: {
-            ...fields.openbao,
-            address: bao.address,
-            caCertFile: write("ca.pem", bao.caPem),
-            tlsServerName: "localhost",
-          },
-          transit: { ...fields.transit, mountPath: names.mount, keyName: names.keyName },
+          ...onOpenBao(fields, { address: bao.address, caCertFile: write("ca.pem", bao.caPem) }, names),
           state: { path: join(state, "registry.json") },
           auth: {
             method: "cert",

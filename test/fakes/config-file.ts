@@ -9,6 +9,22 @@ export function configFile(change: (fields: typeof FIELDS) => unknown = (fields)
   return JSON.stringify(change(structuredClone(FIELDS)));
 }
 
+export type ConfigFields = typeof FIELDS;
+
+/** The fields with the sections that name this OpenBao, its key and nothing else. */
+export function onOpenBao(
+  fields: ConfigFields,
+  openbao: { readonly address: string; readonly caCertFile: string; readonly serverName?: string },
+  names: { readonly mount: string; readonly keyName: string },
+) {
+  const { address, caCertFile, serverName: tlsServerName = "localhost" } = openbao;
+  return {
+    ...fields,
+    openbao: { ...fields.openbao, address, caCertFile, tlsServerName },
+    transit: { ...fields.transit, mountPath: names.mount, keyName: names.keyName },
+  };
+}
+
 const FIELDS = {
   configVersion: "v1alpha1",
   server: { socketGroup: "openbao-kms-socket" },

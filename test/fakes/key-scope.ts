@@ -25,6 +25,21 @@ export function testKeyId(version: number): string {
   return deriveKeyId(TEST_IDENTITY, testVersion(version));
 }
 
+/** The same as Transit writes it, with version 1. */
+export const testMetadataReply = {
+  type: "aes256-gcm96",
+  derived: false,
+  exportable: false,
+  allow_plaintext_backup: false,
+  deletion_allowed: false,
+  supports_encryption: true,
+  supports_decryption: true,
+  min_decryption_version: 1,
+  min_encryption_version: 0,
+  latest_version: 1,
+  keys: { "1": 1_700_000_000 },
+};
+
 /** A key as it should be, with these versions; `change` makes it another. */
 export function testMetadata(versions: readonly number[], change: Partial<KeyMetadata> = {}): KeyMetadata {
   return {

@@ -3,18 +3,19 @@
  *
  * @module Everything that doctor finds in order, so that a test can spoil one thing. Commands run in this process.
  */
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run } from "../../src/cli/run.ts";
 import { COMMANDS } from "../../src/commands/table.ts";
-import { configFile } from "./config-file.ts";
+import { configFile, onOpenBao } from "./config-file.ts";
 import { type FakeOpenBao, makeFakeOpenBao } from "./openbao/fake-openbao.ts";
 import { serveFakeOpenBao } from "./openbao/fake-server.ts";
 import { identityClaims, makeJwtIssuer } from "./openbao/jwt-issuer.ts";
 import { type Operator, operator } from "./openbao/operator.ts";
 import { type Provisioning, provision } from "./openbao/provision.ts";
 import { recordedOutput } from "./recorded-output.ts";
+import { makeSocketDirectory, socketGid } from "./socket-directory.ts";
 
 export interface CommandRun {
   readonly code: number;
@@ -39,14 +40,6 @@ export interface NodeFiles {
   readonly dispose: () => Promise<void>;
 }
 
-/** A group that the running user may give to a directory and that is not its primary one, when there is one. */
-function socketGid(): number {
-  const primary = process.getgid?.() ?? 0;
-  return process.getuid?.() === 0
-    ? 24_242
-    : (process.getgroups?.().find((gid) => gid !== primary) ?? primary);
-}
-
 export async function makeNodeFiles(): Promise<NodeFiles> {
   const directory = mkdtempSync(join(tmpdir(), "node-"));
   const at = (name: string): string => join(directory, name);
@@ -58,9 +51,7 @@ export async function makeNodeFiles(): Promise<NodeFiles> {
   const gid = socketGid();
 
   mkdirSync(at("state"), { mode: 0o750 });
-  mkdirSync(at("run"), { mode: 0o750 });
-  chownSync(at("run"), process.getuid?.() ?? 0, gid);
-  chmodSync(at("run"), 0o2750);
+  makeSocketDirectory(at("run"), gid);
   writeFileSync(at("ca.crt"), server.caPem, { mode: 0o644 });
 
   const writeJwt: NodeFiles["writeJwt"] = (claims = {}) => {
@@ -71,20 +62,14 @@ export async function makeNodeFiles(): Promise<NodeFiles> {
   const writeConfig: NodeFiles["writeConfig"] = (change = (fields) => fields) => {
     const text = configFile((fields) => {
       const local = {
+        ...onOpenBao(fields, { address: server.address, caCertFile: at("ca.crt") }, names),
         server: { ...fields.server, socketGroup: String(gid), socketPath: at("run/kms.sock") },
-        openbao: {
-          ...fields.openbao,
-          address: server.address,
-          caCertFile: at("ca.crt"),
-          tlsServerName: "localhost",
-        },
         auth: {
           jwt: { mountPath: `auth/${names.jwtMount}`, role: names.role, jwtFile: at("identity.jwt") },
         },
-        transit: { ...fields.transit, mountPath: names.mount, keyName: names.keyName },
         state: { path: at("state/key-registry.json") },
       };
-      return change({ ...fields, ...local });
+      return change(local);
     });
     writeFileSync(at("config.yaml"), text, { mode: 0o640 });
   };

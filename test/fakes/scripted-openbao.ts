@@ -9,14 +9,9 @@ import type { HttpRequest, HttpTransport } from "../../src/http/https.ts";
 import type { OpenBaoCall } from "../../src/openbao/client/attempt.ts";
 import { type CallReport, createOpenBao } from "../../src/openbao/client/client.ts";
 import { OpenBaoError } from "../../src/openbao/client/errors.ts";
+import { OPENBAO_NAMES } from "../../src/provider/transit-access.ts";
 import { manualClock } from "./manual-clock.ts";
 
-const NAMES = {
-  what: "OpenBao",
-  addressField: "openbao.address",
-  caField: "openbao.caCertFile",
-  serverNameField: "openbao.tlsServerName",
-};
 export const A = "https://a:8200";
 export const B = "https://b:8200";
 export const C = "https://c:8200";
@@ -44,7 +39,7 @@ export function scriptedOpenBao(
       return answer(request, await each(request));
     }
     if (typeof each === "string") {
-      throw transportError(each, NAMES, new URL(request.url).origin);
+      throw transportError(each, OPENBAO_NAMES, new URL(request.url).origin);
     }
     const text = typeof each.body === "string" ? each.body : JSON.stringify(each.body ?? null);
     const body = each.body === undefined ? new Uint8Array(0) : Buffer.from(text);

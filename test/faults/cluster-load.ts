@@ -100,8 +100,7 @@ export async function startClusterLoad(
     },
     coldStart: async () => {
       paused = true;
-      await api.stop();
-      await api.start();
+      await api.restart();
       paused = false;
     },
     dispose: async () => {

@@ -7,6 +7,7 @@
 import { existsSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import * as v from "valibot";
+import { runCommand } from "../harness/command.ts";
 import { eventually } from "../harness/eventually.ts";
 import { type RegistryJudge, registryJudge } from "./registry-judge.ts";
 import type { World } from "./world.ts";
@@ -30,6 +31,7 @@ type Command = (typeof COMMANDS)[number];
 /** `writing`: as soon as the state directory changes, which a command does for two milliseconds at its end. */
 type Instant = "any" | "writing";
 
+const ENVIRONMENT = { PATH: "/usr/bin:/bin" };
 const rotated = v.object({ data: v.object({ latest_version: v.number() }) });
 const ROTATED_EVERY = 12;
 /** About as long as a command takes. */
@@ -81,8 +83,8 @@ export async function commandStorm(
       await carryOut(world, restoration(judge));
       look();
     }
-    if (world.process.exited()) {
-      await world.process.start();
+    if (world.provider.exited()) {
+      await world.provider.start();
     }
     problems.push(...(await untilAllDecrypt(world)), ...world.load.take().wrong);
   };
@@ -95,7 +97,7 @@ export async function commandStorm(
     const keyId = world.load.keyId();
     const runsBeside = command !== "rebuild-registry" && Math.random() < 0.5;
     if (!runsBeside) {
-      await world.process.kill();
+      await world.provider.kill();
     }
     const args = await prepare(command);
     const code = await strike(world, args, kill % 2 === 0 ? "writing" : "any");
@@ -103,7 +105,7 @@ export async function commandStorm(
     if (code !== null && code !== 0) {
       problems.push(`${command} ended with ${code}`);
     }
-    if (runsBeside && world.process.exited()) {
+    if (runsBeside && world.provider.exited()) {
       problems.push(`the provider has ended beside ${command}`);
     }
     await repair(args);
@@ -161,7 +163,10 @@ function halfDone(judge: RegistryJudge): readonly string[] {
 
 /** Starts the command and kills it; its exit code if it was not there any more to be killed. */
 async function strike(world: World, args: readonly string[], instant: Instant): Promise<number | null> {
-  const child = start(world, args);
+  const child = Bun.spawn(wordsOf(world, args), {
+    stdio: ["ignore", "ignore", "ignore"],
+    env: ENVIRONMENT,
+  });
   await Promise.race([
     child.exited,
     instant === "any" ? Bun.sleep(Math.random() * LONGEST_COMMAND_MS) : untilTouched(world, child),
@@ -185,25 +190,15 @@ async function untilTouched(
 
 /** Runs the command to its end. */
 async function carryOut(world: World, args: readonly string[]): Promise<string> {
-  const child = start(world, args);
-  const [output, complaint, code] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ]);
-  if (code !== 0) {
-    throw new Error(`${args.join(" ")} ended with ${code}: ${complaint}${output}`);
+  const { status, stdout, stderr } = await runCommand(wordsOf(world, args), { env: ENVIRONMENT });
+  if (status !== 0) {
+    throw new Error(`${args.join(" ")} ended with ${status}: ${stderr}${stdout}`);
   }
-  return output;
+  return stdout;
 }
 
-function start({ provider }: World, args: readonly string[]) {
-  return Bun.spawn([provider.executable, ...args, "--config", provider.configPath], {
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-    env: { PATH: "/usr/bin:/bin" },
-  });
+function wordsOf({ provider }: World, args: readonly string[]): string[] {
+  return [provider.executable, ...args, "--config", provider.configPath];
 }
 
 /** Until the newest version is the active one, whatever was pending before: on disk, then in what is answered and seen. */

@@ -31,6 +31,10 @@ export interface Expectation {
   /** `works`: no call fails, from the cause to the recovery; `refused`: none succeeds once Status shows it. */
   readonly encrypt: "works" | "refused" | "any";
   readonly decrypt: "works" | "refused" | "any";
+  /** What a Decrypt is answered once Status shows the fault, where `decrypt` allows both. */
+  readonly decryptMeanwhile?: "works" | "refused";
+  /** The gRPC code of that refusal, and how soon it comes. */
+  readonly refusal?: { readonly code: string; readonly withinMs: number };
   /** Until the probes have agreed on what became of the key, a refused ciphertext is taken for what OpenBao says it is. */
   readonly blamesAtFirst?: true;
   /** The key_id after it; `kept` unless said. */

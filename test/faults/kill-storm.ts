@@ -32,29 +32,29 @@ export async function killStorm(world: World, { kills, onKill }: StormOptions): 
   const judge = registryJudge(world.statePath);
 
   for (let kill = 1; kill <= kills; kill += 1) {
-    if (world.process.exited()) {
-      world.process.spawn();
+    if (world.provider.exited()) {
+      world.provider.spawn();
     }
     if (kill % ROTATED_EVERY === 0) {
       await world.post(`${world.keyPath}/rotate`);
       rotations += 1;
     }
     await Bun.sleep(Math.random() * LONGEST_LIFE_MS);
-    if (world.process.exited()) {
-      problems.push(`it has ended by itself with ${world.process.exitCode() ?? "a signal"}`);
+    if (world.provider.exited()) {
+      problems.push(`it has ended by itself with ${world.provider.exitCode() ?? "a signal"}`);
     }
-    await world.process.kill();
+    await world.provider.kill();
     problems.push(...judge.look());
     if (kill % VERIFIED_EVERY === 0) {
-      await world.process.start();
+      await world.provider.start();
       problems.push(...(await world.load.verify()));
     }
     problems.push(...world.load.take().wrong);
     onKill?.(kill, problems);
   }
   // After a verified kill it runs already; a second one would leave the first without anyone who ends it.
-  if (world.process.exited()) {
-    await world.process.start();
+  if (world.provider.exited()) {
+    await world.provider.start();
   }
   problems.push(...(await world.load.verify()), ...world.load.take().wrong);
   return { kills, rotations, promotions: judge.promotions(), ciphertexts: world.load.count(), problems };

@@ -21,6 +21,8 @@ export interface Load {
   readonly take: () => Seen;
   readonly keyId: () => string;
   readonly count: () => number;
+  /** The gRPC code of a Decrypt of the newest ciphertext. */
+  readonly decryptNewest: () => Promise<string>;
   /** How many ciphertexts do not decrypt to what went in: of those since `from`, and some of the older ones. */
   readonly verify: (from?: number) => Promise<readonly string[]>;
   readonly stop: () => Promise<void>;
@@ -122,6 +124,10 @@ export function startLoad(client: KmsClient): Load {
     },
     keyId: () => keyIds.at(-1) ?? "",
     count: () => kept.length,
+    decryptNewest: async () => {
+      const newest = kept.at(-1);
+      return newest === undefined ? "none" : open(newest);
+    },
     verify: async (from) => {
       const start = from ?? 0;
       const older = Array.from(

@@ -6,10 +6,11 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
+import { table } from "../../scripts/reference/markdown.ts";
+import { withRecordedPart } from "../../scripts/reference/recorded-part.ts";
 import { type FaultReport, type FaultResult, faultReportSchema, GROUPS } from "./fault.ts";
 
 const BEGIN = "<!-- made by `bun scripts/faults.ts --record` -->";
-const END = "<!-- end -->";
 
 export function readReport(root: string): FaultReport {
   const text = readFileSync(join(root, "docs", "reliability.json"), "utf8");
@@ -18,12 +19,7 @@ export function readReport(root: string): FaultReport {
 
 /** The page as it should be, given what stands around its table now. */
 export function reliabilityPage(page: string, report: FaultReport): string {
-  const start = page.indexOf(BEGIN);
-  const end = page.indexOf(END);
-  if (start < 0 || end < start) {
-    throw new Error(`docs/reliability.md has lost the lines ${BEGIN} and ${END}`);
-  }
-  return `${page.slice(0, start)}${BEGIN}\n\n${tables(report)}\n${page.slice(end)}`;
+  return withRecordedPart(page, "docs/reliability.md", BEGIN, tables(report));
 }
 
 export function renderReliabilityPage(root: string): void {
@@ -40,18 +36,17 @@ function tables(report: FaultReport): string {
     `${report.cluster ? ` and ${objects} Secrets kept through kube-apiserver` : ""}; all of them were read in the end.\n`;
   const sections = GROUPS.map((group) => {
     const rows = results.filter((each) => each.group === group);
-    const head = report.cluster
-      ? "| fault | Status | Encrypt | Decrypt | kube-apiserver | operator | back in |\n| --- | --- | --- | --- | --- | --- | --- |"
-      : "| fault | Status | Encrypt | Decrypt | operator | back in |\n| --- | --- | --- | --- | --- | --- |";
-    return rows.length === 0 ? "" : `### ${group}\n\n${head}\n${rows.map(row).join("\n")}\n`;
+    const cluster = report.cluster ? ["kube-apiserver"] : [];
+    const head = ["fault", "Status", "Encrypt", "Decrypt", ...cluster, "operator", "back in"];
+    return rows.length === 0 ? "" : `### ${group}\n\n${table(head, rows.map(cellsOf))}\n`;
   });
   return [intro, ...sections.filter((section) => section !== "")].join("\n");
 }
 
-function row(result: FaultResult): string {
+function cellsOf(result: FaultResult): readonly string[] {
   const { title, id, status, encrypt, decrypt, operator, ready, recoveryMs, cluster } = result;
   const operatorSaw = [`/ready ${ready === 0 ? "silent" : ready}`, ...operator].join("; ");
-  const cells = [
+  return [
     `${title}${result.verdict === "held" ? "" : " — **broken**"} (\`${id}\`)`,
     counts(status),
     counts(encrypt),
@@ -64,7 +59,6 @@ function row(result: FaultResult): string {
     operatorSaw,
     `${(recoveryMs / 1000).toFixed(1)} s`,
   ];
-  return `| ${cells.join(" | ")} |`;
 }
 
 function counts(answers: Readonly<Record<string, number>>): string {

@@ -5,7 +5,9 @@
  */
 import { eventually } from "../harness/eventually.ts";
 import { codeOf } from "../harness/kms-client.ts";
+import type { Provider } from "../harness/provider.ts";
 import type { Expectation, Fault, FaultResult, Group } from "./fault.ts";
+import type { Load } from "./load.ts";
 import type { World } from "./world.ts";
 
 export interface RunOptions {
@@ -17,6 +19,8 @@ const NOTICE_MS = 20_000;
 /** Of a busy machine; the slowest rows wait for a pause between logins, or for an address to be forgotten. */
 const RECOVERY_MS = 30_000;
 const LASTS_MS = 500;
+/** A caller waits no longer than this for a refusal. */
+const REFUSED_MS = 3500;
 /** The code that says that the caller's data is wrong. */
 const BLAME = "INVALID_ARGUMENT";
 const SEED = new Uint8Array(32).fill(7);
@@ -36,13 +40,13 @@ export async function runFault(
     }
   };
   if (fault.ownMachine === true) {
-    await world.process.stop();
-    await world.process.start(world.ownMachine);
+    await world.provider.stop();
+    await world.provider.start(world.ownMachine);
   }
   await untilWell(world);
   const ciphertextsBefore = world.load.count();
-  const linesBefore = world.process.log().length;
-  const pid = world.process.pid();
+  const linesBefore = world.provider.log().length;
+  const pid = world.provider.pid();
   const keyId = world.load.keyId();
   world.load.take();
   world.cluster?.take();
@@ -57,7 +61,10 @@ export async function runFault(
       ({ status }) => status,
       () => 0,
     );
-    problems.push(...(await answersNow(world, fault.expect)));
+    problems.push(...(await answersNow(world, fault.expect, keyId)));
+    if (fault.expect.status === "reason" && ready !== 503) {
+      problems.push(`/ready answers ${ready}`);
+    }
   });
   const began = performance.now();
   await attempt("repair", () => repair());
@@ -73,14 +80,14 @@ export async function runFault(
   if (moved !== (fault.expect.keyId === "moves")) {
     problems.push(moved ? "the key_id has moved" : "the key_id has not moved");
   }
-  const restarted = world.process.pid() !== pid;
+  const restarted = world.provider.pid() !== pid;
   if (restarted !== (fault.expect.restarted === true)) {
     problems.push(restarted ? "the process is another one" : "the process is the same");
   }
   if (fault.ownMachine === true) {
     world.machine?.moveClock(0);
-    await world.process.stop();
-    await world.process.start();
+    await world.provider.stop();
+    await world.provider.start();
   }
   const { wrong: _, slowestMs, ...counts } = seen;
   return {
@@ -118,22 +125,23 @@ async function untilShown({ provider }: World, expect: Expectation): Promise<voi
   if (expect.status === "ok" || expect.status === "any") {
     return;
   }
-  await eventually(
-    `Status is ${expect.healthz ?? expect.status}`,
-    async () => {
-      const call = provider.client.status({ timeoutMs: 1000 });
-      const code = await codeOf(call);
-      switch (expect.status) {
-        case "reason":
-          return code === "OK" && isReason((await call).healthz, expect.healthz);
-        case "error":
-          return code === (expect.healthz ?? "FAILED_PRECONDITION");
-        default:
-          return code === "UNAVAILABLE" || code === "DEADLINE_EXCEEDED";
-      }
-    },
-    { timeoutMs: NOTICE_MS, everyMs: 20 },
-  );
+  await eventually(`Status is ${expect.healthz ?? expect.status}`, () => isShown(provider, expect), {
+    timeoutMs: NOTICE_MS,
+    everyMs: 20,
+  });
+}
+
+async function isShown(provider: Provider, expect: Expectation): Promise<boolean> {
+  const call = provider.client.status({ timeoutMs: 1000 });
+  const code = await codeOf(call);
+  switch (expect.status) {
+    case "reason":
+      return code === "OK" && isReason((await call).healthz, expect.healthz);
+    case "error":
+      return code === (expect.healthz ?? "FAILED_PRECONDITION");
+    default:
+      return code === "UNAVAILABLE" || code === "DEADLINE_EXCEEDED";
+  }
 }
 
 function isReason(healthz: string, wanted: string | undefined): boolean {
@@ -141,8 +149,28 @@ function isReason(healthz: string, wanted: string | undefined): boolean {
 }
 
 /** What a call is answered once Status shows the fault. */
-async function answersNow({ provider, load }: World, expect: Expectation): Promise<readonly string[]> {
+async function answersNow(
+  { provider, load }: World,
+  expect: Expectation,
+  keyId: string,
+): Promise<readonly string[]> {
   const problems: string[] = [];
+  if (expect.status === "reason" || expect.status === "error") {
+    if (!(await isShown(provider, expect))) {
+      problems.push("Status does not show it any more");
+    }
+    const { status } = await provider.health("/live");
+    if (status !== 200) {
+      problems.push(`/live answers ${status}`);
+    }
+  }
+  if (expect.status === "reason" && expect.keyId !== "moves") {
+    const shown = (await provider.client.status()).keyId;
+    if (shown !== keyId) {
+      problems.push(`Status shows the key_id ${shown}`);
+    }
+  }
+  problems.push(...(await decryptsNow(load, expect)));
   const blamed =
     expect.blamesAtFirst === true
       ? (await load.verify(load.count())).filter((each) => each.includes(BLAME))
@@ -152,6 +180,20 @@ async function answersNow({ provider, load }: World, expect: Expectation): Promi
     problems.push("Encrypt is not refused");
   }
   return problems;
+}
+
+async function decryptsNow(load: Load, expect: Expectation): Promise<readonly string[]> {
+  const wanted = expect.decryptMeanwhile ?? expect.decrypt;
+  if (wanted === "any" || (expect.status !== "reason" && expect.status !== "error")) {
+    return [];
+  }
+  const beganMs = performance.now();
+  const code = await load.decryptNewest();
+  const tookMs = performance.now() - beganMs;
+  const isRight =
+    wanted === "works" ? code === "OK" : code !== "OK" && code === (expect.refusal?.code ?? code);
+  const isInTime = tookMs < (expect.refusal?.withinMs ?? REFUSED_MS);
+  return isRight && isInTime ? [] : [`Decrypt is answered ${code} after ${Math.round(tookMs)} ms`];
 }
 
 function judge(expect: Expectation, seen: Pick<FaultResult, "status" | "encrypt" | "decrypt">): string[] {
@@ -181,8 +223,8 @@ function judge(expect: Expectation, seen: Pick<FaultResult, "status" | "encrypt"
 }
 
 /** Each event at warn or error once, with what it says of the reason. */
-function told({ process }: World, from: number): string[] {
-  const lines = process.log().slice(from);
+function told({ provider }: World, from: number): string[] {
+  const lines = provider.log().slice(from);
   const worth = lines.filter(({ level }) => level === "warn" || level === "error");
   const events = worth
     .filter(({ message }) => message !== "kms.request")

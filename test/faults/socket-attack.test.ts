@@ -20,12 +20,11 @@ import { serveFakeOpenBao } from "../fakes/openbao/fake-server.ts";
 import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import { operator } from "../fakes/openbao/operator.ts";
 import { provision } from "../fakes/openbao/provision.ts";
+import { ROOT_SOCKET_GID } from "../fakes/socket-directory.ts";
 import { eventually } from "../harness/eventually.ts";
 import { type Provider, prepareProvider } from "../harness/provider.ts";
 
 const STRANGER = 24_301;
-/** That of test/harness/provider.ts for root. */
-const SOCKET_GID = 24_242;
 const STARTS = 4;
 const SWAPPED_STARTS = 10;
 const TIMEOUT_MS = 60_000;
@@ -46,7 +45,7 @@ describe.skipIf(!isRoot)("the socket's directory under attack (root makes the us
     run = dirname(provider.socketPath);
     // Everybody may make files beside the socket's directory, as in /tmp; the sticky bit keeps what others made.
     chmodSync(provider.dir, 0o1777);
-    for (const gid of [STRANGER, SOCKET_GID]) {
+    for (const gid of [STRANGER, ROOT_SOCKET_GID]) {
       mkdirSync(home(gid));
       chownSync(home(gid), STRANGER, gid);
     }
@@ -85,7 +84,7 @@ describe.skipIf(!isRoot)("the socket's directory under attack (root makes the us
 
   test.each([
     ["a user without rights", STRANGER],
-    ["a member of the socket's group", SOCKET_GID],
+    ["a member of the socket's group", ROOT_SOCKET_GID],
   ])(
     "%s changes nothing, whatever is tried while it starts, serves and stops",
     async (_, gid) => {
@@ -109,7 +108,7 @@ describe.skipIf(!isRoot)("the socket's directory under attack (root makes the us
     "who may connect is the socket's group and no other user",
     async () => {
       await provider.start();
-      expect(connectsAs(SOCKET_GID)).toBe(true);
+      expect(connectsAs(ROOT_SOCKET_GID)).toBe(true);
       expect(connectsAs(STRANGER)).toBe(false);
       await provider.stop();
     },

@@ -13,14 +13,13 @@ import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
 import type { JsonObject } from "../fakes/openbao/reply.ts";
 import { eventually } from "../harness/eventually.ts";
 import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
-import { type Provider, prepareProvider } from "../harness/provider.ts";
+import { type Launch, type Provider, prepareProvider } from "../harness/provider.ts";
+import { openWire, type Wire } from "../harness/wire.ts";
 import { type ClusterLoad, startClusterLoad } from "./cluster-load.ts";
 import { type ForgedAnswers, openForgedAnswers } from "./forged-answers.ts";
 import { type Load, startLoad } from "./load.ts";
 import { type NameServer, openNameServer } from "./name-server.ts";
 import { type OwnMachine, prepareOwnMachine } from "./own-machine.ts";
-import { type Launch, type ProviderProcess, providerProcess } from "./provider-process.ts";
-import { openWire, type Wire } from "./wire.ts";
 
 export interface World {
   readonly openbao: RealOpenBao;
@@ -28,9 +27,7 @@ export interface World {
   readonly issuer: JwtIssuer;
   readonly wire: Wire;
   readonly forged: ForgedAnswers;
-  /** Directories, configuration and a client; its process is `process`. */
   readonly provider: Provider;
-  readonly process: ProviderProcess;
   readonly load: Load;
   readonly cluster: ClusterLoad | undefined;
   readonly statePath: string;
@@ -107,9 +104,7 @@ async function build(
     : undefined;
   undo.push(() => nameServer?.close());
   const machine = isRoot ? prepareOwnMachine(provider.dir, NAME_SERVER_HOST) : undefined;
-  const process = providerProcess(provider);
-  await process.start();
-  undo.push(process.kill);
+  await provider.start();
   const load = startLoad(provider.client);
   undo.push(load.stop);
   await onSecondVersion(openbao, names, load);
@@ -128,7 +123,6 @@ async function build(
     wire,
     forged,
     provider,
-    process,
     load,
     cluster,
     statePath,
@@ -137,7 +131,7 @@ async function build(
     openbaoDir,
     backUp: () => backUp(openbao, openbaoDir()),
     revokeToken: async () => {
-      const login = process.log().findLast(({ message }) => message === "auth.login");
+      const login = provider.log().findLast(({ message }) => message === "auth.login");
       const loggedAt = login?.["ts"];
       const ageMs = typeof loggedAt === "string" ? Date.now() - Date.parse(loggedAt) : 0;
       await Bun.sleep(Math.max(0, YOUNG_TOKEN_MS - ageMs));
@@ -186,7 +180,7 @@ function namedConfig(provider: Provider, port: number): string {
 }
 
 function backUp(openbao: RealOpenBao, dir: string): () => Promise<void> {
-  const data = join(dir, "data");
+  const data = join(dir, "data-0");
   const copy = join(dir, `copy-${Date.now()}`);
   cpSync(data, copy, { recursive: true });
   return async () => {

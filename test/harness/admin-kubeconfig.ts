@@ -1,11 +1,13 @@
-/**
- * The kubeconfig of a cluster's administrator, as kubeadm writes it.
- *
- * @module The text of the file.
- */
-import type { KubeApiServer } from "./kube-apiserver.ts";
+/** @module The kubeconfig of a cluster's administrator, as kubeadm writes it. */
+import type { Leaf } from "../fakes/tls/test-ca.ts";
 
-export function adminKubeconfig({ address, caPem, admin }: KubeApiServer): string {
+export interface AdminAccess {
+  readonly address: string;
+  readonly caPem: string;
+  readonly admin: Leaf;
+}
+
+export function adminKubeconfig({ address, caPem, admin }: AdminAccess): string {
   const base64 = (text: string): string => Buffer.from(text).toString("base64");
   const cluster = { server: address, "certificate-authority-data": base64(caPem) };
   const user = {

@@ -10,6 +10,7 @@ import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
 import { type RealEtcd, startEtcd } from "./etcd.ts";
 import { type KubeApiServer, type KubeApiServerOptions, startKubeApiServer } from "./kube-apiserver.ts";
 import { type RealOpenBao, startOpenBao } from "./openbao.ts";
+import { untilKeyIdChanges } from "./outage.ts";
 import { type Provider, type ProviderOptions, prepareProvider } from "./provider.ts";
 
 export type ObjectKind = "secrets" | "configmaps";
@@ -20,6 +21,8 @@ export interface Cluster {
   readonly provider: Provider;
   readonly etcd: RealEtcd;
   readonly api: KubeApiServer;
+  /** Makes a new version of the Transit key, and resolves with its key_id when the provider shows it. */
+  readonly rotate: () => Promise<string>;
   /** Creates or replaces an object whose content is `text`. @throws when the API server refuses. */
   readonly write: (kind: ObjectKind, name: string, text: string) => Promise<void>;
   /** The content of an object. @throws when it cannot be read. */
@@ -84,7 +87,12 @@ export async function startCluster(
       ...encryption,
     });
     undo.push(api.dispose);
-    return { openbao, names, provider, etcd, api, ...objects(api, etcd), dispose };
+    const rotate = async (): Promise<string> => {
+      const before = (await provider.client.status()).keyId;
+      await openbao.operator.must("POST", `${names.mount}/keys/${names.keyName}/rotate`, {});
+      return untilKeyIdChanges(provider, before);
+    };
+    return { openbao, names, provider, etcd, api, rotate, ...objects(api, etcd), dispose };
   } catch (error) {
     await dispose();
     throw error;

@@ -1,23 +1,34 @@
-/**
- * A command that runs to its end.
- *
- * @module What it printed and how it ended. For a command that keeps running: child.ts.
- */
+/** @module A command that runs to its end: what it printed and how it ended. For a command that keeps running: child.ts. */
 export interface CommandResult {
-  readonly code: number;
+  readonly status: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
+export interface CommandOptions {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd?: string;
+  readonly input?: string;
+  readonly timeoutMs?: number;
+}
+
+/** Not spawnSync: what the command talks to may run in this process. */
 export async function runCommand(
   words: readonly string[],
-  options: { readonly cwd?: string; readonly env: Readonly<Record<string, string>> },
+  { env, cwd, input = "", timeoutMs }: CommandOptions,
 ): Promise<CommandResult> {
-  const child = Bun.spawn([...words], { ...options, stdout: "pipe", stderr: "pipe" });
-  const [stdout, stderr, code] = await Promise.all([
+  const child = Bun.spawn([...words], {
+    env,
+    ...(cwd === undefined ? {} : { cwd }),
+    ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }),
+    stdin: Buffer.from(input),
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [stdout, stderr, status] = await Promise.all([
     new Response(child.stdout).text(),
     new Response(child.stderr).text(),
     child.exited,
   ]);
-  return { code, stdout, stderr };
+  return { status, stdout, stderr };
 }

@@ -28,6 +28,8 @@ export interface KubeApiServer {
   /** Resolves when it serves; `everyMs` is how often it is asked, for those who time it. */
   readonly start: (everyMs?: number) => Promise<void>;
   readonly stop: () => Promise<void>;
+  /** Stopped, and started over the same etcd: all it knows is what is stored, and it asks for Status at once. */
+  readonly restart: () => Promise<void>;
   readonly kill: () => Promise<void>;
   /** Read at the next start. */
   readonly replaceEncryptionConfig: (text: string) => void;
@@ -84,7 +86,7 @@ export async function startKubeApiServer(
   writeFileSync(path("sa.pub"), serviceAccount.publicKey.export({ type: "spki", format: "pem" }));
   const replaceEncryptionConfig = (text: string): void =>
     writeFileSync(path("encryption.yaml"), text, { mode: 0o600 });
-  replaceEncryptionConfig(options.encryptionConfig ?? stringify(encryptionConfiguration(options)));
+  replaceEncryptionConfig(options.encryptionConfig ?? defaultEncryption(options));
 
   let child: Child | undefined;
   const request: KubeApiServer["request"] = async (method, target, body, { contentType, timeoutMs } = {}) => {
@@ -112,6 +114,9 @@ export async function startKubeApiServer(
       },
     );
   };
+  const stop = async (): Promise<void> => {
+    await child?.stop(30_000);
+  };
   const kill = async (): Promise<void> => {
     await child?.kill();
   };
@@ -131,8 +136,10 @@ export async function startKubeApiServer(
     admin,
     request,
     start,
-    stop: async () => {
-      await child?.stop(30_000);
+    stop,
+    restart: async () => {
+      await stop();
+      await start();
     },
     kill,
     replaceEncryptionConfig,
@@ -141,25 +148,30 @@ export async function startKubeApiServer(
   };
 }
 
-function encryptionConfiguration({
-  kmsName,
-  kmsSocketPath,
-  alsoEncrypted = [],
-  olderProviders = [],
-}: KubeApiServerOptions): unknown {
-  return {
+function defaultEncryption(options: KubeApiServerOptions): string {
+  const { alsoEncrypted = [], olderProviders = [] } = options;
+  return encryptionConfiguration(
+    ["secrets", "configmaps", ...alsoEncrypted],
+    [kmsProvider(options.kmsSocketPath, options.kmsName), ...olderProviders],
+  );
+}
+
+/** The entry of a KMS v2 provider. */
+export function kmsProvider(socketPath: string, name = "openbao"): unknown {
+  return { kms: { apiVersion: "v2", name, endpoint: `unix://${socketPath}`, timeout: "3s" } };
+}
+
+export function aescbcProvider(name: string, key: Uint8Array): unknown {
+  return { aescbc: { keys: [{ name, secret: Buffer.from(key).toString("base64") }] } };
+}
+
+/** The text of an EncryptionConfiguration with these providers, the one that encrypts first. */
+export function encryptionConfiguration(resources: readonly string[], providers: readonly unknown[]): string {
+  return stringify({
     apiVersion: "apiserver.config.k8s.io/v1",
     kind: "EncryptionConfiguration",
-    resources: [
-      {
-        resources: ["secrets", "configmaps", ...alsoEncrypted],
-        providers: [
-          { kms: { apiVersion: "v2", name: kmsName, endpoint: `unix://${kmsSocketPath}`, timeout: "3s" } },
-          ...olderProviders,
-        ],
-      },
-    ],
-  };
+    resources: [{ resources, providers }],
+  });
 }
 
 function flags(

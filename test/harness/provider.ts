@@ -20,6 +20,7 @@ import { stringify } from "yaml";
 import { identityClaims, type JwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import type { OpenBaoAddress } from "../fakes/openbao/operator.ts";
 import type { Provisioning } from "../fakes/openbao/provision.ts";
+import { makeSocketDirectory, socketGid } from "../fakes/socket-directory.ts";
 import { type Child, startChild } from "./child.ts";
 import { eventually } from "./eventually.ts";
 import { builtExecutable } from "./executable.ts";
@@ -48,6 +49,13 @@ export interface LogLine {
   readonly [field: string]: unknown;
 }
 
+export interface Launch {
+  /** A command that runs the provider. */
+  readonly prefix?: readonly string[];
+  /** Another configuration than its own. */
+  readonly configPath?: string;
+}
+
 export interface Provider {
   readonly executable: string;
   readonly dir: string;
@@ -61,9 +69,9 @@ export interface Provider {
   readonly output: () => string;
   readonly log: () => readonly LogLine[];
   /** Spawns the process; resolves at once. */
-  readonly spawn: () => void;
+  readonly spawn: (launch?: Launch) => void;
   /** Spawns it and waits for a Status that is `ok`. Resolves with the milliseconds that took. */
-  readonly start: (timeoutMs?: number) => Promise<number>;
+  readonly start: (launch?: Launch) => Promise<number>;
   readonly stop: () => Promise<number | null>;
   readonly kill: () => Promise<void>;
   readonly pause: () => void;
@@ -79,8 +87,6 @@ export interface Provider {
 }
 
 const STATUS_OK_TIMEOUT_MS = 20_000;
-/** Any group but the process's own will do for root, who belongs to all. */
-const SOCKET_GID = 24_242;
 
 export async function prepareProvider(options: ProviderOptions): Promise<Provider> {
   const executable = options.executable ?? builtExecutable();
@@ -88,14 +94,12 @@ export async function prepareProvider(options: ProviderOptions): Promise<Provide
   const path = (name: string): string => join(dir, name);
   const gid = socketGid();
   mkdirSync(path("state"), { mode: 0o750 });
-  makeSocketDirectory(path("run"), gid);
-  const [metricsPort = 0, healthPort = 0] = await freePorts(2);
   const { uid } = options;
+  makeSocketDirectory(path("run"), gid, uid);
+  const [metricsPort = 0, healthPort = 0] = await freePorts(2);
   if (uid !== undefined) {
     chmodSync(dir, 0o755);
     chownSync(path("state"), uid, uid);
-    chownSync(path("run"), uid, gid);
-    chmodSync(path("run"), 0o2750);
   }
   const replace = (name: string, text: string, mode: number): void => {
     writeFileSync(path(`${name}.new`), text, { mode });
@@ -120,10 +124,10 @@ export async function prepareProvider(options: ProviderOptions): Promise<Provide
   const client = openKmsClient(socketPath);
   let child: Child | undefined;
   let output = "";
-  const spawn = (): void => {
-    const serve = [executable, "serve", "--config", path("config.yaml")] as const;
-    const asUser = ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, `--groups=${gid}`, "--"] as const;
-    const [program, ...args] = uid === undefined ? serve : [...asUser, ...serve];
+  const spawn = ({ prefix = [], configPath = path("config.yaml") }: Launch = {}): void => {
+    const asUser = ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, `--groups=${gid}`, "--"];
+    const before = uid === undefined ? prefix : [...asUser, ...prefix];
+    const [program, ...args] = [...before, executable, "serve", "--config", configPath];
     child = startChild(program, args, {
       cwd: dir,
       ...(options.env === undefined ? {} : { env: options.env }),
@@ -153,14 +157,14 @@ export async function prepareProvider(options: ProviderOptions): Promise<Provide
     output: () => output,
     log: () => parseLog(output),
     spawn,
-    start: async (timeoutMs = STATUS_OK_TIMEOUT_MS) => {
+    start: async (launch) => {
       const began = performance.now();
-      spawn();
+      spawn(launch);
       await eventually(
         "the provider's Status is ok",
         async () => existsSync(socketPath) && (await client.status()).healthz === "ok",
         {
-          timeoutMs,
+          timeoutMs: STATUS_OK_TIMEOUT_MS,
           everyMs: 10,
           giveUp: () => (child?.exited() ? `it has exited: ${child.output()}` : undefined),
         },
@@ -182,21 +186,6 @@ export async function prepareProvider(options: ProviderOptions): Promise<Provide
       rmSync(dir, { recursive: true, force: true });
     },
   };
-}
-
-function socketGid(): number {
-  const primary = process.getgid?.() ?? 0;
-  if (process.getuid?.() === 0) {
-    return SOCKET_GID;
-  }
-  return process.getgroups?.().find((gid) => gid !== primary) ?? primary;
-}
-
-/** As the service's package makes it: the owner may write, the group may pass, the group sticks to what is made inside. */
-export function makeSocketDirectory(path: string, gid: number): void {
-  mkdirSync(path, { mode: 0o750 });
-  chownSync(path, process.getuid?.() ?? 0, gid);
-  chmodSync(path, 0o2750);
 }
 
 function configuration(

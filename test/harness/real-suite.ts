@@ -26,6 +26,15 @@ export function findBinary(name: RealBinary): string | undefined {
   return Bun.which(name) ?? undefined;
 }
 
+/** @throws when there is none, with what to do. */
+export function needBinary(name: RealBinary): string {
+  const found = findBinary(name);
+  if (found === undefined) {
+    throw new Error(`there is no ${name}: put it on PATH, or name it by ${VARIABLES[name]}`);
+  }
+  return found;
+}
+
 export function requireReal(): boolean {
   return process.env["REQUIRE_REAL"] === "1";
 }

@@ -10,6 +10,7 @@ import * as v from "valibot";
 import { parseDocument } from "yaml";
 import type { Provisioning } from "../fakes/openbao/provision.ts";
 import { makeTestCa } from "../fakes/tls/test-ca.ts";
+import { adminKubeconfig } from "../harness/admin-kubeconfig.ts";
 import { eventually } from "../harness/eventually.ts";
 import { root, testRelease, version } from "../packaging/artefacts.ts";
 import { docBlock } from "../packaging/doc-blocks.ts";
@@ -154,27 +155,6 @@ async function putPki({ machine }: KubeNode): Promise<void> {
   machine.put("/root/pki/server.crt", server.chainPem);
   machine.put("/root/pki/server.key", server.keyPem);
   machine.put("/root/pki/sa.key", account.export({ type: "sec1", format: "pem" }));
-  const base64 = (text: string): string => Buffer.from(text).toString("base64");
-  const kubeconfig = {
-    apiVersion: "v1",
-    kind: "Config",
-    "current-context": "hosted",
-    contexts: [{ name: "hosted", context: { cluster: "hosted", user: "admin" } }],
-    clusters: [
-      {
-        name: "hosted",
-        cluster: { server: "https://127.0.0.1:7443", "certificate-authority-data": base64(ca.certPem) },
-      },
-    ],
-    users: [
-      {
-        name: "admin",
-        user: {
-          "client-certificate-data": base64(admin.certPem),
-          "client-key-data": base64(admin.keyPem),
-        },
-      },
-    ],
-  };
-  machine.put(HOSTED, JSON.stringify(kubeconfig), 0o600);
+  const kubeconfig = adminKubeconfig({ address: "https://127.0.0.1:7443", caPem: ca.certPem, admin });
+  machine.put(HOSTED, kubeconfig, 0o600);
 }

@@ -7,15 +7,14 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { DEFAULT_PROVISIONING } from "../fakes/openbao/provision.ts";
-import { runCommand } from "../harness/command.ts";
+import { type CommandResult, runCommand } from "../harness/command.ts";
 import { docBlock } from "../packaging/doc-blocks.ts";
-import type { Outcome } from "../systemd/machine.ts";
 import { binary } from "./kube-node.ts";
 import type { SystemdNode } from "./systemd-node.ts";
 
 export interface NodeOperator {
   /** A block on the node as root, in a directory of its page's own below /root; `hash` is $HASH. */
-  readonly run: (block: string, hash?: string) => Promise<Outcome>;
+  readonly run: (block: string, hash?: string) => Promise<CommandResult>;
   /** The same, which must succeed; returns what it printed. */
   readonly good: (block: string, hash?: string) => Promise<string>;
   /** Runs a block that plans, and returns the hash that its last lines tell the operator to give. */
@@ -49,7 +48,7 @@ export function operatorOf({ node: { machine }, host: { openbao } }: SystemdNode
         writeFileSync(join(home, "ca.crt"), openbao.caPem);
         const { mount, keyName } = DEFAULT_PROVISIONING;
         const text = docBlock(block).replace("transit/keys/kubernetes-etcd", `${mount}/keys/${keyName}`);
-        const { code, stderr } = await runCommand(["sh", "-ec", text], {
+        const { status, stderr } = await runCommand(["sh", "-ec", text], {
           env: {
             PATH: `${dirname(binary("bao"))}:/usr/bin:/bin`,
             HOME: home,
@@ -58,8 +57,8 @@ export function operatorOf({ node: { machine }, host: { openbao } }: SystemdNode
             BAO_TOKEN: openbao.rootToken,
           },
         });
-        if (code !== 0) {
-          throw new Error(`${block} ended with ${code}: ${stderr}`);
+        if (status !== 0) {
+          throw new Error(`${block} ended with ${status}: ${stderr}`);
         }
       } finally {
         rmSync(home, { recursive: true, force: true });

@@ -17,12 +17,12 @@ import {
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { identityClaims, makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
+import { makeSocketDirectory } from "../fakes/socket-directory.ts";
 import { startChild } from "../harness/child.ts";
 import { eventually } from "../harness/eventually.ts";
 import { freePorts } from "../harness/free-port.ts";
 import { openKmsClient } from "../harness/kms-client.ts";
 import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
-import { makeSocketDirectory } from "../harness/provider.ts";
 import { describeReal } from "../harness/real-suite.ts";
 import { forRealBlock, readmeBlocks, root } from "./commands.ts";
 

@@ -16,7 +16,7 @@ import { type AuditTarget, runAudit } from "../../src/etcd/run-audit.ts";
 import { ourStoredValue } from "../fakes/etcd/envelope-bytes.ts";
 import { withDigest } from "../fakes/etcd/snapshot-bytes.ts";
 import { TEST_IDENTITY } from "../fakes/key-scope.ts";
-import { type EtcdCluster, startEtcdCluster } from "../harness/etcd-cluster.ts";
+import { type RealEtcd, startEtcd } from "../harness/etcd.ts";
 import { describeReal } from "../harness/real-suite.ts";
 
 const scope = TEST_IDENTITY;
@@ -43,7 +43,7 @@ function audit(target: AuditTarget): Promise<SourceAudit> {
   });
 }
 
-function endpointsOf(cluster: EtcdCluster, urls = cluster.endpoints): EtcdEndpoint[] {
+function endpointsOf(cluster: RealEtcd, urls = cluster.endpoints): EtcdEndpoint[] {
   const tls = {
     ca: readFileSync(cluster.tls.ca),
     client: { certificate: readFileSync(cluster.tls.cert), privateKey: readFileSync(cluster.tls.key) },
@@ -56,10 +56,10 @@ function liveTarget(endpoints: readonly EtcdEndpoint[], objectsPerSecond = 1e9):
 }
 
 describeReal("audit: one etcd", { needs: ["etcd", "etcdctl", "etcdutl"] }, (binary) => {
-  let cluster: EtcdCluster;
+  let cluster: RealEtcd;
   let endpoints: EtcdEndpoint[] = [];
   beforeAll(async () => {
-    cluster = await startEtcdCluster({ etcd: binary("etcd"), etcdctl: binary("etcdctl") });
+    cluster = await startEtcd(binary("etcd"));
     endpoints = endpointsOf(cluster);
     await cluster.put(secrets(3000));
     await cluster.put([
@@ -81,7 +81,7 @@ describeReal("audit: one etcd", { needs: ["etcd", "etcdctl", "etcdutl"] }, (bina
 
   test("a running etcd and its snapshot give the same counts", async () => {
     const live = await audit(liveTarget(endpoints));
-    const saved = await audit({ kind: "snapshot", file: cluster.snapshot("same.snap") });
+    const saved = await audit({ kind: "snapshot", file: cluster.snapshot(binary("etcdctl"), "same.snap") });
     expect(live.objects).toBe(3003);
     expect(live.resources).toEqual(saved.resources);
     expect(live.keyIds.map(({ objects }) => objects)).toEqual([1001, 999, 1000]);
@@ -94,7 +94,10 @@ describeReal("audit: one etcd", { needs: ["etcd", "etcdctl", "etcdutl"] }, (bina
   });
 
   test("a copy of member/snap/db reads the same, and is said to be bare", async () => {
-    const before = await audit({ kind: "snapshot", file: cluster.snapshot("before.snap") });
+    const before = await audit({
+      kind: "snapshot",
+      file: cluster.snapshot(binary("etcdctl"), "before.snap"),
+    });
     const copy = join(cluster.dir, "copy.db");
     await Bun.sleep(200);
     copyFileSync(join(cluster.dataDir(0), "member/snap/db"), copy);
@@ -106,7 +109,10 @@ describeReal("audit: one etcd", { needs: ["etcd", "etcdctl", "etcdutl"] }, (bina
   test("after a compaction the snapshot still gives the same counts", async () => {
     const before = await audit(liveTarget(endpoints));
     await cluster.compact();
-    const after = await audit({ kind: "snapshot", file: cluster.snapshot("compacted.snap") });
+    const after = await audit({
+      kind: "snapshot",
+      file: cluster.snapshot(binary("etcdctl"), "compacted.snap"),
+    });
     expect(after.resources).toEqual(before.resources);
     expect(after.source).toMatchObject({
       revision: "revision" in before.source ? before.source.revision : 0,
@@ -173,7 +179,7 @@ describeReal("audit: one etcd", { needs: ["etcd", "etcdctl", "etcdutl"] }, (bina
   });
 
   test("a store that was restored with a raised revision gives the same counts", async () => {
-    const file = cluster.snapshot("before-restore.snap");
+    const file = cluster.snapshot(binary("etcdctl"), "before-restore.snap");
     const restored = join(cluster.dir, "bumped");
     const { status, stderr } = spawnSync(
       binary("etcdutl"),
@@ -204,7 +210,7 @@ describeReal("audit: one etcd", { needs: ["etcd", "etcdctl", "etcdutl"] }, (bina
   describe("a damaged snapshot", () => {
     let intact: Buffer = Buffer.of();
     beforeAll(() => {
-      intact = readFileSync(cluster.snapshot("intact.snap"));
+      intact = readFileSync(cluster.snapshot(binary("etcdctl"), "intact.snap"));
     });
     const refusalOf = async (bytes: Uint8Array): Promise<unknown> => {
       const path = join(cluster.dir, "damaged.snap");
@@ -282,7 +288,7 @@ describeReal("audit: one etcd", { needs: ["etcd", "etcdctl", "etcdutl"] }, (bina
   });
 
   test("a key walk in many parts gives the same objects as in one", async () => {
-    const file = openFile(cluster.snapshot("parts.snap"));
+    const file = openFile(cluster.snapshot(binary("etcdctl"), "parts.snap"));
     const names = async (maxKeysPerWalk: number): Promise<readonly string[]> => {
       const options = { clock: systemClock, signal, onProgress: () => {}, maxKeysPerWalk };
       const found: string[] = [];
@@ -298,10 +304,10 @@ describeReal("audit: one etcd", { needs: ["etcd", "etcdctl", "etcdutl"] }, (bina
   });
 });
 
-describeReal("audit: a cluster of three", { needs: ["etcd", "etcdctl"] }, (binary) => {
-  let cluster: EtcdCluster;
+describeReal("audit: a cluster of three", { needs: ["etcd"] }, (binary) => {
+  let cluster: RealEtcd;
   beforeAll(async () => {
-    cluster = await startEtcdCluster({ etcd: binary("etcd"), etcdctl: binary("etcdctl") }, 3);
+    cluster = await startEtcd(binary("etcd"), 3);
     await cluster.put(secrets(4000));
   }, 60_000);
   afterAll(() => cluster?.dispose());
@@ -337,7 +343,7 @@ describeReal("audit: a cluster of three", { needs: ["etcd", "etcdctl"] }, (binar
   }, 60_000);
 
   test("an endpoint of another cluster is refused", async () => {
-    const other = await startEtcdCluster({ etcd: binary("etcd"), etcdctl: binary("etcdctl") });
+    const other = await startEtcd(binary("etcd"));
     const mixed = [...endpointsOf(cluster, cluster.endpoints.slice(1, 2)), ...endpointsOf(other)];
     const failed = await audit(liveTarget(mixed)).catch((error: unknown) => error);
     expect(failed).toMatchObject({ code: "etcd_other_cluster" });

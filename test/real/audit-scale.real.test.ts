@@ -2,11 +2,11 @@
  * How long an audit takes and what memory it needs, as a process of its own, on snapshots of a real etcd.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ourStoredValue } from "../fakes/etcd/envelope-bytes.ts";
 import { TEST_IDENTITY } from "../fakes/key-scope.ts";
-import { type EtcdCluster, startEtcdCluster } from "../harness/etcd-cluster.ts";
+import { type RealEtcd, startEtcd } from "../harness/etcd.ts";
+import { peakRssMib } from "../harness/peak-memory.ts";
 import { describeReal } from "../harness/real-suite.ts";
 
 const main = join(import.meta.dir, "..", "..", "src", "main.ts");
@@ -15,7 +15,7 @@ const values = [1, 2, 3].map((version) =>
   ourStoredValue(scope, { version, createdAtUnix: 1_700_000_000 + version }, 500),
 );
 
-async function fill(cluster: EtcdCluster, from: number, to: number): Promise<void> {
+async function fill(cluster: RealEtcd, from: number, to: number): Promise<void> {
   const batch = 5000;
   for (let first = from; first < to; first += batch) {
     await cluster.put(
@@ -30,8 +30,7 @@ async function fill(cluster: EtcdCluster, from: number, to: number): Promise<voi
 /** The most that was resident so far; 0 when the process has ended. */
 function peakMegabytes(pid: number): number {
   try {
-    const kib = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-    return (Number(kib ?? 0) * 1024) / 1e6;
+    return ((peakRssMib(pid) || 0) * 2 ** 20) / 1e6;
   } catch {
     return 0;
   }
@@ -59,15 +58,15 @@ async function measured(file: string): Promise<{ objects: number; seconds: numbe
 }
 
 describeReal("audit: 50,000 objects", { needs: ["etcd", "etcdctl"] }, (binary) => {
-  let cluster: EtcdCluster;
+  let cluster: RealEtcd;
   beforeAll(async () => {
-    cluster = await startEtcdCluster({ etcd: binary("etcd"), etcdctl: binary("etcdctl") });
+    cluster = await startEtcd(binary("etcd"));
     await fill(cluster, 0, 50_000);
   }, 120_000);
   afterAll(() => cluster?.dispose());
 
   test("in under 5 s and 150 MB", async () => {
-    const { objects, seconds, megabytes } = await measured(cluster.snapshot("50k.snap"));
+    const { objects, seconds, megabytes } = await measured(cluster.snapshot(binary("etcdctl"), "50k.snap"));
     expect(objects).toBe(50_000);
     expect(seconds).toBeLessThan(5);
     expect(megabytes).toBeLessThan(150);
@@ -75,15 +74,15 @@ describeReal("audit: 50,000 objects", { needs: ["etcd", "etcdctl"] }, (binary) =
 });
 
 describeReal("audit: 1,000,000 objects", { needs: ["etcd", "etcdctl"], long: true }, (binary) => {
-  let cluster: EtcdCluster;
+  let cluster: RealEtcd;
   beforeAll(async () => {
-    cluster = await startEtcdCluster({ etcd: binary("etcd"), etcdctl: binary("etcdctl") });
+    cluster = await startEtcd(binary("etcd"));
     await fill(cluster, 0, 1_000_000);
   }, 600_000);
   afterAll(() => cluster?.dispose());
 
   test("in the same 150 MB", async () => {
-    const { objects, megabytes } = await measured(cluster.snapshot("1m.snap"));
+    const { objects, megabytes } = await measured(cluster.snapshot(binary("etcdctl"), "1m.snap"));
     expect(objects).toBe(1_000_000);
     expect(megabytes).toBeLessThan(150);
   }, 300_000);

@@ -7,28 +7,27 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { systemClock } from "../../src/base/clock.ts";
-import { ProviderError } from "../../src/base/error-class.ts";
 import { Secret } from "../../src/base/secret.ts";
-import { decodeConfig } from "../../src/config/decode-config.ts";
 import { unwrapSecretId } from "../../src/openbao/auth/unwrap-secret-id.ts";
-import { openTransitAccess } from "../../src/provider/transit-access.ts";
-import { configFile } from "../fakes/config-file.ts";
+import { codeOf } from "../fakes/code-of.ts";
+import { configFile, onOpenBao } from "../fakes/config-file.ts";
 import { startAuthorizationServer } from "../fakes/oauth2/authorization-server.ts";
 import { textAt } from "../fakes/openbao/json-at.ts";
 import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
-import { type Provisioning, provision, provisionCertLogin } from "../fakes/openbao/provision.ts";
+import {
+  jwtRole,
+  type Provisioning,
+  provision,
+  provisionCertLogin,
+  provisionJwtLogin,
+} from "../fakes/openbao/provision.ts";
 import { serveWorkloadApi } from "../fakes/spiffe/workload-api.ts";
 import { makeTestCa, type TestCa } from "../fakes/tls/test-ca.ts";
 import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
 import { describeReal } from "../harness/real-suite.ts";
+import { transitAccess } from "../harness/transit-access.ts";
 
 const signal = (): AbortSignal => AbortSignal.timeout(10_000);
-const codeOf = (answer: Promise<unknown>): Promise<string> =>
-  answer.then(
-    () => "ok",
-    (error: unknown) => (error instanceof ProviderError ? error.code : String(error)),
-  );
 
 describeReal("login methods on a real OpenBao", { needs: ["bao"] }, (binary) => {
   let dir: string;
@@ -56,24 +55,10 @@ describeReal("login methods on a real OpenBao", { needs: ["bao"] }, (binary) => 
 
   /** The object graph of a configuration with this `auth`. */
   const access = (auth?: object) => {
-    const text = configFile((fields) => ({
-      ...fields,
-      openbao: {
-        ...fields.openbao,
-        address: bao.address,
-        caCertFile: path("ca.pem"),
-        tlsServerName: "localhost",
-      },
-      transit: { ...fields.transit, mountPath: names.mount, keyName: names.keyName },
-      auth: auth ?? fields.auth,
-    }));
-    const { config } = decodeConfig(new TextEncoder().encode(text), "test");
-    return openTransitAccess({
-      config,
-      clock: systemClock,
-      random: Math.random,
-      serviceUid: process.getuid?.() ?? 0,
-    });
+    const openbao = { address: bao.address, caCertFile: path("ca.pem") };
+    return transitAccess(
+      configFile((fields) => ({ ...onOpenBao(fields, openbao, names), auth: auth ?? fields.auth })),
+    );
   };
 
   /** Logs in anew and reads the key with the token. */
@@ -188,14 +173,8 @@ describeReal("login methods on a real OpenBao", { needs: ["bao"] }, (binary) => 
     const client = { clientId: "kms", clientSecret: "first-secret-of-the-client" };
     const server = await startAuthorizationServer({ ...client, authMethod: "client_secret_basic", resource });
     closers.push(server.stop);
-    await bao.operator.must("POST", "sys/auth/oauth", { type: "jwt" });
-    await bao.operator.must("POST", "auth/oauth/config", { jwt_validation_pubkeys: [server.publicKeyPem] });
-    await bao.operator.must("POST", "auth/oauth/role/kms", {
-      role_type: "jwt",
-      user_claim: "sub",
-      bound_audiences: [resource],
-      token_policies: [names.policyName],
-    });
+    const role = jwtRole({ audience: resource, policyName: names.policyName });
+    await provisionJwtLogin(bao.operator, "oauth", server.publicKeyPem, role);
     const auth = {
       method: "jwt",
       jwt: {
@@ -224,15 +203,8 @@ describeReal("login methods on a real OpenBao", { needs: ["bao"] }, (binary) => 
     closers.push(agent.stop);
     const trust = (): Promise<unknown> =>
       bao.operator.must("POST", "auth/spiffe/config", { jwt_validation_pubkeys: [agent.publicKeyPem()] });
-    await bao.operator.must("POST", "sys/auth/spiffe", { type: "jwt" });
-    await trust();
-    await bao.operator.must("POST", "auth/spiffe/role/kms", {
-      role_type: "jwt",
-      user_claim: "sub",
-      bound_audiences: ["openbao"],
-      bound_subject: spiffeId,
-      token_policies: [names.policyName],
-    });
+    const role = jwtRole({ audience: "openbao", policyName: names.policyName }, { bound_subject: spiffeId });
+    await provisionJwtLogin(bao.operator, "spiffe", agent.publicKeyPem(), role);
     const auth = {
       method: "jwt",
       jwt: {

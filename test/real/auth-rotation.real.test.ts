@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { startAuthorizationServer } from "../fakes/oauth2/authorization-server.ts";
 import { textAt } from "../fakes/openbao/json-at.ts";
 import { identityClaims, makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
-import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
+import { jwtRole, type Provisioning, provision, provisionJwtLogin } from "../fakes/openbao/provision.ts";
 import { serveWorkloadApi } from "../fakes/spiffe/workload-api.ts";
 import { makeTestCa, type TestCa } from "../fakes/tls/test-ca.ts";
 import { eventually } from "../harness/eventually.ts";
@@ -92,18 +92,6 @@ describeReal("rotation of credentials under load", { needs: ["bao"], long: true 
     };
   };
 
-  const jwtRole = (audience: string, subject?: string) => ({
-    role_type: "jwt",
-    user_claim: "sub",
-    bound_audiences: [audience],
-    ...(subject === undefined ? {} : { bound_subject: subject }),
-    token_policies: [names.policyName],
-    ...TOKEN,
-  });
-  const jwtMount = async (mount: string, role: Parameters<typeof must>[1]): Promise<void> => {
-    await must(`sys/auth/${mount}`, { type: "jwt" });
-    await must(`auth/${mount}/role/kms`, role);
-  };
   const trust = (mount: string, ...keys: readonly string[]) =>
     must(`auth/${mount}/config`, { jwt_validation_pubkeys: [...keys] });
 
@@ -127,8 +115,8 @@ describeReal("rotation of credentials under load", { needs: ["bao"], long: true 
     const resource = "https://openbao.test";
     const client = { clientId: "kms", authMethod: "client_secret_basic", resource } as const;
     const first = await startAuthorizationServer({ ...client, clientSecret: "first-secret-of-the-client" });
-    await jwtMount("oauth", jwtRole(resource));
-    await trust("oauth", first.publicKeyPem);
+    const role = jwtRole({ audience: resource, policyName: names.policyName }, TOKEN);
+    await provisionJwtLogin(bao.operator, "oauth", first.publicKeyPem, role);
     const secretFile = write("client-secret", "first-secret-of-the-client");
     const caCertFile = write("issuer-ca.pem", first.caPem);
     return {
@@ -161,8 +149,11 @@ describeReal("rotation of credentials under load", { needs: ["bao"], long: true 
     const spiffeId = "spiffe://example.org/openbao-kms";
     const agent = await serveWorkloadApi(join(dir, "api.sock"), spiffeId);
     running.push({ dispose: agent.stop });
-    await jwtMount("spiffe", jwtRole("openbao", spiffeId));
-    await trust("spiffe", agent.publicKeyPem());
+    const role = jwtRole(
+      { audience: "openbao", policyName: names.policyName },
+      { ...TOKEN, bound_subject: spiffeId },
+    );
+    await provisionJwtLogin(bao.operator, "spiffe", agent.publicKeyPem(), role);
     const workload = { socketPath: agent.socketPath, audience: "openbao", spiffeId };
     return {
       auth: { jwt: { source: "spiffe", mountPath: "auth/spiffe", role: "kms", spiffe: workload } },

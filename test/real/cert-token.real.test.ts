@@ -7,11 +7,9 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { systemClock } from "../../src/base/clock.ts";
-import { ProviderError } from "../../src/base/error-class.ts";
-import { decodeConfig } from "../../src/config/decode-config.ts";
-import { openTransitAccess, type TransitAccess } from "../../src/provider/transit-access.ts";
-import { configFile } from "../fakes/config-file.ts";
+import type { TransitAccess } from "../../src/provider/transit-access.ts";
+import { codeOf } from "../fakes/code-of.ts";
+import { configFile, onOpenBao } from "../fakes/config-file.ts";
 import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
 import { ADDON_DIRECTORY, describeWithToken } from "../fakes/pkcs11/requirements.ts";
@@ -19,6 +17,7 @@ import { makeSoftToken, type SoftToken, TOKEN_LABEL, USER_PIN } from "../fakes/p
 import { type LeafOptions, makeTestCa, type TestCa } from "../fakes/tls/test-ca.ts";
 import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
 import { describeReal } from "../harness/real-suite.ts";
+import { transitAccess } from "../harness/transit-access.ts";
 import { blocksIn } from "../packaging/doc-blocks.ts";
 
 const PAGE = join(import.meta.dir, "..", "..", "docs", "configure", "auth-cert.md");
@@ -86,14 +85,11 @@ describeReal("certificate login from a token at a real OpenBao", { needs: ["bao"
     };
     const openAccess = (keyLabel = "first", serverName = "localhost") => {
       const text = configFile((fields) => ({
-        ...fields,
-        openbao: {
-          ...fields.openbao,
-          address: bao.address,
-          caCertFile: join(token.directory, "ca.pem"),
-          tlsServerName: serverName,
-        },
-        transit: { ...fields.transit, mountPath: names.mount, keyName: names.keyName },
+        ...onOpenBao(
+          fields,
+          { address: bao.address, caCertFile: join(token.directory, "ca.pem"), serverName },
+          names,
+        ),
         state: { path: join(token.directory, "registry.json") },
         auth: {
           method: "cert",
@@ -111,20 +107,12 @@ describeReal("certificate login from a token at a real OpenBao", { needs: ["bao"
           },
         },
       }));
-      const { config } = decodeConfig(new TextEncoder().encode(text), "test");
-      return openTransitAccess({
-        config,
-        clock: systemClock,
-        random: Math.random,
-        serviceUid: process.getuid?.() ?? 0,
+      return transitAccess(text, {
         helper: { command: [process.execPath, HELPER, ADDON_DIRECTORY], environment: token.environment },
       });
     };
-    const read = async (through: TransitAccess): Promise<string> =>
-      through.transit.readKey(AbortSignal.timeout(15_000)).then(
-        () => "ok",
-        (error: unknown) => (error instanceof ProviderError ? error.code : String(error)),
-      );
+    const read = (through: TransitAccess): Promise<string> =>
+      codeOf(through.transit.readKey(AbortSignal.timeout(15_000)));
     /** A login of its own. */
     const logIn = async (keyLabel?: string, serverName?: string): Promise<string> => {
       const own = await openAccess(keyLabel, serverName);

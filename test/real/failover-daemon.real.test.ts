@@ -5,10 +5,10 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
-import { type LossyProxy, startLossyProxy } from "../harness/lossy-proxy.ts";
-import { type RaftCluster, startRaftCluster } from "../harness/openbao-raft.ts";
+import { type RaftCluster, startRaftCluster } from "../harness/openbao.ts";
 import { type Provider, prepareProvider } from "../harness/provider.ts";
 import { describeReal } from "../harness/real-suite.ts";
+import { openWire, type Wire } from "../harness/wire.ts";
 
 const OUTAGE_MS = 5000;
 const CALM_MS = 1500;
@@ -17,18 +17,16 @@ const SLOW_MS = 500;
 describeReal("failover of the compiled provider", { needs: ["bao"], long: true }, (binary) => {
   const issuer = makeJwtIssuer();
   let cluster: RaftCluster;
-  let proxies: readonly LossyProxy[] = [];
+  let proxies: readonly Wire[] = [];
   let names: Provisioning;
   const providers: Provider[] = [];
   beforeAll(async () => {
     cluster = await startRaftCluster(binary("bao"));
-    proxies = await Promise.all(
-      cluster.nodes.map(({ address }) => startLossyProxy(Number(new URL(address).port))),
-    );
+    proxies = await Promise.all(cluster.nodes.map(({ address }) => openWire(Number(new URL(address).port))));
     names = await provision((await cluster.leader()).operator, issuer.publicKeyPem);
   }, 120_000);
   afterAll(async () => {
-    await Promise.all([...providers.map((each) => each.dispose()), ...proxies.map((proxy) => proxy.stop())]);
+    await Promise.all([...providers.map((each) => each.dispose()), ...proxies.map((proxy) => proxy.close())]);
     await cluster?.dispose();
   });
 
@@ -47,7 +45,7 @@ describeReal("failover of the compiled provider", { needs: ["bao"], long: true }
     await provider.start();
     return provider;
   };
-  const proxyOf = async (): Promise<LossyProxy | undefined> => {
+  const proxyOf = async (): Promise<Wire | undefined> => {
     const { address } = await cluster.leader();
     return proxies[cluster.nodes.findIndex((node) => node.address === address)];
   };
@@ -57,8 +55,8 @@ describeReal("failover of the compiled provider", { needs: ["bao"], long: true }
       "the network to the leader loses everything",
       async () => {
         const proxy = await proxyOf();
-        proxy?.lose();
-        return async () => proxy?.heal();
+        await proxy?.route({ kind: "half-open" });
+        return async () => proxy?.repair();
       },
     ],
     [
@@ -67,8 +65,10 @@ describeReal("failover of the compiled provider", { needs: ["bao"], long: true }
         const leading = await proxyOf();
         const standby = proxies.find((proxy) => proxy !== leading);
         const lost = [leading, standby];
-        lost.forEach((proxy) => proxy?.lose());
-        return async () => lost.forEach((proxy) => proxy?.heal());
+        await Promise.all(lost.map((proxy) => proxy?.route({ kind: "half-open" })));
+        return async () => {
+          await Promise.all(lost.map((proxy) => proxy?.repair()));
+        };
       },
     ],
     [
@@ -76,7 +76,7 @@ describeReal("failover of the compiled provider", { needs: ["bao"], long: true }
       async () => {
         const leader = await cluster.leader();
         await leader.kill();
-        return () => leader.bringBack();
+        return () => leader.start();
       },
     ],
     [

@@ -142,11 +142,13 @@ describeReal("key state on a real OpenBao", { needs: ["bao"] }, (binary) => {
   });
 
   test("min_decryption_version above the active version", async () => {
+    const stored = await write("seed");
     await rotate();
     await configure({ min_decryption_version: 2 });
     await probes(N);
     expect(keys.status().kind).toBe("lost");
     expect(keys.view().findings.map((each) => each.code)).toContain("active_version_hidden");
+    expect(await read(stored).catch(() => "refused")).toBe("refused");
     await configure({ min_decryption_version: 1 });
     await probes(N);
     expect(healthz()).toBe("ok");

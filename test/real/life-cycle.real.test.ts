@@ -3,33 +3,73 @@
  */
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { existsSync, rmSync } from "node:fs";
+import type { EncryptResponse } from "../../src/kms/gen/v2/api_pb.ts";
+import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
+import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
 import { eventually } from "../harness/eventually.ts";
-import { makeFaultStage, TEST_TIMEOUT_MS } from "../harness/fault-stage.ts";
-import { untilNotOk, untilOk } from "../harness/outage.ts";
+import { codeOf } from "../harness/kms-client.ts";
+import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
+import { opens, untilNotOk, untilOk } from "../harness/outage.ts";
+import { type Provider, type ProviderOptions, prepareProvider } from "../harness/provider.ts";
 import { describeReal } from "../harness/real-suite.ts";
 
+const TEST_TIMEOUT_MS = 60_000;
+
 describeReal("life cycle", { needs: ["bao"], long: true }, (binary) => {
-  const stage = makeFaultStage();
-  beforeAll(() => stage.open(binary("bao")), TEST_TIMEOUT_MS);
-  afterAll(() => stage.close());
-  afterEach(() => stage.provider.dispose());
+  const issuer = makeJwtIssuer("RS256");
+  const seed = new Uint8Array(randomBytes(32));
+  let openbao: RealOpenBao;
+  let names: Provisioning;
+  let provider: Provider;
+  let sample: EncryptResponse;
+  let count = 0;
+  beforeAll(async () => {
+    openbao = await startOpenBao(binary("bao"));
+  }, TEST_TIMEOUT_MS);
+  afterAll(() => openbao.dispose());
+  afterEach(() => provider.dispose());
+
+  /** A key, a policy and a login of the test's own. */
+  const provisionNext = async (overrides: Partial<Provisioning> = {}): Promise<void> => {
+    count += 1;
+    names = await provision(openbao.operator, issuer.publicKeyPem, {
+      mount: `transit-${count}`,
+      jwtMount: `jwt-${count}`,
+      policyName: `kms-provider-${count}`,
+      ...overrides,
+    });
+  };
+  /** A provider that is not started yet. */
+  const prepare = async (options: Partial<ProviderOptions> = {}): Promise<void> => {
+    provider = await prepareProvider({ openbao, names, issuer, ...options });
+  };
+  const startWithSample = async (): Promise<void> => {
+    await provider.start();
+    sample = await provider.client.encrypt(seed);
+  };
+  const startFresh = async (): Promise<void> => {
+    await provisionNext();
+    await prepare();
+    await startWithSample();
+  };
+  const decryptCode = (): Promise<string> => codeOf(provider.client.decrypt(sample));
 
   test(
     "re-login when renewal reaches the maximum: no failed call in 15 s",
     async () => {
-      await stage.provisionNext({ tokenTtl: "4s", tokenMaxTtl: "6s" });
-      await stage.prepare({
+      await provisionNext({ tokenTtl: "4s", tokenMaxTtl: "6s" });
+      await prepare({
         config: { auth: { loginBeforeTokenExpiry: "1s", tokenRenewalIncrement: "4s" } },
       });
-      await stage.provider.start();
-      await stage.takeSample();
+      await startWithSample();
       const end = performance.now() + 15_000;
       while (performance.now() < end) {
-        expect(await stage.decryptCode()).toBe("OK");
+        expect(await decryptCode()).toBe("OK");
         await Bun.sleep(100);
       }
-      const logins = stage.provider.log().filter(({ message }) => message === "auth.login").length;
+      const logins = provider.log().filter(({ message }) => message === "auth.login").length;
       expect(logins).toBeWithin(3, 12);
     },
     TEST_TIMEOUT_MS,
@@ -37,120 +77,102 @@ describeReal("life cycle", { needs: ["bao"], long: true }, (binary) => {
   test(
     "a start before OpenBao: the reason is logged, and the start continues when OpenBao is there",
     async () => {
-      await stage.provisionNext();
-      await stage.prepare();
-      await stage.openbao.kill();
-      stage.provider.spawn();
+      await provisionNext();
+      await prepare();
+      await openbao.kill();
+      provider.spawn();
       await Bun.sleep(1500);
-      expect(stage.provider.exited()).toBe(false);
-      await stage.openbao.start();
-      await untilOk(stage.provider);
+      expect(provider.exited()).toBe(false);
+      await openbao.start();
+      await untilOk(provider);
     },
     TEST_TIMEOUT_MS,
   );
   test(
     "a start before its JWT is there",
     async () => {
-      await stage.provisionNext();
-      await stage.prepare();
-      rmSync(`${stage.provider.dir}/identity.jwt`);
-      stage.provider.spawn();
+      await provisionNext();
+      await prepare();
+      rmSync(`${provider.dir}/identity.jwt`);
+      provider.spawn();
       await Bun.sleep(1000);
-      expect(stage.provider.exited()).toBe(false);
-      stage.provider.writeJwt();
-      await untilOk(stage.provider);
+      expect(provider.exited()).toBe(false);
+      provider.writeJwt();
+      await untilOk(provider);
     },
     TEST_TIMEOUT_MS,
   );
   test(
     "a start with a registry while OpenBao is away: Status at once with the key_id and a reason, nothing encrypted",
     async () => {
-      await stage.provisionNext();
-      await stage.prepare();
-      await stage.provider.start();
-      await stage.takeSample();
-      await stage.provider.stop();
-      await stage.openbao.kill();
-      stage.provider.spawn();
-      const healthz = await untilNotOk(stage.provider);
+      await provisionNext();
+      await prepare();
+      await startWithSample();
+      await provider.stop();
+      await openbao.kill();
+      provider.spawn();
+      const healthz = await untilNotOk(provider);
       expect(healthz).not.toBe("");
-      expect((await stage.provider.client.status()).keyId).toBe(stage.sample.keyId);
-      expect(await stage.encryptCode()).not.toBe("OK");
-      expect((await stage.provider.health("/live")).status).toBe(200);
-      await stage.openbao.start();
-      await untilOk(stage.provider);
-      expect(await stage.opensSample()).toBe(true);
+      expect((await provider.client.status()).keyId).toBe(sample.keyId);
+      expect(await codeOf(provider.client.encrypt(seed))).not.toBe("OK");
+      expect((await provider.health("/live")).status).toBe(200);
+      await openbao.start();
+      await untilOk(provider);
+      expect(await opens(provider, sample, seed)).toBe(true);
     },
     TEST_TIMEOUT_MS,
   );
   test(
     "a start with a wrong role: exits after the grace and names the reason last",
     async () => {
-      await stage.provisionNext();
-      await stage.prepare({
-        names: { ...stage.names, role: "unknown-role" },
+      await provisionNext();
+      await prepare({
+        names: { ...names, role: "unknown-role" },
         config: { bootstrap: { graceTimeout: "1s", retryInterval: "100ms" } },
       });
-      stage.provider.spawn();
-      await eventually("it exits", () => stage.provider.exited(), { timeoutMs: 15_000 });
-      expect(stage.provider.exitCode()).not.toBe(0);
-      expect(stage.provider.log().at(-1)?.["error_class"]).toBe("auth_failed");
+      provider.spawn();
+      await eventually("it exits", () => provider.exited(), { timeoutMs: 15_000 });
+      expect(provider.exitCode()).not.toBe(0);
+      expect(provider.log().at(-1)?.["error_class"]).toBe("auth_failed");
     },
     TEST_TIMEOUT_MS,
   );
   test(
     "a start on a rotated key without state: fails closed and says so",
     async () => {
-      await stage.provisionNext();
-      await stage.post(`${stage.keyPath()}/rotate`);
-      await stage.prepare({ config: { bootstrap: { graceTimeout: "1s", retryInterval: "100ms" } } });
-      stage.provider.spawn();
-      await eventually("it exits", () => stage.provider.exited(), { timeoutMs: 15_000 });
-      expect(stage.provider.exitCode()).not.toBe(0);
-      expect(stage.provider.log().at(-1)?.["error_class"]).toBe("registry_invalid");
-      expect(existsSync(stage.provider.statePath)).toBe(false);
+      await provisionNext();
+      await openbao.operator.must("POST", `${names.mount}/keys/${names.keyName}/rotate`, {});
+      await prepare({ config: { bootstrap: { graceTimeout: "1s", retryInterval: "100ms" } } });
+      provider.spawn();
+      await eventually("it exits", () => provider.exited(), { timeoutMs: 15_000 });
+      expect(provider.exitCode()).not.toBe(0);
+      expect(provider.log().at(-1)?.["error_class"]).toBe("registry_invalid");
+      expect(existsSync(provider.statePath)).toBe(false);
     },
     TEST_TIMEOUT_MS,
   );
   test(
     "SIGTERM: exit 0, token revoked, socket gone",
     async () => {
-      await stage.startFresh();
-      const before = stage.openbao.auditLog().length;
-      expect(await stage.provider.stop()).toBe(0);
-      expect(existsSync(stage.provider.socketPath)).toBe(false);
-      expect(stage.openbao.auditLog().slice(before)).toContain("auth/token/revoke-self");
+      await startFresh();
+      const before = openbao.auditLog().length;
+      expect(await provider.stop()).toBe(0);
+      expect(existsSync(provider.socketPath)).toBe(false);
+      expect(openbao.auditLog().slice(before)).toContain("auth/token/revoke-self");
     },
     TEST_TIMEOUT_MS,
   );
   test(
     "a second instance leaves the first alone",
     async () => {
-      await stage.startFresh();
-      const second = spawnSync(stage.provider.executable, ["serve", "--config", stage.provider.configPath], {
+      await startFresh();
+      const second = spawnSync(provider.executable, ["serve", "--config", provider.configPath], {
         encoding: "utf8",
         timeout: 10_000,
       });
       expect(second.status).not.toBe(0);
       expect(second.stdout).toContain('"code":"instance_running"');
-      expect(await stage.decryptCode()).toBe("OK");
-    },
-    TEST_TIMEOUT_MS,
-  );
-  test(
-    "nothing secret is in logs, metrics, health or state",
-    async () => {
-      await stage.startFresh();
-      await stage.provider.client.encrypt(stage.seed);
-      const everything = [
-        stage.provider.output(),
-        await stage.provider.metrics(),
-        (await stage.provider.health("/ready")).body,
-        await Bun.file(stage.provider.statePath).text(),
-      ].join("\n");
-      expect(everything).not.toMatch(/\bs\.[A-Za-z0-9]{24}/);
-      expect(everything).not.toContain(Buffer.from(stage.seed).toString("base64"));
-      expect(everything).not.toMatch(/eyJ[\w-]+\.eyJ/);
+      expect(await decryptCode()).toBe("OK");
     },
     TEST_TIMEOUT_MS,
   );

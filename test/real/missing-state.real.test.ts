@@ -7,12 +7,13 @@ import type { EncryptResponse } from "../../src/kms/gen/v2/api_pb.ts";
 import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import { provision } from "../fakes/openbao/provision.ts";
 import { eventually } from "../harness/eventually.ts";
-import { TEST_TIMEOUT_MS } from "../harness/fault-stage.ts";
 import { codeOf } from "../harness/kms-client.ts";
 import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
 import { opens, untilOk, untilStatusCode } from "../harness/outage.ts";
 import { type Provider, prepareProvider } from "../harness/provider.ts";
 import { describeReal } from "../harness/real-suite.ts";
+
+const TEST_TIMEOUT_MS = 60_000;
 
 describeReal("a node without a registry", { needs: ["bao"], long: true }, (binary) => {
   const issuer = makeJwtIssuer("RS256");

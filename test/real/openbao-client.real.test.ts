@@ -9,14 +9,14 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../src/base/clock.ts";
-import { ProviderError } from "../../src/base/error-class.ts";
 import { createAuthenticatedClient } from "../../src/openbao/auth/authenticated-client.ts";
 import { jwtFileSource, jwtLoginMethod } from "../../src/openbao/auth/jwt-method.ts";
 import { type SessionReport, TokenSession } from "../../src/openbao/auth/session.ts";
 import { createOpenBao } from "../../src/openbao/client/client.ts";
 import { createTransitClient, type TransitClient } from "../../src/openbao/transit/client.ts";
+import { codeOf } from "../fakes/code-of.ts";
 import { identityClaims, makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
-import { DEFAULT_PROVISIONING, type Provisioning, provision } from "../fakes/openbao/provision.ts";
+import { DEFAULT_PROVISIONING, jwtRole, type Provisioning, provision } from "../fakes/openbao/provision.ts";
 import { makeTestCa } from "../fakes/tls/test-ca.ts";
 import { eventually } from "../harness/eventually.ts";
 import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
@@ -26,11 +26,6 @@ import { describeReal } from "../harness/real-suite.ts";
 const AAD = btoa("associated");
 const SEED = Uint8Array.from({ length: 32 }, (_, index) => index);
 const signal = (): AbortSignal => AbortSignal.timeout(10_000);
-const codeOf = (answer: Promise<unknown>): Promise<string> =>
-  answer.then(
-    () => "ok",
-    (error: unknown) => (error instanceof ProviderError ? error.code : String(error)),
-  );
 
 describeReal("client stack on a real OpenBao", { needs: ["bao"], long: true }, (binary) => {
   const serviceUid = process.getuid?.() ?? 0;
@@ -182,14 +177,11 @@ describeReal("client stack on a real OpenBao", { needs: ["bao"], long: true }, (
   });
 
   test("short leases: renewed, capped, logged in anew, and never a failed call", async () => {
-    await bao.operator.must("POST", `auth/${names.jwtMount}/role/short`, {
-      role_type: "jwt",
-      user_claim: "sub",
-      bound_audiences: [names.audience],
-      token_policies: [names.policyName],
-      token_ttl: "3s",
-      token_max_ttl: "5s",
-    });
+    await bao.operator.must(
+      "POST",
+      `auth/${names.jwtMount}/role/short`,
+      jwtRole(names, { token_ttl: "3s", token_max_ttl: "5s" }),
+    );
     const { session, transit, logins } = await stack({ role: "short" });
     const stop = new AbortController();
     const run = session.run(stop.signal);

@@ -7,15 +7,14 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { systemClock } from "../../src/base/clock.ts";
 import { ProviderError } from "../../src/base/error-class.ts";
-import { decodeConfig } from "../../src/config/decode-config.ts";
-import { openTransitAccess, type TransitAccess } from "../../src/provider/transit-access.ts";
-import { configFile } from "../fakes/config-file.ts";
+import type { TransitAccess } from "../../src/provider/transit-access.ts";
+import { configFile, onOpenBao } from "../fakes/config-file.ts";
 import { identityClaims, makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
-import { type RaftCluster, type RaftNode, startRaftCluster } from "../harness/openbao-raft.ts";
+import { type OpenBaoNode, type RaftCluster, startRaftCluster } from "../harness/openbao.ts";
 import { describeReal } from "../harness/real-suite.ts";
+import { transitAccess } from "../harness/transit-access.ts";
 
 const AAD = btoa("associated");
 const CALL_MS = 3000;
@@ -35,27 +34,18 @@ describeReal("failover between real OpenBao nodes", { needs: ["bao"], long: true
     writeFileSync(join(dir, "ca.pem"), cluster.caPem);
     writeFileSync(join(dir, "jwt"), issuer.sign(identityClaims(names, Date.now())), { mode: 0o600 });
     const text = configFile((fields) => {
-      const { address: _, ...openbao } = fields.openbao;
+      const { openbao, ...rest } = onOpenBao(fields, { address: "", caCertFile: join(dir, "ca.pem") }, names);
+      const { address: _, ...shared } = openbao;
       return {
-        ...fields,
-        openbao: {
-          ...openbao,
-          addresses: cluster.nodes.map(({ address }) => address),
-          caCertFile: join(dir, "ca.pem"),
-          tlsServerName: "localhost",
-        },
+        ...rest,
+        openbao: { ...shared, addresses: cluster.nodes.map(({ address }) => address) },
         auth: {
           jwt: { mountPath: `auth/${names.jwtMount}`, role: names.role, jwtFile: join(dir, "jwt") },
         },
-        transit: { ...fields.transit, mountPath: names.mount, keyName: names.keyName },
       };
     });
     moves = 0;
-    access = await openTransitAccess({
-      config: decodeConfig(new TextEncoder().encode(text), "test").config,
-      clock: systemClock,
-      random: Math.random,
-      serviceUid: process.getuid?.() ?? 0,
+    access = await transitAccess(text, {
       openbaoObserver: () => ({
         onNode: () => {
           moves += 1;
@@ -108,9 +98,13 @@ describeReal("failover between real OpenBao nodes", { needs: ["bao"], long: true
     };
   };
 
-  const troubles: readonly [string, (node: RaftNode) => unknown, (node: RaftNode) => Promise<unknown>][] = [
-    ["killed", (node) => node.kill(), (node) => node.bringBack()],
-    ["sealed", (node) => node.seal(), (node) => node.bringBack()],
+  const troubles: readonly [
+    string,
+    (node: OpenBaoNode) => unknown,
+    (node: OpenBaoNode) => Promise<unknown>,
+  ][] = [
+    ["killed", (node) => node.kill(), (node) => node.start()],
+    ["sealed", (node) => node.seal(), (node) => node.unseal()],
     ["stopped", (node) => node.pause(), async (node) => node.resume()],
   ];
   describe.each(troubles)("the leader is %s", (how, harm, repair) => {

@@ -9,12 +9,13 @@ import { ProviderError } from "../../src/base/error-class.ts";
 import { Secret } from "../../src/base/secret.ts";
 import { createOpenBao, type OpenBao } from "../../src/openbao/client/client.ts";
 import { createTransitClient } from "../../src/openbao/transit/client.ts";
-import { TEST_TIMEOUT_MS } from "../harness/fault-stage.ts";
 import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
 import { openbaoTransport } from "../harness/openbao-transport.ts";
 import { describeReal } from "../harness/real-suite.ts";
 
 const shares = v.object({ data: v.object({ key_shares: v.array(v.string()) }) });
+
+const TEST_TIMEOUT_MS = 60_000;
 
 describeReal("namespaces of OpenBao", { needs: ["bao"], long: true }, (binary) => {
   let dir: string;

@@ -21,6 +21,7 @@ import { type Cluster, startCluster } from "../harness/cluster.ts";
 import { type CommandResult, runCommand } from "../harness/command.ts";
 import { builtExecutable } from "../harness/executable.ts";
 import { goRegistry } from "../harness/go-registry.ts";
+import { aescbcProvider, encryptionConfiguration, kmsProvider } from "../harness/kube-apiserver.ts";
 import { untilKeyIdChanges } from "../harness/outage.ts";
 import { describeReal } from "../harness/real-suite.ts";
 import { docBlock } from "../packaging/doc-blocks.ts";
@@ -63,8 +64,9 @@ describeReal(
     };
     /** As with kubeadm: the key of the certificate is root's alone. */
     const etcdFlags = (): string => {
-      const { address, ca, cert, key } = cluster.etcd.tls;
-      return `--etcd-endpoints ${address} --etcd-ca ${ca} --etcd-cert ${cert} --etcd-key ${key}`;
+      const { endpoints, tls } = cluster.etcd;
+      const { ca, cert, key } = tls;
+      return `--etcd-endpoints ${endpoints[0]} --etcd-ca ${ca} --etcd-cert ${cert} --etcd-key ${key}`;
     };
     /** After a command of root's: every file of the state is still the service's, and the service can start on it. */
     const expectServiceOwnsState = (): void => {
@@ -77,8 +79,12 @@ describeReal(
       }
     };
     const good = async (id: string, variables: Readonly<Record<string, string>> = {}): Promise<string> => {
-      const { code, stdout, stderr } = await shell(docBlock(id), variables);
-      expect({ id, code, stderr }).toEqual({ id, code: 0, stderr: expect.not.stringContaining("error:") });
+      const { status, stdout, stderr } = await shell(docBlock(id), variables);
+      expect({ id, status, stderr }).toEqual({
+        id,
+        status: 0,
+        stderr: expect.not.stringContaining("error:"),
+      });
       return stdout;
     };
     const hashOf = async (id: string, field: string): Promise<string> => {
@@ -89,10 +95,6 @@ describeReal(
         .trimEnd();
       const { stdout } = await shell(`${plan} --output json`);
       return JSON.parse(stdout)[field];
-    };
-    const restartApi = async (): Promise<void> => {
-      await cluster.api.stop();
-      await cluster.api.start();
     };
 
     beforeAll(async () => {
@@ -122,7 +124,7 @@ describeReal(
         const before = (await cluster.provider.client.status()).keyId;
         await good("rotation.md#rotate");
         await untilKeyIdChanges(cluster.provider, before);
-        await restartApi();
+        await cluster.api.restart();
         await good("rotation.md#probe");
         const own = readdirSync(work).find((each) => each.startsWith("node-")) ?? "";
         const other = { ...JSON.parse(readFileSync(join(work, own), "utf8")), host: "other" };
@@ -174,7 +176,7 @@ describeReal(
         const saved = await shell(
           `${binary("etcdctl")} --endpoints ${cluster.etcd.address} snapshot save etcd-snapshot.db`,
         );
-        expect(saved.code).toBe(0);
+        expect(saved.status).toBe(0);
         expect(await good("disaster-recovery.md#kept")).toContain("version 2");
       },
       2 * MINUTE_MS,
@@ -208,25 +210,14 @@ describeReal(
       "leaving.md",
       async () => {
         const providers = [
-          { aescbc: { keys: [{ name: "next", secret: randomBytes(32).toString("base64") }] } },
-          {
-            kms: {
-              apiVersion: "v2",
-              name: "openbao",
-              endpoint: `unix://${cluster.provider.socketPath}`,
-              timeout: "3s",
-            },
-          },
+          aescbcProvider("next", randomBytes(32)),
+          kmsProvider(cluster.provider.socketPath),
           { identity: {} },
         ];
         const encryption = (kept: readonly unknown[]): string =>
-          JSON.stringify({
-            apiVersion: "apiserver.config.k8s.io/v1",
-            kind: "EncryptionConfiguration",
-            resources: [{ resources: ["secrets", "configmaps"], providers: kept }],
-          });
+          encryptionConfiguration(["secrets", "configmaps"], kept);
         cluster.api.replaceEncryptionConfig(encryption(providers));
-        await restartApi();
+        await cluster.api.restart();
         expect(await good("leaving.md#away")).toContain(", 0 left");
         await shell(
           `rm etcd-snapshot.db; ${binary("etcdctl")} --endpoints ${cluster.etcd.address} snapshot save etcd-snapshot.db`,
@@ -234,7 +225,7 @@ describeReal(
         expect(await good("leaving.md#nothing-left")).not.toContain("version 2");
         cluster.api.replaceEncryptionConfig(encryption([providers[0], { identity: {} }]));
         await cluster.provider.stop();
-        await restartApi();
+        await cluster.api.restart();
         expect(await cluster.read("secrets", "s-3")).toBe("text 3");
       },
       2 * MINUTE_MS,

@@ -4,15 +4,17 @@
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createCipheriv, randomBytes } from "node:crypto";
-import { writeFileSync } from "node:fs";
+import { renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import { REPORT_SCHEMAS } from "../../scripts/reference/report-schemas.ts";
-import { deriveKeyId } from "../../src/key/identity/key-id.ts";
+import { adminKubeconfig } from "../harness/admin-kubeconfig.ts";
 import { type Cluster, inParallel, startCluster } from "../harness/cluster.ts";
+import { type CommandResult, runCommand } from "../harness/command.ts";
 import { eventually } from "../harness/eventually.ts";
 import { builtExecutable } from "../harness/executable.ts";
-import { untilKeyIdChanges } from "../harness/outage.ts";
+import { goRegistry } from "../harness/go-registry.ts";
+import { aescbcProvider, encryptionConfiguration, kmsProvider } from "../harness/kube-apiserver.ts";
 import { describeReal } from "../harness/real-suite.ts";
 
 const MINUTE_MS = 60_000;
@@ -20,92 +22,135 @@ const WIDTH = 8;
 const BULK = 5000;
 const PER_VERSION = 20;
 const aesKey = randomBytes(32);
+const older = aescbcProvider("old", aesKey);
+const MIGRATIONS = "/apis/storagemigration.k8s.io/v1beta1/storageversionmigrations";
+const WIDGETS = "/apis/example.com/v1/namespaces/default/widgets";
 
-interface Result {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
+const CRD = {
+  apiVersion: "apiextensions.k8s.io/v1",
+  kind: "CustomResourceDefinition",
+  metadata: { name: "widgets.example.com" },
+  spec: {
+    group: "example.com",
+    scope: "Namespaced",
+    names: { plural: "widgets", singular: "widget", kind: "Widget", listKind: "WidgetList" },
+    versions: [
+      {
+        name: "v1",
+        served: true,
+        storage: true,
+        schema: { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } },
+      },
+    ],
+  },
+};
+
+function secretJson(name: string): Buffer {
+  const metadata = {
+    name,
+    namespace: "default",
+    uid: crypto.randomUUID(),
+    creationTimestamp: "2030-01-01T00:00:00Z",
+  };
+  const data = { text: Buffer.from(`text of ${name}`).toString("base64") };
+  return Buffer.from(JSON.stringify({ kind: "Secret", apiVersion: "v1", metadata, data, type: "Opaque" }));
+}
+
+function aescbc(plain: Buffer): Buffer {
+  const iv = randomBytes(16);
+  const cipher = createCipheriv("aes-256-cbc", aesKey, iv);
+  return Buffer.concat([Buffer.from("k8s:enc:aescbc:v1:old:"), iv, cipher.update(plain), cipher.final()]);
+}
+
+/** Makes objects in a new cluster: three rotations, objects that stay on each version, and some that are not ours. */
+async function fill(cluster: Cluster): Promise<void> {
+  const create = async (path: string, body: unknown): Promise<void> => {
+    expect((await cluster.api.request("POST", path, body)).status).toBe(201);
+  };
+  await create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", CRD);
+  await eventually(
+    "widgets are served",
+    async () => (await cluster.api.request("GET", "/apis/example.com/v1/widgets")).status === 200,
+    { timeoutMs: 30_000 },
+  );
+  const kind = { apiVersion: "v1", kind: "Secret" };
+  await create("/api/v1/namespaces", { apiVersion: "v1", kind: "Namespace", metadata: { name: "bulk" } });
+  await inParallel([...Array(BULK).keys()], WIDTH * 2, (n) =>
+    create("/api/v1/namespaces/bulk/secrets", {
+      ...kind,
+      metadata: { name: `bulk-${n}` },
+      stringData: { text: `bulk ${n}` },
+    }),
+  );
+  for (let version = 1; version <= 4; version++) {
+    if (version > 1) {
+      await cluster.rotate();
+      await cluster.api.restart();
+    }
+    for (let n = 0; n < PER_VERSION; n++) {
+      await cluster.write("secrets", `v${version}-${n}`, `v${version} ${n}`);
+      await cluster.write("configmaps", `v${version}-${n}`, `v${version} ${n}`);
+    }
+    const metadata = { name: `w${version}` };
+    await create(WIDGETS, {
+      apiVersion: "example.com/v1",
+      kind: "Widget",
+      metadata,
+      spec: { size: version },
+    });
+  }
+  const plain = [0, 1, 2].map(
+    (n) => [`/registry/secrets/default/plain-${n}`, secretJson(`plain-${n}`)] as const,
+  );
+  await cluster.etcd.put([...plain, ["/registry/secrets/default/older-0", aescbc(secretJson("older-0"))]]);
+}
+
+/** Every object's data, without what a rewrite may change. */
+async function contents({ api }: Cluster): Promise<ReadonlyMap<string, string>> {
+  const found = new Map<string, string>();
+  for (const path of ["/api/v1/secrets", "/api/v1/configmaps", "/apis/example.com/v1/widgets"]) {
+    // A restarted API server fills its caches first and answers 429 until then.
+    const reply = await eventually(
+      `${path} is listed`,
+      async () => {
+        const answer = await api.request("GET", path);
+        return answer.status === 200 && answer;
+      },
+      { timeoutMs: MINUTE_MS, everyMs: 200 },
+    );
+    const { items } = JSON.parse(reply.text);
+    for (const { metadata, data, spec } of items) {
+      found.set(`${path} ${metadata.namespace}/${metadata.name}`, JSON.stringify({ data, spec }));
+    }
+  }
+  return found;
 }
 
 describeReal("rotation with evidence", { needs: ["bao", "etcd", "kube-apiserver"], long: true }, (binary) => {
   let cluster: Cluster;
+  let sources: readonly string[] = [];
+  let kube: readonly string[] = [];
 
-  const run = async (...args: string[]): Promise<Result> => {
-    const child = Bun.spawn([builtExecutable(), ...args], {
-      stdout: "pipe",
-      stderr: "pipe",
-      env: { PATH: process.env["PATH"] ?? "" },
-    });
-    const [stdout, stderr, code] = await Promise.all([
-      new Response(child.stdout).text(),
-      new Response(child.stderr).text(),
-      child.exited,
-    ]);
-    return { code, stdout, stderr };
-  };
-  const config = (): string[] => ["--config", cluster.provider.configPath];
-  const kube = (): string[] => ["--kubeconfig", file("admin.conf"), "--api-server", cluster.api.address];
-  const issuesOf = (name: keyof typeof REPORT_SCHEMAS, report: unknown) =>
-    (v.safeParse(REPORT_SCHEMAS[name], report).issues ?? []).map((issue) => v.getDotPath(issue));
-  const etcd = (): string[] => ["--etcd-endpoints", cluster.etcd.address];
   const file = (name: string): string => join(cluster.provider.dir, name);
-
-  const rotate = async (): Promise<void> => {
-    const before = (await cluster.provider.client.status()).keyId;
-    const { mount, keyName } = cluster.names;
-    await cluster.openbao.operator.must("POST", `${mount}/keys/${keyName}/rotate`, {});
-    await untilKeyIdChanges(cluster.provider, before);
-    // A restarted API server asks for Status at once, a running one within a minute.
-    await cluster.api.stop();
-    await cluster.api.start();
-  };
-  const put = async (key: string, value: Uint8Array): Promise<void> => {
-    const base64 = (bytes: string | Uint8Array): string => Buffer.from(bytes).toString("base64");
-    const reply = await fetch(`${cluster.etcd.address}/v3/kv/put`, {
-      method: "POST",
-      body: JSON.stringify({ key: base64(key), value: base64(value) }),
-    });
-    expect(reply.status).toBe(200);
-  };
-  const secretJson = (name: string): Buffer =>
-    Buffer.from(
-      JSON.stringify({
-        kind: "Secret",
-        apiVersion: "v1",
-        metadata: {
-          name,
-          namespace: "default",
-          uid: crypto.randomUUID(),
-          creationTimestamp: "2030-01-01T00:00:00Z",
-        },
-        data: { text: Buffer.from(`text of ${name}`).toString("base64") },
-        type: "Opaque",
-      }),
-    );
-  const aescbc = (plain: Buffer): Buffer => {
-    const iv = randomBytes(16);
-    const cipher = createCipheriv("aes-256-cbc", aesKey, iv);
-    return Buffer.concat([Buffer.from("k8s:enc:aescbc:v1:old:"), iv, cipher.update(plain), cipher.final()]);
-  };
-  /** Every object's data, without what a rewrite may change. */
-  const contents = async (): Promise<ReadonlyMap<string, string>> => {
-    const found = new Map<string, string>();
-    for (const path of ["/api/v1/secrets", "/api/v1/configmaps", "/apis/example.com/v1/widgets"]) {
-      // A restarted API server fills its caches first and answers 429 until then.
-      const reply = await eventually(
-        `${path} is listed`,
-        async () => {
-          const answer = await cluster.api.request("GET", path);
-          return answer.status === 200 && answer;
-        },
-        { timeoutMs: MINUTE_MS, everyMs: 200 },
-      );
-      const { items } = JSON.parse(reply.text);
-      for (const { metadata, data, spec } of items) {
-        found.set(`${path} ${metadata.namespace}/${metadata.name}`, JSON.stringify({ data, spec }));
-      }
-    }
-    return found;
+  const run = (...words: readonly string[]): Promise<CommandResult> =>
+    runCommand([builtExecutable(), ...words], { env: { PATH: process.env["PATH"] ?? "" } });
+  /** On the provider's configuration and etcd. */
+  const command = (name: string, ...words: readonly string[]): Promise<CommandResult> =>
+    run(name, "--config", cluster.provider.configPath, ...sources, ...words);
+  const migrate = (...words: readonly string[]) => command("migrate", ...kube, ...words);
+  /** The report of a command that says nothing else, checked against its published schema. */
+  const reportOf = async (
+    name: keyof typeof REPORT_SCHEMAS,
+    expected: number,
+    ...words: readonly string[]
+  ) => {
+    const more = name === "migrate" ? kube : [];
+    const { status, stdout, stderr } = await command(name, ...more, ...words, "--output", "json");
+    expect({ stderr, status }).toEqual({ stderr: "", status: expected });
+    const report = JSON.parse(stdout);
+    const { issues = [] } = v.safeParse(REPORT_SCHEMAS[name], report);
+    expect(issues.map((issue) => v.getDotPath(issue))).toEqual([]);
+    return report;
   };
 
   beforeAll(async () => {
@@ -118,123 +163,21 @@ describeReal("rotation with evidence", { needs: ["bao", "etcd", "kube-apiserver"
           "--feature-gates=StorageVersionMigrator=true",
           "--runtime-config=storagemigration.k8s.io/v1beta1=true",
         ],
-        olderProviders: [
-          { aescbc: { keys: [{ name: "old", secret: aesKey.toString("base64") }] } },
-          { identity: {} },
-        ],
+        olderProviders: [older, { identity: {} }],
       },
     );
-    writeFileSync(
-      file("admin.conf"),
-      JSON.stringify({
-        apiVersion: "v1",
-        kind: "Config",
-        "current-context": "c",
-        contexts: [{ name: "c", context: { cluster: "c", user: "u" } }],
-        clusters: [
-          {
-            name: "c",
-            cluster: {
-              server: cluster.api.address,
-              "certificate-authority-data": Buffer.from(cluster.api.caPem).toString("base64"),
-            },
-          },
-        ],
-        users: [
-          {
-            name: "u",
-            user: {
-              "client-certificate-data": Buffer.from(cluster.api.admin.certPem).toString("base64"),
-              "client-key-data": Buffer.from(cluster.api.admin.keyPem).toString("base64"),
-            },
-          },
-        ],
-      }),
-      { mode: 0o600 },
-    );
-    await cluster.api.request("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", {
-      apiVersion: "apiextensions.k8s.io/v1",
-      kind: "CustomResourceDefinition",
-      metadata: { name: "widgets.example.com" },
-      spec: {
-        group: "example.com",
-        scope: "Namespaced",
-        names: { plural: "widgets", singular: "widget", kind: "Widget", listKind: "WidgetList" },
-        versions: [
-          {
-            name: "v1",
-            served: true,
-            storage: true,
-            schema: { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } },
-          },
-        ],
-      },
-    });
-    await eventually(
-      "widgets are served",
-      async () => (await cluster.api.request("GET", "/apis/example.com/v1/widgets")).status === 200,
-      { timeoutMs: 30_000 },
-    );
-    await cluster.api.request("POST", "/api/v1/namespaces", {
-      apiVersion: "v1",
-      kind: "Namespace",
-      metadata: { name: "bulk" },
-    });
-    await inParallel(
-      Array.from({ length: BULK }, (_, n) => n),
-      WIDTH * 2,
-      async (n) => {
-        const { status } = await cluster.api.request("POST", "/api/v1/namespaces/bulk/secrets", {
-          apiVersion: "v1",
-          kind: "Secret",
-          metadata: { name: `bulk-${n}` },
-          stringData: { text: `bulk ${n}` },
-        });
-        expect(status).toBe(201);
-      },
-    );
-    // Three rotations, and objects that stay on each version.
-    for (let version = 1; version <= 4; version++) {
-      if (version > 1) {
-        await rotate();
-      }
-      for (let n = 0; n < PER_VERSION; n++) {
-        await cluster.write("secrets", `v${version}-${n}`, `v${version} ${n}`);
-        await cluster.write("configmaps", `v${version}-${n}`, `v${version} ${n}`);
-      }
-      const widget = await cluster.api.request("POST", "/apis/example.com/v1/namespaces/default/widgets", {
-        apiVersion: "example.com/v1",
-        kind: "Widget",
-        metadata: { name: `w${version}` },
-        spec: { size: version },
-      });
-      expect(widget.status).toBe(201);
-    }
-    for (let n = 0; n < 3; n++) {
-      await put(`/registry/secrets/default/plain-${n}`, secretJson(`plain-${n}`));
-    }
-    await put("/registry/secrets/default/older-0", aescbc(secretJson("older-0")));
+    writeFileSync(file("admin.conf"), adminKubeconfig(cluster.api), { mode: 0o600 });
+    sources = ["--etcd-endpoints", cluster.etcd.address];
+    kube = ["--kubeconfig", file("admin.conf"), "--api-server", cluster.api.address];
+    await fill(cluster);
   }, 10 * MINUTE_MS);
   afterAll(() => cluster?.dispose());
 
   test(
     "audit names every version, the plaintext and the older provider",
     async () => {
-      const { code, stdout, stderr } = await run(
-        "audit",
-        ...config(),
-        ...etcd(),
-        "--output",
-        "json",
-        "--evidence-out",
-        file("before.json"),
-        "--html",
-        file("before.html"),
-      );
-      expect(stderr).toBe("");
-      expect(code).toBe(0);
-      expect(issuesOf("audit", JSON.parse(stdout))).toEqual([]);
-      const [audit] = JSON.parse(stdout).audits;
+      const written = ["--evidence-out", file("before.json"), "--html", file("before.html")];
+      const [audit] = (await reportOf("audit", 0, ...written)).audits;
       const groups = (resource: string): unknown[] =>
         audit.resources
           .find((each: { resource: string }) => each.resource === resource)
@@ -260,21 +203,20 @@ describeReal("rotation with evidence", { needs: ["bao", "etcd", "kube-apiserver"
   test(
     "verify-rotation says what remains, retire-versions refuses",
     async () => {
-      const verify = await run("verify-rotation", ...config(), "--evidence", file("before.json"));
+      const evidence = ["--config", cluster.provider.configPath, "--evidence", file("before.json")];
+      const verify = await run("verify-rotation", ...evidence);
       expect(verify.stderr).toBe("");
-      expect(verify.code).toBe(4);
+      expect(verify.status).toBe(4);
       expect(verify.stdout).toContain(`${BULK + PER_VERSION}`.replace(/(\d)(\d{3})$/, "$1,$2"));
-      const retire = await run(
+      const { status, stdout } = await command(
         "retire-versions",
-        ...config(),
         "--before-version",
         "4",
-        ...etcd(),
         "--output",
         "json",
       );
-      expect(retire.code).toBe(4);
-      const codes = JSON.parse(retire.stdout).blockers.map(({ code }: { code: string }) => code);
+      expect(status).toBe(4);
+      const codes = JSON.parse(stdout).blockers.map((blocker: { code: string }) => blocker.code);
       expect(codes).toContain("still_needed");
       expect(codes).toContain("nodes_missing");
     },
@@ -284,15 +226,15 @@ describeReal("rotation with evidence", { needs: ["bao", "etcd", "kube-apiserver"
   test(
     "migrate asks the cluster for StorageVersionMigrations instead, waits for them, and audits again",
     async () => {
-      const path = "/apis/storagemigration.k8s.io/v1beta1/storageversionmigrations";
+      const { api } = cluster;
       const merge = (target: string, body: object) =>
-        cluster.api.request("PATCH", target, body, { contentType: "application/merge-patch+json" });
+        api.request("PATCH", target, body, { contentType: "application/merge-patch+json" });
       // What kube-controller-manager does, which is not here: for one of the resources.
       const control = async (): Promise<void> => {
         const name = await eventually(
           "the migration of widgets is asked for",
           async () => {
-            const { items } = JSON.parse((await cluster.api.request("GET", path)).text);
+            const { items } = JSON.parse((await api.request("GET", MIGRATIONS)).text);
             const wanted = items.find(
               ({ spec }: { spec: { resource: { resource: string } } }) =>
                 spec.resource.resource === "widgets",
@@ -302,28 +244,19 @@ describeReal("rotation with evidence", { needs: ["bao", "etcd", "kube-apiserver"
           { timeoutMs: 30_000 },
         );
         for (let version = 1; version <= 4; version++) {
-          const target = `/apis/example.com/v1/namespaces/default/widgets/w${version}`;
-          expect((await merge(target, {})).status).toBe(200);
+          expect((await merge(`${WIDGETS}/w${version}`, {})).status).toBe(200);
         }
         const reason = "StorageVersionMigrationSucceeded";
         const lastTransitionTime = new Date().toISOString();
         const conditions = [{ type: "Succeeded", status: "True", reason, message: "", lastTransitionTime }];
         const done = { status: { resourceVersion: "1", conditions } };
-        expect((await merge(`${path}/${name}/status`, done)).status).toBe(200);
+        expect((await merge(`${MIGRATIONS}/${name}/status`, done)).status).toBe(200);
       };
       const controller = control();
-      const asked = await run(
-        ..."migrate --apply --storage-version-migration --wait 10s --output json".split(" "),
-        ...config(),
-        ...etcd(),
-        ...kube(),
-      );
-      await controller;
-      expect(asked.stderr).toBe("");
       // The others are not carried out here; what is stale there stays so.
-      expect(asked.code).toBe(4);
-      const report = JSON.parse(asked.stdout);
-      expect(issuesOf("migrate", report)).toEqual([]);
+      const words = "--apply --storage-version-migration --wait 10s".split(" ");
+      const report = await reportOf("migrate", 4, ...words);
+      await controller;
       const states = report.requested.map(({ resource, state }: Record<string, string>) => [resource, state]);
       expect(states.sort()).toEqual([
         ["configmaps", "pending"],
@@ -335,7 +268,7 @@ describeReal("rotation with evidence", { needs: ["bao", "etcd", "kube-apiserver"
       expect(stale(report.before)).toEqual(["configmaps", "secrets", "widgets.example.com"]);
       expect(stale(report.after)).toEqual(["configmaps", "secrets"]);
       for (const { name } of report.requested) {
-        expect((await cluster.api.request("DELETE", `${path}/${name}`)).status).toBe(200);
+        expect((await api.request("DELETE", `${MIGRATIONS}/${name}`)).status).toBe(200);
       }
     },
     MINUTE_MS,
@@ -344,12 +277,12 @@ describeReal("rotation with evidence", { needs: ["bao", "etcd", "kube-apiserver"
   test(
     "migrate: a dry run changes nothing; applied it rewrites what is stale, beside writers, and loses nothing",
     async () => {
-      const dry = await run("migrate", ...config(), ...etcd(), ...kube());
+      const dry = await migrate();
       expect(dry.stderr).toBe("");
-      expect(dry.code).toBe(0);
+      expect(dry.status).toBe(0);
       expect(dry.stdout).toContain("nothing was changed");
 
-      const before = await contents();
+      const before = await contents(cluster);
       const written = new Map<string, string>();
       const done = new AbortController();
       const writers = Promise.all(
@@ -369,28 +302,14 @@ describeReal("rotation with evidence", { needs: ["bao", "etcd", "kube-apiserver"
       );
       const deleted = `bulk-${BULK - 1}`;
       const deletion = cluster.api.request("DELETE", `/api/v1/namespaces/bulk/secrets/${deleted}`);
-      const applied = await run(
-        "migrate",
-        ...config(),
-        ...etcd(),
-        ...kube(),
-        "--apply",
-        "--rate",
-        "2000",
-        "--output",
-        "json",
-      );
+      const report = await reportOf("migrate", 0, "--apply", "--rate", "2000");
       done.abort();
       await writers;
       await deletion;
-      expect(applied.stderr).toBe("");
-      expect(applied.code).toBe(0);
-      const report = JSON.parse(applied.stdout);
-      expect(issuesOf("migrate", report)).toEqual([]);
       expect(report.after.remaining).toEqual([]);
       expect(report.counts.rewritten).toBeGreaterThan(BULK / 2);
 
-      const after = await contents();
+      const after = await contents(cluster);
       for (const [name, text] of before) {
         const target = name.split("/").at(-1) ?? "";
         if (target === deleted) {
@@ -415,16 +334,13 @@ describeReal("rotation with evidence", { needs: ["bao", "etcd", "kube-apiserver"
   test(
     "verify-rotation: done, with high confidence",
     async () => {
-      const { code, stdout } = await run("verify-rotation", ...config(), ...etcd(), "--output", "json");
-      expect(issuesOf("verify-rotation", JSON.parse(stdout))).toEqual([]);
-      expect(JSON.parse(stdout)).toMatchObject({
+      expect(await reportOf("verify-rotation", 0)).toMatchObject({
         result: "done",
         activeVersion: 4,
         confidence: "high",
         remaining: [],
         problems: [],
       });
-      expect(code).toBe(0);
     },
     MINUTE_MS,
   );
@@ -432,100 +348,51 @@ describeReal("rotation with evidence", { needs: ["bao", "etcd", "kube-apiserver"
   test(
     "retire-versions: too early without an override; with one the reason is recorded; restore-versions reverts it",
     async () => {
-      const probe = await run("probe", "--socket", cluster.provider.socketPath, "--output", "json");
-      writeFileSync(file("node.json"), probe.stdout);
-      const sources = [...etcd(), "--node-report", file("node.json")];
-      const plan = await run(
-        "retire-versions",
-        ...config(),
-        "--before-version",
-        "4",
-        ...sources,
-        "--output",
-        "json",
-      );
-      expect(plan.stderr).toBe("");
-      expect(issuesOf("retire-versions", JSON.parse(plan.stdout))).toEqual([]);
-      const { remove, blockers, stateHash } = JSON.parse(plan.stdout);
+      const { provider, names } = cluster;
+      const probe = (...words: readonly string[]) =>
+        run("probe", "--socket", provider.socketPath, ...words, "--output", "json");
+      writeFileSync(file("node.json"), (await probe()).stdout);
+      const retire = ["--before-version", "4", "--node-report", file("node.json")];
+      const { remove, blockers, stateHash } = await reportOf("retire-versions", 4, ...retire);
       expect(remove).toEqual([1, 2, 3]);
       expect(blockers.map(({ code }: { code: string }) => code)).toEqual(["read_too_early"]);
-      const apply = [
+      const apply = (hash: string, reason: string): readonly string[] => [
         "--apply",
         "--expected-state-hash",
-        stateHash,
+        hash,
         "--override-reason",
-        "test of the runbook",
+        reason,
       ];
-      const wrong = await run(
+      expect((await command("retire-versions", ...retire, ...apply("x", "y"))).status).toBe(4);
+      const done = await reportOf(
         "retire-versions",
-        ...config(),
-        "--before-version",
-        "4",
-        ...sources,
-        "--apply",
-        "--expected-state-hash",
-        "x",
-        "--override-reason",
-        "y",
+        0,
+        ...retire,
+        ...apply(stateHash, "test of the runbook"),
       );
-      expect(wrong.code).toBe(4);
-      const done = await run(
-        "retire-versions",
-        ...config(),
-        "--before-version",
-        "4",
-        ...sources,
-        ...apply,
-        "--output",
-        "json",
-      );
-      expect(done.stderr).toBe("");
-      expect(JSON.parse(done.stdout)).toMatchObject({ applied: true, remove: [1, 2, 3] });
-      const state = JSON.parse(await Bun.file(cluster.provider.statePath).text());
+      expect(done).toMatchObject({ applied: true, remove: [1, 2, 3] });
+      const state = JSON.parse(await Bun.file(provider.statePath).text());
       expect(state.body.notes.at(-1)).toMatchObject({ kind: "retire_override" });
       expect(state.body.notes.at(-1).reason).toContain("test of the runbook");
 
       // All is still readable: nothing needs the removed versions.
-      await cluster.api.stop();
-      await cluster.api.start();
-      expect((await contents()).size).toBeGreaterThan(BULK);
+      await cluster.api.restart();
+      expect((await contents(cluster)).size).toBeGreaterThan(BULK);
 
-      const reported = await run(
-        "probe",
-        "--socket",
-        cluster.provider.socketPath,
-        ...config(),
-        "--output",
-        "json",
-      );
-      writeFileSync(file("node-after.json"), reported.stdout);
-      const last = await run(
-        "retire-versions",
-        ...config(),
-        "--before-version",
-        "4",
-        ...etcd(),
-        "--node-report",
-        file("node-after.json"),
-      );
-      expect(last.stdout).toContain(
-        `bao write ${cluster.names.mount}/keys/${cluster.names.keyName}/config min_decryption_version=4`,
+      writeFileSync(file("node-after.json"), (await probe("--config", provider.configPath)).stdout);
+      const after = ["--before-version", "4", "--node-report", file("node-after.json")];
+      expect((await command("retire-versions", ...after)).stdout).toContain(
+        `bao write ${names.mount}/keys/${names.keyName}/config min_decryption_version=4`,
       );
 
-      const restore = await run("restore-versions", ...config(), "--versions", "1,2", "--output", "json");
-      const { stateHash: hash } = JSON.parse(restore.stdout);
-      const restored = await run(
-        "restore-versions",
-        ...config(),
-        "--versions",
-        "1,2",
-        "--apply",
-        "--expected-state-hash",
-        hash,
-        "--output",
-        "json",
-      );
-      expect(JSON.parse(restored.stdout)).toMatchObject({ applied: true, restore: [1, 2] });
+      const restore = async (...words: readonly string[]) => {
+        const versions = ["--config", provider.configPath, "--versions", "1,2"];
+        const { stdout } = await run("restore-versions", ...versions, ...words, "--output", "json");
+        return JSON.parse(stdout);
+      };
+      const { stateHash: hash } = await restore();
+      const restored = await restore("--apply", "--expected-state-hash", hash);
+      expect(restored).toMatchObject({ applied: true, restore: [1, 2] });
     },
     3 * MINUTE_MS,
   );
@@ -533,50 +400,19 @@ describeReal("rotation with evidence", { needs: ["bao", "etcd", "kube-apiserver"
   test(
     "rebuild-registry --from-go takes over versions that Transit hides",
     async () => {
-      const scope = {
-        providerName: "openbao",
-        clusterId: "test-cluster",
-        openbaoInstanceId: "openbao-test",
-        transitMountId: "transit-test",
-      };
-      const { body } = JSON.parse(await Bun.file(cluster.provider.statePath).text());
-      const snapshots = body.versions.map((each: { version: number; createdAtUnix: number; state: string }) =>
-        Object.assign(
-          { ...scope },
-          {
-            transitKeyLineageId: "lineage-test",
-            transitVersion: each.version,
-            transitVersionCreatedAtUnix: each.createdAtUnix,
-            kubernetesKeyId: deriveKeyId(
-              { ...scope, openbaoNamespace: "", keyLineageId: "lineage-test" },
-              each,
-            ),
-            state: each.state === "active" ? "active" : "retired",
-            aadMode: "aad.required",
-          },
-        ),
-      );
-      const go = { schemaVersion: "keyregistry.openbao-kms/v1alpha1", activeKeyId: "x", snapshots };
-      writeFileSync(file("go.json"), JSON.stringify(go));
+      const { names, openbao, provider } = cluster;
+      const go = goRegistry(provider.statePath, (state) => (state === "active" ? "active" : "retired"));
+      writeFileSync(file("go.json"), go);
       const minimum = (version: number): Promise<unknown> =>
-        cluster.openbao.operator.must("POST", `${cluster.names.mount}/keys/${cluster.names.keyName}/config`, {
+        openbao.operator.must("POST", `${names.mount}/keys/${names.keyName}/config`, {
           min_decryption_version: version,
         });
       await minimum(3);
-      const taken = await run(
-        "rebuild-registry",
-        ...config(),
-        "--from-go",
-        file("go.json"),
-        ...etcd(),
-        "--output",
-        "json",
-      );
+      const taken = await command("rebuild-registry", "--from-go", file("go.json"), "--output", "json");
       await minimum(1);
       expect(taken.stderr).toBe("");
-      expect(JSON.parse(taken.stdout).versions.map(({ version }: { version: number }) => version)).toEqual([
-        1, 2, 3, 4,
-      ]);
+      const versions = JSON.parse(taken.stdout).versions;
+      expect(versions.map(({ version }: { version: number }) => version)).toEqual([1, 2, 3, 4]);
     },
     MINUTE_MS,
   );
@@ -584,40 +420,24 @@ describeReal("rotation with evidence", { needs: ["bao", "etcd", "kube-apiserver"
   test(
     "rebuild-registry: a lost state is made again from the running etcd, and the provider starts on it",
     async () => {
-      const keyId = (await cluster.provider.client.status()).keyId;
-      await cluster.provider.stop();
-      for (const name of ["", ".checkpoint"]) {
-        await Bun.spawn([
-          "mv",
-          `${cluster.provider.statePath}${name}`,
-          `${cluster.provider.statePath}${name}.lost`,
-        ]).exited;
+      const { provider } = cluster;
+      const { keyId } = await provider.client.status();
+      await provider.stop();
+      for (const path of [provider.statePath, `${provider.statePath}.checkpoint`]) {
+        renameSync(path, `${path}.lost`);
       }
-      const plan = await run("rebuild-registry", ...config(), ...etcd(), "--output", "json");
-      expect(plan.stderr).toBe("");
-      expect(issuesOf("rebuild-registry", JSON.parse(plan.stdout))).toEqual([]);
-      const { planHash, versions } = JSON.parse(plan.stdout);
+      const { planHash, versions } = await reportOf("rebuild-registry", 0);
       expect(versions.map(({ state }: { state: string }) => state)).toEqual([
         "retired",
         "retired",
         "retired",
         "active",
       ]);
-      const done = await run(
-        "rebuild-registry",
-        ...config(),
-        ...etcd(),
-        "--apply",
-        "--expected-state-hash",
-        planHash,
-        "--output",
-        "json",
-      );
-      expect(done.stderr).toBe("");
-      expect(JSON.parse(done.stdout).applied).toBe(true);
-      await cluster.provider.start();
-      expect((await cluster.provider.client.status()).keyId).toBe(keyId);
-      expect((await contents()).size).toBeGreaterThan(BULK);
+      const done = await reportOf("rebuild-registry", 0, "--apply", "--expected-state-hash", planHash);
+      expect(done.applied).toBe(true);
+      await provider.start();
+      expect((await provider.client.status()).keyId).toBe(keyId);
+      expect((await contents(cluster)).size).toBeGreaterThan(BULK);
     },
     2 * MINUTE_MS,
   );
@@ -625,65 +445,30 @@ describeReal("rotation with evidence", { needs: ["bao", "etcd", "kube-apiserver"
   test(
     "leaving: another provider first, migrate --away, and the cluster is read without this one",
     async () => {
-      const before = await contents();
-      const aes = { aescbc: { keys: [{ name: "next", secret: randomBytes(32).toString("base64") }] } };
-      const older = { aescbc: { keys: [{ name: "old", secret: aesKey.toString("base64") }] } };
-      const kms = {
-        kms: {
-          apiVersion: "v2",
-          name: "openbao",
-          endpoint: `unix://${cluster.provider.socketPath}`,
-          timeout: "3s",
-        },
-      };
-      const encryption = (...providers: unknown[]): string =>
-        JSON.stringify({
-          apiVersion: "apiserver.config.k8s.io/v1",
-          kind: "EncryptionConfiguration",
-          resources: [{ resources: ["secrets", "configmaps", "widgets.example.com"], providers }],
-        });
-      cluster.api.replaceEncryptionConfig(encryption(aes, kms, older, { identity: {} }));
-      await cluster.api.stop();
-      await cluster.api.start();
-      const wrongPrefix = ["--etcd-prefix", "elsewhere"];
-      for (const apply of [[], ["--apply"]]) {
-        const unseen = await run(
-          "migrate",
-          "--away",
-          ...config(),
-          ...etcd(),
-          ...wrongPrefix,
-          ...kube(),
-          ...apply,
+      const { api, provider } = cluster;
+      const before = await contents(cluster);
+      const next = aescbcProvider("next", randomBytes(32));
+      const encryptBy = (...providers: readonly unknown[]): void =>
+        api.replaceEncryptionConfig(
+          encryptionConfiguration(["secrets", "configmaps", "widgets.example.com"], providers),
         );
-        expect(unseen.code).toBe(4);
+      encryptBy(next, kmsProvider(provider.socketPath), older, { identity: {} });
+      await api.restart();
+      for (const apply of [[], ["--apply"]]) {
+        const unseen = await migrate("--away", "--etcd-prefix", "elsewhere", ...apply);
+        expect(unseen.status).toBe(4);
         expect(unseen.stdout).toContain("wrong --etcd-prefix");
         expect(unseen.stdout).not.toContain("✓");
       }
-      const left = await run(
-        "migrate",
-        "--away",
-        ...config(),
-        ...etcd(),
-        ...kube(),
-        "--apply",
-        "--rate",
-        "2000",
-        "--output",
-        "json",
-      );
-      expect(left.stderr).toBe("");
-      const report = JSON.parse(left.stdout);
-      expect(issuesOf("migrate", report)).toEqual([]);
+      const report = await reportOf("migrate", 0, "--away", "--apply", "--rate", "2000");
       expect(report).toMatchObject({ after: { remaining: [] } });
-      const audit = await run("audit", ...config(), ...etcd(), "--output", "json");
-      expect(JSON.parse(audit.stdout).audits[0].keyIds).toEqual([]);
+      expect((await reportOf("audit", 0)).audits[0].keyIds).toEqual([]);
 
-      cluster.api.replaceEncryptionConfig(encryption(aes, older, { identity: {} }));
-      await cluster.api.stop();
-      await cluster.provider.stop();
-      await cluster.api.start();
-      expect(await contents()).toEqual(new Map(before));
+      encryptBy(next, older, { identity: {} });
+      await api.stop();
+      await provider.stop();
+      await api.start();
+      expect(await contents(cluster)).toEqual(new Map(before));
     },
     3 * MINUTE_MS,
   );

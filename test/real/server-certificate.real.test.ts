@@ -13,18 +13,12 @@ import { startChild } from "../harness/child.ts";
 import { startEtcd } from "../harness/etcd.ts";
 import { eventually } from "../harness/eventually.ts";
 import { freePorts } from "../harness/free-port.ts";
-import { startKubeApiServer } from "../harness/kube-apiserver.ts";
+import { encryptionConfiguration, startKubeApiServer } from "../harness/kube-apiserver.ts";
 import { startOpenBao } from "../harness/openbao.ts";
 import { describeReal } from "../harness/real-suite.ts";
 
 const signal = new AbortController().signal;
 const SNI = "kube.example.com";
-const identity = `apiVersion: apiserver.config.k8s.io/v1
-kind: EncryptionConfiguration
-resources:
-  - resources: [secrets]
-    providers: [identity: {}]
-`;
 
 /** As public how-tos make it: RSA, and keyUsage without digitalSignature. */
 const withoutSignature = (ca: TestCa, dnsNames?: readonly string[]): Promise<Leaf> =>
@@ -97,7 +91,7 @@ describeReal(
         etcdAddress: etcd.address,
         kmsSocketPath: "/unused",
         kmsName: "unused",
-        encryptionConfig: identity,
+        encryptionConfig: encryptionConfiguration(["secrets"], [{ identity: {} }]),
         extraFlags: [`--tls-sni-cert-key=${path("server.crt")},${path("server.key")}:${SNI}`],
       });
       try {

@@ -5,11 +5,12 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { identityClaims, makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
+import { makeSocketDirectory } from "../fakes/socket-directory.ts";
 import { type Child, startChild } from "../harness/child.ts";
 import { builtExecutable } from "../harness/executable.ts";
 import { freePorts } from "../harness/free-port.ts";
 import { startOpenBao } from "../harness/openbao.ts";
-import { makeSocketDirectory } from "../harness/provider.ts";
+
 import { describeReal } from "../harness/real-suite.ts";
 import { docBlock } from "../packaging/doc-blocks.ts";
 import { root } from "../readme/commands.ts";

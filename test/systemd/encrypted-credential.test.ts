@@ -2,7 +2,7 @@
 import { afterAll, expect, test } from "bun:test";
 import { type AuthorizationServer, startAuthorizationServer } from "../fakes/oauth2/authorization-server.ts";
 import { textAt } from "../fakes/openbao/json-at.ts";
-import { DEFAULT_PROVISIONING } from "../fakes/openbao/provision.ts";
+import { DEFAULT_PROVISIONING, jwtRole, provisionJwtLogin } from "../fakes/openbao/provision.ts";
 import { encryptCredential, paths, unit } from "./provider-machine.ts";
 import { describeUnit, dropIns, examples, type UnitMachine } from "./unit-machine.ts";
 
@@ -41,15 +41,8 @@ describeUnit("unit: LoadCredentialEncrypted=", (on) => {
   };
   const clientSecret = async ({ host }: UnitMachine): Promise<Login> => {
     issuer = await startAuthorizationServer({ ...oauth, authMethod: "client_secret_basic" });
-    const { operator } = host.openbao;
-    await operator.must("POST", "sys/auth/oauth", { type: "jwt" });
-    await operator.must("POST", "auth/oauth/config", { jwt_validation_pubkeys: [issuer.publicKeyPem] });
-    await operator.must("POST", "auth/oauth/role/kms", {
-      role_type: "jwt",
-      user_claim: "sub",
-      bound_audiences: [oauth.resource],
-      token_policies: [policyName],
-    });
+    const role = jwtRole({ audience: oauth.resource, policyName });
+    await provisionJwtLogin(host.openbao.operator, "oauth", issuer.publicKeyPem, role);
     await host.place("/etc/openbao-kms/tls/issuer.crt", issuer.caPem);
     return {
       credential: oauth.clientSecret,

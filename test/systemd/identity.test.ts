@@ -1,5 +1,6 @@
 /** The permission table and the access matrix, row by row, with real users on a real system. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import type { CommandResult } from "../harness/command.ts";
 import { eventually } from "../harness/eventually.ts";
 import { releaseTools } from "../packaging/artefacts.ts";
 import { docBlock } from "../packaging/doc-blocks.ts";
@@ -11,7 +12,6 @@ import {
   permissionsIn,
   statCommand,
 } from "./identity-table.ts";
-import type { Outcome } from "./machine.ts";
 import { type ProviderMachine, paths, providerMachine, unit } from "./provider-machine.ts";
 import { describeOnMachine, machineTimeoutMs } from "./systemd-suite.ts";
 
@@ -123,7 +123,7 @@ describeOnMachine("Linux identity", { ...releaseTools, bao: "none: an OpenBao bi
     });
 
     /** Inside the mount namespace of the running service, as its user, with its groups and no capability. */
-    const asService = async (command: string): Promise<Outcome> => {
+    const asService = async (command: string): Promise<CommandResult> => {
       host.machine.put("/run/command", command);
       return host.machine.sh(`
         command=$(cat /run/command)
@@ -134,7 +134,7 @@ describeOnMachine("Linux identity", { ...releaseTools, bao: "none: an OpenBao bi
           --groups "$group,$(number group ${names.socketGroup})" --no-new-privs --bounding-set=-all --inh-caps=-all \\
           sh -c "$command"`);
     };
-    const expectRight = ({ status, stderr }: Outcome, allowed: boolean): void => {
+    const expectRight = ({ status, stderr }: CommandResult, allowed: boolean): void => {
       expect(status === 0, stderr).toBe(allowed);
       if (!allowed) {
         // Refused by the system, not by a mistake in the command.

@@ -7,6 +7,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type Child, startChild } from "../harness/child.ts";
+import { type CommandResult, runCommand } from "../harness/command.ts";
 
 const script = join(import.meta.dir, "machine");
 /** The Debian release: MACHINE_SUITE=trixie tests on another one than usual. */
@@ -14,19 +15,13 @@ const suite = process.env["MACHINE_SUITE"] ?? "bookworm";
 /** Its root is kept between runs, as making it takes most of a minute; another script makes another one. */
 const base = `/var/tmp/bao-kms-provider-test/${suite}-${Bun.hash(readFileSync(script)).toString(36)}`;
 
-export interface Outcome {
-  readonly status: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 export interface Machine {
   /** A shell script inside, as root. */
-  readonly sh: (text: string) => Promise<Outcome>;
+  readonly sh: (text: string) => Promise<CommandResult>;
   /** The same, which must succeed; returns its output, trimmed. */
   readonly must: (text: string) => Promise<string>;
   /** The same as another user, with that user's own groups. */
-  readonly as: (user: string, text: string) => Promise<Outcome>;
+  readonly as: (user: string, text: string) => Promise<CommandResult>;
   /** A path inside, seen from outside. */
   readonly path: (inside: string) => string;
   /** A folder that has the same path inside and outside. */
@@ -41,20 +36,8 @@ export interface Machine {
   readonly remove: () => Promise<void>;
 }
 
-async function run(...args: readonly string[]): Promise<Outcome> {
-  const child = Bun.spawn([script, ...args], {
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-    env: { ...process.env, SUITE: suite },
-  });
-  const [stdout, stderr, status] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ]);
-  return { status, stdout, stderr };
-}
+const run = (...args: readonly string[]): Promise<CommandResult> =>
+  runCommand([script, ...args], { env: { ...process.env, SUITE: suite } });
 
 async function must(...args: readonly string[]): Promise<string> {
   const { status, stdout, stderr } = await run(...args);
@@ -103,10 +86,10 @@ export async function newMachine(kind: "new" | "node" = "new"): Promise<Machine>
 /** A machine that is off all its life: what an image build or an installer sees. */
 export interface OfflineRoot {
   /** A shell script inside, without systemd. */
-  readonly sh: (text: string) => Promise<Outcome>;
+  readonly sh: (text: string) => Promise<CommandResult>;
   readonly must: (text: string) => Promise<string>;
   /** A command outside, told where the file system is. */
-  readonly over: (command: (root: string) => readonly string[]) => Promise<Outcome>;
+  readonly over: (command: (root: string) => readonly string[]) => Promise<CommandResult>;
   readonly remove: () => Promise<void>;
 }
 

@@ -11,7 +11,7 @@ import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
 import { freePorts } from "../harness/free-port.ts";
 import { type KmsClient, openKmsClient } from "../harness/kms-client.ts";
 import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
-import { findBinary } from "../harness/real-suite.ts";
+import { needBinary } from "../harness/real-suite.ts";
 import { root, testRelease, version } from "../packaging/artefacts.ts";
 import { docBlock } from "../packaging/doc-blocks.ts";
 import { type FieldChanges, openbaoFields, sampleWith } from "../packaging/sample-config.ts";
@@ -60,13 +60,9 @@ export async function providerMachine(
   names: Names = defaultNames,
   makeMachine: () => Promise<Machine> = newMachine,
 ): Promise<ProviderMachine> {
-  const binary = findBinary("bao");
-  if (binary === undefined) {
-    throw new Error("no bao: set BAO_BIN or put it on PATH");
-  }
   const [machine, openbao, [metricsPort = 0, healthPort = 0]] = await Promise.all([
     makeMachine(),
-    startOpenBao(binary),
+    startOpenBao(needBinary("bao")),
     freePorts(2),
   ]);
   const clients: KmsClient[] = [];

@@ -1,5 +1,5 @@
 /** @module Several calls, timed in turns, so that whatever disturbs the machine disturbs all of them alike. */
-export interface Way {
+export interface TimedCall {
   readonly name: string;
   /** One call; what it throws is counted as a failure. */
   readonly call: (signal: AbortSignal) => Promise<void>;
@@ -12,29 +12,29 @@ export interface Measurement {
 }
 
 export interface MeasureOptions {
-  /** Calls of each way, all workers together. */
+  /** Calls of each of them, all workers together. */
   readonly iterations: number;
   readonly concurrency: number;
   readonly monotonicMs: () => number;
   readonly onRound: (done: number) => void;
 }
 
-/** Calls of each way before anything is measured: connections, caches, compiled code. */
+/** Calls of each of them before anything is measured: connections, caches, compiled code. */
 const WARM_UP = 10;
 
 /** @throws the signal's reason when it aborts. */
 export async function measure(
-  ways: readonly Way[],
+  calls: readonly TimedCall[],
   { iterations, concurrency, monotonicMs, onRound }: MeasureOptions,
   signal: AbortSignal,
 ): Promise<readonly Measurement[]> {
-  for (const { call } of ways) {
+  for (const { call } of calls) {
     for (let round = 0; round < Math.min(WARM_UP, iterations); round += 1) {
       signal.throwIfAborted();
       await call(signal).catch(() => {});
     }
   }
-  const timed = ways.map(({ name, call }) => {
+  const timed = calls.map(({ name, call }) => {
     const samplesMs: number[] = [];
     return { call, result: { name, samplesMs, failures: 0 } };
   });

@@ -14,7 +14,7 @@ import { MARKER, makeMarker } from "../../key/rotation/marker.ts";
 import { openKmsClient } from "../../kms/client.ts";
 import { inspectKey, type KeyInspection } from "../key-inspection.ts";
 import type { BenchmarkFlags } from "./command.ts";
-import { type Measurement, measure, type Way } from "./measure.ts";
+import { type Measurement, measure, type TimedCall } from "./measure.ts";
 import { bucketsOf, type Statistics, statisticsOf } from "./statistics.ts";
 
 const CALL_TIMEOUT_MS = 10_000;
@@ -29,10 +29,10 @@ export function benchmark(flags: BenchmarkFlags, context: CommandContext): Promi
         : openKmsClient({ socketPath: flags.socket, timeoutMs: CALL_TIMEOUT_MS, uid: randomUUID });
     const progress = progressBar(output, systemClock);
     try {
-      const ways = await directWays(inspection, signal);
+      const calls = await directCalls(inspection, signal);
       if (client !== undefined) {
         const sealed = await client.encrypt(MARKER, signal);
-        ways.push(
+        calls.push(
           { name: "provider status", call: async (each) => void (await client.status(each)) },
           { name: "provider encrypt", call: async (each) => void (await client.encrypt(MARKER, each)) },
           { name: "provider decrypt", call: async (each) => void (await client.decrypt(sealed, each)) },
@@ -40,7 +40,7 @@ export function benchmark(flags: BenchmarkFlags, context: CommandContext): Promi
       }
       const { iterations, concurrency } = flags;
       const results = await measure(
-        ways,
+        calls,
         {
           iterations,
           concurrency,
@@ -57,7 +57,10 @@ export function benchmark(flags: BenchmarkFlags, context: CommandContext): Promi
   });
 }
 
-async function directWays({ openbao, state, identity }: KeyInspection, signal: AbortSignal): Promise<Way[]> {
+async function directCalls(
+  { openbao, state, identity }: KeyInspection,
+  signal: AbortSignal,
+): Promise<TimedCall[]> {
   if (openbao.kind === "unasked") {
     throw openbao.error;
   }

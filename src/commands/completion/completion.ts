@@ -3,7 +3,7 @@
 import { PROGRAM } from "../../base/build-info.ts";
 import type { Command } from "../../cli/command.ts";
 import type { Option } from "../../cli/option.ts";
-import { firstWords, secondWords } from "../../cli/parse.ts";
+import { commandNames, subcommandNames } from "../../cli/parse.ts";
 
 /** The script for a shell; the parser lets only these three through. */
 export function completionScript(shell: string | undefined, commands: readonly Command[]): string {
@@ -34,7 +34,7 @@ function valuesOf(
 
 function wordsAfter(command: Command, commands: readonly Command[]): readonly string[] {
   return [
-    ...secondWords(command.name, commands),
+    ...subcommandNames(command.name, commands),
     ...(command.argument?.choices ?? []),
     ...Object.keys(command.options).map((name) => `--${name}`),
     "--help",
@@ -45,9 +45,9 @@ function wordsAfter(command: Command, commands: readonly Command[]): readonly st
 function bareGroups(
   commands: readonly Command[],
 ): readonly (readonly [group: string, words: readonly string[]])[] {
-  return firstWords(commands)
+  return commandNames(commands)
     .filter((word) => !commands.some(({ name }) => name === word))
-    .map((group) => [group, secondWords(group, commands)]);
+    .map((group) => [group, subcommandNames(group, commands)]);
 }
 
 function bashScript(commands: readonly Command[]): string {
@@ -82,12 +82,12 @@ _bao_kms_provider() {
 ${flagCases.join("\n")}
   esac
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "${firstWords(commands).join(" ")} help --help" -- "$current"))
+    COMPREPLY=($(compgen -W "${commandNames(commands).join(" ")} help --help" -- "$current"))
     return
   fi
   if [ "$command" = help ]; then
     case "$COMP_CWORD \${COMP_WORDS[2]}" in
-      "2 "*) words="${firstWords(commands).join(" ")}" ;;
+      "2 "*) words="${commandNames(commands).join(" ")}" ;;
 ${helpCases(commands).join("\n")}
     esac
     COMPREPLY=($(compgen -W "$words" -- "$current"))
@@ -107,8 +107,8 @@ complete -F _bao_kms_provider ${PROGRAM}
 
 /** The second words after `help config`. */
 function helpCases(commands: readonly Command[]): readonly string[] {
-  return firstWords(commands).flatMap((word) => {
-    const words = secondWords(word, commands);
+  return commandNames(commands).flatMap((word) => {
+    const words = subcommandNames(word, commands);
     return words.length === 0 ? [] : [`      "3 ${word}") words="${words.join(" ")}" ;;`];
   });
 }
@@ -132,14 +132,14 @@ function uniqueFlags(commands: readonly Command[]): ReadonlyMap<string, Option> 
 function zshScript(commands: readonly Command[]): string {
   const cases = commands.map((command) => {
     const flags = Object.entries(command.options).map(([name, option]) => zshFlag(name, option));
-    const words = [...(command.argument?.choices ?? []), ...secondWords(command.name, commands)];
+    const words = [...(command.argument?.choices ?? []), ...subcommandNames(command.name, commands)];
     const rest = words.length === 0 ? [] : [`'*:word:(${words.join(" ")})'`];
     return `    "${command.name}") _arguments ${["'--help[show help]'", ...flags, ...rest].join(" ")} ;;`;
   });
   const groups = bareGroups(commands).map(
     ([group, words]) => `    "${group}") _arguments '*:word:(${words.join(" ")})' ;;`,
   );
-  const summaries = firstWords(commands).map((word) => {
+  const summaries = commandNames(commands).map((word) => {
     const summary = commands.find(({ name }) => name === word)?.summary ?? `${word} commands`;
     return `    '${word}:${zshQuoted(summary)}'`;
   });
@@ -193,13 +193,13 @@ function zshQuoted(text: string): string {
 
 function fishScript(commands: readonly Command[]): string {
   const quote = (text: string): string => `'${text.replace(/[\\']/g, "\\$&")}'`;
-  const lines = firstWords(commands).map((word) => {
+  const lines = commandNames(commands).map((word) => {
     const summary = commands.find(({ name }) => name === word)?.summary ?? `${word} commands`;
     return `complete -c ${PROGRAM} -n __fish_use_subcommand -a ${word} -d ${quote(summary)}`;
   });
   lines.push(
     `complete -c ${PROGRAM} -n __fish_use_subcommand -a help -d ${quote("Print the help of a command")}`,
-    `complete -c ${PROGRAM} -n ${quote("__fish_seen_subcommand_from help")} -a ${quote(firstWords(commands).join(" "))}`,
+    `complete -c ${PROGRAM} -n ${quote("__fish_seen_subcommand_from help")} -a ${quote(commandNames(commands).join(" "))}`,
   );
   for (const command of commands) {
     const [first = "", second] = command.name.split(" ");

@@ -7,7 +7,7 @@ import { isStale } from "../../etcd/stale.ts";
 import type { ListedObject } from "../../etcd/tally.ts";
 import {
   encryptedResources,
-  inPlaintext,
+  plaintextObjects,
   type Remaining,
   verifyAway,
   verifyRotation,
@@ -85,7 +85,7 @@ export async function activeGoal(
 
 /** `identity` as the first provider stores plaintext, and migrate cannot see the EncryptionConfiguration. */
 function plaintextWarnings(before: Evidence, evidence: Evidence): readonly string[] {
-  const plain = inPlaintext(before, evidence);
+  const plain = plaintextObjects(before, evidence);
   return [
     ...(plain === 0
       ? []

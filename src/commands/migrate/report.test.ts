@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import * as v from "valibot";
 import { REPORT_SCHEMAS } from "../../../scripts/reference/report-schemas.ts";
 import { recordedOutput } from "../../../test/fakes/recorded-output.ts";
-import { NOTHING_OF_OURS } from "../../etcd/verify-rotation.ts";
+import { NO_OBJECT_OF_OURS } from "../../etcd/verify-rotation.ts";
 import { AWAY_WORDS } from "./goal.ts";
 import { isProven, type MigrateOutcome, reportMigration } from "./report.ts";
 
@@ -23,7 +23,7 @@ const stale = (objects: number) => ({
 const none = { problems: [], remaining: [], warnings: [] };
 const counts = { rewritten: 1200, deleted: 1, contended: 0, refused: 0, not_served: 0 };
 const noCounts = { rewritten: 0, deleted: 0, contended: 0, refused: 0, not_served: 0 };
-const unproven = { ...none, problems: [NOTHING_OF_OURS] };
+const unproven = { ...none, problems: [NO_OBJECT_OF_OURS] };
 const requested = [{ resource: "secrets", name: "bao-kms-provider-x", state: "succeeded" } as const];
 
 const outcomes: readonly (readonly [string, MigrateOutcome])[] = [

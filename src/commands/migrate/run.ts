@@ -6,7 +6,7 @@ import type { ExitName } from "../../cli/exit-code.ts";
 import { progressBar } from "../../cli/progress.ts";
 import { UsageError } from "../../cli/usage-error.ts";
 import type { Evidence } from "../../etcd/evidence.ts";
-import { storedNow } from "../../etcd/reader/stored-now.ts";
+import { readStoredValue } from "../../etcd/reader/read-stored-value.ts";
 import { canBeRewritten } from "../../etcd/stale.ts";
 import { keyIdsOf } from "../../etcd/tally.ts";
 import type { Remaining } from "../../etcd/verify-rotation.ts";
@@ -257,7 +257,7 @@ async function proveAll(
       isAsWanted,
       signal,
       storedUnder: async (object) => {
-        const stored = await storedNow(endpoints, keyOf.get(object) ?? "", signal);
+        const stored = await readStoredValue(endpoints, keyOf.get(object) ?? "", signal);
         return stored === undefined
           ? { kind: "gone" }
           : stored.kind === "ours"

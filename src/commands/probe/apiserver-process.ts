@@ -14,11 +14,11 @@ export interface ApiServerProcess extends Identity {
 }
 
 /** What {@link judgeProcess} says of a process that is none. */
-export type Impostor = "ended" | "other_program" | "other_user_namespace" | "program_unsafe";
+export type ImpostorReason = "ended" | "other_program" | "other_user_namespace" | "program_unsafe";
 
 export type Judgement =
   | { readonly kind: "genuine"; readonly process: ApiServerProcess }
-  | { readonly kind: "impostor"; readonly reason: Impostor };
+  | { readonly kind: "impostor"; readonly reason: ImpostorReason };
 
 const PROGRAM = "kube-apiserver";
 /** The kernel keeps 15 bytes of a name. */
@@ -66,7 +66,7 @@ export function findApiServer(pid: number | undefined, proc = "/proc"): ApiServe
   return first;
 }
 
-const WHY: Readonly<Record<Impostor, string>> = {
+const WHY: Readonly<Record<ImpostorReason, string>> = {
   ended: "it ended meanwhile, or is hidden from this user",
   other_program: "it runs another program",
   other_user_namespace: "it is in a user namespace of its own",
@@ -75,7 +75,7 @@ const WHY: Readonly<Record<Impostor, string>> = {
 
 /** Everything is read through one descriptor of the process's directory, so that a reused process id changes nothing. */
 export function judgeProcess(pid: number, proc = "/proc"): Judgement {
-  const impostor = (reason: Impostor): Judgement => ({ kind: "impostor", reason });
+  const impostor = (reason: ImpostorReason): Judgement => ({ kind: "impostor", reason });
   let directory: number | undefined;
   try {
     directory = openSync(`${proc}/${pid}`, constants.O_RDONLY | constants.O_DIRECTORY);

@@ -6,7 +6,7 @@ import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
 import { jsonText, type Output } from "../../cli/output.ts";
 import { UsageError } from "../../cli/usage-error.ts";
-import { usagesOf } from "../../etcd/usage-of.ts";
+import { keyUsages } from "../../etcd/key-usages.ts";
 import { fingerprint } from "../../key/identity/fingerprint.ts";
 import type { KeyVersion } from "../../key/identity/key-scope.ts";
 import { decodeGoRegistry, MAX_GO_REGISTRY_BYTES } from "../../key/registry/go-registry.ts";
@@ -50,7 +50,7 @@ export async function rebuildRegistry(flags: RebuildFlags, context: CommandConte
     metadata,
     expectedKeyId: flags["expected-key-id"],
     handedOver,
-    usages: evidence.flatMap(usagesOf),
+    usages: evidence.flatMap(keyUsages),
     abandon:
       flags["abandon-versions"] && reason !== undefined
         ? { by: `uid ${process.getuid?.() ?? 0}`, reason }

@@ -6,7 +6,7 @@ import type { ExitName } from "../../cli/exit-code.ts";
 import { jsonText, type Output } from "../../cli/output.ts";
 import { UsageError } from "../../cli/usage-error.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
-import { usagesOf } from "../../etcd/usage-of.ts";
+import { keyUsages } from "../../etcd/key-usages.ts";
 import { planRetire, type RetirePlan, withRetired } from "../../key/rotation/plan-retire.ts";
 import type { Blocker } from "../../key/rotation/usage.ts";
 import { changeRegistry } from "../apply-registry-change.ts";
@@ -36,7 +36,7 @@ export async function retireVersions(flags: RetireFlags, context: CommandContext
     fingerprint: recorded.configuration.fingerprint,
     metadata,
     beforeVersion,
-    usages: evidence.flatMap(usagesOf),
+    usages: evidence.flatMap(keyUsages),
     nodes: await Promise.all(flags["node-report"].map((path) => readNodeReport(path, "--node-report"))),
     nowUnixMs,
   });

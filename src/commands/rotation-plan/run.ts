@@ -19,7 +19,7 @@ import {
 import type { RotationPolicy } from "../../key/rotation/sightings.ts";
 import { inspectKey, type OpenBaoAnswer } from "../key-inspection.ts";
 import type { RotationPlanFlags } from "./command.ts";
-import { type Look, watchPlan } from "./watch.ts";
+import { type PlanState, watchPlan } from "./watch.ts";
 
 export async function rotationPlan(flags: RotationPlanFlags, context: CommandContext): Promise<ExitName> {
   if (!flags.watch) {
@@ -39,7 +39,7 @@ export async function rotationPlan(flags: RotationPlanFlags, context: CommandCon
 const WATCH_INTERVAL_MS = 15_000;
 
 /** Without spans of time, so that the line changes only when the plan does. */
-function lookOnce(flags: RotationPlanFlags, context: CommandContext): Promise<Look> {
+function lookOnce(flags: RotationPlanFlags, context: CommandContext): Promise<PlanState> {
   return inspectKey(flags, context, async ({ config, identity, state, openbao }) => {
     if (openbao.kind === "unasked") {
       return { next: undefined, line: `OpenBao could not be asked: ${openbao.error.message}` };

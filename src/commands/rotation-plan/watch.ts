@@ -1,14 +1,14 @@
 /** @module `rotation-plan --watch`: looks again until nothing is left to do, and prints what changed. */
 import type { RotationStep } from "../../key/rotation/plan.ts";
 
-export interface Look {
+export interface PlanState {
   /** Undefined when there is no registry yet, or OpenBao could not be asked. */
   readonly next: RotationStep | undefined;
   readonly line: string;
 }
 
 export interface WatchOptions {
-  readonly look: () => Promise<Look>;
+  readonly look: () => Promise<PlanState>;
   /** Rejects when the command is interrupted. */
   readonly sleep: () => Promise<void>;
   readonly print: (line: string) => void;

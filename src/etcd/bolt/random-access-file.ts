@@ -1,7 +1,7 @@
 /** @module Bytes at a place in a file. Synchronous: a promise for each of millions of small reads would cost more than the read. */
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { errnoOf } from "../../base/errno.ts";
-import { auditError, TAKE_AGAIN } from "../errors.ts";
+import { auditError, SNAPSHOT_ADVICE } from "../errors.ts";
 
 export interface RandomAccessFile {
   readonly sizeBytes: number;
@@ -55,7 +55,7 @@ export function openFile(path: string): OpenFile {
 export function truncated(needed: number, sizeBytes: number): Error {
   return auditError("snapshot_truncated", {
     message: `the snapshot ends at byte ${sizeBytes}, but its own header needs ${needed}`,
-    advice: TAKE_AGAIN,
+    advice: SNAPSHOT_ADVICE,
   });
 }
 

@@ -6,7 +6,7 @@ import type { Clock } from "../../base/clock.ts";
 import { type BoltFile, openBolt } from "../bolt/meta-page.ts";
 import type { OpenFile } from "../bolt/random-access-file.ts";
 import { type Bucket, bucketOf, entriesDescending } from "../bolt/tree.ts";
-import { auditError, damagedSnapshot, TAKE_AGAIN } from "../errors.ts";
+import { auditError, damagedSnapshot, SNAPSHOT_ADVICE } from "../errors.ts";
 import { type KeyDigestSet, keyDigestSet, MAX_KEYS_PER_SET } from "./key-digest-set.ts";
 import { decodeKeyValue, decodeRevisionKey } from "./record.ts";
 import type { EntrySink, OnProgress, ReadProgress } from "./stored-entry.ts";
@@ -56,7 +56,7 @@ export async function openSnapshot(file: OpenFile, options: SnapshotOptions): Pr
     throw auditError("snapshot_truncated", {
       message:
         "the snapshot does not end at the end of a page: it was truncated, or something was appended to it",
-      advice: TAKE_AGAIN,
+      advice: SNAPSHOT_ADVICE,
     });
   }
   const sha256 = await hashDatabase(file, databaseBytes, options);
@@ -130,7 +130,7 @@ function checkAppendedHash(file: OpenFile, databaseBytes: number, sha256: string
   if (Buffer.from(appended).toString("hex") !== sha256) {
     throw auditError("snapshot_hash_mismatch", {
       message: "the snapshot is damaged: the digest that etcdctl appended does not match the file",
-      advice: `${TAKE_AGAIN}; \`etcdutl snapshot status\` refuses this file too`,
+      advice: `${SNAPSHOT_ADVICE}; \`etcdutl snapshot status\` refuses this file too`,
     });
   }
 }

@@ -6,13 +6,13 @@ import { activeVersion, type Observation, type RegistryContent, versionOf } from
 import { assess, isLost } from "./assess.ts";
 import { finding } from "./finding.ts";
 import {
-  countAgain,
   isConfirmed,
   type Moment,
   type ProbeAnswer,
   type RotationPolicy,
   type Sighting,
   type Sightings,
+  updatedCounts,
 } from "./sightings.ts";
 
 interface Step {
@@ -33,7 +33,7 @@ export function observe(
     answer.kind === "missing"
       ? [finding("key_missing", policy.names)]
       : assess(content, answer, policy.names);
-  const counts = countAgain(before, findings);
+  const counts = updatedCounts(before, findings);
   const sightings: Sightings = { ...before, counts };
   const judged = withConfirmedRejections(content, counts, now, policy);
   if (answer.kind === "missing" || findings.some(isLost)) {

@@ -82,7 +82,7 @@ export function lostFinding({ counts }: Sightings, policy: RotationPolicy): KeyF
 }
 
 /** The findings of one more probe. A refused marker stays: only a deep probe tells about it. */
-export function countAgain({ counts }: Sightings, findings: readonly KeyFinding[]): readonly Sighting[] {
+export function updatedCounts({ counts }: Sightings, findings: readonly KeyFinding[]): readonly Sighting[] {
   return [
     ...findings.map((each) => ({
       finding: each,

@@ -7,7 +7,7 @@ import { makeAttempt, type OpenBaoCall, type OpenBaoNode, type OpenBaoReply } fr
 import { Circuit, type CircuitState } from "./circuit.ts";
 import { type OpenBaoCode, OpenBaoError } from "./errors.ts";
 import { type NodeChoice, nodeChoice } from "./node-choice.ts";
-import { nextStep, speaksAgainstAddress } from "./retry.ts";
+import { isNodeFailure, nextStep } from "./retry.ts";
 
 export interface OpenBao {
   /** @throws OpenBaoError */
@@ -94,7 +94,7 @@ export function createOpenBao(options: OpenBaoOptions): OpenBao {
           throw lagging ?? error;
         }
         wentOut ||= error.code !== "circuit_open";
-        if (speaksAgainstAddress(error.code)) {
+        if (isNodeFailure(error.code)) {
           choice.leave(node);
         }
         const other = choice.next(tried) ?? (wentOut ? choice.nextAtAll(tried) : undefined);

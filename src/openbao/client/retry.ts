@@ -53,8 +53,8 @@ const MAYBE_DONE: ReadonlySet<OpenBaoCode> = new Set([
   "foreign_answer",
 ]);
 
-/** Whether a failure speaks against the address, so that other calls had better start at another one. */
-export function speaksAgainstAddress(code: OpenBaoCode): boolean {
+/** Whether the node itself failed, so that the next call starts at another address. */
+export function isNodeFailure(code: OpenBaoCode): boolean {
   return wasNeverDone(code) || MAYBE_DONE.has(code);
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { inProcessOpenBao } from "../../../test/fakes/in-process-openbao.ts";
-import { testMetadata } from "../../../test/fakes/key-scope.ts";
+import { testMetadata, testMetadataReply } from "../../../test/fakes/key-scope.ts";
 import { faults } from "../../../test/fakes/openbao/faults.ts";
 import { A, type Answer, scriptedOpenBao } from "../../../test/fakes/scripted-openbao.ts";
 import { ProviderError } from "../../base/error-class.ts";
@@ -169,27 +169,11 @@ describe("each call", () => {
     return { transit: createTransitClient(openbao, { mountPath: "transit", keyName: "key" }), asked };
   };
   const calls: readonly [string, (transit: TransitClient) => Promise<unknown>, unknown][] = [
-    ["readKey", (transit) => transit.readKey(signal()), testMetadataReply()],
+    ["readKey", (transit) => transit.readKey(signal()), testMetadataReply],
     ["readDisableUpsert", (transit) => transit.readDisableUpsert(signal()), { disable_upsert: true }],
     ["encrypt", (transit) => encrypt(transit), { ciphertext: CIPHERTEXT }],
     ["decrypt", (transit) => decrypt(transit, CIPHERTEXT), PLAINTEXT],
   ];
-
-  function testMetadataReply(): unknown {
-    return {
-      type: "aes256-gcm96",
-      derived: false,
-      exportable: false,
-      allow_plaintext_backup: false,
-      deletion_allowed: false,
-      supports_encryption: true,
-      supports_decryption: true,
-      min_decryption_version: 1,
-      min_encryption_version: 0,
-      latest_version: 1,
-      keys: { "1": 1_700_000_000 },
-    };
-  }
 
   test.each(calls)("%s is made again when its answer was lost", async (_, call, data) => {
     const { transit, asked } = over(["connection_lost", reply(data)]);

@@ -1,18 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
+import { testMetadataReply as good } from "../../../test/fakes/key-scope.ts";
 import { decodeKeyMetadata } from "./key-metadata.ts";
-
-const good = {
-  type: "aes256-gcm96",
-  derived: false,
-  exportable: false,
-  allow_plaintext_backup: false,
-  deletion_allowed: false,
-  supports_encryption: true,
-  supports_decryption: true,
-  min_decryption_version: 1,
-  min_encryption_version: 0,
-};
 
 test("any JSON is a key's metadata or nothing", () => {
   fc.assert(

@@ -7,8 +7,18 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer } from "node:https";
 import type { Socket } from "node:net";
 import { type Leaf, makeTestCa } from "../tls/test-ca.ts";
-import type { FakeOpenBao } from "./fake-openbao.ts";
-import { type WireReply, wireReply } from "./faults.ts";
+import type { FakeRequest } from "./call.ts";
+import { type Fault, type WireReply, wireReply } from "./faults.ts";
+import type { Reply } from "./reply.ts";
+
+interface Answer {
+  readonly reply: Reply;
+  readonly fault: Fault | undefined;
+}
+
+export interface Handler {
+  readonly handle: (request: FakeRequest) => Answer | Promise<Answer>;
+}
 
 export interface FakeServerOptions {
   /** Default: chosen by the system. Given again after `stop`, the server comes back where it was. */
@@ -32,7 +42,7 @@ export interface FakeServer {
 const MAX_REQUEST_BYTES = 4 << 20;
 
 export async function serveFakeOpenBao(
-  openbao: FakeOpenBao,
+  openbao: Handler,
   options: FakeServerOptions = {},
 ): Promise<FakeServer> {
   const tls = options.tls ?? (await freshTls());
@@ -93,13 +103,13 @@ async function readBody(request: IncomingMessage): Promise<string> {
 }
 
 async function reply(
-  openbao: FakeOpenBao,
+  openbao: Handler,
   request: IncomingMessage,
   response: ServerResponse,
   body: string,
   now: () => number,
 ): Promise<void> {
-  const { reply: answer, fault } = openbao.handle({
+  const { reply: answer, fault } = await openbao.handle({
     method: request.method ?? "GET",
     target: request.url ?? "/",
     headers: Object.fromEntries(

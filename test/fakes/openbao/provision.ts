@@ -66,17 +66,42 @@ export async function provision(
   await post(`sys/policies/acl/${wanted.policyName}`, { policy: leastPrivilegePolicy(wanted) });
   await post(`sys/auth/${wanted.jwtMount}`, { type: "jwt" });
   await post(`auth/${wanted.jwtMount}/config`, { jwt_validation_pubkeys: [publicKeyPem] });
-  await post(`auth/${wanted.jwtMount}/role/${wanted.role}`, {
+  await post(
+    `auth/${wanted.jwtMount}/role/${wanted.role}`,
+    jwtRole(wanted, {
+      bound_subject: wanted.subject,
+      token_no_default_policy: true,
+      token_ttl: wanted.tokenTtl,
+      token_max_ttl: wanted.tokenMaxTtl,
+    }),
+  );
+  return wanted;
+}
+
+/** A role of a JWT mount; `more` sets more of its fields. */
+export function jwtRole(
+  { audience, policyName }: Pick<Provisioning, "audience" | "policyName">,
+  more: JsonObject = {},
+): JsonObject {
+  return {
     role_type: "jwt",
     user_claim: "sub",
-    bound_audiences: [wanted.audience],
-    bound_subject: wanted.subject,
-    token_policies: [wanted.policyName],
-    token_no_default_policy: true,
-    token_ttl: wanted.tokenTtl,
-    token_max_ttl: wanted.tokenMaxTtl,
-  });
-  return wanted;
+    bound_audiences: [audience],
+    token_policies: [policyName],
+    ...more,
+  };
+}
+
+/** A JWT mount of another issuer, with the role `kms`. */
+export async function provisionJwtLogin(
+  operator: Operator,
+  mount: string,
+  keyPem: string,
+  role: JsonObject,
+): Promise<void> {
+  await operator.must("POST", `sys/auth/${mount}`, { type: "jwt" });
+  await operator.must("POST", `auth/${mount}/config`, { jwt_validation_pubkeys: [keyPem] });
+  await operator.must("POST", `auth/${mount}/role/kms`, role);
 }
 
 /** A login with a certificate of this CA, under the name `kms` at auth/cert; `role` sets more of its fields. */

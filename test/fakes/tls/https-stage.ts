@@ -11,15 +11,9 @@ import { createServer as createTlsServer, type TlsOptions } from "node:tls";
 import { openCaFile } from "../../../src/http/ca-file.ts";
 import { TransportError } from "../../../src/http/errors.ts";
 import { createHttpTransport, type HttpRequest, type HttpTransport } from "../../../src/http/https.ts";
+import { OPENBAO_NAMES } from "../../../src/provider/transit-access.ts";
 import { manualClock } from "../manual-clock.ts";
 import { type Leaf, makeTestCa, type TestCa } from "./test-ca.ts";
-
-const NAMES = {
-  what: "OpenBao",
-  addressField: "openbao.address",
-  caField: "openbao.caCertFile",
-  serverNameField: "openbao.tlsServerName",
-};
 
 /** In every URL of a stage; no error may repeat it. */
 const SECRET_QUERY = "secret=1";
@@ -73,11 +67,11 @@ export async function openHttpsStage(): Promise<HttpsStage> {
       chmodSync(caPath, 0o644);
       const trust = await openCaFile({
         path: caPath,
-        field: NAMES.caField,
+        field: OPENBAO_NAMES.caField,
         serviceUid: process.getuid?.() ?? 0,
       });
       const transport = createHttpTransport({
-        names: NAMES,
+        names: OPENBAO_NAMES,
         trust,
         serverName: "localhost",
         clock: manualClock(),

@@ -72,10 +72,10 @@ export const clocks: readonly Fault[] = [
     expect: { status: "silent", encrypt: "any", decrypt: "any" },
     lastsMs: 30_000,
     cause: (world) => {
-      world.process.signal("SIGSTOP");
+      world.provider.signal("SIGSTOP");
       world.machine?.moveClock(3 * HOUR_S);
       return async () => {
-        world.process.signal("SIGCONT");
+        world.provider.signal("SIGCONT");
         await Bun.sleep(1500);
         world.machine?.moveClock(0);
       };

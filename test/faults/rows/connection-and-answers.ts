@@ -1,7 +1,7 @@
 /** The network to OpenBao, and answers that are not OpenBao's. */
 import { type Fault as Answer, faults } from "../../fakes/openbao/faults.ts";
+import type { Route } from "../../harness/wire.ts";
 import type { Expectation, Fault } from "../fault.ts";
-import type { Route } from "../wire.ts";
 import type { World } from "../world.ts";
 
 const OUT: Expectation = { status: "reason", encrypt: "refused", decrypt: "refused" };

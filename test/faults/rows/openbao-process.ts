@@ -13,7 +13,7 @@ export const openbaoProcess: readonly Fault[] = [
   {
     id: "openbao-killed",
     title: "Killed with SIGKILL, and started after a while",
-    expect: OUT,
+    expect: { ...OUT, refusal: { code: "UNAVAILABLE", withinMs: 500 } },
     lastsMs: 10_000,
     cause: async ({ openbao }) => {
       await openbao.kill();
@@ -43,7 +43,7 @@ export const openbaoProcess: readonly Fault[] = [
   {
     id: "openbao-sealed",
     title: "Sealed, and unsealed",
-    expect: { ...OUT, healthz: "openbao_sealed" },
+    expect: { ...OUT, healthz: "openbao_sealed", refusal: { code: "UNAVAILABLE", withinMs: 3500 } },
     lastsMs: 10_000,
     cause: async ({ openbao }) => {
       await openbao.seal();

@@ -20,9 +20,9 @@ export const providerProcess: readonly Fault[] = [
     id: "provider-killed",
     title: "Killed with SIGKILL, and started by its supervisor",
     expect: GONE,
-    cause: async ({ process }) => {
-      await process.kill();
-      return () => process.start();
+    cause: async ({ provider }) => {
+      await provider.kill();
+      return () => provider.start();
     },
   },
   {
@@ -34,8 +34,8 @@ export const providerProcess: readonly Fault[] = [
       await world.post(`${world.keyPath}/rotate`);
       for (const delayMs of [50, 350, 650, 950]) {
         await Bun.sleep(delayMs);
-        await world.process.kill();
-        await world.process.start();
+        await world.provider.kill();
+        await world.provider.start();
       }
       await eventually("the new version is promoted", () => world.load.keyId() !== before, {
         timeoutMs: 20_000,
@@ -47,9 +47,9 @@ export const providerProcess: readonly Fault[] = [
     id: "provider-terminated",
     title: "Terminated with SIGTERM, and started again",
     expect: GONE,
-    cause: async ({ process }) => {
-      await process.stop();
-      return () => process.start();
+    cause: async ({ provider }) => {
+      await provider.stop();
+      return () => provider.start();
     },
   },
   {
@@ -58,9 +58,9 @@ export const providerProcess: readonly Fault[] = [
     expect: { status: "silent", encrypt: "any", decrypt: "any" },
     lastsMs: 3 * MINUTE_MS,
     shortMs: 1500,
-    cause: ({ process }) => {
-      process.signal("SIGSTOP");
-      return () => process.signal("SIGCONT");
+    cause: ({ provider }) => {
+      provider.signal("SIGSTOP");
+      return () => provider.signal("SIGCONT");
     },
   },
   {
@@ -70,10 +70,13 @@ export const providerProcess: readonly Fault[] = [
     lastsMs: MINUTE_MS,
     cause: async (world) => {
       const before = world.load.keyId();
-      world.process.signal("SIGSTOP");
+      world.provider.signal("SIGSTOP");
       await world.post(`${world.keyPath}/rotate`);
       return async () => {
-        world.process.signal("SIGCONT");
+        world.provider.signal("SIGCONT");
+        if ((await world.provider.client.status()).keyId !== before) {
+          throw new Error("a version was promoted that had not been observed");
+        }
         await eventually("the new version is promoted", () => world.load.keyId() !== before, {
           timeoutMs: 20_000,
         });
@@ -85,16 +88,16 @@ export const providerProcess: readonly Fault[] = [
     title: "Started with a MemoryMax of 24 MiB: killed by the kernel; then with enough",
     expect: GONE,
     root: true,
-    cause: async ({ process }) => {
-      await process.stop();
+    cause: async ({ provider }) => {
+      await provider.stop();
       const group = makeControlGroup({ kind: "memory", bytes: TOO_LITTLE_BYTES });
-      process.spawn({ prefix: group.prefix });
-      await eventually("the kernel kills it", () => group.kills() > 0 && process.exited(), {
+      provider.spawn({ prefix: group.prefix });
+      await eventually("the kernel kills it", () => group.kills() > 0 && provider.exited(), {
         timeoutMs: 20_000,
       });
       return async () => {
         group.remove(0);
-        await process.start();
+        await provider.start();
       };
     },
   },
@@ -104,21 +107,21 @@ export const providerProcess: readonly Fault[] = [
       "At work when its MemoryMax is lowered to what it uses: killed by the kernel at the next page; then started again",
     expect: GONE,
     root: true,
-    cause: async ({ process }) => {
-      await process.stop();
+    cause: async ({ provider }) => {
+      await provider.stop();
       const group = makeControlGroup({ kind: "memory", bytes: ENOUGH_BYTES });
-      await process.start({ prefix: group.prefix });
+      await provider.start({ prefix: group.prefix });
       await eventually(
         "the kernel kills it",
         () => {
           group.squeeze();
-          return group.kills() > 0 && process.exited();
+          return group.kills() > 0 && provider.exited();
         },
         { timeoutMs: 20_000, everyMs: 20 },
       );
       return async () => {
         group.remove(0);
-        await process.start();
+        await provider.start();
       };
     },
   },
@@ -128,8 +131,8 @@ export const providerProcess: readonly Fault[] = [
     expect: ANY,
     shortMs: 2000,
     lastsMs: 30_000,
-    cause: async ({ process, wire }) => {
-      const pid = process.pid();
+    cause: async ({ provider, wire }) => {
+      const pid = provider.pid();
       const highest = Math.max(...readdirSync(`/proc/${pid}/fd`).map(Number));
       limitFiles(pid, String(Math.min(highest, 12)));
       await wire.repair();
@@ -143,10 +146,10 @@ export const providerProcess: readonly Fault[] = [
     root: true,
     shortMs: 3000,
     lastsMs: MINUTE_MS,
-    cause: ({ process }: World) => {
+    cause: ({ provider }: World) => {
       const group = makeControlGroup({ kind: "cpu", percent: CPU_PERCENT });
-      group.add(process.pid());
-      return () => group.remove(process.pid());
+      group.add(provider.pid());
+      return () => group.remove(provider.pid());
     },
   },
   {

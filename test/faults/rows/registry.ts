@@ -57,17 +57,17 @@ const files = ({ statePath }: World): readonly string[] => [statePath, `${stateP
 
 /** What is put in place of the registry while the provider is down must not be taken; then the right one is back. */
 const startedOn = (spoil: (world: World) => unknown) => async (world: World) => {
-  await world.process.stop();
+  await world.provider.stop();
   const directory = dirname(world.statePath);
   const aside = `${directory}.aside`;
   cpSync(directory, aside, { recursive: true, preserveTimestamps: true });
   await spoil(world);
-  world.process.spawn();
-  await eventually("the start is refused", () => world.process.exited(), { timeoutMs: 15_000 });
+  world.provider.spawn();
+  await eventually("the start is refused", () => world.provider.exited(), { timeoutMs: 15_000 });
   return async () => {
     rmSync(directory, { recursive: true, force: true });
     renameSync(aside, directory);
-    await world.process.start();
+    await world.provider.start();
   };
 };
 

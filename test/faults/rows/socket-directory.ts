@@ -1,8 +1,8 @@
 /** The directory of the socket, changed under a running provider. */
 import { chmodSync, chownSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
+import { makeSocketDirectory } from "../../fakes/socket-directory.ts";
 import { eventually } from "../../harness/eventually.ts";
-import { makeSocketDirectory } from "../../harness/provider.ts";
 import type { Expectation, Fault } from "../fault.ts";
 import type { World } from "../world.ts";
 

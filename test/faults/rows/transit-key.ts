@@ -85,6 +85,10 @@ export const transitKey: readonly Fault[] = [
     expect: ROTATED,
     cause: async (world) => {
       await rotateAndWait(world);
+      const { keyId } = await world.provider.client.encrypt(new Uint8Array(32));
+      if (keyId !== (await world.provider.client.status()).keyId) {
+        throw new Error("Encrypt has another key_id than Status");
+      }
       return () => {};
     },
   },
@@ -125,7 +129,7 @@ export const transitKey: readonly Fault[] = [
   {
     id: "key-made-again",
     title: "Deleted and made again under the same name; OpenBao restored from a backup",
-    expect: { ...LOST, blamesAtFirst: true },
+    expect: { ...LOST, decryptMeanwhile: "refused", blamesAtFirst: true },
     shortMs: 2000,
     lastsMs: 20_000,
     cause: untilRestored(async (world) => {
@@ -148,14 +152,14 @@ export const transitKey: readonly Fault[] = [
       "Another key with as many versions restored over it by force, with ten minutes between probes: the first Encrypt finds it; OpenBao restored from a backup",
     expect: { ...LOST, blamesAtFirst: true, restarted: true },
     cause: async (world) => {
-      await world.process.stop();
-      await world.process.start({ configPath: unprobed(world) });
+      await world.provider.stop();
+      await world.provider.start({ configPath: unprobed(world) });
       const restore = world.backUp();
       await restoreOther(world, "aes256-gcm96", await latestVersion(world));
       return async () => {
         await restore();
-        await world.process.stop();
-        await world.process.start();
+        await world.provider.stop();
+        await world.provider.start();
       };
     },
   },
@@ -205,7 +209,7 @@ export const transitKey: readonly Fault[] = [
   {
     id: "key-backup-allowed",
     title: "allow_plaintext_backup switched on, which cannot be undone; OpenBao restored from a backup",
-    expect: { ...HELD, decrypt: "any" },
+    expect: { ...HELD, decrypt: "any", decryptMeanwhile: "works" },
     cause: untilRestored((world) => configure(world, { allow_plaintext_backup: true })),
   },
   {

@@ -3,7 +3,7 @@ import { classifyStoredValue, type StoredValue } from "../stored/stored-value.ts
 import type { EtcdEndpoint } from "./endpoint.ts";
 
 /** Asks the endpoints in turn; `undefined` when the key is gone. Throws ConnectError when none answers. */
-export async function storedNow(
+export async function readStoredValue(
   endpoints: readonly EtcdEndpoint[],
   key: string,
   signal: AbortSignal,

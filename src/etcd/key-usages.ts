@@ -2,7 +2,7 @@
 import type { Usage } from "../key/rotation/usage.ts";
 import type { Evidence, SourceAudit } from "./evidence.ts";
 
-export function usagesOf({ audits, configuration }: Evidence): readonly Usage[] {
+export function keyUsages({ audits, configuration }: Evidence): readonly Usage[] {
   return audits.map((audit) => usageOf(audit, configuration?.fingerprint));
 }
 
