@@ -10,20 +10,14 @@
  */
 import { readdirSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import {
-  DecryptRequestSchema,
-  EncryptRequestSchema,
-  EncryptResponseSchema,
-  StatusRequestSchema,
-} from "../src/kms/gen/v2/api_pb.ts";
+import type { EncryptResponse } from "../src/kms/gen/v2/api_pb.ts";
 import { makeJwtIssuer } from "../test/fakes/openbao/jwt-issuer.ts";
 import { provision } from "../test/fakes/openbao/provision.ts";
 import { startAnyOpenBao } from "../test/harness/any-openbao.ts";
+import type { KmsClient } from "../test/harness/kms-client.ts";
 import { prepareProvider } from "../test/harness/provider.ts";
 import { findBinary } from "../test/harness/real-suite.ts";
 import { residentMib } from "./bench/process-figures.ts";
-import { openUnaryCaller, type UnaryCaller } from "./bench/unary-caller.ts";
 import { unitEnvironment } from "./bench/unit-environment.ts";
 
 interface Stretch {
@@ -45,6 +39,7 @@ const STRETCHES = 20;
 const ROTATIONS_EACH = 2;
 const CALLERS = 8;
 const KEPT = 2000;
+const CALL = { timeoutMs: 10_000 };
 /** What the end may have more than the start: the heap breathes, and a busy machine is slower at one time than at another. */
 const MORE_MEMORY_MIB = 32;
 const MORE_DESCRIPTORS = 8;
@@ -58,41 +53,28 @@ const { values } = parseArgs({
   },
 });
 
-/** Makes so many calls and measures each; `kept` holds Decrypt requests of all key versions and grows to its bound. */
+/** Makes so many calls and measures each; `kept` has ciphertexts of all key versions and grows to its bound. */
 async function stretch(
-  caller: UnaryCaller,
+  client: KmsClient,
   calls: number,
-  kept: Uint8Array[],
+  kept: EncryptResponse[],
   pid: number,
 ): Promise<Stretch> {
-  const status = toBinary(StatusRequestSchema, create(StatusRequestSchema));
   const latencies: number[] = [];
   let left = calls;
   let failed = 0;
   const one = async (index: number): Promise<void> => {
     if (index % 10 === 0) {
-      await caller.call("Status", status);
+      await client.status(CALL);
       return;
     }
     const old = kept[index % Math.max(1, kept.length)];
     if (index % 10 === 1 || old === undefined) {
-      const plaintext = crypto.getRandomValues(new Uint8Array(32));
-      const request = toBinary(
-        EncryptRequestSchema,
-        create(EncryptRequestSchema, { plaintext, uid: "soak" }),
-      );
-      const { ciphertext, keyId, annotations } = fromBinary(
-        EncryptResponseSchema,
-        await caller.call("Encrypt", request),
-      );
-      const decrypt = create(DecryptRequestSchema, { ciphertext, keyId, annotations, uid: "soak" });
-      kept[kept.length < KEPT ? kept.length : Math.floor(Math.random() * KEPT)] = toBinary(
-        DecryptRequestSchema,
-        decrypt,
-      );
+      const place = kept.length < KEPT ? kept.length : Math.floor(Math.random() * KEPT);
+      kept[place] = await client.encrypt(crypto.getRandomValues(new Uint8Array(32)), CALL);
       return;
     }
-    await caller.call("Decrypt", old);
+    await client.decrypt(old, CALL);
   };
   const callers = Array.from({ length: CALLERS }, async () => {
     for (left -= 1; left >= 0; left -= 1) {
@@ -129,22 +111,20 @@ async function soak(jit: "on" | "off", calls: number): Promise<Soak> {
   });
   try {
     await provider.start();
-    const caller = await openUnaryCaller(provider.socketPath);
-    const kept: Uint8Array[] = [];
+    const kept: EncryptResponse[] = [];
     // What the first calls bring up (code, connections, the heap's size) is not growth.
-    await stretch(caller, Math.ceil(calls / 50), kept, provider.pid());
+    await stretch(provider.client, Math.ceil(calls / 50), kept, provider.pid());
     const stretches: Stretch[] = [];
     for (let index = 0; index < STRETCHES; index += 1) {
       for (let rotation = 0; rotation < ROTATIONS_EACH; rotation += 1) {
         await openbao.operator.must("POST", `${names.mount}/keys/${names.keyName}/rotate`, {});
       }
-      const figures = await stretch(caller, Math.ceil(calls / STRETCHES), kept, provider.pid());
+      const figures = await stretch(provider.client, Math.ceil(calls / STRETCHES), kept, provider.pid());
       stretches.push(figures);
       console.log(
         `jit ${jit.padEnd(3)} ${String(index + 1).padStart(2)}/${STRETCHES}  ${figures.residentMib} MiB  ${figures.descriptors} descriptors  p50 ${figures.p50Ms} ms  p99 ${figures.p99Ms} ms  ${figures.failed} failed`,
       );
     }
-    caller.close();
     return { jit, stretches, problems: judge(stretches) };
   } finally {
     await provider.dispose();

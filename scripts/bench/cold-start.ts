@@ -99,69 +99,63 @@ async function round({ servers, readyMs, listMs, togetherMs }: Contender): Promi
 
 async function main(): Promise<void> {
   const [bao, etcdBinary, apiServer] = [needBinary("bao"), needBinary("etcd"), needBinary("kube-apiserver")];
-  const undo: (() => Promise<void>)[] = [];
-  try {
-    const openbao = await startOpenBao(bao);
-    undo.push(openbao.dispose);
-    const issuer = makeJwtIssuer();
-    const names = await provision(openbao.operator, issuer.publicKeyPem);
-    const provider = await prepareProvider({ openbao, names, issuer, env: unitEnvironment("off") });
-    undo.push(provider.dispose);
-    await provider.start();
-    const contender = async (name: string, how: Partial<KubeApiServerOptions> = {}): Promise<Contender> => {
-      const etcd = await startEtcd(etcdBinary);
-      undo.push(etcd.dispose);
-      const servers: KubeApiServer[] = [];
-      for (let index = 0; index < SERVERS; index += 1) {
-        const server = await startKubeApiServer(apiServer, {
-          etcdAddress: etcd.address,
-          kmsSocketPath: provider.socketPath,
-          kmsName: "openbao",
-          ...how,
-        });
-        undo.push(server.dispose);
-        servers.push(server);
-        await (index === 0 ? fill(server) : server.kill());
-      }
-      console.log(`${name}: ${SECRETS} Secrets under ${SEEDS} seeds`);
-      return { name, servers, readyMs: [], listMs: [], togetherMs: [] };
-    };
-    const ours = await contender("ours");
-    const identity = await contender("identity", {
-      encryptionConfig: encryptionConfiguration(["secrets", "configmaps"], [{ identity: {} }]),
-    });
-    const plugin = flags["native-plugin"];
-    const others: Contender[] = [];
-    if (plugin !== undefined) {
-      const native = await startVaultKubernetesKms(plugin, provider, await directTargetOf(openbao, names));
-      undo.push(native.stop);
-      others.push(await contender("native plugin", { kmsSocketPath: native.socketPath }));
+  await using undo = new AsyncDisposableStack();
+  const openbao = await startOpenBao(bao);
+  undo.defer(openbao.dispose);
+  const issuer = makeJwtIssuer();
+  const names = await provision(openbao.operator, issuer.publicKeyPem);
+  const provider = await prepareProvider({ openbao, names, issuer, env: unitEnvironment("off") });
+  undo.defer(provider.dispose);
+  await provider.start();
+  const contender = async (name: string, how: Partial<KubeApiServerOptions> = {}): Promise<Contender> => {
+    const etcd = await startEtcd(etcdBinary);
+    undo.defer(etcd.dispose);
+    const servers: KubeApiServer[] = [];
+    for (let index = 0; index < SERVERS; index += 1) {
+      const server = await startKubeApiServer(apiServer, {
+        etcdAddress: etcd.address,
+        kmsSocketPath: provider.socketPath,
+        kmsName: "openbao",
+        ...how,
+      });
+      undo.defer(server.dispose);
+      servers.push(server);
+      await (index === 0 ? fill(server) : server.kill());
     }
-    const before = await answered(provider, "decrypt");
-    for (let index = 0; index < ROUNDS; index += 1) {
-      for (const each of [ours, identity, ...others]) {
-        await round(each);
-      }
+    console.log(`${name}: ${SECRETS} Secrets under ${SEEDS} seeds`);
+    return { name, servers, readyMs: [], listMs: [], togetherMs: [] };
+  };
+  const ours = await contender("ours");
+  const identity = await contender("identity", {
+    encryptionConfig: encryptionConfiguration(["secrets", "configmaps"], [{ identity: {} }]),
+  });
+  const plugin = flags["native-plugin"];
+  const others: Contender[] = [];
+  if (plugin !== undefined) {
+    const native = await startVaultKubernetesKms(plugin, provider, await directTargetOf(openbao, names));
+    undo.defer(native.stop);
+    others.push(await contender("native plugin", { kmsSocketPath: native.socketPath }));
+  }
+  const before = await answered(provider, "decrypt");
+  for (let index = 0; index < ROUNDS; index += 1) {
+    for (const each of [ours, identity, ...others]) {
+      await round(each);
     }
-    const after = await answered(provider, "decrypt");
-    const starts = ROUNDS * (1 + SERVERS);
-    conclude(
-      [ours, identity, ...others],
-      (after.count - before.count) / starts,
-      (after.seconds - before.seconds) / starts,
+  }
+  const after = await answered(provider, "decrypt");
+  const starts = ROUNDS * (1 + SERVERS);
+  conclude(
+    [ours, identity, ...others],
+    (after.count - before.count) / starts,
+    (after.seconds - before.seconds) / starts,
+  );
+  const [server] = ours.servers;
+  if (server !== undefined) {
+    const rotate = (): Promise<unknown> =>
+      openbao.operator.must("POST", `${names.mount}/keys/${names.keyName}/rotate`);
+    (await firstMinuteAfterRotation(server, provider, rotate)).forEach((each) =>
+      console.log(figureLine(each)),
     );
-    const [server] = ours.servers;
-    if (server !== undefined) {
-      const rotate = (): Promise<unknown> =>
-        openbao.operator.must("POST", `${names.mount}/keys/${names.keyName}/rotate`);
-      (await firstMinuteAfterRotation(server, provider, rotate)).forEach((each) =>
-        console.log(figureLine(each)),
-      );
-    }
-  } finally {
-    for (const step of undo.toReversed()) {
-      await step();
-    }
   }
 }
 

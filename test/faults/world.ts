@@ -68,53 +68,36 @@ const CONFIG = {
 };
 
 export async function makeWorld(binaries: WorldBinaries): Promise<World> {
-  const undo: (() => unknown)[] = [];
-  const dispose = async (): Promise<void> => {
-    for (let step = undo.pop(); step !== undefined; step = undo.pop()) {
-      await step();
-    }
-  };
-  try {
-    return await build(binaries, undo, dispose);
-  } catch (error) {
-    await dispose();
-    throw error;
-  }
-}
-
-async function build(
-  binaries: WorldBinaries,
-  undo: (() => unknown)[],
-  dispose: () => Promise<void>,
-): Promise<World> {
+  await using undo = new AsyncDisposableStack();
   const openbao = await startOpenBao(binaries.bao);
-  undo.push(openbao.dispose);
+  undo.defer(openbao.dispose);
   const issuer = makeJwtIssuer();
   const names = await provision(openbao.operator, issuer.publicKeyPem);
   const wire = await openWire(Number(new URL(openbao.address).port));
-  undo.push(wire.close);
+  undo.defer(wire.close);
   const forged = await openForgedAnswers(openbao);
-  undo.push(forged.close);
+  undo.defer(forged.close);
   const address = { address: `https://127.0.0.1:${wire.port}`, caPem: openbao.caPem };
   const provider = await prepareProvider({ openbao: address, names, issuer, config: CONFIG });
-  undo.push(provider.dispose);
+  undo.defer(provider.dispose);
   const statePath = prepareState(provider, undo);
   const nameServer = isRoot
     ? await openNameServer(NAME_SERVER_HOST, { kind: "address", address: "127.0.0.1" })
     : undefined;
-  undo.push(() => nameServer?.close());
+  undo.defer(async () => nameServer?.close());
   const machine = isRoot ? prepareOwnMachine(provider.dir, NAME_SERVER_HOST) : undefined;
   await provider.start();
   const load = startLoad(provider.client);
-  undo.push(load.stop);
+  undo.defer(load.stop);
   await onSecondVersion(openbao, names, load);
   const cluster =
     binaries.cluster === undefined
       ? undefined
       : await startClusterLoad(binaries.cluster, provider.socketPath);
-  undo.push(() => cluster?.dispose());
+  undo.defer(async () => cluster?.dispose());
 
   const post: World["post"] = (path, body = {}) => openbao.operator.must("POST", path, body);
+  const made = undo.move();
   const openbaoDir = (): string => readlinkSync(`/proc/${openbao.pid()}/cwd`);
   return {
     openbao,
@@ -143,7 +126,7 @@ async function build(
       machine === undefined
         ? undefined
         : { prefix: machine.prefix, configPath: namedConfig(provider, wire.port) },
-    dispose,
+    dispose: () => made.disposeAsync(),
   };
 }
 
@@ -156,11 +139,11 @@ async function onSecondVersion({ operator }: RealOpenBao, names: Provisioning, l
 }
 
 /** The registry gets a directory of its own, for root on a file system that can be filled and made read-only. */
-function prepareState(provider: Provider, undo: (() => unknown)[]): string {
+function prepareState(provider: Provider, undo: AsyncDisposableStack): string {
   const top = dirname(provider.statePath);
   if (isRoot) {
     run("mount", "-t", "tmpfs", "-o", `size=${STATE_BYTES},mode=750`, "tmpfs", top);
-    undo.push(() => run("umount", "--lazy", top));
+    undo.defer(async () => run("umount", "--lazy", top));
   }
   mkdirSync(join(top, "node"), { mode: 0o750 });
   const statePath = join(top, "node", "key-registry.json");

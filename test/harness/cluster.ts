@@ -64,39 +64,39 @@ export async function startCluster(
   encryption: Pick<KubeApiServerOptions, "alsoEncrypted" | "olderProviders" | "extraFlags"> = {},
   user: Pick<ProviderOptions, "uid"> = {},
 ): Promise<Cluster> {
-  const undo: (() => Promise<void>)[] = [];
-  const dispose = async (): Promise<void> => {
-    for (let step = undo.pop(); step !== undefined; step = undo.pop()) {
-      await step();
-    }
+  await using undo = new AsyncDisposableStack();
+  const openbao = await startOpenBao(binaries.bao);
+  undo.defer(openbao.dispose);
+  const issuer = makeJwtIssuer();
+  const names = await provision(openbao.operator, issuer.publicKeyPem);
+  const provider = await prepareProvider({ openbao, names, issuer, config, ...user });
+  undo.defer(provider.dispose);
+  await provider.start();
+  const etcd = await startEtcd(binaries.etcd);
+  undo.defer(etcd.dispose);
+  const api = await startKubeApiServer(binaries.kubeApiServer, {
+    etcdAddress: etcd.address,
+    kmsSocketPath: provider.socketPath,
+    kmsName: "openbao",
+    ...encryption,
+  });
+  undo.defer(api.dispose);
+  const rotate = async (): Promise<string> => {
+    const before = (await provider.client.status()).keyId;
+    await openbao.operator.must("POST", `${names.mount}/keys/${names.keyName}/rotate`, {});
+    return untilKeyIdChanges(provider, before);
   };
-  try {
-    const openbao = await startOpenBao(binaries.bao);
-    undo.push(openbao.dispose);
-    const issuer = makeJwtIssuer();
-    const names = await provision(openbao.operator, issuer.publicKeyPem);
-    const provider = await prepareProvider({ openbao, names, issuer, config, ...user });
-    undo.push(provider.dispose);
-    await provider.start();
-    const etcd = await startEtcd(binaries.etcd);
-    undo.push(etcd.dispose);
-    const api = await startKubeApiServer(binaries.kubeApiServer, {
-      etcdAddress: etcd.address,
-      kmsSocketPath: provider.socketPath,
-      kmsName: "openbao",
-      ...encryption,
-    });
-    undo.push(api.dispose);
-    const rotate = async (): Promise<string> => {
-      const before = (await provider.client.status()).keyId;
-      await openbao.operator.must("POST", `${names.mount}/keys/${names.keyName}/rotate`, {});
-      return untilKeyIdChanges(provider, before);
-    };
-    return { openbao, names, provider, etcd, api, rotate, ...objects(api, etcd), dispose };
-  } catch (error) {
-    await dispose();
-    throw error;
-  }
+  const made = undo.move();
+  return {
+    openbao,
+    names,
+    provider,
+    etcd,
+    api,
+    rotate,
+    ...objects(api, etcd),
+    dispose: () => made.disposeAsync(),
+  };
 }
 
 function objects(api: KubeApiServer, etcd: RealEtcd): Pick<Cluster, "write" | "read" | "keyIds"> {
