@@ -1,6 +1,6 @@
 /** retire-versions, verify-rotation and rebuild-registry with evidence: of a running etcd, of snapshots and of files. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import * as v from "valibot";
 import { REPORT_SCHEMAS } from "../../scripts/reference/report-schemas.ts";
 import { ourStoredValue } from "../../test/fakes/etcd/envelope-bytes.ts";
@@ -78,9 +78,11 @@ describe("retire-versions", () => {
   ])("evidence of %s that needs the active version alone lets the others go", async (_, words) => {
     const { stateHash, ...plan } = await retire(...words());
     expect(plan).toMatchObject({ code: 0, remove: [1], blockers: [], applied: false });
-    const apply = ["--apply", "--expected-state-hash", stateHash];
+    const apply = ["--apply", "--expected-state-hash", stateHash, "--override-reason", "not needed"];
     expect(await retire(...words(), ...apply)).toMatchObject({ code: 0, applied: true });
     expect(node.states()).toEqual(["removed", "active"]);
+    const { body } = JSON.parse(readFileSync(node.at("state/key-registry.json"), "utf8"));
+    expect(body.notes).toBeUndefined();
   });
 
   test.each<[string, Words, string]>([

@@ -113,7 +113,7 @@ const encrypt: Check<ProbeId, ProbeContext> = {
 const decrypt: Check<ProbeId, ProbeContext> = {
   id: "probe.decrypt",
   proves: "They decrypt to the same bytes.",
-  needs: ["probe.encrypt"],
+  needs: [],
   whenFailed: LOOK_OR_DOCTOR,
   run: async (context, signal) => {
     const { sealed } = context;

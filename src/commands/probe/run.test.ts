@@ -1,5 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type Harness, keyHandle, startHarness } from "../../../test/conformance/harness.ts";
@@ -77,8 +85,16 @@ describe("a provider that is well", () => {
     }
   });
 
-  test("is waited for", async () => {
-    expect((await probe("--socket", provider.path, "--wait-socket", "5s")).code).toBe(0);
+  test.each([[], ["--while-process", String(process.pid)]])("is waited for %p", async (...words) => {
+    const directory = mkdtempSync(join(tmpdir(), "later-"));
+    const path = join(directory, "kms.sock");
+    const timer = setTimeout(() => symlinkSync(provider.path, path), 50);
+    try {
+      expect((await probe("--socket", path, "--wait-socket", "20s", ...words)).code).toBe(0);
+    } finally {
+      clearTimeout(timer);
+      rmSync(directory, { recursive: true });
+    }
   });
 });
 
@@ -98,9 +114,11 @@ describe("a provider that is not", () => {
 
   test("an error from Status skips the rest", async () => {
     provider.keys.override = { status: () => ({ kind: "lost", errorClass: "transit_key_missing" }) };
-    const { code, checks } = await report("--socket", provider.path);
+    const began = performance.now();
+    const { code, checks } = await report("--socket", provider.path, "--wait-socket", "60s");
     provider.keys.override = {};
     expect(code).toBe(4);
+    expect(performance.now() - began).toBeLessThan(30_000);
     expect(codeOf(checks)).toEqual(["call_refused"]);
     expect(checks.at(-1)).toMatchObject({ id: "probe.decrypt", status: "skipped" });
   });

@@ -121,9 +121,8 @@ async function waitForSocket(
       await client.status(signal);
       return;
     } catch (error) {
-      signal.throwIfAborted();
       // A gRPC answer means that a server is there.
-      if (error instanceof KmsClientError && error.grpcCode !== undefined && error.code === "call_refused") {
+      if (error instanceof KmsClientError && error.code === "call_refused") {
         return;
       }
     }
