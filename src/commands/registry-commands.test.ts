@@ -199,6 +199,27 @@ describe("rebuild-registry", () => {
     expect(() => registry()).toThrow("ENOENT");
   });
 
+  test("takes the versions of a Go registry over, which is no secret", async () => {
+    const { providerName, clusterId, openbaoInstanceId, transitMountId, keyLineageId } = node.identity;
+    const snapshots = node.versions.map((version) => ({
+      providerName,
+      clusterId,
+      openbaoInstanceId,
+      transitMountId,
+      transitKeyLineageId: keyLineageId,
+      transitVersion: version.version,
+      transitVersionCreatedAtUnix: version.createdAtUnix,
+      kubernetesKeyId: deriveKeyId(node.identity, version),
+      state: "active",
+      aadMode: "aad.required",
+    }));
+    const go = { schemaVersion: "keyregistry.openbao-kms/v1alpha1", activeKeyId: "x", snapshots };
+    writeFileSync(node.at("go.json"), JSON.stringify(go), { mode: 0o644 });
+    const { code, versions } = await json("rebuild-registry", "--from-go", node.at("go.json"));
+    expect(code).toBe(0);
+    expect(versions.map(({ state }: { readonly state: string }) => state)).toEqual(["retired", "active"]);
+  });
+
   test("giving versions up needs a reason; a Go registry is decoded as hostile", async () => {
     expect((await type("rebuild-registry", "--abandon-versions")).code).toBe(2);
     writeFileSync(node.at("go.json"), "{}");

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ProviderError } from "../base/error-class.ts";
@@ -49,6 +49,21 @@ describe("what a user can reach", () => {
     } else {
       expect(found).toContain(problem);
     }
+  });
+
+  test.skipIf(process.getuid?.() !== 0).each<[string, number, number, number, boolean]>([
+    ["its owner, by the owner's bits", owner.uid, 0o400, 54_321, true],
+    ["its owner, whatever group and others may", owner.uid, 0o077, gid, false],
+    ["the group, by the group's bits", stranger.uid, 0o040, gid, true],
+    ["the group, whatever others may", stranger.uid, 0o707, gid, false],
+    ["others, by theirs", stranger.uid, 0o004, 54_321, true],
+    ["others, whatever owner and group may", stranger.uid, 0o770, 54_321, false],
+  ])("a file may be read by %s", (_, fileUid, mode, group, isReadable) => {
+    chmodSync(join(directory, "inner"), 0o755);
+    chmodSync(file, mode);
+    chownSync(file, fileUid, gid);
+    const user = { uid: owner.uid, gid: group, groups: [group], name: "service" };
+    expect(accessProblem(file, "read", user) === undefined).toBe(isReadable);
   });
 
   test("a missing file is not a problem here", () => {
