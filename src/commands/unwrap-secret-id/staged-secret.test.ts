@@ -29,6 +29,13 @@ describe.skipIf(process.getuid?.() !== 0)("a secret's new file, made by root", (
     expect(readdirSync(directory)).toHaveLength(1);
   });
 
+  test("of an owner that cannot be set leaves nothing behind", async () => {
+    await expect(stageSecret({ path, field: "f", uid: 2 ** 33, gid: 0 })).rejects.toMatchObject({
+      code: "file_not_written",
+    });
+    expect(readdirSync(directory)).toEqual([]);
+  });
+
   test("is on the disk before it takes its name, and then its name is", async () => {
     const handle = await open(directory);
     const isInPlace: boolean[] = [];
