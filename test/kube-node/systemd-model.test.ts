@@ -75,7 +75,7 @@ describeOnMachine("systemd service on a kubeadm node", { ...releaseTools, ...nod
     expect(await notOurs(node)).toEqual([]);
     const at = async (name: string, property: string): Promise<number> =>
       Number(await node.machine.must(`systemctl show --property=${property} --value ${name}`));
-    // The unit counts as active when its ExecStartPost has seen the socket answer.
+    // The unit counts as active when its ExecStartPost has ended.
     const socket = await at(unit, "ActiveEnterTimestampMonotonic");
     const kubelet = await at("kubelet.service", "ExecMainStartTimestampMonotonic");
     expect(socket).toBeGreaterThan(0);

@@ -20,6 +20,18 @@ describeUnit("unit: starting", (on) => {
     await on.machine.must("systemctl disable --now bao-kms-provider.path");
   });
 
+  test("a start is over when the key was read, and leaves no failure in the journal", async () => {
+    await on.start();
+    await on.encrypts();
+    await on.stop();
+    const since = await on.now();
+    await on.start();
+    const journal = await on.host.journal(since);
+    expect(journal).toContain('"message":"provider.ready"');
+    expect(journal).toMatch(/✓ probe\.decrypt/);
+    expect(journal).not.toMatch(/✗|"level":"(?:warn|error)"/);
+  });
+
   test("the root helper makes the runtime directory where tmpfiles.d does not", async () => {
     await on.stop();
     await on.machine.must(docBlock("linux-identity.md#directory-helper"));

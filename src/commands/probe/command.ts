@@ -26,7 +26,7 @@ const probeOptions = {
     kind: "duration",
     placeholder: "D",
     maxMs: 3_600_000,
-    description: "Wait at most this long for the socket to answer",
+    description: "Wait until the socket answers and the provider has read the key, at most this long",
   },
   "while-process": {
     kind: "count",

@@ -13,6 +13,7 @@ import { dirname, join } from "node:path";
 import { type Harness, keyHandle, startHarness } from "../../../test/conformance/harness.ts";
 import { recordedOutput } from "../../../test/fakes/recorded-output.ts";
 import { run } from "../../cli/run.ts";
+import type { KeyStatus } from "../../key/rotation/key-status.ts";
 import { COMMANDS } from "../table.ts";
 import { unprovenBy } from "./caller.ts";
 
@@ -95,6 +96,45 @@ describe("a provider that is well", () => {
       clearTimeout(timer);
       rmSync(directory, { recursive: true });
     }
+  });
+
+  const { keyId } = keyHandle(2);
+  const starting: readonly (readonly [string, KeyStatus])[] = [
+    ["has not read the key yet", { kind: "known", keyId, healthz: "starting" }],
+    ["knows no version yet", { kind: "none", errorClass: "status_stale" }],
+  ];
+  test.each(starting)("is waited for while it %s, and then probed", async (_, first) => {
+    let asked = 0;
+    provider.keys.override = {
+      status: () => (++asked < 3 ? first : { kind: "known", keyId, healthz: "ok" }),
+    };
+    const { code, healthz } = await report("--socket", provider.path, "--wait-socket", "20s");
+    provider.keys.override = {};
+    expect([code, healthz, asked]).toEqual([0, "ok", 4]);
+  });
+
+  test.each(starting)("is not waited for without --wait-socket while it %s", async (_, first) => {
+    provider.keys.override = { status: () => first };
+    const { code } = await report("--socket", provider.path);
+    provider.keys.override = {};
+    expect(code).toBe(4);
+  });
+
+  const settledStates: readonly (readonly [string, KeyStatus])[] = [
+    ["a reason in healthz", { kind: "known", keyId, healthz: "openbao_unavailable" }],
+    ["a lost key", { kind: "lost", errorClass: "transit_key_missing" }],
+  ];
+  test.each(settledStates)("%s ends the wait at once", async (_, status) => {
+    let asked = 0;
+    provider.keys.override = {
+      status: () => {
+        asked++;
+        return status;
+      },
+    };
+    const { code } = await report("--socket", provider.path, "--wait-socket", "20s");
+    provider.keys.override = {};
+    expect([code, asked]).toEqual([4, 2]);
   });
 });
 

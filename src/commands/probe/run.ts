@@ -37,7 +37,7 @@ export async function probe(flags: ProbeFlags, context: CommandContext): Promise
   try {
     if (flags["wait-socket"] !== undefined) {
       const pid = flags["while-process"];
-      await waitForSocket(client, flags["wait-socket"], () => pid === undefined || isAlive(pid), signal);
+      await waitForStart(client, flags["wait-socket"], () => pid === undefined || isAlive(pid), signal);
     }
     const probeContext: ProbeContext = {
       client,
@@ -108,8 +108,8 @@ async function removedVersions(flags: ProbeFlags, context: CommandContext): Prom
   return versions.filter(({ state }) => state === "removed").map(({ version }) => version);
 }
 
-/** Until Status is answered, the time is over, or no process can answer; the checks then name the fault. */
-async function waitForSocket(
+/** Until the provider has started, the time is over, or no process can answer; the checks then name the fault. */
+async function waitForStart(
   client: KmsClient,
   timeoutMs: number,
   mayAnswer: () => boolean,
@@ -117,16 +117,22 @@ async function waitForSocket(
 ): Promise<void> {
   const endMs = systemClock.monotonicMs() + timeoutMs;
   while (systemClock.monotonicMs() < endMs && mayAnswer()) {
-    try {
-      await client.status(signal);
+    if (await hasStarted(client, signal)) {
       return;
-    } catch (error) {
-      // A gRPC answer means that a server is there.
-      if (error instanceof KmsClientError && error.code === "call_refused") {
-        return;
-      }
     }
     await systemClock.sleep(WAIT_STEP_MS, signal);
+  }
+}
+
+/** The socket answers before the key was read: Status is `starting` then, or Unavailable on a node without a registry. */
+async function hasStarted(client: KmsClient, signal: AbortSignal): Promise<boolean> {
+  try {
+    const { healthz } = await client.status(signal);
+    return healthz !== "starting";
+  } catch (error) {
+    return (
+      error instanceof KmsClientError && error.code === "call_refused" && error.grpcCode !== "Unavailable"
+    );
   }
 }
 
