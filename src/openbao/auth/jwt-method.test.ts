@@ -8,6 +8,7 @@ import { scriptedOpenBao } from "../../../test/fakes/scripted-openbao.ts";
 import { zeroedDuring } from "../../../test/fakes/zeroed.ts";
 import { ProviderError } from "../../base/error-class.ts";
 import { Secret } from "../../base/secret.ts";
+import type { JwtExpectations } from "./jwt-claims.ts";
 import { type JwtSource, jwtFileSource, jwtLoginMethod } from "./jwt-method.ts";
 
 let dir: string;
@@ -33,12 +34,19 @@ function login(path: string, subject = "") {
 }
 
 const never = new AbortController().signal;
-const method = (source: JwtSource, subject = "") =>
+const method = (source: JwtSource, subject = "", expected: Partial<JwtExpectations> = {}) =>
   jwtLoginMethod({
     mountPath: "auth/jwt",
     role: "kms-provider",
     source,
-    expected: { minRemainingTtlMs: 120_000, leewayMs: 30_000, issuer: "", audience: [], subject },
+    expected: {
+      minRemainingTtlMs: 120_000,
+      leewayMs: 30_000,
+      issuer: "",
+      audience: [],
+      subject,
+      ...expected,
+    },
     clock,
   });
 
@@ -66,11 +74,27 @@ describe("login with a JWT from a file", () => {
     expect(await failure(prepare(text))).toMatchObject({ code, errorClass });
   });
 
+  test.each([
+    ["jwt_wrong_issuer", { issuer: "https://other.example" }, "auth.jwt.expectedIssuer"],
+    ["jwt_wrong_audience", { audience: ["other"] }, "auth.jwt.expectedAudience"],
+  ])("with %s, the setting is named, because it may be what is wrong", async (code, expected, setting) => {
+    const path = join(dir, "identity.jwt");
+    writeFileSync(path, goodJwt, { mode: 0o640 });
+    const source = jwtFileSource(path, process.getuid?.() ?? 0);
+    const error = await failure(method(source, "", expected).prepare(never));
+    expect([error.code, error.advice?.includes(setting)]).toEqual([code, true]);
+  });
+
+  test("no setting is named for an expired JWT", async () => {
+    expect((await failure(prepare(issuer.sign({ exp: 1000 })))).advice).not.toContain("auth.jwt.expected");
+  });
+
   test("of a wrong subject the found and the expected one are shown, the first up to a length", async () => {
     const wrong = await failure(prepare(goodJwt, 0o640, "other"));
     expect(wrong.code).toBe("jwt_wrong_subject");
     expect(wrong.message).toContain('"node"');
     expect(wrong.message).toContain('"other"');
+    expect(wrong.advice).toContain("auth.jwt.expectedSubject");
     const long = issuer.sign(
       identityClaims({ audience: "openbao", subject: "s".repeat(300) }, clock.wallMs()),
     );

@@ -61,6 +61,8 @@ interface Meaning {
   readonly errorClass: ErrorClass;
   readonly problem: (expected: JwtExpectations, claims: JwtClaims) => string;
   readonly advice?: string;
+  /** The setting that the claim is compared with, which may be what is wrong. */
+  readonly setting?: string;
   /** The claim that is compared with the clock. */
   readonly time?: "notBefore" | "issuedAt";
 }
@@ -89,10 +91,12 @@ const MEANINGS: Readonly<Record<ClaimProblem, Meaning>> = {
   jwt_wrong_issuer: {
     errorClass: "auth_failed",
     problem: () => "is not from auth.jwt.expectedIssuer (claim iss)",
+    setting: "auth.jwt.expectedIssuer",
   },
   jwt_wrong_audience: {
     errorClass: "auth_failed",
     problem: () => "has none of the audiences in auth.jwt.expectedAudience (claim aud)",
+    setting: "auth.jwt.expectedAudience",
   },
   jwt_wrong_subject: {
     errorClass: "auth_failed",
@@ -103,6 +107,7 @@ const MEANINGS: Readonly<Record<ClaimProblem, Meaning>> = {
           : `the subject ${JSON.stringify(claims.subject.slice(0, MAX_SHOWN_SUBJECT))}`;
       return `has ${found} (claim sub), and auth.jwt.expectedSubject is ${JSON.stringify(subject)}`;
     },
+    setting: "auth.jwt.expectedSubject",
   },
 };
 
@@ -127,13 +132,14 @@ export function jwtLoginMethod({ mountPath, role, source, expected, clock }: Jwt
     const { claims } = decoded;
     const code = claimProblem(claims, expected, clock.wallMs());
     if (code !== undefined) {
-      const { errorClass, problem, advice = source.fix, time } = MEANINGS[code];
+      const { errorClass, problem, setting, time, ...meaning } = MEANINGS[code];
+      const fix = setting === undefined ? source.fix : `${source.fix}, or correct ${setting}`;
       const unit = time !== undefined && isMilliseconds(claims[time]) ? ", which is in milliseconds" : "";
       throw new AuthError({
         code,
         errorClass,
         message: `${source.what} ${problem(expected, claims)}${unit}`,
-        advice,
+        advice: meaning.advice ?? fix,
       });
     }
     return { jwt, expiresAtMs: claims.expiresAt === undefined ? undefined : claims.expiresAt * 1000 };
