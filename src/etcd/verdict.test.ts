@@ -60,19 +60,19 @@ describe("the sentence", () => {
     [
       "plaintext is left",
       [ours(3, 32), plain(41)],
-      "Of 73 objects (secrets), 41 in plaintext (56.2 %).",
+      "Of 73 objects (secrets), 41 are in plaintext (56.2 %).",
       "run `bao-kms-provider migrate`",
     ],
     [
       "an older version is left",
       [ours(3, 999), ours(2, 1)],
-      "Of 1,000 objects (secrets), 1 under an older version than 3 (0.1 %).",
+      "Of 1,000 objects (secrets), 1 is under an older version than 3 (0.1 %).",
       "run `bao-kms-provider migrate`",
     ],
     [
       "nothing is encrypted yet",
       [plain(4)],
-      "Of 4 objects (secrets), 4 in plaintext (100.0 %).",
+      "Of 4 objects (secrets), 4 are in plaintext (100.0 %).",
       "put this provider first in the EncryptionConfiguration, then run `bao-kms-provider migrate`",
     ],
     [
@@ -82,7 +82,7 @@ describe("the sentence", () => {
         { kind: "damaged", provider: "bao", objects: 1 },
         { kind: "kms_v1", provider: "old", objects: 2 },
       ],
-      "Of 10 objects (secrets), 2 under another provider (20.0 %), 1 in an envelope that is damaged or foreign (10.0 %).",
+      "Of 10 objects (secrets), 2 are under another provider (20.0 %), 1 in an envelope that is damaged or foreign (10.0 %).",
       "find the damaged ones with `bao-kms-provider audit --list stale`, then run `bao-kms-provider migrate`",
     ],
   ])("%s", (_, groups, sentence, next) => {
@@ -103,7 +103,7 @@ describe("the sentence", () => {
       { resource: "secrets", objects: 1, groups: [ours(3, 1)] },
     ];
     expect(verdictOf(audit([ours(3, 2)], { resources })).sentence).toBe(
-      "Of 4 objects (configmaps, secrets), 2 in plaintext (50.0 %).",
+      "Of 4 objects (configmaps, secrets), 2 are in plaintext (50.0 %).",
     );
   });
 });

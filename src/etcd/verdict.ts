@@ -55,7 +55,10 @@ export function verdictOf(audit: SourceAudit): AuditVerdict {
       coldStart,
     };
   }
-  const parts = found.map(([objects, words]) => `${grouped(objects)} ${words} (${percent(objects, total)})`);
+  const parts = found.map(([objects, words], index) => {
+    const verb = index > 0 ? "" : objects === 1 ? "is " : "are ";
+    return `${grouped(objects)} ${verb}${words} (${percent(objects, total)})`;
+  });
   return {
     isGood: false,
     sentence: `Of ${grouped(total)} objects (${names}), ${parts.join(", ")}.`,
@@ -98,7 +101,7 @@ function resourceNames(resources: readonly string[]): string {
   return `${named.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
-/** Rounded, but 0 % and 100 % are said only when they are exact. */
+/** Rounded, but 0 % and 100 % appear only when they are exact. */
 function percent(part: number, total: number): string {
   const share = (part / total) * 100;
   return `${(part === total ? 100 : Math.min(99.9, Math.max(0.1, share))).toFixed(1)} %`;

@@ -1,5 +1,6 @@
 /** @module The audit as one HTML page for a change ticket: no script, nothing loaded, every text escaped, one SVG bar per resource. */
 import { visible } from "../../base/visible-text.ts";
+import { countOf } from "../../base/words.ts";
 import type { Evidence, SourceAudit, StoredGroup } from "../../etcd/evidence.ts";
 import {
   type GroupTone,
@@ -76,7 +77,12 @@ ${limitations.map((each) => `<li>${escape(each)}</li>`).join("\n")}
 
 function verdictSection(audit: SourceAudit): string {
   const { isGood, sentence, next, coldStart } = verdictOf(audit);
-  return `<p class="verdict ${isGood ? "good" : "bad"}"><strong>${escape(sentence)}</strong>${next === undefined ? "" : `<br>Next: ${escape(next)}.`}${coldStart === undefined ? "" : `<br>${escape(coldStart)}`}</p>`;
+  return `<p class="verdict ${isGood ? "good" : "bad"}"><strong>${escape(sentence)}</strong>${next === undefined ? "" : `<br>Next: ${withCommands(escape(next))}.`}${coldStart === undefined ? "" : `<br>${escape(coldStart)}`}</p>`;
+}
+
+/** Commands stand between backticks in text. */
+function withCommands(text: string): string {
+  return text.replace(/`([^`]*)`/g, "<code>$1</code>");
 }
 
 function auditSection(audit: SourceAudit): string {
@@ -95,8 +101,12 @@ function auditSection(audit: SourceAudit): string {
     }),
   );
   const hidden = plaintextOnly.reduce((total, { objects }) => total + objects, 0);
+  const omitted =
+    plaintextOnly.length === 0
+      ? ""
+      : `; not listed: ${countOf(plaintextOnly.length, "resource")} with ${grouped(hidden)} ${hidden === 1 ? "object" : "objects"} in plaintext only`;
   return `<h2>${escape(sourceLabel(audit))}</h2>
-<p>${grouped(audit.objects)} objects under <code>${escape(audit.prefix)}</code>; ${plaintextOnly.length} resources with ${grouped(hidden)} objects are stored in plaintext only and not listed.</p>
+<p>${grouped(audit.objects)} objects under <code>${escape(audit.prefix)}</code>${omitted}.</p>
 ${chart(listed, colour)}
 <table>
 <tr><th>Resource</th><th>Stored under</th><th>Key</th><th class="n">Objects</th></tr>
