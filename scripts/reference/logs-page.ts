@@ -73,7 +73,7 @@ const EVENTS: Readonly<Record<LogEvent, readonly [meaning: string, help?: Help]>
   "debug_correlation.started": [
     "Lines of calls carry hashes of kube-apiserver's uids until the time in the line.",
   ],
-  "debug_correlation.ended": ["Lines of calls carry these hashes no longer."],
+  "debug_correlation.ended": ["Lines of calls have these hashes only until here."],
   "log.dropped": ["The reader of the log was too slow; this many lines are missing here."],
 };
 
