@@ -2,7 +2,9 @@
  * @module One HTTPS request to an API server, repeated while the server is busy or restarting, and once with a fresh credential
  * when the one at hand has expired.
  */
+
 import * as v from "valibot";
+import { backoffMs } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import { parseJson } from "../base/parse-json.ts";
 import type { CaFile } from "../http/ca-file.ts";
@@ -159,7 +161,7 @@ function send(
 
 function pauseMs(attempt: number, retryAfter: string | null): number {
   const asked = retryAfter !== null && /^\d{1,3}$/.test(retryAfter) ? Number(retryAfter) * 1000 : 0;
-  return Math.min(MAX_PAUSE_MS, Math.max(asked, FIRST_PAUSE_MS * 2 ** (attempt - 1)));
+  return Math.min(MAX_PAUSE_MS, Math.max(asked, backoffMs(FIRST_PAUSE_MS, MAX_PAUSE_MS, attempt)));
 }
 
 function denied(address: string, { method, path }: KubeCall, status: number): Error {

@@ -1,4 +1,5 @@
 /** @module The body of the helper process: one task, then it ends. */
+
 import { X509Certificate } from "node:crypto";
 import { realpathSync, type Stats, statSync, writeSync } from "node:fs";
 import { assertNever } from "../base/assert-never.ts";
@@ -13,13 +14,14 @@ import {
   MAX_REQUEST_BYTES,
 } from "./helper-protocol.ts";
 import { httpsExchange } from "./https-exchange.ts";
-import { type FoundToken, findToken, type TokenKey } from "./key-token.ts";
+import { type FoundToken, findToken } from "./key-token.ts";
 import {
   INSTALLED_ADDONS,
   loadNativeAddons,
   type NativeAddonPlace,
   type NativeAddons,
 } from "./native-addons.ts";
+import type { TokenKey } from "./token-key.ts";
 
 /** Reads the request, does its task, says how it ended. Never throws; the exit code is for people, not for the provider. */
 export async function runHelper(place: NativeAddonPlace = INSTALLED_ADDONS): Promise<number> {

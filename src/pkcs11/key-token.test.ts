@@ -1,10 +1,12 @@
 /** What a token, its sessions, its PIN and its keys must be like, and that every signature is checked before it is used. */
+
 import { describe, expect, test } from "bun:test";
 import { constants, createPublicKey, generateKeyPairSync, verify } from "node:crypto";
 import { type MemoryToken, memoryToken } from "../../test/fakes/pkcs11/memory-token.ts";
 import { HelperFailure } from "./failure.ts";
-import { findToken, type TokenKey } from "./key-token.ts";
+import { findToken } from "./key-token.ts";
 import { MECHANISM } from "./signature-schemes.ts";
+import type { TokenKey } from "./token-key.ts";
 
 const NAMES = { modulePath: "/m.so", tokenLabel: "token", keyLabel: "client", maxSessions: 2 };
 const p256 = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;

@@ -1,4 +1,5 @@
 /** @module The part of pkcs11.node (pkcs11js, without its JavaScript) that is used here. */
+import { HelperFailure } from "./failure.ts";
 
 export type Handle = Uint8Array;
 
@@ -81,4 +82,17 @@ export function returnValueOf(error: unknown): string | undefined {
   }
   // The bare addon puts `CKR_NAME:number` into the message; nothing else of the text is used.
   return /\b(CKR_[A-Z0-9_]{1,60})\b/.exec(`${error.message}\n${error.stack ?? ""}`)?.[1];
+}
+
+/** Runs one step of PKCS#11; what it throws becomes `code` with the return value's name. */
+export function callModule<T>(code: HelperFailure["code"], step: string, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    throw new HelperFailure(code, stepDetail(step, returnValueOf(error)), error);
+  }
+}
+
+export function stepDetail(step: string, returnValue: string | undefined): string {
+  return returnValue === undefined ? step : `${step} ${returnValue}`;
 }

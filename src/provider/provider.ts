@@ -88,7 +88,7 @@ export async function buildProvider(options: ProviderOptions, logger: Adjustable
   });
   showBuild(metrics, config);
 
-  const socket = socketRules(options);
+  const socket = await socketRules(options);
   makeSocketDirectory(socket);
   makeStateDirectory(options);
   for (const { code, message } of identityWarnings(process, socket.groupGid)) {
@@ -192,7 +192,7 @@ function showBuild(metrics: Metrics, { auth }: ProviderConfig): void {
   });
 }
 
-function socketRules({ config, process }: ProviderOptions) {
+async function socketRules({ config, process }: ProviderOptions) {
   const { socketPath, socketMode, socketGroup, createDirectory } = config.server;
   return {
     path: socketPath,
@@ -200,7 +200,7 @@ function socketRules({ config, process }: ProviderOptions) {
     mode: socketMode,
     ownerUid: process.uid,
     ownerName: process.userName,
-    groupGid: resolveSocketGroup(socketGroup),
+    groupGid: await resolveSocketGroup(socketGroup),
     groupName: socketGroup,
     mountPoints: createDirectory ? readMountPoints() : undefined,
     tryLock: trySqliteLock,

@@ -1,4 +1,5 @@
 /** @module Every object of a running etcd at one revision. A lost connection continues with another member; a compaction starts again. */
+import { backoffMs } from "../../base/backoff.ts";
 import type { Clock } from "../../base/clock.ts";
 import { countOf } from "../../base/words.ts";
 import type { TransportError } from "../../http/errors.ts";
@@ -149,8 +150,7 @@ function memberRing({ endpoints, clock, signal }: LiveOptions): MemberRing {
         }
         current += 1;
         if (attempt % endpoints.length === 0) {
-          const rounds = attempt / endpoints.length;
-          await clock.sleep(Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (rounds - 1)), signal);
+          await clock.sleep(backoffMs(FIRST_PAUSE_MS, MAX_PAUSE_MS, attempt / endpoints.length), signal);
         }
       }
     },

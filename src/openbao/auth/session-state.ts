@@ -1,4 +1,5 @@
 /** @module The life of a token, as a state machine. */
+import { backoffMs } from "../../base/backoff.ts";
 import type { ErrorClass, ProviderError } from "../../base/error-class.ts";
 import type { Token } from "./token.ts";
 
@@ -152,7 +153,7 @@ function withTrouble(
   const token = usableToken(state, nowMs);
   // While the token lives there is always a further attempt before it ends.
   const leftMs = token === undefined ? Number.POSITIVE_INFINITY : token.expiresAtMs - nowMs;
-  const pauseMs = Math.min(first * 2 ** (failures - 1), longest, Math.max(leftMs / 3, SHORTEST_REST_MS));
+  const pauseMs = Math.min(backoffMs(first, longest, failures), Math.max(leftMs / 3, SHORTEST_REST_MS));
   const trouble: Trouble = { failures, error, notBeforeMs: nowMs + pauseMs * (1 + random() / 4) };
   return token === undefined ? { kind: "without", trouble } : { ...state, trouble };
 }
@@ -187,7 +188,7 @@ export function mayReplace(state: SessionState, nowMs: number): boolean {
   if (state.kind !== "holding") {
     return false;
   }
-  const pauseMs = Math.min(YOUNG_MS * 2 ** state.denials, LONGEST_DENIAL_PAUSE_MS);
+  const pauseMs = backoffMs(YOUNG_MS, LONGEST_DENIAL_PAUSE_MS, state.denials + 1);
   return nowMs - state.token.issuedAtMs >= pauseMs && nowMs >= state.trouble.notBeforeMs;
 }
 

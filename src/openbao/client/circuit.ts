@@ -2,6 +2,7 @@
  * @module Circuit breaker of one address: a dead OpenBao costs its callers microseconds, and is asked again by one
  * call at a time.
  */
+import { backoffMs } from "../../base/backoff.ts";
 import type { Clock } from "../../base/clock.ts";
 
 export type CircuitState<Cause> =
@@ -57,7 +58,7 @@ function afterFailure<Cause>(
 ): CircuitState<Cause> {
   const open = (openings: number): CircuitState<Cause> => ({
     kind: "open",
-    untilMs: nowMs + (pauseMs ?? Math.min(FIRST_PAUSE_MS * 2 ** (openings - 1), LONGEST_PAUSE_MS)),
+    untilMs: nowMs + (pauseMs ?? backoffMs(FIRST_PAUSE_MS, LONGEST_PAUSE_MS, openings)),
     openings,
     cause,
   });

@@ -14,9 +14,9 @@ writeFileSync(
 );
 afterAll(() => rmSync(directory, { recursive: true }));
 
-function code(group: string, file = groupFile): string | number {
+async function code(group: string, file = groupFile): Promise<string | number> {
   try {
-    return resolveSocketGroup(group, file);
+    return await resolveSocketGroup(group, file);
   } catch (error) {
     return error instanceof ServerError ? error.code : "other";
   }
@@ -38,30 +38,30 @@ test.each([
   ["huge", "group_unknown"],
   ["km", "group_unknown"],
   ["last", 4_294_967_294],
-])("group %p is %p", (group, expected) => {
-  expect(code(group)).toBe(expected);
+])("group %p is %p", async (group, expected) => {
+  expect(await code(group)).toBe(expected);
 });
 
-test("a number needs no file", () => {
-  expect(code("7", join(directory, "missing"))).toBe(7);
-  expect(code("kms", join(directory, "missing"))).toBe("group_file_unreadable");
+test("a number needs no file", async () => {
+  expect(await code("7", join(directory, "missing"))).toBe(7);
+  expect(await code("kms", join(directory, "missing"))).toBe("group_file_unreadable");
 });
 
-test("a file has at most 4 MiB, and is closed", () => {
+test("a file has at most 4 MiB, and is closed", async () => {
   const file = join(directory, "large");
   const line = "kms:x:7:\n";
   const descriptors = (): number => readdirSync("/proc/self/fd").length;
   const before = descriptors();
   const padded = (bytes: number): string => `${"#".repeat(bytes - line.length - 1)}\n${line}`;
   writeFileSync(file, padded(4 * 1024 * 1024));
-  expect(code("kms", file)).toBe(7);
+  expect(await code("kms", file)).toBe(7);
   writeFileSync(file, padded(4 * 1024 * 1024 + 1));
-  expect(code("kms", file)).toBe("group_file_unreadable");
+  expect(await code("kms", file)).toBe("group_file_unreadable");
   expect(descriptors()).toBe(before);
 });
 
-test("a file without end is not read without end", () => {
-  expect(code("kms", "/dev/zero")).toBe("group_file_unreadable");
+test("a file without end is not read without end", async () => {
+  expect(await code("kms", "/dev/zero")).toBe("group_file_unreadable");
 });
 
 test("whatever the file holds, the answer is a group number or nothing", () => {

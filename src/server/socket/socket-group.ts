@@ -2,8 +2,9 @@
  * @module `server.socketGroup` as a number: a GID, or a name of /etc/group. Other sources (LDAP, systemd-userdb) need the C
  * library; their number always works, and the error says so.
  */
-import { closeSync, openSync, readSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { errnoOf } from "../../base/errno.ts";
+import { readFileBounded } from "../../base/read-bounded.ts";
 import { ServerError } from "../errors.ts";
 
 const GROUP_FILE = "/etc/group";
@@ -14,7 +15,7 @@ const MAX_GID = 0xfffffffe;
 /**
  * @throws ServerError `group_unknown` or `group_file_unreadable`, both of class `config_invalid`.
  */
-export function resolveSocketGroup(group: string, groupFile: string = GROUP_FILE): number {
+export async function resolveSocketGroup(group: string, groupFile: string = GROUP_FILE): Promise<number> {
   if (/^[0-9]+$/.test(group)) {
     const gid = Number(group);
     if (gid > MAX_GID) {
@@ -22,7 +23,7 @@ export function resolveSocketGroup(group: string, groupFile: string = GROUP_FILE
     }
     return gid;
   }
-  const gid = findGroup(readGroupFile(groupFile), group);
+  const gid = findGroup(await readGroupFile(groupFile), group);
   if (gid === undefined) {
     throw unknownGroup(group, `is not a group of ${groupFile}`);
   }
@@ -40,31 +41,18 @@ export function findGroup(text: string, name: string): number | undefined {
   return undefined;
 }
 
-function readGroupFile(path: string): string {
-  const buffer = Buffer.alloc(64 * 1024);
-  const chunks: Buffer[] = [];
-  let total = 0;
+async function readGroupFile(path: string): Promise<string> {
+  let bytes: Uint8Array;
   try {
-    const descriptor = openSync(path, "r");
-    try {
-      for (;;) {
-        const length = readSync(descriptor, buffer);
-        if (length === 0) {
-          return Buffer.concat(chunks).toString("utf8");
-        }
-        total += length;
-        if (total > MAX_GROUP_FILE_BYTES) {
-          break;
-        }
-        chunks.push(Buffer.from(buffer.subarray(0, length)));
-      }
-    } finally {
-      closeSync(descriptor);
-    }
+    await using file = await open(path);
+    bytes = await readFileBounded(file, MAX_GROUP_FILE_BYTES);
   } catch (error) {
     throw unreadable(`${path} cannot be read (${errnoOf(error) ?? "unknown reason"})`, error);
   }
-  throw unreadable(`${path} is larger than ${MAX_GROUP_FILE_BYTES} bytes`);
+  if (bytes.length > MAX_GROUP_FILE_BYTES) {
+    throw unreadable(`${path} is larger than ${MAX_GROUP_FILE_BYTES} bytes`);
+  }
+  return Buffer.from(bytes).toString("utf8");
 }
 
 function unreadable(problem: string, cause?: unknown): ServerError {

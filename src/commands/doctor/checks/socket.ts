@@ -19,10 +19,10 @@ export const socketGroup: DoctorCheck = {
   proves: "The socket's group exists and is not the service's own.",
   needs: ["config.validate"],
   whenFailed: "create the group, or set server.socketGroup to its number",
-  run: (context) => {
+  run: async (context) => {
     const { socketGroup: group } = context.fact("loaded").config.server;
     const service = context.fact("service");
-    const gid = groupNumber(group, service.name);
+    const gid = await groupNumber(group, service.name);
     context.learn("socketGid", gid);
     return {
       detail: `${group} is gid ${gid}`,
@@ -33,9 +33,9 @@ export const socketGroup: DoctorCheck = {
   },
 };
 
-function groupNumber(group: string, user: string): number {
+async function groupNumber(group: string, user: string): Promise<number> {
   try {
-    return resolveSocketGroup(group);
+    return await resolveSocketGroup(group);
   } catch (error) {
     throw withAdvice(
       error,
