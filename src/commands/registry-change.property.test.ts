@@ -3,6 +3,7 @@ import * as fc from "fast-check";
 import { rotated, testFirstContent, testIdentity } from "../../test/fakes/registry-fixture.ts";
 import { identityHashes } from "../key/identity/fingerprint.ts";
 import { REGISTRY_CODES, RegistryError } from "../key/registry/errors.ts";
+import { MAX_REGISTRY_BYTES } from "../key/registry/record.ts";
 import {
   decodeChange,
   decodeOutcome,
@@ -64,6 +65,17 @@ describe("a change", () => {
     const padded = (length: number): Uint8Array => Buffer.from(text.padEnd(length, " "));
     expect(decodeChange(padded(MAX_CHANGE_BYTES))).toBeDefined();
     expect(decodeChange(padded(MAX_CHANGE_BYTES + 1))).toBeUndefined();
+  });
+
+  test("the bound leaves room for the largest record, however it is quoted, and for a path", () => {
+    const quoted = (length: number): string => "\u0001".repeat(length);
+    const largest = bytes({
+      ...fields(),
+      statePath: `/${quoted(4095)}`,
+      record: quoted(MAX_REGISTRY_BYTES),
+    });
+    expect(largest.length).toBeLessThanOrEqual(MAX_CHANGE_BYTES);
+    expect(largest.length).toBeGreaterThan(MAX_CHANGE_BYTES - 64 * 1024);
   });
 
   test("any bytes are a change or nothing", () => {

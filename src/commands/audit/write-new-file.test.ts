@@ -1,5 +1,6 @@
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, expect, spyOn, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { refuseExisting, writeNewFile } from "./write-new-file.ts";
@@ -13,6 +14,18 @@ test("a new file is written, for all to read", async () => {
   await writeNewFile(at("new"), "text", "--html");
   expect(readFileSync(at("new"), "utf8")).toBe("text");
   expect(statSync(at("new")).mode & 0o777 & ~process.umask()).toBe(0o644 & ~process.umask());
+});
+
+test("it is synced", async () => {
+  const handle = await open(directory);
+  const sync = spyOn(Object.getPrototypeOf(handle), "sync");
+  await handle.close();
+  try {
+    await writeNewFile(at("synced"), "text", "--html");
+    expect(sync.mock.calls).toHaveLength(1);
+  } finally {
+    sync.mockRestore();
+  }
 });
 
 test("what is there stays, a link that leads nowhere included", async () => {

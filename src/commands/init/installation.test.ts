@@ -1,5 +1,14 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
@@ -313,6 +322,45 @@ describe("static pod", () => {
   });
 });
 
+test("each file has its mode", () => {
+  const pod = { model: "static-pod", image: digest, socketGid: 996 } as const;
+  expect(Object.fromEntries(plan(values(), pod).files.map(({ name, mode }) => [name, mode]))).toEqual({
+    "config.yaml": 0o640,
+    "encryption-config-readers.yaml": 0o600,
+    "encryption-config.yaml": 0o600,
+    "openbao-policy.hcl": 0o644,
+    "openbao-setup.sh": 0o755,
+    "kubeadm-config.yaml": 0o644,
+    "patches/kube-apiserver0+strategic.yaml": 0o644,
+    "bao-kms-provider.yaml": 0o600,
+    "installation.json": 0o644,
+  });
+});
+
+test("installation.json says whether the current providers are kept, and has the digest of each file", () => {
+  const record = (more: Partial<InstallationRequest> = {}) =>
+    JSON.parse(textOf("installation.json", values(), more));
+  expect(record()).toMatchObject({ keepsCurrentProviders: false, newKey: false, policyName: "openbao-kms" });
+  expect(record({ current: { groups: [], isLegacyKind: false } }).keepsCurrentProviders).toBe(true);
+  const { files } = plan(values());
+  expect(record().files).toEqual(
+    files.slice(0, -1).map(({ name, text }) => ({
+      name,
+      sha256: new Bun.CryptoHasher("sha256").update(text).digest("hex"),
+    })),
+  );
+});
+
+test.each<[string, Partial<InstallationRequest>]>([
+  ["an image for systemd", { image: digest }],
+  ["a node of a KubeadmControlPlane", { model: "cluster-api", image: digest, socketGid: 996, node: "n" }],
+  ["a policy name with a slash", { policyName: "a/b" }],
+  ["a policy name of nothing", { policyName: "" }],
+  ["a policy name that is too long", { policyName: "p".repeat(129) }],
+])("%s is refused", (_, more) => {
+  expect(() => plan(values(), more)).toThrow(expect.objectContaining({ code: "options_conflict" }));
+});
+
 describe("the command", () => {
   const directory = mkdtempSync(join(tmpdir(), "init-"));
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -351,6 +399,22 @@ describe("the command", () => {
       files: expect.arrayContaining([expect.objectContaining({ name: "config.yaml" })]),
     });
     expect(readdirSync(directory).sort()).toEqual(["node-1", "values.yaml"]);
+  });
+
+  test("reads values that all may read, and no keys that others may", async () => {
+    const current = join(directory, "current.yaml");
+    const take = async (valuesMode: number, currentMode: number) => {
+      const out = join(directory, `modes-${valuesMode}-${currentMode}`);
+      chmodSync(file, valuesMode);
+      writeFileSync(current, textOf("encryption-config.yaml"));
+      chmodSync(current, currentMode);
+      const words = `--values ${file} --out ${out} --new-key --current-encryption-config ${current}`;
+      return (await type(`init ${words}`)).code;
+    };
+    expect(await take(0o644, 0o600)).toBe(0);
+    expect(await take(0o644, 0o644)).toBe(3);
+    expect((await type(`init --values ${file}`)).code).toBe(2);
+    expect((await type(`init --out ${join(directory, "none")}`)).code).toBe(2);
   });
 
   test("overwrites nothing, and an empty directory will do", async () => {

@@ -1,5 +1,15 @@
-import { afterAll, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { afterAll, expect, spyOn, test } from "bun:test";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { writeFiles } from "./write-files.ts";
@@ -9,13 +19,41 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 const at = (name: string): string => join(directory, name);
 const file = (name: string, mode = 0o640) => ({ name, text: name, mode });
 
-test("all files with their modes, in a directory for its owner alone", async () => {
-  await writeFiles(at("new"), [file("a"), file("b", 0o600)]);
-  expect(readdirSync(at("new")).sort()).toEqual(["a", "b"]);
-  expect(["", "a", "b"].map((name) => statSync(join(at("new"), name)).mode & 0o7777)).toEqual([
-    0o700, 0o640, 0o600,
-  ]);
-  expect(readFileSync(join(at("new"), "a"), "utf8")).toBe("a");
+test.each([0o022, 0o077])(
+  "with umask %d: all files with their modes, in a directory for its owner alone",
+  async (umask) => {
+    const target = at(`new-${umask}`);
+    const before = process.umask(umask);
+    try {
+      await writeFiles(target, [file("a"), file("b", 0o600)]);
+    } finally {
+      process.umask(before);
+    }
+    expect(readdirSync(target).sort()).toEqual(["a", "b"]);
+    expect(["", "a", "b"].map((name) => statSync(join(target, name)).mode & 0o7777)).toEqual([
+      0o700, 0o640, 0o600,
+    ]);
+    expect(readFileSync(join(target, "a"), "utf8")).toBe("a");
+  },
+);
+
+test("each file and the directory are synced before they take their name", async () => {
+  const handle = await open(directory);
+  const prototype = Object.getPrototypeOf(handle);
+  await handle.close();
+  const { sync } = prototype;
+  const isInPlace: boolean[] = [];
+  const spy = spyOn(prototype, "sync").mockImplementation(function (this: unknown) {
+    isInPlace.push(existsSync(at("synced")));
+    return sync.call(this);
+  });
+  try {
+    await writeFiles(at("synced"), [file("a"), file("patches/b")]);
+  } finally {
+    spy.mockRestore();
+  }
+  expect(isInPlace).toEqual([false, false, false]);
+  expect(statSync(at("synced/patches")).mode & 0o777).toBe(0o700);
 });
 
 test("an empty directory is replaced, one with something in it is not", async () => {

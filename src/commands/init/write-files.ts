@@ -10,7 +10,7 @@ export interface NewFile {
   readonly mode: number;
 }
 
-/** Entered by its owner only: with --current-encryption-config there are keys in it. */
+/** Entered by its owner only, as what mkdtemp(3) makes: with --current-encryption-config there are keys in it. */
 const DIRECTORY_MODE = 0o700;
 
 /** @throws InitError when the directory holds something, or cannot be written. */
@@ -27,7 +27,6 @@ export async function writeFiles(directory: string, files: readonly NewFile[]): 
     }
     const handle = await open(partial);
     try {
-      await handle.chmod(DIRECTORY_MODE);
       await handle.sync();
     } finally {
       await handle.close();
