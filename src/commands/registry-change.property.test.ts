@@ -118,8 +118,8 @@ describe("an outcome", () => {
   });
 
   test("its text cannot drive a terminal", () => {
-    const error = new RegistryError({ code: "state_io", message: "a\u001b[2Jb", advice: "c\u0007" });
-    expect(codeOf(encodeOutcome(error))).toBe("state_io: a\\u001b[2Jb c\\u0007");
+    const error = new RegistryError({ code: "state_io", message: "a\u001b[2Jb", advice: "\u001b[31mc\u0007" });
+    expect(codeOf(encodeOutcome(error))).toBe("state_io: a\\u001b[2Jb \\u001b[31mc\\u0007");
   });
 
   test.each([
