@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { rotated, testFirstContent, testIdentity } from "../../test/fakes/registry-fixture.ts";
 import { identityHashes } from "../key/identity/fingerprint.ts";
+import { encodeRecord } from "../key/registry/encode.ts";
 import { REGISTRY_CODES, RegistryError } from "../key/registry/errors.ts";
 import { MAX_REGISTRY_BYTES } from "../key/registry/record.ts";
 import {
@@ -49,6 +50,13 @@ describe("a change", () => {
       [
         "a record that was edited",
         (good) => ({ ...good, record: String(good["record"]).replace("active", "retired") }),
+      ],
+      [
+        "a record with a history",
+        (good) => {
+          const later = { ...change.content, generation: 2, previousHashes: [HASH] };
+          return { ...good, record: Buffer.from(encodeRecord(later).bytes).toString("utf8") };
+        },
       ],
       ["no record", (good) => ({ ...good, record: undefined })],
     ];
@@ -118,7 +126,11 @@ describe("an outcome", () => {
   });
 
   test("its text cannot drive a terminal", () => {
-    const error = new RegistryError({ code: "state_io", message: "a\u001b[2Jb", advice: "\u001b[31mc\u0007" });
+    const error = new RegistryError({
+      code: "state_io",
+      message: "a\u001b[2Jb",
+      advice: "\u001b[31mc\u0007",
+    });
     expect(codeOf(encodeOutcome(error))).toBe("state_io: a\\u001b[2Jb \\u001b[31mc\\u0007");
   });
 

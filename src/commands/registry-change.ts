@@ -63,8 +63,8 @@ export function decodeChange(bytes: Uint8Array): RegistryChange | undefined {
   if (decoded.kind !== "record") {
     return undefined;
   }
-  const { generation, previousHashes, ...content } = decoded.record;
-  return generation === 1 && previousHashes.length === 0 ? { statePath, identity, base, content } : undefined;
+  const { generation, previousHashes: _, ...content } = decoded.record;
+  return generation === 1 ? { statePath, identity, base, content } : undefined;
 }
 
 export function encodeOutcome(outcome: { readonly hash: string } | RegistryError): string {
