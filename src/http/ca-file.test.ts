@@ -29,6 +29,12 @@ describe("a CA bundle", () => {
     expect(decodeCaBundle(bytes(`x${longest}`))).toBeUndefined();
   });
 
+  test("has at most 1,024 certificates", async () => {
+    const { certPem } = await makeTestCa();
+    expect(decodeCaBundle(bytes(certPem.repeat(1024)))).toBeDefined();
+    expect(decodeCaBundle(bytes(certPem.repeat(1025)))).toBeUndefined();
+  });
+
   test("without a certificate is refused", async () => {
     const { keyPem } = await (await makeTestCa()).server();
     expect(decodeCaBundle(bytes(keyPem))).toBeUndefined();

@@ -6,9 +6,9 @@ import { singleFlight } from "../base/single-flight.ts";
 
 export class CaFileError extends ProviderError<"ca_invalid"> {}
 
-/** A bundle of all public CAs has about 250 KB. */
+/** A bundle of all public CAs has about 150 certificates and 250 KB. */
 const MAX_BYTES = 1 << 20;
-const MAX_CERTIFICATES = 4096;
+const MAX_CERTIFICATES = 1024;
 
 export interface CaFile {
   /** The certificates of the last good read, PEM, nothing else. */

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -9,7 +9,7 @@ import { isPinRefusal, KeyTokenError, keyTokenError } from "./errors.ts";
 import { ConnectionFailure, DEVICE_FAILURES, HELPER_STAGES } from "./failure.ts";
 import type { HelperCall, HelperEnd } from "./helper-process.ts";
 import { decodePin, keyTokenService, pinOutcome } from "./key-token-service.ts";
-import { type HeldRecord, LoginRecordError } from "./login-record.ts";
+import { type HeldRecord, type HoldRecord, LoginRecordError } from "./login-record.ts";
 import type { PinLatch } from "./pin-latch.ts";
 
 const PIN = "482913";
@@ -35,16 +35,19 @@ function writePin(text: string): void {
 }
 
 /** A service over a helper that ends as told, and a record in memory that shows what was on disk while it ran. */
-function setUp(ends: HelperEnd[], hold?: () => Promise<HeldRecord>) {
+function setUp(ends: HelperEnd[], hold?: HoldRecord) {
   const calls: HelperCall[] = [];
   const duringCall: (PinLatch | undefined)[] = [];
   let latch: PinLatch | undefined;
+  let releases = 0;
   const record: HeldRecord = {
     read: () => latch,
     write: (next) => {
       latch = next;
     },
-    release: () => {},
+    release: () => {
+      releases += 1;
+    },
   };
   const service = keyTokenService({
     token: { modulePath: "/m.so", tokenLabel: "token", keyLabel: "key", maxSessions: 2 },
@@ -60,13 +63,15 @@ function setUp(ends: HelperEnd[], hold?: () => Promise<HeldRecord>) {
       return Promise.resolve(ends.shift() ?? { stage: undefined, outcome: { kind: "timeout" } });
     },
   });
-  const prove = (): Promise<string> =>
-    service.prove(CHAIN, { timeoutMs: 1000, signal: new AbortController().signal }).then(
-      () => "ok",
-      (error: unknown) =>
-        error instanceof ProviderError || error instanceof ConnectionFailure ? error.code : String(error),
-    );
-  return { service, prove, calls, duringCall, latch: () => latch };
+  const prove = (signal: AbortSignal = never, timeoutMs = 1000): Promise<string> =>
+    service.prove(CHAIN, { timeoutMs, signal }).then(() => "ok", codeOf);
+  return { service, prove, calls, duringCall, latch: () => latch, releases: () => releases };
+}
+
+const never = new AbortController().signal;
+
+function codeOf(error: unknown): string {
+  return error instanceof ProviderError || error instanceof ConnectionFailure ? error.code : String(error);
 }
 
 const DONE: HelperEnd = { stage: "key", outcome: { kind: "done" } };
@@ -131,11 +136,118 @@ describe("a login", () => {
     }
   });
 
+  test("lets go of the record, however it ends", async () => {
+    const { prove, releases } = setUp([DONE, { stage: "key", outcome: { kind: "timeout" } }]);
+    expect([await prove(), releases()]).toEqual(["ok", 1]);
+    expect([await prove(), releases()]).toEqual(["module_hung", 2]);
+  });
+
+  test("takes the longest PIN from a file of any editor", async () => {
+    const longest = "9".repeat(255);
+    writePin(`${longest}\r\n`);
+    const { prove, calls } = setUp([DONE]);
+    expect(await prove()).toBe("ok");
+    expect(calls[0]?.task).toMatchObject({ pin: longest });
+    writePin(`9${longest}`);
+    expect(await setUp([DONE]).prove()).toBe("pin_invalid");
+  });
+
+  test("that waits for another one ends with its time or its caller, and a fault of the wait is no failure of the token", async () => {
+    const waiting: HoldRecord = (signal) =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason));
+      });
+    expect(await setUp([DONE], waiting).prove(never, 1)).toBe("login_busy");
+    const stop = new AbortController();
+    const { prove, calls } = setUp([DONE], waiting);
+    const given = prove(stop.signal);
+    stop.abort(new Error("the caller is gone"));
+    expect(await given).toBe("canceled");
+    expect(calls).toHaveLength(0);
+    const broken = () => Promise.reject(new TypeError("broken"));
+    expect(await setUp([DONE], broken).prove()).toBe("TypeError: broken");
+  });
+
   test("with a PIN file that holds no PIN, or is readable by all, is not tried", async () => {
+    chmodSync(join(directory, "pin"), 0o644);
+    const { prove, calls } = setUp([DONE]);
+    expect(await prove()).toBe("file_readable_by_others");
+    expect(calls).toHaveLength(0);
     writePin("two\nlines");
     expect(await setUp([DONE]).prove()).toBe("pin_invalid");
     rmSync(join(directory, "pin"));
     expect(await setUp([DONE]).prove()).toBe("file_missing");
+  });
+});
+
+test("a look at the token fails with what the helper found", async () => {
+  const inspect = (end: HelperEnd): Promise<string> =>
+    setUp([end])
+      .service.inspect({ timeoutMs: 1000, signal: never })
+      .then(() => "ok", codeOf);
+  expect(await inspect(DONE)).toBe("ok");
+  expect(await inspect({ stage: "token", outcome: { kind: "failure", code: "key_missing" } })).toBe(
+    "key_missing",
+  );
+});
+
+describe("a request", () => {
+  const CA = [Uint8Array.of(9)];
+  const requestOf = (url: string) => ({
+    method: "POST" as const,
+    url,
+    headers: { "x-a": "1" },
+    body: "{}",
+    maxBytes: 100,
+    timeoutMs: 1000,
+    signal: never,
+  });
+  const answer: HelperEnd = {
+    stage: "connect",
+    outcome: { kind: "answer", status: 200, headers: [["date", "today"]], body: Uint8Array.of(7) },
+  };
+
+  test.each([
+    ["https://bao.example:8200/v1/a?b=c", "bao.example", 8200, "bao.example:8200"],
+    ["https://bao.example/v1/a?b=c", "bao.example", 443, "bao.example"],
+    ["https://[::1]:8200/v1/a?b=c", "::1", 8200, "[::1]:8200"],
+  ])("to %s is what the helper sends, and its answer comes back", async (url, host, port, authority) => {
+    const { service, calls } = setUp([answer]);
+    const response = await service.request({ chain: CHAIN, ca: CA }, requestOf(url));
+    expect([response.status, response.headers.get("date"), [...response.body]]).toEqual([200, "today", [7]]);
+    expect(calls[0]?.task).toEqual({
+      kind: "exchange",
+      pin: PIN,
+      refuseAfterFailedTry: false,
+      chain: CHAIN,
+      exchange: {
+        host,
+        port,
+        serverName: "bao.example",
+        ca: CA,
+        method: "POST",
+        path: "/v1/a?b=c",
+        headers: [
+          ["host", authority],
+          ["x-a", "1"],
+        ],
+        body: Buffer.from("{}"),
+        maxBytes: 100,
+      },
+    });
+  });
+
+  test.each(["http://bao.example/v1/a", "bao.example", ""])("to %j gives no PIN to anyone", async (url) => {
+    const { service, calls } = setUp([answer]);
+    const given = service.request({ chain: CHAIN, ca: CA }, requestOf(url));
+    expect(await given.then(() => "ok", codeOf)).toBe("request_invalid");
+    expect(calls).toHaveLength(0);
+  });
+
+  test("that the helper ends without an answer is not one", async () => {
+    const { service } = setUp([DONE]);
+    const given = service.request({ chain: CHAIN, ca: CA }, requestOf("https://bao.example/"));
+    expect(await given.then(() => "ok", codeOf)).toBe("unexpected");
   });
 });
 
@@ -164,6 +276,7 @@ test("a PIN is one line of text: any bytes give one without control characters a
     }),
   );
   expect(decodePin(Buffer.from(" spaces count \r\n"))).toBe(" spaces count ");
+  expect(decodePin(Uint8Array.of(0x39, 0xff))).toBeUndefined();
 });
 
 test("every failure of the device has words of its own, and those of the PIN end with exit code 6", () => {

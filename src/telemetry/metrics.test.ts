@@ -87,11 +87,15 @@ describe("recorders", () => {
     metrics.grpcDuration.observe({ method: "decrypt" }, 0.002);
     metrics.grpcDuration.observe({ method: "decrypt" }, 0.2);
     metrics.grpcDuration.observe({ method: "status" }, 20);
+    // A bucket has its own bound in it.
+    metrics.grpcDuration.observe({ method: "encrypt" }, 0.0025);
     const shown = lines(page);
     const decrypt = (rest: string): string => `openbao_kms_grpc_duration_seconds${rest}`;
     expect(shown).toContain(decrypt('_bucket{le="0.001",method="decrypt"} 0'));
     expect(shown).toContain(decrypt('_bucket{le="0.0025",method="decrypt"} 1'));
     expect(shown).toContain(decrypt('_count{method="decrypt"} 2'));
+    expect(shown).toContain(decrypt('_bucket{le="0.001",method="encrypt"} 0'));
+    expect(shown).toContain(decrypt('_bucket{le="0.0025",method="encrypt"} 1'));
     expect(shown).toContain(decrypt('_bucket{le="10",method="status"} 0'));
     expect(shown).toContain(decrypt('_bucket{le="+Inf",method="status"} 1'));
   });

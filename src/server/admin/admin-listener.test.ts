@@ -4,6 +4,12 @@ import { ServerError } from "../errors.ts";
 import { type AdminListener, startAdminListener } from "./admin-listener.ts";
 
 let listener: AdminListener;
+/** Ends the requests for /slow. */
+let slow: {
+  readonly asked: PromiseWithResolvers<void>;
+  readonly end: PromiseWithResolvers<void>;
+  requests: number;
+};
 
 const routes = {
   "/live": () => ({ status: 200, contentType: "application/json", body: '{"live":true}' }),
@@ -11,12 +17,19 @@ const routes = {
   "/broken": () => {
     throw new Error("a secret");
   },
+  "/slow": async () => {
+    slow.requests += 1;
+    slow.asked.resolve();
+    await slow.end.promise;
+    return { status: 200, contentType: "text/plain", body: "" };
+  },
   "/large": () => ({ status: 200, contentType: "text/plain", body: "x".repeat(300_000) }),
 };
 
 const common = { field: "server.healthAddress", address: { host: "127.0.0.1", port: 0 }, routes };
 
 beforeEach(async () => {
+  slow = { asked: Promise.withResolvers(), end: Promise.withResolvers(), requests: 0 };
   listener = await startAdminListener({ ...common, connectionTimeoutMs: 200, maxConnections: 4 });
 });
 afterEach(() => listener.close());
@@ -69,10 +82,28 @@ test("what could smuggle a request gets one 400 and a closed connection", async 
   expect(await exchange(`GET / HTTP/1.1\r\nX: ${"y".repeat(10_000)}`)).toStartWith("HTTP/1.1 431 ");
 });
 
+test("of two requests on one connection only the first is looked at", async () => {
+  const socket = await open();
+  let received = "";
+  socket.on("data", (data) => {
+    received += String(data);
+  });
+  const closed = new Promise((resolve) => socket.once("close", resolve));
+  const request = "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n";
+  socket.write(request);
+  await slow.asked.promise;
+  await new Promise<void>((resolve) => socket.write(request, () => resolve()));
+  await fetch(url("/live"));
+  expect(slow.requests).toBe(1);
+  slow.end.resolve();
+  await closed;
+  expect(received.match(/HTTP\/1\.1 200/g)).toHaveLength(1);
+});
+
 test("a request that never ends is cut off, and meanwhile others are served", async () => {
-  const slow = await open();
-  slow.write("GET /live HTTP/1.1\r\nHo");
-  const cut = new Promise((resolve) => slow.once("close", resolve));
+  const unfinished = await open();
+  unfinished.write("GET /live HTTP/1.1\r\nHo");
+  const cut = new Promise((resolve) => unfinished.once("close", resolve));
   expect((await fetch(url("/live"))).status).toBe(200);
   await cut;
 });

@@ -87,7 +87,6 @@ function serveConnection(socket: Socket, routes: Routes): void {
   let received = Buffer.alloc(0);
   let answered = false;
   const answer = (reply: RouteReply, head: boolean): void => {
-    answered = true;
     if (!socket.destroyed) {
       socket.end(encodeReply(reply, head), () => socket.destroySoon());
     }
@@ -105,6 +104,7 @@ function serveConnection(socket: Socket, routes: Routes): void {
     }
     received = Buffer.concat([received, chunk.subarray(0, MAX_REQUEST_BYTES + 1)]);
     const request = decodeHttpRequest(received);
+    answered = request.kind !== "incomplete";
     switch (request.kind) {
       case "incomplete":
         return;
@@ -115,7 +115,6 @@ function serveConnection(socket: Socket, routes: Routes): void {
         answer(plain(431), false);
         return;
       case "complete":
-        answered = true;
         void route(request.method, request.path, routes).then((reply) =>
           answer(reply, request.method === "HEAD"),
         );

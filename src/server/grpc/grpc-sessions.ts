@@ -121,7 +121,7 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
   }
 
   function serve(socket: Socket): void {
-    const isWide = open.size < limits.wideSessions && wide.size < limits.wideSessions;
+    const isWide = open.size < limits.wideSessions;
     const http2 = performServerHandshake(socket, {
       maxHeaderListPairs: limits.maxHeaderPairs,
       settings: {
@@ -189,6 +189,7 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
   /** At once, for a peer that is not worth waiting for. The end of each stream and of the session follows. */
   function drop(session: Session): void {
     open.delete(session);
+    wide.delete(session);
     session.http2.destroy();
     session.socket.destroy();
   }

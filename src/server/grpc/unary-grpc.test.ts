@@ -66,6 +66,15 @@ describe("a call's deadline", () => {
   });
 });
 
+test.each(["", "3", "S", "3s", "-1S", "1.5S", "123456789S", "3S 3S"])(
+  "a deadline of %j is malformed, and the method is not called",
+  async (timeout) => {
+    const { status, context } = await ask({ "grpc-timeout": timeout });
+    expect(status).toBe(String(Code.InvalidArgument));
+    expect(context).toBeUndefined();
+  },
+);
+
 test("a method learns who calls", async () => {
   const { caller, context } = await ask({});
   expect(context?.values.get(CALLER)).toBe(caller);
