@@ -18,10 +18,9 @@ export async function runRegistryWriter(): Promise<number> {
     await Bun.write(Bun.stdout, encodeOutcome({ hash }));
     return 0;
   } catch (error) {
-    if (!(error instanceof RegistryError)) {
-      return 1;
+    if (error instanceof RegistryError) {
+      await Bun.write(Bun.stdout, encodeOutcome(error));
     }
-    await Bun.write(Bun.stdout, encodeOutcome(error));
     return 1;
   }
 }

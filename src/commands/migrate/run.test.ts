@@ -67,7 +67,9 @@ async function migrate(...words: readonly string[]) {
   expect(v.safeParse(REPORT_SCHEMAS.migrate, report).issues).toBeUndefined();
   const objects = ({ remaining }: { remaining: { objects: number }[] }) =>
     remaining.reduce((sum, each) => sum + each.objects, 0);
-  return { ...report, code, stderr, before: objects(report.before), after: objects(report.after) };
+  const { warnings } = report.after;
+  const [before, after] = [objects(report.before), objects(report.after)];
+  return { ...report, code, stderr, before, after, warnings: warnings.length };
 }
 
 describe("a dry run", () => {
@@ -140,19 +142,20 @@ describe("--apply", () => {
     cluster.api.slices = at("127.0.0.1");
     expect((await migrate("--apply")).code).toBe(4);
     expect(patched()).toEqual([]);
-    expect(
-      await migrate("--apply", "--api-server", cluster.apiUrl, "--api-server", cluster.apiUrl),
-    ).toMatchObject({
-      code: 0,
-      after: 0,
-    });
+    cluster.api.slices = at("127.0.0.1", "127.0.0.1");
+    expect(await migrate("--apply")).toMatchObject({ code: 0, before: 3, after: 0 });
+    cluster.api.slices = at("127.0.0.1");
+    cluster.store(`${SECRETS}old1`, of(0));
+    const named = ["--api-server", cluster.apiUrl, "--api-server", cluster.apiUrl];
+    expect(await migrate("--apply", ...named)).toMatchObject({ code: 0, before: 1, after: 0 });
   });
 });
 
 describe("--away", () => {
   test("rewrites what is ours, to whatever comes", async () => {
     cluster.api.patch = stores(() => PLAIN);
-    expect(await migrate("--away", "--apply")).toMatchObject({ code: 0, before: 3, after: 0 });
+    expect(await migrate("--away")).toMatchObject({ code: 0, before: 3, warnings: 2 });
+    expect(await migrate("--away", "--apply")).toMatchObject({ code: 0, before: 3, after: 0, warnings: 1 });
     expect(new Set(patched())).toEqual(new Set(["new", "old1", "old2"]));
   });
 
