@@ -84,6 +84,17 @@ describe("a directory on a volume", () => {
     expect(() => lstatSync(wanted.path)).toThrow();
   });
 
+  test("that the file system refuses is reported with its reason, not with the later one", () => {
+    // As root too, no directory can be made in sysfs.
+    const path = "/sys/bao-kms-provider-test";
+    try {
+      makeVolumeDirectory({ ...wanted, path, mountPoints: new Set(["/sys"]) });
+      expect.unreachable();
+    } catch (error) {
+      expect(error).toMatchObject({ code: "volume_directory_unmakable", cause: { syscall: "mkdir" } });
+    }
+  });
+
   test("is not made through a link, and what the link leads to stays as it is", () => {
     const target = join(volume, "target");
     mkdirSync(target, { mode: 0o700 });

@@ -98,6 +98,7 @@ describe("accepted", () => {
 
   test.each([
     ["server.socketGroup", 1001],
+    ["server.socketGroup", 4_294_967_294],
     ["server.socketMode", "660"],
     ["server.metricsAddress", "[::1]:9000"],
     ["server.metricsAddress", ":9000"],
@@ -208,6 +209,25 @@ describe("refused", () => {
     ["auth.jwt.source", "oauth2", "auth.jwt.oauth2"],
   ])("%s = %s without its section", (path, value, missing) => {
     expect(problems(withValue(path, value))).toEqual([`${missing}: is missing`]);
+  });
+
+  test.each([
+    ["server.socketGroup", undefined, "is missing"],
+    ["server", undefined, "is missing"],
+    ["openbao.caCertFile", null, "has no value"],
+    ["server.socketMode", 660, "is a number"],
+    ["server.createDirectory", "yes", "is text"],
+    ["server.maxConcurrentStatus", true, "is true or false"],
+    ["openbao.timeout", [], "is a list"],
+    ["openbao.timeout", {}, "is a section"],
+    ["status", [1], "is a list"],
+    ["status", "fast", "is text"],
+    ["rotation.mode", "observd", '("observd") is not a known choice'],
+    ["rotation.mode", 1, "(1) is not a known choice"],
+    ["logging.level", "x".repeat(38), `("${"x".repeat(38)}") is not a known choice`],
+    ["logging.level", "x".repeat(39), "is not a known choice"],
+  ])("%s = %p: %s", (path, value, problem) => {
+    expect(problems(withValue(path, value))).toEqual([`${path}: ${problem}`]);
   });
 
   test("a required section of sections is to be added, not left out", () => {

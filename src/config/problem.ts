@@ -76,17 +76,14 @@ function sectionFix(path: string, rows: ReadonlyMap<string, FieldRow>, isMissing
 }
 
 function schemaProblem(issue: v.BaseIssue<unknown>, row: FieldRow | undefined): string {
-  const isMissing = issue.type === "strict_object" && issue.received === "undefined";
-  if (isMissing || issue.input === undefined) {
+  if (issue.input === undefined) {
     return "is missing";
   }
   if (issue.input === null) {
     return "has no value";
   }
   if (issue.type === "picklist" || issue.type === "literal") {
-    const choices = Array.isArray(issue.requirement) ? issue.requirement : [];
-    const near = typeof issue.input === "string" ? nearestName(issue.input, choices.map(String)) : undefined;
-    return `${shownValue(issue.input, row)}is not a known choice${near === undefined ? "" : ` (did you mean ${near}?)`}`;
+    return `${shownValue(issue.input, row)}is not a known choice`;
   }
   return `is ${kindOf(issue.input)}`;
 }

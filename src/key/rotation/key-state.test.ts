@@ -194,6 +194,22 @@ describe("while OpenBao cannot be asked", () => {
     expect(healthz(node)).toBe("status_stale");
   });
 
+  test("a probe goes deep when its interval is over, not before", async () => {
+    const { node } = await running();
+    const deep = () =>
+      node.events
+        .splice(0)
+        .filter(({ name, fields }) => name === "status.probe" && fields.probeKind === "deep").length;
+    expect(deep()).toBe(1);
+    node.clock.pass(testPolicy.deepProbeIntervalMs - 1);
+    await node.probe();
+    expect(deep()).toBe(0);
+    await node.probeAfter(1);
+    expect(deep()).toBe(1);
+    await node.probe();
+    expect(deep()).toBe(0);
+  });
+
   test("a deep probe that cannot encrypt is shown, though metadata can be read", async () => {
     const { node, key } = await running();
     key.failWith("permission_denied", "encrypt");
@@ -249,6 +265,30 @@ describe("a command that writes beside the daemon", () => {
     expect(node.keys.view().storeFailure?.code).toBe("checkpoint_disagrees");
     expect(node.disk.get(NODE_STATE_PATH)).toBeUndefined();
     expect(healthz(node)).toBe("ok");
+  });
+
+  test("a store that cannot be written is reported once per reason, and once when it can be again", async () => {
+    const { node, key } = await running();
+    const reports = () =>
+      node.events
+        .splice(0)
+        .filter(({ name }) => name === "registry.write")
+        .map(({ level, fields: { status, code } }) => [level, status, code]);
+    const plan = (errno?: string): void =>
+      node.disk.plan((_, name) =>
+        name === "write" && errno !== undefined ? { kind: "fails", errno } : { kind: "none" },
+      );
+    key.rotate();
+    reports();
+    plan("ENOSPC");
+    await probes(node, 2);
+    expect(reports()).toEqual([["error", "error", "state_full"]]);
+    plan("EROFS");
+    await probes(node, 2);
+    expect(reports()).toEqual([["error", "error", "state_read_only"]]);
+    plan();
+    await probes(node, 2);
+    expect(reports()).toEqual([["info", "ok", "state_read_only"]]);
   });
 
   test("a stranger's file is not adopted, and the loaded state serves on", async () => {

@@ -64,16 +64,39 @@ describe("a rotation's report", () => {
     expect(node.keys.keyForEncrypt().keyId).toBe(done.versions[1]?.keyId ?? "");
   });
 
-  test("says what holds it up", async () => {
+  const stepOf = ({ next }: RotationReport) =>
+    next.kind === "blocked" ? next.by.map((each) => each.code) : next.kind;
+
+  test("names what blocks it", async () => {
+    const key = fakeKey();
+    const node = keyNode(key);
+    await node.probe();
+    const before = key.state;
+    key.rotate();
+    key.change({ settings: { deletionAllowed: true } });
+    expect(stepOf(await reportOf(node, key))).toEqual(["deletion_allowed"]);
+    key.change({ settings: {} });
+    await node.probe();
+    key.lag(before);
+    expect(stepOf(await reportOf(node, key))).toEqual(["latest_below_recorded"]);
+  });
+
+  test("is not blocked by a notice about an older version", async () => {
     const key = fakeKey();
     const node = keyNode(key);
     await node.probe();
     key.rotate();
-    key.change({ settings: { deletionAllowed: true } });
-    const { next } = await reportOf(node, key);
-    expect(next.kind === "blocked" ? next.by.map((each) => each.code) : next.kind).toEqual([
-      "deletion_allowed",
-    ]);
+    for (let probe = 0; probe < 6; probe += 1) {
+      await node.probeAfter(30_000);
+    }
+    key.change({
+      versions: key.state.versions.map((each) =>
+        each.version === 1 ? { ...each, createdAtUnix: each.createdAtUnix + 1 } : each,
+      ),
+    });
+    const report = await reportOf(node, key);
+    expect(report.findings.map(({ code }) => code)).toEqual(["version_recreated"]);
+    expect(stepOf(report)).toBe("none");
   });
 });
 

@@ -132,6 +132,11 @@ describe("a rotation", () => {
     key.failWith("version_too_new", "encrypt");
     await node.probeAfter(INTERVAL);
     expect(node.keys.keyForEncrypt().version).toBe(1);
+    expect(healthz(node)).toBe("ok");
+    expect(node.events.findLast(({ name }) => name === "rotation.pending")).toMatchObject({
+      level: "warn",
+      fields: { transitKeyVersion: 2, code: "version_too_new" },
+    });
     key.failWith(undefined);
     await node.probeAfter(INTERVAL);
     expect(node.keys.keyForEncrypt().version).toBe(2);
