@@ -72,6 +72,12 @@ async function migrate(...words: readonly string[]) {
   return { ...report, code, stderr, before, after, warnings: warnings.length };
 }
 
+test("needs both an etcd and a kubeconfig", async () => {
+  const words = ["migrate", "--config", node.configPath];
+  expect((await node.type(...words, "--etcd-endpoints", cluster.etcdUrl)).code).toBe(2);
+  expect((await node.type(...words, "--kubeconfig", node.at("kubeconfig"))).code).toBe(2);
+});
+
 describe("a dry run", () => {
   test("counts what is stale, asks discovery and patches nothing", async () => {
     expect(await migrate()).toMatchObject({ code: 0, applied: false, before: 3, after: 3 });
