@@ -92,6 +92,17 @@ describe("retire-versions", () => {
     expect((await type("retire-versions", ...words)).stdout).toContain(`\n    ${raiseMinDecryption}\n`);
   });
 
+  test("which versions are removed is in the probe of a node, when it is given the configuration", async () => {
+    const probe = async (...words: readonly string[]) =>
+      JSON.parse(
+        (await node.type("probe", "--socket", node.at("none"), "--output", "json", ...words)).stdout,
+      );
+    expect((await probe("--config", node.configPath)).removedVersions).toEqual([]);
+    await node.writeRegistry(["removed", "active"]);
+    expect((await probe("--config", node.configPath)).removedVersions).toEqual([1]);
+    expect(await probe()).not.toHaveProperty("removedVersions");
+  });
+
   test("a node report is decoded as hostile", async () => {
     const words = (path: string) => ["--before-version", "2", "--node-report", path];
     for (const change of [

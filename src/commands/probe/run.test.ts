@@ -49,6 +49,7 @@ describe("a provider that is well", () => {
       keyId: keyHandle(2).keyId,
       healthz: "ok",
       caller: { uid: process.geteuid?.() },
+      tookMs: { status: expect.any(Number), encrypt: expect.any(Number), decrypt: expect.any(Number) },
     });
   });
 
@@ -182,6 +183,14 @@ describe("a provider that is not", () => {
     const { code, checks } = await report("--socket", join(directory, name));
     expect(code).toBe(4);
     expect(codeOf(checks)).toEqual([wanted]);
+    const { keyId, healthz, tookMs } = await report("--socket", join(directory, name));
+    expect({ keyId, healthz, ...tookMs }).toEqual({
+      keyId: "",
+      healthz: null,
+      status: null,
+      encrypt: null,
+      decrypt: null,
+    });
   });
 
   test("a wait ends at its time", async () => {

@@ -91,7 +91,7 @@ function report(
       caller,
       keyId: status?.keyId ?? "",
       healthz: status?.healthz ?? null,
-      ...(removed === undefined ? {} : { removedVersions: removed }),
+      removedVersions: removed,
       tookMs: {
         status: took["probe.status"] ?? null,
         encrypt: took["probe.encrypt"] ?? null,
