@@ -1,6 +1,6 @@
 /** migrate over a registry on disk, the stand-in for OpenBao, and a small cluster. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { chmodSync, writeFileSync } from "node:fs";
 import * as v from "valibot";
 import { REPORT_SCHEMAS } from "../../../scripts/reference/report-schemas.ts";
 import { ourStoredValue } from "../../../test/fakes/etcd/envelope-bytes.ts";
@@ -23,7 +23,8 @@ const DAMAGED = Buffer.from("k8s:enc:kms:v2:openbao:x");
 
 beforeEach(async () => {
   cluster = await openSmallCluster();
-  writeFileSync(node.at("kubeconfig"), cluster.kubeconfig, { mode: 0o600 });
+  writeFileSync(node.at("kubeconfig"), cluster.kubeconfig);
+  chmodSync(node.at("kubeconfig"), 0o600);
   cluster.store(`${SECRETS}new`, of(1));
   cluster.store(`${SECRETS}old1`, of(0));
   cluster.store(`${SECRETS}old2`, of(0));
@@ -76,6 +77,12 @@ test("needs both an etcd and a kubeconfig", async () => {
   const words = ["migrate", "--config", node.configPath];
   expect((await node.type(...words, "--etcd-endpoints", cluster.etcdUrl)).code).toBe(2);
   expect((await node.type(...words, "--kubeconfig", node.at("kubeconfig"))).code).toBe(2);
+});
+
+test("takes no kubeconfig that others may read", async () => {
+  chmodSync(node.at("kubeconfig"), 0o644);
+  expect((await migrate()).code).toBe(3);
+  expect(cluster.calls).toEqual([]);
 });
 
 describe("a dry run", () => {
