@@ -103,12 +103,7 @@ describeWithTools(
         bao_kms_provider_ca_file: join(directory, "ca.crt"),
         bao_kms_provider_jwt_file: join(directory, "identity.jwt"),
         bao_kms_provider_bao_command: findBinary("bao"),
-        bao_kms_provider_bao_environment: {
-          BAO_ADDR: openbao.address,
-          BAO_CACERT: join(directory, "ca.crt"),
-          BAO_TLS_SERVER_NAME: "localhost",
-          BAO_TOKEN: openbao.rootToken,
-        },
+        bao_kms_provider_bao_environment: { ...openbao.environment, BAO_TLS_SERVER_NAME: "localhost" },
       };
       writeFileSync(
         inventory,

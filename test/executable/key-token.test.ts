@@ -66,7 +66,7 @@ describeReal("the executable with a key token", { needs: ["bao"] }, (binary) => 
       configPath = write(
         "config.yaml",
         configFile((fields) => ({
-          ...onOpenBao(fields, { address: bao.address, caCertFile: write("ca.pem", bao.caPem) }, names),
+          ...onOpenBao(fields, { address: bao.address, caCertFile: bao.caFile }, names),
           state: { path: join(state, "registry.json") },
           auth: {
             method: "cert",

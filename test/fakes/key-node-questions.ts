@@ -6,6 +6,7 @@
 import { ProviderError } from "../../src/base/error-class.ts";
 import { decodeRecord } from "../../src/key/registry/decode.ts";
 import type { RegistryRecord } from "../../src/key/registry/record.ts";
+import { codeOf as rejectionCode } from "./code-of.ts";
 import { type FakeKey, fakeKey } from "./fake-key.ts";
 import { type KeyNode, keyNode, NODE_STATE_PATH, testPolicy } from "./key-node.ts";
 
@@ -23,13 +24,8 @@ export function codeOf(work: () => unknown): string {
   }
 }
 
-export async function decryptCode(node: KeyNode, keyId: string): Promise<string> {
-  try {
-    await node.keys.keyForDecrypt(keyId, never);
-    return "done";
-  } catch (error) {
-    return error instanceof ProviderError ? error.code : String(error);
-  }
+export function decryptCode(node: KeyNode, keyId: string): Promise<string> {
+  return rejectionCode(node.keys.keyForDecrypt(keyId, never));
 }
 
 export function healthz(node: KeyNode): string {

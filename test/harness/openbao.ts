@@ -5,7 +5,7 @@
  */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { objectAt, textAt } from "../fakes/openbao/json-at.ts";
 import { type Operator, operator } from "../fakes/openbao/operator.ts";
 import { isJsonObject, type Json } from "../fakes/openbao/reply.ts";
@@ -33,6 +33,8 @@ export interface OpenBaoNode {
 
 interface Nodes {
   readonly caPem: string;
+  /** A file with `caPem`. */
+  readonly caFile: string;
   readonly ca: TestCa;
   readonly rootToken: string;
   readonly auditLog: () => string;
@@ -42,7 +44,10 @@ interface Nodes {
   readonly dispose: () => Promise<void>;
 }
 
-export interface RealOpenBao extends OpenBaoNode, Nodes {}
+export interface RealOpenBao extends OpenBaoNode, Nodes {
+  /** What the `bao` command needs for root's token; PATH has it and the system's own commands. */
+  readonly environment: Readonly<Record<string, string>>;
+}
 
 export interface RaftCluster extends Nodes {
   readonly nodes: readonly OpenBaoNode[];
@@ -59,7 +64,14 @@ export async function startOpenBao(binary: string): Promise<RealOpenBao> {
   if (node === undefined) {
     throw new Error("OpenBao has no node");
   }
-  return { ...node, ...rest };
+  const environment = {
+    PATH: `${dirname(binary)}:/usr/bin:/bin`,
+    HOME: dirname(rest.caFile),
+    BAO_ADDR: node.address,
+    BAO_CACERT: rest.caFile,
+    BAO_TOKEN: rest.rootToken,
+  };
+  return { ...node, ...rest, environment };
 }
 
 export async function startRaftCluster(binary: string): Promise<RaftCluster> {
@@ -192,6 +204,7 @@ async function startNodes(
     }
     return {
       caPem: ca.certPem,
+      caFile: file("ca.pem"),
       ca,
       rootToken,
       nodes,

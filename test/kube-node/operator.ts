@@ -3,13 +3,9 @@
  *
  * @module What each command achieved: the suite.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
 import { DEFAULT_PROVISIONING } from "../fakes/openbao/provision.ts";
 import { type CommandResult, runCommand } from "../harness/command.ts";
 import { docBlock } from "../packaging/doc-blocks.ts";
-import { binary } from "./kube-node.ts";
 import type { SystemdNode } from "./systemd-node.ts";
 
 export interface NodeOperator {
@@ -43,25 +39,11 @@ export function operatorOf({ node: { machine }, host: { openbao } }: SystemdNode
       return hash;
     },
     outside: async (block) => {
-      const home = mkdtempSync(join(tmpdir(), "kms-operator-"));
-      try {
-        writeFileSync(join(home, "ca.crt"), openbao.caPem);
-        const { mount, keyName } = DEFAULT_PROVISIONING;
-        const text = docBlock(block).replace("transit/keys/kubernetes-etcd", `${mount}/keys/${keyName}`);
-        const { status, stderr } = await runCommand(["sh", "-ec", text], {
-          env: {
-            PATH: `${dirname(binary("bao"))}:/usr/bin:/bin`,
-            HOME: home,
-            BAO_ADDR: openbao.address,
-            BAO_CACERT: join(home, "ca.crt"),
-            BAO_TOKEN: openbao.rootToken,
-          },
-        });
-        if (status !== 0) {
-          throw new Error(`${block} ended with ${status}: ${stderr}`);
-        }
-      } finally {
-        rmSync(home, { recursive: true, force: true });
+      const { mount, keyName } = DEFAULT_PROVISIONING;
+      const text = docBlock(block).replace("transit/keys/kubernetes-etcd", `${mount}/keys/${keyName}`);
+      const { status, stderr } = await runCommand(["sh", "-ec", text], { env: openbao.environment });
+      if (status !== 0) {
+        throw new Error(`${block} ended with ${status}: ${stderr}`);
       }
     },
   };

@@ -157,13 +157,11 @@ describeReal("README: run it for real", { needs: ["bao"] }, (binary) => {
 
       const block = forRealBlock();
       const environment = {
+        ...openbao.environment,
         PATH: [dirname(binary("bao")), join(root, "node_modules", ".bin"), process.env["PATH"]].join(
           delimiter,
         ),
         HOME: dir,
-        BAO_ADDR: openbao.address,
-        BAO_CACERT: path("ca.crt"),
-        BAO_TOKEN: openbao.rootToken,
         EDITOR: path("editor"),
       };
       for (const line of block.slice(0, -1)) {

@@ -39,7 +39,6 @@ describeReal("login methods on a real OpenBao", { needs: ["bao"] }, (binary) => 
     dir = mkdtempSync(join(tmpdir(), "methods-"));
     bao = await startOpenBao(binary("bao"));
     names = await provision(bao.operator, makeJwtIssuer().publicKeyPem);
-    write("ca.pem", bao.caPem);
   }, 60_000);
   afterAll(async () => {
     await Promise.all(closers.map((close) => close()));
@@ -55,7 +54,7 @@ describeReal("login methods on a real OpenBao", { needs: ["bao"] }, (binary) => 
 
   /** The object graph of a configuration with this `auth`. */
   const access = (auth?: object) => {
-    const openbao = { address: bao.address, caCertFile: path("ca.pem") };
+    const openbao = { address: bao.address, caCertFile: bao.caFile };
     return transitAccess(
       configFile((fields) => ({ ...onOpenBao(fields, openbao, names), auth: auth ?? fields.auth })),
     );

@@ -5,7 +5,7 @@
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TransitAccess } from "../../src/provider/transit-access.ts";
 import { codeOf } from "../fakes/code-of.ts";
@@ -54,20 +54,10 @@ describeReal("certificate login from a token at a real OpenBao", { needs: ["bao"
     const runPage = (id: string): void => {
       const page = readFileSync(PAGE, "utf8");
       const block = blocksIn("auth-cert.md", page).find((each) => each.id === id);
-      const tools = join(token.directory, "bin");
-      mkdirSync(tools);
-      symlinkSync(binary("bao"), join(tools, "bao"));
       const { status, stderr } = spawnSync("sh", ["-euc", block?.text ?? "exit 9"], {
         cwd: token.directory,
         encoding: "utf8",
-        env: {
-          PATH: `${tools}:/usr/bin:/bin`,
-          HOME: token.directory,
-          BAO_ADDR: bao.address,
-          BAO_CACERT: write("bao-ca.pem", bao.caPem),
-          BAO_TLS_SERVER_NAME: "localhost",
-          BAO_TOKEN: bao.rootToken,
-        },
+        env: { ...bao.environment, BAO_TLS_SERVER_NAME: "localhost" },
       });
       expect([status, stderr]).toEqual([0, ""]);
     };

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import * as v from "valibot";
 import { planInstallation } from "../../src/commands/init/installation.ts";
 import { writeFiles } from "../../src/commands/init/write-files.ts";
@@ -40,14 +40,7 @@ describeReal("init on a real OpenBao", { needs: ["bao"], long: true }, (binary) 
   const run = (argument: string, environment: Record<string, string> = {}, target = out) =>
     spawnSync("/bin/sh", [join(target, "openbao-setup.sh"), argument], {
       encoding: "utf8",
-      env: {
-        PATH: `${dirname(binary("bao"))}:/usr/bin:/bin`,
-        HOME: directory,
-        BAO_ADDR: openbao.address,
-        BAO_CACERT: join(directory, "ca.pem"),
-        BAO_TOKEN: openbao.rootToken,
-        ...environment,
-      },
+      env: { ...openbao.environment, ...environment },
     });
 
   /** Makes a node's files from values. */
@@ -68,7 +61,6 @@ describeReal("init on a real OpenBao", { needs: ["bao"], long: true }, (binary) 
 
   beforeAll(async () => {
     openbao = await startOpenBao(binary("bao"));
-    writeFileSync(join(directory, "ca.pem"), openbao.caPem);
     writeFileSync(join(directory, "issuer.pem"), issuer.publicKeyPem);
     await make(out, values, true);
   }, TIMEOUT_MS);
@@ -198,7 +190,7 @@ describeReal("init on a real OpenBao", { needs: ["bao"], long: true }, (binary) 
       const bare = run("--yes", {}, target);
       expect(bare.status).toBe(1);
       expect(bare.stderr).toContain("CLIENT_COMMON_NAME");
-      const ca = { CLIENT_CA: join(directory, "ca.pem"), CLIENT_COMMON_NAME: "node-1" };
+      const ca = { CLIENT_CA: openbao.caFile, CLIENT_COMMON_NAME: "node-1" };
       const first = run("--yes", ca, target);
       expect(first.stderr).toBe("");
       expect(first.status).toBe(0);

@@ -5,9 +5,6 @@
  * what was written before it decrypts after it.
  */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { systemClock } from "../../src/base/clock.ts";
 import { Secret } from "../../src/base/secret.ts";
 import type { HttpTransport } from "../../src/http/https.ts";
@@ -26,7 +23,6 @@ const MOUNT = "transit-key-state";
 const signal = (): AbortSignal => AbortSignal.timeout(10_000);
 
 describeReal("key state on a real OpenBao", { needs: ["bao"] }, (binary) => {
-  let dir: string;
   let bao: RealOpenBao;
   let transport: HttpTransport;
   let openbao: OpenBao;
@@ -37,12 +33,10 @@ describeReal("key state on a real OpenBao", { needs: ["bao"] }, (binary) => {
   let made = 0;
 
   beforeAll(async () => {
-    dir = mkdtempSync(join(tmpdir(), "key-state-"));
     bao = await startOpenBao(binary("bao"));
-    writeFileSync(join(dir, "ca.pem"), bao.caPem);
     await bao.operator.must("POST", `sys/mounts/${MOUNT}`, { type: "transit" });
     await bao.operator.must("POST", `${MOUNT}/config/keys`, { disable_upsert: true });
-    transport = await openbaoTransport(join(dir, "ca.pem"));
+    transport = await openbaoTransport(bao.caFile);
     openbao = createOpenBao({
       transport,
       clock: systemClock,
@@ -54,7 +48,6 @@ describeReal("key state on a real OpenBao", { needs: ["bao"] }, (binary) => {
   afterAll(async () => {
     transport.close();
     await bao.dispose();
-    rmSync(dir, { recursive: true });
   });
 
   beforeEach(async () => {

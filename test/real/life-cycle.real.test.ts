@@ -2,7 +2,6 @@
  * Starts that come too early, tokens that live for seconds, and the end of the compiled executable.
  */
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
-import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, rmSync } from "node:fs";
 import type { EncryptResponse } from "../../src/kms/gen/v2/api_pb.ts";
@@ -159,20 +158,6 @@ describeReal("life cycle", { needs: ["bao"], long: true }, (binary) => {
       expect(await provider.stop()).toBe(0);
       expect(existsSync(provider.socketPath)).toBe(false);
       expect(openbao.auditLog().slice(before)).toContain("auth/token/revoke-self");
-    },
-    TEST_TIMEOUT_MS,
-  );
-  test(
-    "a second instance leaves the first alone",
-    async () => {
-      await startFresh();
-      const second = spawnSync(provider.executable, ["serve", "--config", provider.configPath], {
-        encoding: "utf8",
-        timeout: 10_000,
-      });
-      expect(second.status).not.toBe(0);
-      expect(second.stdout).toContain('"code":"instance_running"');
-      expect(await decryptCode()).toBe("OK");
     },
     TEST_TIMEOUT_MS,
   );

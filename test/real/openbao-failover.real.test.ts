@@ -31,10 +31,9 @@ describeReal("failover between real OpenBao nodes", { needs: ["bao"], long: true
     dir = mkdtempSync(join(tmpdir(), "failover-"));
     cluster = await startRaftCluster(binary("bao"));
     names = await provision((await cluster.leader()).operator, issuer.publicKeyPem);
-    writeFileSync(join(dir, "ca.pem"), cluster.caPem);
     writeFileSync(join(dir, "jwt"), issuer.sign(identityClaims(names, Date.now())), { mode: 0o600 });
     const text = configFile((fields) => {
-      const { openbao, ...rest } = onOpenBao(fields, { address: "", caCertFile: join(dir, "ca.pem") }, names);
+      const { openbao, ...rest } = onOpenBao(fields, { address: "", caCertFile: cluster.caFile }, names);
       const { address: _, ...shared } = openbao;
       return {
         ...rest,

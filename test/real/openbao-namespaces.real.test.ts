@@ -1,8 +1,5 @@
 /** What a namespace that is locked or sealed answers, on a real OpenBao. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import * as v from "valibot";
 import { systemClock } from "../../src/base/clock.ts";
 import { ProviderError } from "../../src/base/error-class.ts";
@@ -18,22 +15,16 @@ const shares = v.object({ data: v.object({ key_shares: v.array(v.string()) }) })
 const TEST_TIMEOUT_MS = 60_000;
 
 describeReal("namespaces of OpenBao", { needs: ["bao"], long: true }, (binary) => {
-  let dir: string;
   let bao: RealOpenBao;
 
   beforeAll(async () => {
-    dir = mkdtempSync(join(tmpdir(), "namespaces-"));
     bao = await startOpenBao(binary("bao"));
-    writeFileSync(join(dir, "ca.pem"), bao.caPem);
   }, TEST_TIMEOUT_MS);
-  afterAll(async () => {
-    await bao.dispose();
-    rmSync(dir, { recursive: true });
-  });
+  afterAll(() => bao.dispose());
 
   const openbaoIn = async (namespace: string): Promise<OpenBao> =>
     createOpenBao({
-      transport: await openbaoTransport(join(dir, "ca.pem")),
+      transport: await openbaoTransport(bao.caFile),
       clock: systemClock,
       addresses: [bao.address],
       namespace,

@@ -50,14 +50,11 @@ describeReal(
       return runCommand(["bash", "-e", "-c", script], {
         cwd: work,
         env: {
+          ...cluster.openbao.environment,
           PATH: `${join(work, "bin")}:${dirname(builtExecutable())}:${dirname(binary("bao"))}:${process.env["PATH"] ?? ""}`,
-          HOME: work,
           CONFIG: cluster.provider.configPath,
           ETCD: etcdFlags(),
           KUBE: "--kubeconfig admin.conf",
-          BAO_ADDR: cluster.openbao.address,
-          BAO_CACERT: join(work, "bao-ca.crt"),
-          BAO_TOKEN: cluster.openbao.rootToken,
           ...variables,
         },
       });
@@ -109,7 +106,6 @@ describeReal(
       // What systemd does, the test does itself.
       writeFileSync(join(work, "bin", "systemctl"), "#!/bin/sh\nexit 0\n");
       chmodSync(join(work, "bin", "systemctl"), 0o755);
-      writeFileSync(join(work, "bao-ca.crt"), cluster.openbao.caPem);
       writeFileSync(join(work, "admin.conf"), adminKubeconfig(cluster.api), { mode: 0o600 });
       for (let n = 0; n < 20; n++) {
         await cluster.write("secrets", `s-${n}`, `text ${n}`);

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import * as v from "valibot";
 import { forbiddenCapabilities } from "../../src/commands/doctor/capabilities.ts";
 import { policyRows } from "../../src/commands/openbao-policy.ts";
@@ -19,7 +19,7 @@ import { eventually } from "../harness/eventually.ts";
 import { builtExecutable } from "../harness/executable.ts";
 import { freePorts } from "../harness/free-port.ts";
 import { openKmsClient } from "../harness/kms-client.ts";
-import { startKubeApiServer } from "../harness/kube-apiserver.ts";
+import { aescbcProvider, encryptionConfiguration, startKubeApiServer } from "../harness/kube-apiserver.ts";
 import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
 import { describeReal } from "../harness/real-suite.ts";
 
@@ -111,6 +111,15 @@ async function prepareNode(openbao: RealOpenBao, jwt: string): Promise<Node> {
   };
 }
 
+/** Runs the script that init has made. */
+function setUp(openbao: RealOpenBao, node: Node, issuerKeyPem: string) {
+  writeFileSync(node.at("issuer.pem"), issuerKeyPem);
+  return spawnSync("/bin/sh", [node.at("node/openbao-setup.sh"), "--yes"], {
+    encoding: "utf8",
+    env: { ...openbao.environment, JWT_PUBLIC_KEYS: node.at("issuer.pem") },
+  });
+}
+
 describeReal("an operator with the commands alone", { needs: ["bao"] }, (binary) => {
   const issuer = makeJwtIssuer();
   const jwt = () => issuer.sign(identityClaims(IDENTITY, Date.now()));
@@ -132,18 +141,7 @@ describeReal("an operator with the commands alone", { needs: ["bao"] }, (binary)
     expect(node.run("init", "--values", "values.yaml", "--out", "node", "--new-key")).toMatchObject({
       code: 0,
     });
-    writeFileSync(node.at("issuer.pem"), issuer.publicKeyPem);
-    const script = spawnSync("/bin/sh", [node.at("node/openbao-setup.sh"), "--yes"], {
-      encoding: "utf8",
-      env: {
-        PATH: `${dirname(binary("bao"))}:/usr/bin:/bin`,
-        HOME: node.at("."),
-        BAO_ADDR: openbao.address,
-        BAO_CACERT: node.at("ca.crt"),
-        BAO_TOKEN: openbao.rootToken,
-        JWT_PUBLIC_KEYS: node.at("issuer.pem"),
-      },
-    });
+    const script = setUp(openbao, node, issuer.publicKeyPem);
     expect(script.stderr).toBe("");
     expect(script.status).toBe(0);
   }, 60_000);
@@ -267,20 +265,9 @@ describeReal(
       let provider: Child | undefined;
       let kube: Awaited<ReturnType<typeof startKubeApiServer>> | undefined;
       try {
-        const current = {
-          apiVersion: "apiserver.config.k8s.io/v1",
-          kind: "EncryptionConfiguration",
-          resources: [
-            {
-              resources: ["secrets"],
-              providers: [
-                { aescbc: { keys: [{ name: "key1", secret: Buffer.alloc(32, 7).toString("base64") }] } },
-                { identity: {} },
-              ],
-            },
-          ],
-        };
-        writeFileSync(node.at("current.yaml"), JSON.stringify(current), { mode: 0o600 });
+        const providers = [aescbcProvider("key1", Buffer.alloc(32, 7)), { identity: {} }];
+        const current = encryptionConfiguration(["secrets"], providers);
+        writeFileSync(node.at("current.yaml"), current, { mode: 0o600 });
         const made = node.run(
           "init",
           "--values",
@@ -292,18 +279,7 @@ describeReal(
           "current.yaml",
         );
         expect(made).toMatchObject({ code: 0 });
-        writeFileSync(node.at("issuer.pem"), issuer.publicKeyPem);
-        const script = spawnSync("/bin/sh", [node.at("node/openbao-setup.sh"), "--yes"], {
-          encoding: "utf8",
-          env: {
-            PATH: `${dirname(binary("bao"))}:/usr/bin:/bin`,
-            HOME: node.at("."),
-            BAO_ADDR: openbao.address,
-            BAO_CACERT: node.at("ca.crt"),
-            BAO_TOKEN: openbao.rootToken,
-            JWT_PUBLIC_KEYS: node.at("issuer.pem"),
-          },
-        });
+        const script = setUp(openbao, node, issuer.publicKeyPem);
         expect(script.status).toBe(0);
         provider = await node.serve();
         kube = await startKubeApiServer(binary("kube-apiserver"), {

@@ -43,11 +43,8 @@ describeReal("several nodes", { needs: ["bao"], long: true }, (binary) => {
           encoding: "utf8",
           input: YES,
           env: {
+            ...openbao.environment,
             PATH: `${dirname(builtExecutable())}:${dirname(binary("bao"))}:${process.env["PATH"]}`,
-            HOME: home,
-            BAO_ADDR: openbao.address,
-            BAO_CACERT: at("ca.crt"),
-            BAO_TOKEN: openbao.rootToken,
           },
         });
         expect({ block, status, stderr: status === 0 ? "" : stderr + stdout }).toEqual({

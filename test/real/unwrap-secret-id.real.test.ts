@@ -91,13 +91,7 @@ describeReal("unwrap-secret-id on a real OpenBao", { needs: ["bao"] }, (binary) 
       const words = ["write", `-wrap-ttl=${ttl}`, "-f", "-field=wrapping_token", path];
       const { status, stdout, stderr } = spawnSync(binary("bao"), words, {
         encoding: "utf8",
-        env: {
-          HOME: dir,
-          BAO_ADDR: openbao.address,
-          BAO_CACERT: join(provider.dir, "ca.crt"),
-          BAO_TOKEN: openbao.rootToken,
-          BAO_NAMESPACE: where,
-        },
+        env: { ...openbao.environment, BAO_NAMESPACE: where },
       });
       expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
       return stdout;

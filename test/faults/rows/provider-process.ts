@@ -1,5 +1,6 @@
 /** The provider's own process. */
 import { readdirSync } from "node:fs";
+import { runCommand } from "../../harness/command.ts";
 import { eventually } from "../../harness/eventually.ts";
 import { makeControlGroup } from "../control-group.ts";
 import type { Expectation, Fault } from "../fault.ts";
@@ -157,15 +158,10 @@ export const providerProcess: readonly Fault[] = [
     title: "Started a second time with the same configuration: the second leaves, the first is not disturbed",
     expect: { status: "ok", encrypt: "works", decrypt: "works" },
     cause: async ({ provider }) => {
-      const second = Bun.spawn([provider.executable, "serve", "--config", provider.configPath], {
-        stdout: "ignore",
-        stderr: "ignore",
-        env: { PATH: "/usr/bin:/bin" },
-      });
-      const code = await Promise.race([second.exited, Bun.sleep(10_000)]);
-      second.kill("SIGKILL");
-      if (typeof code !== "number" || code === 0) {
-        throw new Error(`the second instance ended with ${code ?? "nothing after 10 s"}`);
+      const serve = [provider.executable, "serve", "--config", provider.configPath];
+      const second = await runCommand(serve, { env: { PATH: "/usr/bin:/bin" }, timeoutMs: 10_000 });
+      if (second.status === 0 || !second.stdout.includes('"code":"instance_running"')) {
+        throw new Error(`the second instance ended with ${second.status}: ${second.stdout}`);
       }
       return () => {};
     },
