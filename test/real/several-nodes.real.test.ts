@@ -7,10 +7,11 @@ import { dirname, join } from "node:path";
 import { identityClaims, makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import { makeSocketDirectory } from "../fakes/socket-directory.ts";
 import { type Child, startChild } from "../harness/child.ts";
+import { runCommand } from "../harness/command.ts";
+import { eventually } from "../harness/eventually.ts";
 import { builtExecutable } from "../harness/executable.ts";
 import { freePorts } from "../harness/free-port.ts";
 import { startOpenBao } from "../harness/openbao.ts";
-
 import { describeReal } from "../harness/real-suite.ts";
 import { docBlock } from "../packaging/doc-blocks.ts";
 import { root } from "../readme/commands.ts";
@@ -95,17 +96,16 @@ describeReal("several nodes", { needs: ["bao"], long: true }, (binary) => {
             issuer.sign({ ...claims, iss: "https://issuer.example.com" }),
             { mode: 0o600 },
           );
-          running.push(
-            startChild(builtExecutable(), ["serve", "--config", at(node, "config.yaml")], { cwd: home }),
+          const serve = ["serve", "--config", at(node, "config.yaml")];
+          const serving = startChild(builtExecutable(), serve, { cwd: home });
+          running.push(serving);
+          // The socket is there a moment before the key has been read.
+          const probe = [builtExecutable(), "probe", "--socket", at(node, "run", "kms.sock")];
+          await eventually(
+            `${node} passes a probe`,
+            async () => (await runCommand([...probe, "--wait-socket", "15s"], { env: {} })).status === 0,
+            { timeoutMs: 20_000, giveUp: () => (serving.exited() ? serving.output() : undefined) },
           );
-          const waited = spawnSync(builtExecutable(), [
-            "probe",
-            "--socket",
-            at(node, "run", "kms.sock"),
-            "--wait-socket",
-            "15s",
-          ]);
-          expect([node, waited.status, running.at(-1)?.output()]).toEqual([node, 0, expect.any(String)]);
           run("several-nodes.md#probe", node);
           // Both nodes are this machine: each report gets the name that the other machine would give it.
           const report = at(`node-${node}.json`);
