@@ -76,4 +76,10 @@ export const EQUIVALENT: readonly Equivalent[] = [
     after: "if (closed.length < MAX_ZEROED_SERIES) {",
     reason: "no counter of the table has eight combinations of labels",
   },
+  {
+    file: "src/http/ca-file.ts",
+    before: "if (sameFile(identity, current.identity)) {",
+    after: "if (false) {",
+    reason: "the same file has the same certificates; the check only saves decoding them",
+  },
 ];

@@ -83,6 +83,23 @@ describe("a helper process", () => {
     expect((await run(DONE, 5000, stop.signal)).outcome).toEqual({ kind: "aborted" });
   });
 
+  test("keeps 4 MiB of output, and hears no more of it", async () => {
+    const afterBytes = (count: number) => run(`head -c ${count} /dev/zero | tr '\\0' x; ${DONE}`, 20_000);
+    const kept = 4 * 1024 * 1024 - `\n${"m".repeat(32)}{"kind":"done"}\n`.length;
+    expect((await afterBytes(kept)).outcome.kind).toBe("done");
+    expect((await afterBytes(kept + 1)).outcome.kind).toBe("vanished");
+  });
+
+  test.each([
+    [2000, 3],
+    [2001, 4],
+    [3_598_001, 3600],
+    [9_000_000, 3600],
+  ])("that is given %d ms kills itself after %d s", async (timeoutMs, seconds) => {
+    const script = `printf %s "$request" | grep -q '"alarmSeconds":${seconds},' && ${DONE}`;
+    expect((await run(script, timeoutMs)).outcome.kind).toBe("done");
+  });
+
   test("that cannot be started says so", async () => {
     const missing = helperProcess({ command: ["/no/such/program"], environment: {}, clock: systemClock });
     const end = await missing({

@@ -3,12 +3,11 @@ import { chmodSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { systemClock } from "../base/clock.ts";
 import { ProviderError } from "../base/error-class.ts";
 import { isPinRefusal, KeyTokenError, keyTokenError } from "./errors.ts";
 import { ConnectionFailure, DEVICE_FAILURES, HELPER_STAGES } from "./failure.ts";
 import type { HelperCall, HelperEnd } from "./helper-process.ts";
-import { decodePin, keyTokenService, pinOutcome } from "./key-token-service.ts";
+import { decodePin, type KeyTokenService, keyTokenService, pinOutcome } from "./key-token-service.ts";
 import { type HeldRecord, type HoldRecord, LoginRecordError } from "./login-record.ts";
 import type { PinLatch } from "./pin-latch.ts";
 
@@ -35,14 +34,18 @@ function writePin(text: string): void {
 }
 
 /** A service over a helper that ends as told, and a record in memory that shows what was on disk while it ran. */
-function setUp(ends: HelperEnd[], hold?: HoldRecord) {
+function setUp(
+  ends: HelperEnd[],
+  { hold, write, nowMs = () => 0 }: { hold?: HoldRecord; write?: () => void; nowMs?: () => number } = {},
+) {
+  let releases = 0;
   const calls: HelperCall[] = [];
   const duringCall: (PinLatch | undefined)[] = [];
   let latch: PinLatch | undefined;
-  let releases = 0;
   const record: HeldRecord = {
     read: () => latch,
     write: (next) => {
+      write?.();
       latch = next;
     },
     release: () => {
@@ -55,7 +58,7 @@ function setUp(ends: HelperEnd[], hold?: HoldRecord) {
     serviceUid: process.geteuid?.() ?? 0,
     serverName: "bao.example",
     recordPath: "/record",
-    clock: systemClock,
+    clock: { monotonicMs: nowMs },
     holdRecord: hold ?? (() => Promise.resolve(record)),
     runHelper: (call) => {
       calls.push(call);
@@ -63,12 +66,10 @@ function setUp(ends: HelperEnd[], hold?: HoldRecord) {
       return Promise.resolve(ends.shift() ?? { stage: undefined, outcome: { kind: "timeout" } });
     },
   });
-  const prove = (signal: AbortSignal = never, timeoutMs = 1000): Promise<string> =>
+  const prove = (timeoutMs = 1000, signal = new AbortController().signal): Promise<string> =>
     service.prove(CHAIN, { timeoutMs, signal }).then(() => "ok", codeOf);
   return { service, prove, calls, duringCall, latch: () => latch, releases: () => releases };
 }
-
-const never = new AbortController().signal;
 
 function codeOf(error: unknown): string {
   return error instanceof ProviderError || error instanceof ConnectionFailure ? error.code : String(error);
@@ -130,91 +131,94 @@ describe("a login", () => {
       [new LoginRecordError("damaged"), "record_damaged"],
       [new LoginRecordError("unusable"), "record_unusable"],
     ] as const) {
-      const { prove, calls } = setUp([DONE], () => Promise.reject(thrown));
+      const { prove, calls } = setUp([DONE], { hold: () => Promise.reject(thrown) });
       expect(await prove()).toBe(code);
       expect(calls).toHaveLength(0);
-    }
-  });
-
-  test("lets go of the record, however it ends", async () => {
-    const { prove, releases } = setUp([DONE, { stage: "key", outcome: { kind: "timeout" } }]);
-    expect([await prove(), releases()]).toEqual(["ok", 1]);
-    expect([await prove(), releases()]).toEqual(["module_hung", 2]);
-  });
-
-  test("takes the longest PIN from a file of any editor", async () => {
-    const longest = "9".repeat(255);
-    writePin(`${longest}\r\n`);
-    const { prove, calls } = setUp([DONE]);
-    expect(await prove()).toBe("ok");
-    expect(calls[0]?.task).toMatchObject({ pin: longest });
-    writePin(`9${longest}`);
-    expect(await setUp([DONE]).prove()).toBe("pin_invalid");
-  });
-
-  test("that waits for another one ends with its time or its caller, and a fault of the wait is no failure of the token", async () => {
-    const waiting: HoldRecord = (signal) =>
-      new Promise((_resolve, reject) => {
-        signal.addEventListener("abort", () => reject(signal.reason));
+      const unwritten = setUp([DONE], {
+        write: () => {
+          throw thrown;
+        },
       });
-    expect(await setUp([DONE], waiting).prove(never, 1)).toBe("login_busy");
+      expect([await unwritten.prove(), unwritten.calls.length, unwritten.releases()]).toEqual([code, 0, 1]);
+    }
+    const untilAborted: HoldRecord = (signal) =>
+      new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+    expect(await setUp([DONE], { hold: untilAborted }).prove(1)).toBe("login_busy");
     const stop = new AbortController();
-    const { prove, calls } = setUp([DONE], waiting);
-    const given = prove(stop.signal);
-    stop.abort(new Error("the caller is gone"));
+    const given = setUp([DONE], { hold: untilAborted }).prove(60_000, stop.signal);
+    stop.abort();
     expect(await given).toBe("canceled");
-    expect(calls).toHaveLength(0);
-    const broken = () => Promise.reject(new TypeError("broken"));
-    expect(await setUp([DONE], broken).prove()).toBe("TypeError: broken");
+    const broken = setUp([DONE], { hold: () => Promise.reject(new RangeError("x")) });
+    expect(await broken.prove()).toBe("RangeError: x");
+  });
+
+  test("releases the record however it ends", async () => {
+    const hung: HelperEnd = { stage: "pin", outcome: { kind: "timeout" } };
+    const { prove, releases } = setUp([DONE, hung]);
+    await prove();
+    await prove();
+    expect(releases()).toBe(2);
+    writePin("");
+    await prove();
+    expect(releases()).toBe(3);
+  });
+
+  test.each([
+    [1000, 500],
+    [501, 1],
+    [500, 1],
+    [100, 1],
+  ])("of %d ms that waited 300 ms leaves its helper %d ms", async (timeoutMs, expected) => {
+    const reads = [5000, 5300];
+    const { prove, calls } = setUp([DONE], { nowMs: () => reads.shift() ?? 0 });
+    await prove(timeoutMs);
+    expect(calls[0]?.timeoutMs).toBe(expected);
   });
 
   test("with a PIN file that holds no PIN, or is readable by all, is not tried", async () => {
-    chmodSync(join(directory, "pin"), 0o644);
-    const { prove, calls } = setUp([DONE]);
-    expect(await prove()).toBe("file_readable_by_others");
-    expect(calls).toHaveLength(0);
     writePin("two\nlines");
     expect(await setUp([DONE]).prove()).toBe("pin_invalid");
+    writePin(`${"1".repeat(255)}\r\n`);
+    expect(await setUp([DONE]).prove()).toBe("ok");
+    writePin("1".repeat(256));
+    expect(await setUp([DONE]).prove()).toBe("pin_invalid");
+    writePin("1".repeat(258));
+    expect(await setUp([DONE]).prove()).toBe("file_too_large");
+    chmodSync(join(directory, "pin"), 0o644);
+    expect(await setUp([DONE]).prove()).toBe("file_readable_by_others");
     rmSync(join(directory, "pin"));
     expect(await setUp([DONE]).prove()).toBe("file_missing");
   });
 });
 
-test("a look at the token fails with what the helper found", async () => {
-  const inspect = (end: HelperEnd): Promise<string> =>
-    setUp([end])
-      .service.inspect({ timeoutMs: 1000, signal: never })
-      .then(() => "ok", codeOf);
-  expect(await inspect(DONE)).toBe("ok");
-  expect(await inspect({ stage: "token", outcome: { kind: "failure", code: "key_missing" } })).toBe(
-    "key_missing",
-  );
-});
-
 describe("a request", () => {
-  const CA = [Uint8Array.of(9)];
-  const requestOf = (url: string) => ({
-    method: "POST" as const,
-    url,
-    headers: { "x-a": "1" },
-    body: "{}",
-    maxBytes: 100,
-    timeoutMs: 1000,
-    signal: never,
-  });
-  const answer: HelperEnd = {
+  const ANSWER: HelperEnd = {
     stage: "connect",
-    outcome: { kind: "answer", status: 200, headers: [["date", "today"]], body: Uint8Array.of(7) },
+    outcome: { kind: "answer", status: 204, headers: [["x-a", "1"]], body: Uint8Array.of(7) },
   };
+  const CA = [Uint8Array.of(9)];
+  const ask = (service: KeyTokenService, url: string, body?: string) =>
+    service.request(
+      { chain: CHAIN, ca: CA },
+      {
+        method: "POST",
+        url,
+        headers: { accept: "x" },
+        body,
+        maxBytes: 10,
+        timeoutMs: 1000,
+        signal: new AbortController().signal,
+      },
+    );
 
   test.each([
-    ["https://bao.example:8200/v1/a?b=c", "bao.example", 8200, "bao.example:8200"],
-    ["https://bao.example/v1/a?b=c", "bao.example", 443, "bao.example"],
-    ["https://[::1]:8200/v1/a?b=c", "::1", 8200, "[::1]:8200"],
-  ])("to %s is what the helper sends, and its answer comes back", async (url, host, port, authority) => {
-    const { service, calls } = setUp([answer]);
-    const response = await service.request({ chain: CHAIN, ca: CA }, requestOf(url));
-    expect([response.status, response.headers.get("date"), [...response.body]]).toEqual([200, "today", [7]]);
+    ["https://bao.test/v1/a?b=c", undefined, "bao.test", 443, "/v1/a?b=c", "bao.test"],
+    ["https://bao.test:8200", "{}", "bao.test", 8200, "/", "bao.test:8200"],
+    ["https://[::1]:8200/x", "{}", "::1", 8200, "/x", "[::1]:8200"],
+  ])("to %s", async (url, body, host, port, path, authority) => {
+    const { service, calls } = setUp([ANSWER]);
+    const { status, headers, body: answered } = await ask(service, url, body);
+    expect([status, headers.get("x-a"), answered]).toEqual([204, "1", Uint8Array.of(7)]);
     expect(calls[0]?.task).toEqual({
       kind: "exchange",
       pin: PIN,
@@ -226,29 +230,36 @@ describe("a request", () => {
         serverName: "bao.example",
         ca: CA,
         method: "POST",
-        path: "/v1/a?b=c",
+        path,
         headers: [
           ["host", authority],
-          ["x-a", "1"],
+          ["accept", "x"],
         ],
-        body: Buffer.from("{}"),
-        maxBytes: 100,
+        body: new TextEncoder().encode(body ?? ""),
+        maxBytes: 10,
       },
     });
   });
 
-  test.each(["http://bao.example/v1/a", "bao.example", ""])("to %j gives no PIN to anyone", async (url) => {
-    const { service, calls } = setUp([answer]);
-    const given = service.request({ chain: CHAIN, ca: CA }, requestOf(url));
-    expect(await given.then(() => "ok", codeOf)).toBe("request_invalid");
-    expect(calls).toHaveLength(0);
+  test("to anything but https, or without an answer, fails", async () => {
+    for (const url of ["http://bao.test/", "none"]) {
+      const { service, calls } = setUp([ANSWER]);
+      expect(await ask(service, url).catch(codeOf)).toBe("request_invalid");
+      expect(calls).toHaveLength(0);
+    }
+    expect(await ask(setUp([DONE]).service, "https://bao.test").catch(codeOf)).toBe("unexpected");
   });
+});
 
-  test("that the helper ends without an answer is not one", async () => {
-    const { service } = setUp([DONE]);
-    const given = service.request({ chain: CHAIN, ca: CA }, requestOf("https://bao.example/"));
-    expect(await given.then(() => "ok", codeOf)).toBe("unexpected");
-  });
+test("an inspection gives the token no PIN, and its failure is told", async () => {
+  const { service, calls } = setUp([
+    DONE,
+    { stage: "token", outcome: { kind: "failure", code: "token_missing" } },
+  ]);
+  const call = { timeoutMs: 1000, signal: new AbortController().signal };
+  await service.inspect(call);
+  expect(calls[0]).toMatchObject({ task: { kind: "inspect" }, timeoutMs: 1000 });
+  expect(await service.inspect(call).catch(codeOf)).toBe("token_missing");
 });
 
 describe("what a helper's end says of the PIN", () => {
@@ -276,7 +287,6 @@ test("a PIN is one line of text: any bytes give one without control characters a
     }),
   );
   expect(decodePin(Buffer.from(" spaces count \r\n"))).toBe(" spaces count ");
-  expect(decodePin(Uint8Array.of(0x39, 0xff))).toBeUndefined();
 });
 
 test("every failure of the device has words of its own, and those of the PIN end with exit code 6", () => {

@@ -46,7 +46,8 @@ export function logSink(stream: LineStream, maxQueuedBytes = MAX_QUEUED_BYTES): 
     queuedBytes = 0;
     if (lines.length > 0) {
       send(lines.join(""));
-    } else {
+    }
+    if (state === "open") {
       settle();
     }
   };

@@ -163,6 +163,20 @@ describe("repeated failures", () => {
 });
 
 describe("the sink", () => {
+  /** How many of the promises have settled by the time it is called, without waiting for a timer. */
+  function settledCount(promises: readonly Promise<void>[]) {
+    let count = 0;
+    for (const promise of promises) {
+      void promise.then(() => {
+        count += 1;
+      });
+    }
+    return async (): Promise<number> => {
+      await Promise.resolve();
+      return count;
+    };
+  }
+
   function stalledStream() {
     const written: string[] = [];
     let drain = () => {};
@@ -186,8 +200,9 @@ describe("the sink", () => {
       stall: () => {
         open = false;
       },
-      resume: () => {
-        open = true;
+      /** `isReading`: whether it takes all that waits, or stalls again. */
+      resume: (isReading = true) => {
+        open = isReading;
         drain();
       },
       fail: () => fail(),
@@ -224,11 +239,40 @@ describe("the sink", () => {
     const sink = logSink(stream);
     stall();
     sink.write("a\n");
-    const flushed = sink.flush(1000);
+    const flushed = settledCount([sink.flush(1000), sink.flush(1000)]);
     fail();
-    await flushed;
+    expect(await flushed()).toBe(2);
     sink.write("b\n");
+    expect(await settledCount([sink.flush(1000)])()).toBe(1);
     expect(written).toEqual(["a\n"]);
+  });
+
+  test("flush ends with the last line of the queue", async () => {
+    const { stream, stall, resume } = stalledStream();
+    const sink = logSink(stream);
+    stall();
+    sink.write("a\n");
+    sink.write("b\n");
+    const flushed = settledCount([sink.flush(1000)]);
+    resume();
+    expect(await flushed()).toBe(1);
+  });
+
+  test("flush waits for the queue, however often the reader stalls", async () => {
+    const { stream, written, stall, resume } = stalledStream();
+    const sink = logSink(stream);
+    expect(await settledCount([sink.flush(1000)])()).toBe(1);
+    stall();
+    sink.write("a\n");
+    sink.write("b\n");
+    const flushed = settledCount([sink.flush(1000), sink.flush(1000)]);
+    expect(await flushed()).toBe(0);
+    resume(false);
+    expect(await flushed()).toBe(0);
+    resume();
+    expect(await flushed()).toBe(2);
+    sink.write("c\n");
+    expect(written).toEqual(["a\n", "b\n", "c\n"]);
   });
 
   test("flush ends by itself when no process reads", async () => {

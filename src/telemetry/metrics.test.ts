@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
 import { METRIC_PREFIX, METRICS } from "./metric-table.ts";
 import { createMetrics } from "./metrics.ts";
 
@@ -16,11 +17,20 @@ describe("the page", () => {
     }
   });
 
-  test("has the process metrics", () => {
+  test("has the process metrics, in the units of their names", () => {
     const text = createMetrics().page.render();
-    for (const name of ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"]) {
-      expect(text).toMatch(new RegExp(`^${name} \\d`, "m"));
-    }
+    const valueOf = (name: string): number => Number(new RegExp(`^${name} (.+)$`, "m").exec(text)?.[1]);
+    const { user, system } = process.cpuUsage();
+    const cpuSeconds = valueOf("process_cpu_seconds_total") / ((user + system) / 1e6);
+    expect(cpuSeconds).toBeGreaterThan(0.5);
+    expect(cpuSeconds).toBeLessThanOrEqual(1);
+    expect(valueOf("process_resident_memory_bytes") / process.memoryUsage.rss()).toBeCloseTo(1, 0);
+    const startedAt = Date.now() / 1000 - process.uptime();
+    expect(Math.abs(valueOf("process_start_time_seconds") - startedAt)).toBeLessThan(5);
+    const descriptors = readdirSync("/proc/self/fd").length;
+    expect(Math.abs(valueOf("process_open_fds") - descriptors)).toBeLessThan(5);
+    const limits = readFileSync("/proc/self/limits", "utf8");
+    expect(valueOf("process_max_fds")).toBe(Number(/Max open files +(\d+)/.exec(limits)?.[1]));
   });
 
   test("is not shared between two sets of recorders", () => {
