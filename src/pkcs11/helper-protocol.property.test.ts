@@ -117,4 +117,89 @@ describe("helper protocol", () => {
   ])("%j is not a line", (value) => {
     expect(decodeLine(MARKER, MARKER + JSON.stringify(value))).toBeUndefined();
   });
+
+  const LOGIN = { pin: "1", refuseAfterFailedTry: false, chain: ["AQ=="] };
+  const EXCHANGE = {
+    host: "h",
+    port: 1,
+    serverName: "s",
+    ca: ["AQ=="],
+    method: "POST",
+    path: "/",
+    headers: [],
+    body: "",
+    maxBytes: 1,
+  };
+  const REQUEST = { marker: MARKER, alarmSeconds: 1, parentPid: 1 };
+  const TOKEN = { modulePath: "/m", tokenLabel: "t", keyLabel: "k", maxSessions: 1 };
+  const long = (length: number): string => "x".repeat(length);
+  const many = <T>(count: number, value: T): T[] => Array.from({ length: count }, () => value);
+
+  /** `[part, field, largest or smallest that is taken, first that is not]`. */
+  test.each([
+    ["request", "marker", MARKER, MARKER.slice(1)],
+    ["request", "marker", MARKER, `${MARKER}0`],
+    ["request", "alarmSeconds", 1, 0],
+    ["request", "alarmSeconds", 3600, 3601],
+    ["request", "alarmSeconds", 2, 1.5],
+    ["request", "parentPid", 1, 0],
+    ["request", "parentPid", 2, 1.5],
+    ["token", "modulePath", `/${long(4095)}`, `/${long(4096)}`],
+    ["token", "modulePath", "/m", "m"],
+    ["token", "tokenLabel", long(255), long(256)],
+    ["token", "keyLabel", "k", ""],
+    ["token", "maxSessions", 1, 0],
+    ["token", "maxSessions", 2, 1.5],
+    ["login", "pin", "1", ""],
+    ["login", "pin", long(255), long(256)],
+    ["login", "refuseAfterFailedTry", true, 1],
+    ["login", "chain", ["AQ=="], []],
+    ["login", "chain", many(512, "AQ=="), many(513, "AQ==")],
+    ["login", "chain", ["AQ=="], ["AQ="]],
+    ["exchange", "host", long(255), long(256)],
+    ["exchange", "host", "h", ""],
+    ["exchange", "port", 1, 0],
+    ["exchange", "port", 65_535, 65_536],
+    ["exchange", "port", 2, 1.5],
+    ["exchange", "serverName", long(255), long(256)],
+    ["exchange", "serverName", "s", ""],
+    ["exchange", "ca", many(512, "AQ=="), []],
+    ["exchange", "method", "PATCH", "PUT"],
+    ["exchange", "path", "/~!", "/a b"],
+    ["exchange", "path", `/${long(4095)}`, `/${long(4096)}`],
+    ["exchange", "headers", many(128, ["a", "b"]), many(129, ["a", "b"])],
+    ["exchange", "headers", [[long(64), "b"]], [[long(65), "b"]]],
+    ["exchange", "headers", [["a", long(16_384)]], [["a", long(16_385)]]],
+    ["exchange", "headers", [["a", "\t ~\u0080\u00ff"]], [["a", "\u0100"]]],
+    ["exchange", "headers", [["a", ""]], [["a", "", ""]]],
+    ["exchange", "body", "AQ==", "AQ="],
+    ["exchange", "maxBytes", 1, 0],
+    ["exchange", "maxBytes", 1024 * 1024, 1024 * 1024 + 1],
+    ["exchange", "maxBytes", 2, 1.5],
+  ])("a request's %s.%s has a bound", (part, field, good, bad) => {
+    const taken = (value: unknown): boolean => {
+      const changed = (name: string) => (name === part ? { [field]: value } : {});
+      const task = {
+        kind: "exchange",
+        ...LOGIN,
+        ...changed("login"),
+        exchange: { ...EXCHANGE, ...changed("exchange") },
+      };
+      const sent = { ...REQUEST, ...changed("request"), token: { ...TOKEN, ...changed("token") }, task };
+      return decodeRequest(JSON.stringify(sent)) !== undefined;
+    };
+    expect([taken(good), taken(bad)]).toEqual([true, false]);
+  });
+
+  test.each([
+    [{ kind: "answer", headers: [], body: "" }, "status", 100, 99],
+    [{ kind: "answer", headers: [], body: "" }, "status", 599, 600],
+    [{ kind: "answer", headers: [], body: "" }, "status", 200, 200.5],
+    [{ kind: "failure", code: "sign_failed" }, "detail", long(100), long(101)],
+    [{ kind: "failure", code: "sign_failed" }, "detail", "x", ""],
+  ])("a line %j with %s has a bound", (fields, name, good, bad) => {
+    const taken = (value: unknown) =>
+      decodeLine(MARKER, MARKER + JSON.stringify({ ...fields, [name]: value })) !== undefined;
+    expect([taken(good), taken(bad)]).toEqual([true, false]);
+  });
 });

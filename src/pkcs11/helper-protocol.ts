@@ -7,10 +7,12 @@ import { HELPER_FAILURES, HELPER_STAGES, type HelperFailureCode, type HelperStag
 export const MAX_REQUEST_BYTES = 4 * 1024 * 1024;
 
 const MAX_CERTIFICATES = 512;
-const base64 = v.pipe(v.string(), v.maxLength(2 * 1024 * 1024), v.base64());
-const toBytes = v.transform((text: string): Uint8Array => new Uint8Array(Buffer.from(text, "base64")));
-const bytes = v.pipe(base64, toBytes);
-const anyBytes = v.pipe(v.union([v.literal(""), base64]), toBytes);
+const bytes = v.pipe(
+  v.string(),
+  v.maxLength(2 * 1024 * 1024),
+  v.base64(),
+  v.transform((text): Uint8Array => new Uint8Array(Buffer.from(text, "base64"))),
+);
 const certificates = v.pipe(v.array(bytes), v.minLength(1), v.maxLength(MAX_CERTIFICATES));
 const label = v.pipe(v.string(), v.minLength(1), v.maxLength(255));
 const header = v.strictTuple([
@@ -27,7 +29,7 @@ const exchangeSchema = v.strictObject({
   method: v.picklist(["GET", "POST", "PATCH"]),
   path: v.pipe(v.string(), v.regex(/^\/[\x21-\x7e]*$/), v.maxLength(4096)),
   headers,
-  body: anyBytes,
+  body: bytes,
   maxBytes: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1024 * 1024)),
 });
 
@@ -87,7 +89,7 @@ const lineSchema = v.variant("kind", [
     kind: v.literal("answer"),
     status: v.pipe(v.number(), v.integer(), v.minValue(100), v.maxValue(599)),
     headers,
-    body: anyBytes,
+    body: bytes,
   }),
 ]);
 

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { codeOf } from "../../test/fakes/code-of.ts";
 import { configFile } from "../../test/fakes/config-file.ts";
 import { makeTestCa, type TestCa } from "../../test/fakes/tls/test-ca.ts";
 import { systemClock } from "../base/clock.ts";
@@ -10,6 +11,7 @@ import { readMountPoints } from "../base/mount-points.ts";
 import { decodeConfig } from "../config/decode-config.ts";
 import { createLogger } from "../telemetry/logger.ts";
 import { keyTokenChecks, keyTokenOf } from "./key-token.ts";
+import { openOperatorAccess } from "./operator.ts";
 import { buildProvider, type Provider } from "./provider.ts";
 import { openTransitAccess } from "./transit-access.ts";
 
@@ -22,6 +24,8 @@ let dir: string;
 let ca: TestCa;
 let server: Bun.Server<undefined>;
 const asked: string[] = [];
+/** Of every answer. */
+let data: object = {};
 const file = (name: string, text: string): string => {
   writeFileSync(join(dir, name), text);
   chmodSync(join(dir, name), 0o600);
@@ -62,7 +66,7 @@ beforeAll(async () => {
       };
       return path === "/token"
         ? Response.json({ access_token: jwt(), token_type: "Bearer", expires_in: 60 })
-        : Response.json({ request_id: "1", auth, data: {} });
+        : Response.json({ request_id: "1", auth, data });
     },
   });
 });
@@ -277,3 +281,43 @@ test.skipIf(!readMountPoints().has("/dev/shm"))(
     }
   },
 );
+
+describe("an operator's access", () => {
+  test("shows the clock, logs in, reads capabilities, and revokes its token", async () => {
+    const begin = asked.length;
+    const access = await openOperatorAccess(configOf(certFile()), uid);
+    const { wallMs = 0 } = await access.health(never);
+    expect(Math.abs(wallMs - Date.now())).toBeLessThan(60_000);
+    const { credential, ...login } = await access.logIn(never);
+    expect(login).toEqual({ ttlMs: 600_000, renewable: false });
+    expect(credential.expiresAtMs).toBeGreaterThan(Date.now());
+    data = { "transit/a": ["read"], "transit/b": "read" };
+    expect([...(await access.capabilities(["transit/a"], never))]).toEqual([["transit/a", ["read"]]]);
+    for (const path of ["transit/b", "transit/c", "toString"]) {
+      expect(await codeOf(access.capabilities([path], never))).toBe("reply_malformed");
+    }
+    data = {};
+    await access.close();
+    expect([...new Set(asked.slice(begin))]).toEqual([
+      "/v1/sys/health",
+      "/v1/auth/cert/login",
+      "/v1/sys/capabilities-self",
+      "/v1/auth/token/revoke-self",
+    ]);
+  });
+
+  test("reads the credential without sending it", async () => {
+    const begin = asked.length;
+    const token = await openOperatorAccess(configOf(oauth2()), uid);
+    const { issuer, expiresAtMs = 0 } = await token.checkCredential(never);
+    expect(issuer).toBe("issuer");
+    expect(Math.abs(expiresAtMs - Date.now() - 3_600_000)).toBeLessThan(60_000);
+    const certificate = await openOperatorAccess(configOf(certFile()), uid);
+    const checked = await certificate.checkCredential(never);
+    expect(checked.issuer).toBeUndefined();
+    expect(checked.expiresAtMs).toBeGreaterThan(Date.now());
+    expect(asked.slice(begin)).toEqual(["/token"]);
+    await token.close();
+    await certificate.close();
+  });
+});
