@@ -251,7 +251,7 @@ describe("a request", () => {
   });
 });
 
-test("an inspection gives the token no PIN, and its failure is told", async () => {
+test("an inspection gives the token no PIN, and reports its failure", async () => {
   const { service, calls } = setUp([
     DONE,
     { stage: "token", outcome: { kind: "failure", code: "token_missing" } },

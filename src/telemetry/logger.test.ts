@@ -167,7 +167,7 @@ describe("the sink", () => {
   function settledCount(promises: readonly Promise<void>[]) {
     let count = 0;
     for (const promise of promises) {
-      void promise.then(() => {
+      void promise.finally(() => {
         count += 1;
       });
     }
