@@ -9,6 +9,12 @@ export interface Equivalent {
 
 export const EQUIVALENT: readonly Equivalent[] = [
   {
+    file: "src/server/grpc/grpc-sessions.ts",
+    before: "if (nap.endMs > clock.monotonicMs() + ms) {",
+    after: "if (nap.endMs >= clock.monotonicMs() + ms) {",
+    reason: "a nap that ends then already is begun again and ends at the same time",
+  },
+  {
     file: "src/commands/registry-change.ts",
     before: "export const MAX_OUTCOME_BYTES = 64 * 1024;",
     after: "export const MAX_OUTCOME_BYTES = 65 * 1024;",

@@ -9,6 +9,7 @@ import { SERVICE } from "../../../test/conformance/harness.ts";
 import {
   FLAG,
   FRAME,
+  frame,
   type RawConnection,
   rawConnection,
   request,
@@ -176,6 +177,68 @@ describe("a request", () => {
     expect(await soon(isAnswered(peer, 3))).toBe(true);
     expect(await soon(() => sessions.calls === 0)).toBe(true);
     expect(peer.isClosed).toBe(false);
+  });
+});
+
+describe("the memory of bodies", () => {
+  test("is free again after each request, answered or given up", async () => {
+    serve({ maxBodiesBytes: 4096 });
+    const peer = await connection(...GREETING);
+    for (let streamId = 1; streamId < 9; streamId += 4) {
+      peer.send(request(streamId, STATUS));
+      expect(await soon(isAnswered(peer, streamId))).toBe(true);
+      peer.send(
+        requestHeaders(streamId + 2, FLAG.endHeaders),
+        frame(FRAME.rstStream, 0, streamId + 2, Buffer.alloc(4)),
+      );
+      expect(await soon(() => sessions.calls === 0)).toBe(true);
+    }
+    expect(peer.frames.filter(({ type }) => type === FRAME.data)).toHaveLength(2);
+  });
+});
+
+describe("streams", () => {
+  /** The bounds that a peer was told (SETTINGS_MAX_CONCURRENT_STREAMS, RFC 9113 6.5.2), in their order. */
+  const told = (peer: RawConnection): readonly number[] =>
+    peer.frames
+      .filter(({ type }) => type === FRAME.settings)
+      .flatMap(({ payload }) =>
+        Array.from({ length: payload.length / 6 }, (_, index) => payload.subarray(6 * index, 6 * index + 6))
+          .filter((entry) => entry.readUInt16BE(0) === 3)
+          .map((entry) => entry.readUInt32BE(2)),
+      );
+
+  test("are many for the first sessions, and then for the first ones that complete a call", async () => {
+    serve({ wideSessions: 1, maxStreamsPerWideSession: 77, maxStreamsPerSession: 5 });
+    const first = await connection(...GREETING, request(1, STATUS));
+    expect(await soon(isAnswered(first, 1))).toBe(true);
+    const second = await connection(...GREETING, request(1, STATUS));
+    const third = await connection(...GREETING);
+    expect(await soon(isAnswered(second, 1))).toBe(true);
+    expect(await soon(() => sessions.sessions === 3)).toBe(true);
+    first.destroy();
+    expect(await soon(() => sessions.sessions === 2)).toBe(true);
+    for (const streamId of [3, 5]) {
+      second.send(request(streamId, STATUS));
+      expect(await soon(isAnswered(second, streamId))).toBe(true);
+    }
+    third.send(request(1, STATUS));
+    expect(await soon(isAnswered(third, 1))).toBe(true);
+    expect([told(first), told(second), told(third)]).toEqual([[77], [5, 77], [5]]);
+  });
+});
+
+describe("a connection that waits for a place", () => {
+  test("gets it as soon as the one before it had the time of a greeting", async () => {
+    serve({ maxSessions: 1, greetingGraceMs: 100, sweepIntervalMs: 1000 });
+    const silent = await connection();
+    expect(await soon(() => sessions.sessions === 1)).toBe(true);
+    const next = await connection(...GREETING, request(1, STATUS));
+    await clock.advance(99);
+    expect(await notYet(isGone(silent))).toBe(true);
+    await clock.advance(1);
+    expect(await soon(isAnswered(next, 1))).toBe(true);
+    expect(silent.isClosed).toBe(true);
   });
 });
 

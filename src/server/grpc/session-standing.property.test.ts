@@ -180,6 +180,28 @@ describe("who gives way", () => {
     ).toBe("busy");
   });
 
+  test("of those that came and called at the same time the first in their order", () => {
+    const pair = (make: () => SessionStanding) =>
+      ["first", "second"].map((name) => ({ name, standing: make() }));
+    const fresh = pair(() => newStanding(0));
+    expect(victimOf(fresh)).toBe("first");
+    const idle = pair(() => {
+      const standing = newStanding(0);
+      complete(standing, 0);
+      return standing;
+    });
+    expect(victimOf(idle)).toBe("first");
+    const served = pair(() => {
+      const standing = newStanding(0);
+      complete(standing, 0);
+      const own = call();
+      callOpened(standing, own, 0);
+      callHandled(standing, own);
+      return standing;
+    });
+    expect(victimOf(served)).toBe("first");
+  });
+
   test("of the idle the one with the fewest calls, then the one that called least recently", () => {
     const idle = (calls: number, lastMs: number): SessionStanding => {
       const standing = newStanding(0);

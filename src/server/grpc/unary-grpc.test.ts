@@ -75,6 +75,19 @@ test.each(["", "3", "S", "3s", "-1S", "1.5S", "123456789S", "3S 3S"])(
   },
 );
 
+test.each([0, 1, 4])("a body of %i bytes has no message in it", async (length) => {
+  const { status, context } = await ask({}, new Uint8Array(length));
+  expect(status).toBe(String(Code.InvalidArgument));
+  expect(context).toBeUndefined();
+});
+
+test.each([
+  ["gzip", Code.Unimplemented],
+  ["identity", undefined],
+])("grpc-encoding: %s", async (encoding, code) => {
+  expect((await ask({ "grpc-encoding": encoding })).status).toBe(String(code ?? 0));
+});
+
 test("a method learns who calls", async () => {
   const { caller, context } = await ask({});
   expect(context?.values.get(CALLER)).toBe(caller);

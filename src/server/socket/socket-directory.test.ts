@@ -125,6 +125,11 @@ describe("a directory that is not fit", () => {
       chownSync(root, 0, 12_345);
       chmodSync(root, 0o775);
       expect(problem()?.code).toBe("ancestor_writable");
+      chmodSync(root, 0o755);
+      expect(problem()).toBeUndefined();
+      chownSync(root, 0, 0);
+      chmodSync(root, 0o775);
+      expect(problem()).toBeUndefined();
     },
   );
 });
