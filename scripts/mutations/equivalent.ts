@@ -88,4 +88,38 @@ export const EQUIVALENT: readonly Equivalent[] = [
     after: "if (false) {",
     reason: "the same file has the same certificates; the check only saves decoding them",
   },
+  {
+    file: "src/key/rotation/key-keeper.ts",
+    before: 'const answer = { kind: "key", key, upsertDisabled: true } as const;',
+    after: 'const answer = { kind: "key", key, upsertDisabled: false } as const;',
+    reason: "only findings of another effect than that of enabled upsert count here",
+  },
+  {
+    file: "src/key/rotation/key-look-up.ts",
+    before: "let isLookingUp = false;",
+    after: "let isLookingUp = true;",
+    reason: "the first look-up is allowed either way, and sets it",
+  },
+  {
+    file: "src/key/rotation/plan-rebuild.ts",
+    before:
+      'each.version === active.version ? "active" : each.version > active.version ? "pending" : "retired",',
+    after:
+      'each.version === active.version ? "active" : each.version >= active.version ? "pending" : "retired",',
+    reason: "the equal version is the active one, decided before",
+  },
+  {
+    file: "src/key/rotation/plan-retire.ts",
+    before: "ageMs < 0",
+    after: "ageMs <= 0",
+    reason: "an age of 0 does not get there",
+  },
+  {
+    file: "src/key/rotation/plan-retire.ts",
+    before:
+      'const removed = content.versions.filter(({ version, state }) => state === "removed" && version < lowest);',
+    after:
+      'const removed = content.versions.filter(({ version, state }) => state === "removed" && version <= lowest);',
+    reason: "no version is removed and kept",
+  },
 ];

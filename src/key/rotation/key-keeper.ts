@@ -96,9 +96,8 @@ export class KeyKeeper {
     });
   }
 
-  learnMarker(held: boolean): void {
-    const { key, sightings } = this.state;
-    this.#live.see(observeMarker(sightings, held, key?.active.version ?? 0, this.#options.policy));
+  learnMarker(held: boolean, { version }: KeyVersion): void {
+    this.#live.see(observeMarker(this.state.sightings, held, version, this.#options.policy));
   }
 
   keepMarker(marker: string, signal: AbortSignal): Promise<void> {

@@ -93,7 +93,7 @@ export class KeyProbe {
     }
     const { marker } = activeVersion(key.stored.record);
     if (marker !== undefined) {
-      keeper.learnMarker(await markerHolds(transit, key.active, marker, signal));
+      keeper.learnMarker(await markerHolds(transit, key.active, marker, signal), key.active);
     }
     const isSound = presentFindings(keeper.state.sightings, policy).every(
       ({ code }) => FINDINGS[code].effect === "notice",

@@ -77,6 +77,7 @@ describe("the first start", () => {
     await node.probe();
     expect(node.keys.status().kind).toBe("none");
     expect(node.keys.view().notReady?.code).toBe("state_read_only");
+    expect(node.keys.view().storeFailure?.code).toBe("state_read_only");
   });
 });
 
@@ -114,9 +115,11 @@ describe("a Decrypt for a version that this node has not seen", () => {
     const unseen = key.state.versions[1];
     const keyId = deriveKeyId(testIdentity, unseen ?? { version: 0, createdAtUnix: 0 });
     const reads = key.reads;
+    node.takeEvents();
     const handles = await Promise.all([1, 2, 3].map(() => node.keys.keyForDecrypt(keyId, never)));
     expect(handles.map((each) => each.version)).toEqual([2, 2, 2]);
     expect(key.reads).toBe(reads + 1);
+    expect(node.takeEvents()).toEqual(["rotation.pending", "status.probe"]);
     expect(recordOf(node).versions.map((each) => each.state)).toEqual(["active", "pending"]);
     expect(recordOf(node).observation).toBeUndefined();
     expect(node.keys.keyForEncrypt().version).toBe(1);
@@ -131,7 +134,15 @@ describe("a Decrypt for a version that this node has not seen", () => {
     expect(key.reads).toBe(reads + 1);
     node.clock.pass(INTERVAL);
     key.failWith("sealed");
+    node.takeEvents();
     expect(await decryptCode(node, unknown)).toBe("sealed");
+    expect(node.events).toMatchObject([
+      {
+        name: "status.probe",
+        level: "warn",
+        fields: { probeKind: "discovery", code: "sealed", healthz: "ok" },
+      },
+    ]);
     const error = await node.keys.keyForDecrypt(unknown, never).catch((thrown: unknown) => thrown);
     expect(errorClassOf(error)).toBe("openbao_sealed");
     expect(error).toMatchObject({ code: "key_id_not_looked_up", cause: { code: "sealed" } });
@@ -148,6 +159,7 @@ describe("a Decrypt for a version that this node has not seen", () => {
     const keyId = deriveKeyId(testIdentity, key.state.versions[1] ?? { version: 0, createdAtUnix: 0 });
     expect((await node.keys.keyForDecrypt(keyId, never)).version).toBe(2);
     expect(recordOf(node).versions.length).toBe(1);
+    expect(node.keys.view().storeFailure?.code).toBe("state_read_only");
     await probes(node, 8);
     expect(node.keys.keyForEncrypt().version).toBe(1);
     expect((await node.keys.keyForDecrypt(keyId, never)).version).toBe(2);

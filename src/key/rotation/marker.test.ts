@@ -114,7 +114,8 @@ test("a refusal makes the run loop look at once, and again until it is certain o
   expect(node.clock.sleeping).toBe(0);
 });
 
-test("without a marker nothing is encrypted, until a probe has made one", async () => {
+/** A node that began with a registry that has no marker, as rebuild-registry writes it. */
+async function startedWithoutMarker() {
   const { node, key } = await running();
   const record = recordOf(node);
   const bare = encodeRecord({
@@ -124,6 +125,11 @@ test("without a marker nothing is encrypted, until a probe has made one", async 
   node.disk.put(NODE_STATE_PATH, bare.bytes);
   node.disk.put(`${NODE_STATE_PATH}.checkpoint`, encodeCheckpoint({ generation: 1, hash: bare.hash }));
   await node.restart();
+  return { node, key };
+}
+
+test("without a marker nothing is encrypted, until a probe has made one", async () => {
+  const { node, key } = await startedWithoutMarker();
   key.failWith("permission_denied", "encrypt");
   await node.probe();
   expect(healthz(node)).toBe("starting");
@@ -133,6 +139,22 @@ test("without a marker nothing is encrypted, until a probe has made one", async 
   expect(healthz(node)).toBe("ok");
   const handle = node.keys.keyForEncrypt();
   expect(await confirmCode(node, handle, await seal(key, handle))).toBe("done");
+});
+
+test("a missing marker is not written in a probe whose observation could not be", async () => {
+  const { node, key } = await startedWithoutMarker();
+  let writes = 0;
+  node.disk.plan((_, name) => {
+    writes += name === "write" ? 1 : 0;
+    return name === "write" && writes === 1 ? { kind: "fails", errno: "ENOSPC" } : { kind: "none" };
+  });
+  key.rotate();
+  await node.probe();
+  expect(writes).toBe(1);
+  expect(node.keys.view().storeFailure?.code).toBe("state_full");
+  await node.probe();
+  expect(node.keys.view().storeFailure).toBeUndefined();
+  expect(recordOf(node).versions[0]?.marker).toStartWith("vault:v1:");
 });
 
 test("a marker that opens to something else is no proof, nor is another plaintext", async () => {

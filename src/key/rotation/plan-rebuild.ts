@@ -80,11 +80,8 @@ function activeOf(
       "compare the fingerprint of `bao-kms-provider config` with that node's, and check whether the key was created again",
     );
   }
-  const used = expected === undefined ? stored : [...stored, expected];
-  const newest = (used.length > 0 ? used : versions).reduce<KeyVersion | undefined>(
-    (best, each) => (best === undefined || each.version > best.version ? each : best),
-    undefined,
-  );
+  const used = new Set(expected === undefined ? stored : [...stored, expected]);
+  const newest = versions.findLast((each) => used.size === 0 || used.has(each));
   return newest === undefined
     ? blocker(
         "no_versions",

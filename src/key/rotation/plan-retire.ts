@@ -199,6 +199,7 @@ function nodeBlockers({ content, scope, usages, nodes }: RetireInput): readonly 
   const wanted = Math.max(1, ...live.map(({ liveApiServers }) => liveApiServers));
   const good = nodes.filter(({ keyId, healthy }) => keyId === activeKeyId && healthy);
   const hosts = new Set(good.map(({ host }) => host));
+  // Without any node: -Infinity.
   const latest = Math.max(...good.map(({ seenAtUnixMs }) => seenAtUnixMs));
   return [
     ...nodes
@@ -219,7 +220,7 @@ function nodeBlockers({ content, scope, usages, nodes }: RetireInput): readonly 
         ),
     ),
     ...live
-      .filter(({ readAtUnixMs }) => good.length > 0 && readAtUnixMs < latest + MAX_LATE_WRITES_MS)
+      .filter(({ readAtUnixMs }) => readAtUnixMs < latest + MAX_LATE_WRITES_MS)
       .map(({ name }) =>
         overridable(
           "read_too_early",

@@ -82,8 +82,31 @@ describe("retire", () => {
     expect(planRetire({ ...removed, nodes: nodes.slice(1) }).raiseMinDecryptionTo).toBeUndefined();
     expect(planRetire({ ...removed, nodes: [...nodes, node("c")] }).raiseMinDecryptionTo).toBeUndefined();
     expect(planRetire({ ...good, nodes }).raiseMinDecryptionTo).toBeUndefined();
+    const gap = { ...good, content: content(["removed", "retired", "removed", "active"]) };
+    const ofGap = [node("a", { removedVersions: [1] }), node("b", { removedVersions: [1, 3] })];
+    expect(planRetire({ ...gap, nodes: ofGap }).raiseMinDecryptionTo).toBe(2);
+    const nothingRemoved = { ...good, content: content(["rejected", "retired", "active"]), nodes };
+    expect(planRetire(nothingRemoved).raiseMinDecryptionTo).toBeUndefined();
     const raised = { ...removed, nodes, metadata: metadata([3], { minDecryptionVersion: 3 }) };
     expect(planRetire(raised).raiseMinDecryptionTo).toBeUndefined();
+  });
+
+  test("with evidence that was read five minutes after the last node was seen", () => {
+    const nodes = [node("a"), node("b", { seenAtUnixMs: NOW - 6 * MINUTE })];
+    expect(planRetire({ ...good, nodes }).blockers).toEqual([]);
+  });
+
+  test.each([0, 15 * MINUTE])("evidence of an age of %i ms is not stale", (ageMs) => {
+    const { blockers } = planRetire({ ...good, usages: [usage({ 3: 50 }, { readAtUnixMs: NOW - ageMs })] });
+    expect(blockers.map(({ code }) => code)).not.toContain("stale_evidence");
+  });
+
+  test.each([
+    ["live", "run migrate"],
+    ["snapshot", "keep the version"],
+  ] as const)("what to do about a version that a %s needs", (kind, advice) => {
+    const { blockers } = planRetire({ ...good, usages: [usage({ 1: 1, 3: 50 }, { kind })] });
+    expect(blockers.find(({ code }) => code === "still_needed")?.advice).toStartWith(advice);
   });
 
   test("an override is recorded with who and why", () => {
@@ -95,6 +118,11 @@ describe("retire", () => {
     ["not_below_active", false, { beforeVersion: 4 }],
     ["nothing_to_remove", false, { beforeVersion: 1 }],
     ["version_pending", false, { content: content(["retired", "active", "pending"]), beforeVersion: 2 }],
+    [
+      "version_pending",
+      false,
+      { content: content(["retired", "active", "pending"]), beforeVersion: 2, metadata: metadata([1, 2]) },
+    ],
     ["version_pending", false, { metadata: metadata([1, 2, 3, 4]) }],
     ["no_live_evidence", true, { usages: [] }],
     ["no_live_evidence", true, { usages: [usage({ 3: 50 }, { kind: "snapshot" })] }],
@@ -115,7 +143,7 @@ describe("retire", () => {
     ["nodes_missing", true, { nodes: [], usages: [usage({ 3: 50 }, { liveApiServers: 0 })] }],
     ["node_behind", true, { nodes: [node("a"), node("b"), node("c", { keyId: keyId(2) })] }],
     ["node_behind", true, { nodes: [node("a"), node("b"), node("c", { healthy: false })] }],
-    ["read_too_early", true, { nodes: [node("a"), node("b", { seenAtUnixMs: NOW - 5 * MINUTE })] }],
+    ["read_too_early", true, { nodes: [node("a"), node("b", { seenAtUnixMs: NOW - 6 * MINUTE + 1 })] }],
   ])("%s (overridable: %p)", (code, overridable, change) => {
     const found = planRetire({ ...good, ...change }).blockers.find((each) => each.code === code);
     expect(found).toMatchObject({ code, overridable });
@@ -158,6 +186,13 @@ describe("restore", () => {
   ] as const)("%s", (code, number, live) => {
     expect(planRestore(removed, live, [number]).blockers).toMatchObject([{ code }]);
   });
+
+  test("a trimmed version and one that was made again have different reasons", () => {
+    const reasons = [[], [{ version: 1, createdAtUnix: 5 }]].map(
+      (versions) => planRestore(removed, metadata([1, 2, 3], { versions }), [1]).blockers[0]?.message ?? "",
+    );
+    expect(reasons.map((reason) => reason.includes("trimmed"))).toEqual([true, false]);
+  });
 });
 
 describe("rebuild", () => {
@@ -176,6 +211,11 @@ describe("rebuild", () => {
 
   test("from evidence: the newest version in use is active, newer ones wait", () => {
     expect(statesOf(base)).toEqual(["1 retired", "2 active", "3 pending"]);
+    expect(planRebuild(base).content?.versions.map(({ activatedUnixMs }) => activatedUnixMs)).toEqual([
+      undefined,
+      NOW,
+      undefined,
+    ]);
   });
   test("from another node's key_id", () => {
     expect(statesOf({ ...base, usages: [], expectedKeyId: keyId(3) })).toEqual([

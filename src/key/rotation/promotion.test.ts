@@ -20,6 +20,10 @@ describe("a rotation", () => {
     await probes(node, 4);
     expect(node.keys.keyForEncrypt()).toBe(first);
     expect(node.keys.view().rotationState).toBe("pending");
+    expect(node.takeEvents().filter((name) => name.startsWith("rotation."))).toEqual([
+      "rotation.pending",
+      "rotation.observed",
+    ]);
     await node.probeAfter(INTERVAL);
     const second = node.keys.keyForEncrypt();
     expect(second.version).toBe(2);
