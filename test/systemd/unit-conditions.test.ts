@@ -21,6 +21,22 @@ describeUnit("unit: conditions", (on) => {
     expect(await on.state()).toBe("inactive");
   });
 
+  test("systemctl status shows the condition of an enabled unit only", async () => {
+    const startedAs = async (verb: string): Promise<string> =>
+      (
+        await on.machine.sh(
+          `systemctl ${verb} ${unit}; systemctl start ${unit}; systemctl status --no-pager ${unit}`,
+        )
+      ).stdout;
+    await on.machine.must(`mv ${paths.jwt} ${paths.jwt}.away`);
+    const disabled = await startedAs("disable");
+    const enabled = await startedAs("enable");
+    await on.machine.must(`mv ${paths.jwt}.away ${paths.jwt}`);
+    expect(disabled).toContain("inactive (dead)");
+    expect(disabled).not.toContain("was not met");
+    expect(enabled).toContain(`ConditionPathExists=${paths.jwt} was not met`);
+  });
+
   const credentials = readdirSync(join(root, "deploy", "systemd", "drop-ins"))
     .filter((name) => /^(cert-|oauth2|approle|spiffe)/.test(name))
     .sort();
