@@ -35,7 +35,7 @@ import type { Origins } from "./stage.ts";
 import { stage } from "./stage.ts";
 import { tarOf, writeTarball } from "./tarball.ts";
 
-export interface ReleaseOptions {
+interface ReleaseOptions {
   readonly out: string;
   readonly architectures: readonly ArchitectureName[];
   /** PEM private key; undefined leaves checksums and provenance unsigned. */
@@ -181,7 +181,7 @@ function writeEvidence({ options, release, commit, out, work }: Shared): void {
 }
 
 /** Makes the release in `out`, which must be empty or absent. A release that fails leaves nothing behind. */
-export async function makeRelease(options: ReleaseOptions): Promise<ReleaseVersion> {
+async function makeRelease(options: ReleaseOptions): Promise<ReleaseVersion> {
   const release = releaseVersion(root);
   checkBefore(options);
   for (const placeholder of placeholders()) {
@@ -235,7 +235,7 @@ Makes deb, rpm, tarball, bundles, image, bill of materials, checksums and proven
 Needs: Debian 12 or newer with dpkg, rpm, openssl, apt, xz-utils; git; npm.
 `;
 
-export async function main(args: readonly string[]): Promise<void> {
+async function main(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
     args: [...args],
     options: {
