@@ -65,6 +65,8 @@ describe("the marker of a version that is due", () => {
       (error: unknown) => error,
     );
     expect(ended).toBe(stop.signal.reason);
-    expect(node.takeEvents()).not.toContain("rotation.pending");
+    await node.clock.advance(0);
+    expect(node.takeEvents()).toEqual([]);
+    expect(node.keys.view().failure).toBeUndefined();
   });
 });

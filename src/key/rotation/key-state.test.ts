@@ -85,7 +85,11 @@ describe("a restart", () => {
   test("answers Status at once, and encrypts only after metadata was read", async () => {
     const { node, key } = await running();
     const before = node.keys.keyForEncrypt().keyId;
+    node.takeEvents();
     await node.restart();
+    expect(node.events).toMatchObject([
+      { name: "registry.loaded", level: "info", fields: { generation: 1, transitKeyVersion: 1 } },
+    ]);
     expect(node.keys.status()).toEqual({ kind: "known", keyId: before, healthz: "starting" });
     expect(codeOf(() => node.keys.keyForEncrypt())).toBe("metadata_not_read");
     expect((await node.keys.keyForDecrypt(before, never)).version).toBe(1);
@@ -260,8 +264,13 @@ describe("a command that writes beside the daemon", () => {
       for (const path of removed) {
         node.disk.put(path, undefined);
       }
+      node.takeEvents();
       await node.probe();
       expect(node.keys.view().storeFailure).toBeUndefined();
+      expect(node.events.find(({ name }) => name === "registry.write")).toMatchObject({
+        level: "warn",
+        fields: { status: "ok", code: "registry_lost" },
+      });
       expect(paths.map((path) => node.disk.get(path))).toEqual(before);
     }
     await node.restart();
@@ -292,15 +301,17 @@ describe("a command that writes beside the daemon", () => {
       );
     key.rotate();
     reports();
-    plan("ENOSPC");
-    await probes(node, 2);
-    expect(reports()).toEqual([["error", "error", "state_full"]]);
-    plan("EROFS");
-    await probes(node, 2);
-    expect(reports()).toEqual([["error", "error", "state_read_only"]]);
-    plan();
-    await probes(node, 2);
-    expect(reports()).toEqual([["info", "ok", "state_read_only"]]);
+    for (const [errno, report] of [
+      ["ENOSPC", ["error", "error", "state_full"]],
+      ["EROFS", ["error", "error", "state_read_only"]],
+      [undefined, ["info", "ok", "state_read_only"]],
+    ] as const) {
+      plan(errno);
+      await probes(node, 1);
+      expect(reports()).toEqual([[...report]]);
+      await probes(node, 1);
+      expect(reports()).toEqual([]);
+    }
   });
 
   test("a stranger's file is not adopted, and the loaded state serves on", async () => {

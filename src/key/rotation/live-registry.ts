@@ -79,9 +79,6 @@ export class LiveRegistry {
     } catch (error) {
       return { key, problem: registryProblem(error) };
     }
-    if (stored === key.stored) {
-      return { key };
-    }
     if (stored.hash !== key.stored.hash) {
       this.emit("registry.adopted", "info", { generation: stored.record.generation });
     }

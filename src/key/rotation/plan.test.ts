@@ -47,6 +47,16 @@ describe("a rotation's report", () => {
       missingMs: 120_000,
       earliestInMs: 120_000,
     });
+    expect((await reportOf(node, key, false)).next).toMatchObject({ kind: "wait", version: 2 });
+    await node.probe();
+    await node.probe();
+    expect((await reportOf(node, key)).next).toEqual({
+      kind: "wait",
+      version: 2,
+      missingObservations: 0,
+      missingMs: 120_000,
+      earliestInMs: 120_000,
+    });
     key.failWith("version_too_new", "encrypt");
     for (let probe = 0; probe < 4; probe += 1) {
       await node.probeAfter(30_000);
@@ -96,6 +106,7 @@ describe("a rotation's report", () => {
     });
     const report = await reportOf(node, key);
     expect(report.findings.map(({ code }) => code)).toEqual(["version_recreated"]);
+    expect(report.versions.map(({ shown }) => shown)).toEqual([false, true]);
     expect(stepOf(report)).toBe("none");
   });
 });

@@ -84,6 +84,24 @@ describe("a rotation", () => {
     expect(node.keys.keyForEncrypt().version).toBe(2);
   });
 
+  test.each([
+    ["that leaves the observation alone", 0, 10 * INTERVAL],
+    ["that counted too: at most one interval", 1, INTERVAL],
+  ])("counts the time since its own last look after a command %s", async (_, counted, stableForMs) => {
+    const { node, key } = await running();
+    key.rotate();
+    await node.probe();
+    await node.command(({ observation, ...content }) => ({
+      ...content,
+      notes: [{ atUnixMs: 1, kind: "override", by: "operator", reason: "test" }],
+      ...(observation === undefined
+        ? {}
+        : { observation: { ...observation, count: observation.count + counted } }),
+    }));
+    await node.probeAfter(10 * INTERVAL);
+    expect(node.keys.view().observation).toMatchObject({ count: 2 + counted, stableForMs });
+  });
+
   test("a wall clock that jumps back only delays", async () => {
     const { node, key } = await running();
     key.rotate();
