@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { uptime } from "node:os";
 import { systemClock } from "./clock.ts";
 
 test("boot time advances with the monotonic clock, not in whole seconds", async () => {
@@ -52,4 +53,8 @@ test("a sleep that is over listens to its signal no more, and lasts no shorter t
   };
   await systemClock.sleep(-5, signal);
   expect(listeners).toBe(0);
+});
+
+test("the boot clock is that of the machine, to the second", () => {
+  expect(Math.abs(systemClock.bootMs() - uptime() * 1000)).toBeLessThan(2000);
 });

@@ -1,5 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readSafeFile, type SafeFileCode, SafeFileError, type SafeFileRules } from "./safe-file.ts";
@@ -137,6 +147,19 @@ describe("readSafeFile", () => {
 
   test("an error that no rule foresees is unreadable too", async () => {
     expect(await codeOf(readSafeFile(join(dir, "x".repeat(300)), rules))).toBe("file_unreadable");
+  });
+
+  test("the identity is that of the file: device, inode, time of change and bytes read", async () => {
+    const path = file("identity", "text", 0o600);
+    utimesSync(path, 1, 1);
+    const { dev, ino, ctimeNs } = statSync(path, { bigint: true });
+    expect((await readSafeFile(path, rules)).identity).toEqual({
+      inode: `${dev}:${ino}`,
+      changedNs: String(ctimeNs),
+      sizeBytes: 4,
+    });
+    const listed = await readSafeFile("/proc/version", { ...rules, secret: false, maxBytes: 4096 });
+    expect(listed.identity.sizeBytes).toBe(listed.bytes.length);
   });
 
   test("a FIFO does not hang", async () => {

@@ -128,7 +128,6 @@ async function openForReading(
           error,
         );
       case "EACCES":
-      case "EPERM":
         throw fail(
           "file_unreadable",
           "cannot be opened: permission denied",

@@ -108,3 +108,39 @@ test("a wait ends at once with an aborted signal, and listens no more when it is
   await Promise.resolve();
   expect(listening).toBe(-1);
 });
+
+test("an attempt that was given up and ends late does not end the next one", async () => {
+  const gates = [Promise.withResolvers<string>(), Promise.withResolvers<string>()];
+  const reasons: unknown[] = [];
+  let runs = 0;
+  const get = singleFlight((signal) => {
+    signal.addEventListener("abort", () => reasons.push(signal.reason));
+    const gate = gates[runs];
+    runs += 1;
+    return gate === undefined ? Promise.resolve("third") : gate.promise;
+  });
+  const stop = new AbortController();
+  const reason = new Error("gave up");
+  const first = get(stop.signal);
+  stop.abort(reason);
+  await expect(first).rejects.toBe(reason);
+  expect(reasons).toEqual([reason]);
+  const second = get();
+  gates[0]?.resolve("late");
+  await gates[0]?.promise;
+  await Bun.sleep(0);
+  const joined = get();
+  gates[1]?.resolve("second");
+  expect(await Promise.all([second, joined])).toEqual(["second", "second"]);
+  expect(runs).toBe(2);
+});
+
+test("an attempt that fails once its only caller is gone is no unhandled failure", async () => {
+  const stop = new AbortController();
+  const get = singleFlight(() => {
+    stop.abort(new Error("gone"));
+    return Promise.reject(new Error("failed"));
+  });
+  await expect(get(stop.signal)).rejects.toThrow("gone");
+  await Bun.sleep(0);
+});

@@ -16,3 +16,7 @@ test("16 levels are taken, 17 are not", () => {
   expect(JSON.stringify(sortedCopy(nested(16)))).toBe(`${"[".repeat(16)}1${"]".repeat(16)}`);
   expect(() => sortedCopy(nested(17))).toThrow(RangeError);
 });
+
+test("a field without a value is left out", () => {
+  expect(JSON.stringify(Object.entries(Object(sortedCopy({ b: undefined, a: null }))))).toBe('[["a",null]]');
+});

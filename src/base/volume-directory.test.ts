@@ -122,3 +122,13 @@ describe("a directory on a volume", () => {
     expect(facts()).toEqual([0o750, uid, OTHER]);
   });
 });
+
+test("a directory that stays another user's is open to no user", () => {
+  const before = process.umask(0);
+  try {
+    expect(codeOf({ uid: OTHER })).toBe("volume_directory_not_ours");
+    expect(facts()[0]).toBe(0o700);
+  } finally {
+    process.umask(before);
+  }
+});

@@ -31,7 +31,7 @@ export function assess(content: RegistryContent, answer: KeyAnswer, names: KeyNa
     ...profile.filter(isLost),
     ...assessActive(active, answer.key, names),
     ...profile.filter((each) => !isLost(each)),
-    ...assessHidden(content, answer.key, names, active.version),
+    ...assessHidden(content, answer.key, names),
     ...assessRecorded(content, answer.key, names, active.version),
   ];
 }
@@ -58,17 +58,10 @@ function assessActive(active: KeyVersion, key: KeyMetadata, names: KeyNames): re
 }
 
 /** The lowest version that is still needed and hidden; the active one has a finding of its own. */
-function assessHidden(
-  content: RegistryContent,
-  key: KeyMetadata,
-  names: KeyNames,
-  active: number,
-): readonly KeyFinding[] {
+function assessHidden(content: RegistryContent, key: KeyMetadata, names: KeyNames): readonly KeyFinding[] {
   const hidden = content.versions.find(
     (each) =>
-      each.version < key.minDecryptionVersion &&
-      each.version !== active &&
-      (each.state === "retired" || each.state === "pending"),
+      each.version < key.minDecryptionVersion && (each.state === "retired" || each.state === "pending"),
   );
   return hidden === undefined ? [] : [finding("needed_version_hidden", names, hidden.version)];
 }

@@ -65,6 +65,15 @@ describe("a pending version", () => {
     expect(probed(active, shown, probes).due).toMatchObject(created(2));
   });
 
+  test("is recorded with whole times that are not before 1970", () => {
+    const now: Moment = { wallMs: 10.9, monotonicMs: 0.5, bootMs: 20.9 };
+    const early: Moment = { wallMs: -10.9, monotonicMs: 0.5, bootMs: 0.9 };
+    const seenAt = (moment: Moment) =>
+      observe(testFirstContent, NO_SIGHTINGS, answer(shown), moment, testPolicy).content.observation;
+    expect(seenAt(now)).toMatchObject({ lastSeenUnixMs: 10, lastSeenBootMs: 20, stableForMs: 0 });
+    expect(seenAt(early)).toMatchObject({ lastSeenUnixMs: 0, lastSeenBootMs: 0 });
+  });
+
   test("that was made again loses its observation, is rejected, and is never due under its number", () => {
     const half = probed(active, shown, 3);
     expect(half.content.observation).toMatchObject({ version: 2, count: 3 });

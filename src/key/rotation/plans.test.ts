@@ -193,6 +193,12 @@ describe("restore", () => {
     );
     expect(reasons.map((reason) => reason.includes("trimmed"))).toEqual([true, false]);
   });
+
+  test("nothing, when one of them is unknown", () => {
+    const { restore, blockers } = planRestore(removed, metadata([1, 2, 3]), [1, 7]);
+    expect(restore).toEqual([]);
+    expect(blockers).toMatchObject([{ code: "version_unknown" }]);
+  });
 });
 
 describe("rebuild", () => {

@@ -2,7 +2,7 @@
 import type { KeyMetadata } from "../../openbao/transit/key-metadata.ts";
 import type { KeyVersion } from "../identity/key-scope.ts";
 import { withObservation, withRejected, withSeen } from "../registry/changes.ts";
-import { activeVersion, type Observation, type RegistryContent, versionOf } from "../registry/record.ts";
+import { type Observation, type RegistryContent, versionOf } from "../registry/record.ts";
 import { assess, isLost } from "./assess.ts";
 import { finding } from "./finding.ts";
 import {
@@ -89,15 +89,9 @@ function countObservation(
   now: Moment,
   policy: RotationPolicy,
 ): Step {
-  const active = activeVersion(content);
   const latest = versionOf(content, key.latestVersion);
   const shown = key.versions.find((each) => each.version === key.latestVersion);
-  if (
-    latest === undefined ||
-    latest.version === active.version ||
-    latest.createdAtUnix !== shown?.createdAtUnix ||
-    latest.state !== "pending"
-  ) {
+  if (latest === undefined || latest.createdAtUnix !== shown?.createdAtUnix || latest.state !== "pending") {
     return { content, sightings };
   }
   const { version, createdAtUnix } = latest;
