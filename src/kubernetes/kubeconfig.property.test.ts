@@ -63,11 +63,38 @@ describe("users", () => {
       {
         exec: { apiVersion: "client.authentication.k8s.io/v1", command: "get-token", args: null, env: null },
       },
-      { kind: "exec", plugin: { command: "get-token" } },
+      { kind: "exec", plugin: { command: "get-token", provideClusterInfo: false } },
+    ],
+    [
+      "exec plugin that gets the cluster",
+      {
+        exec: {
+          apiVersion: "client.authentication.k8s.io/v1",
+          command: "get-token",
+          provideClusterInfo: true,
+        },
+      },
+      { kind: "exec", plugin: { provideClusterInfo: true } },
     ],
   ])("%s", (_, user, expected) => {
     expect(decode(kubeconfig({}, user)).user).toMatchObject(expected);
   });
+});
+
+test.each([
+  ["a certificate without its key", { "client-certificate-data": base64("C") }],
+  ["a key without its certificate", { "client-key": "c.key" }],
+])("%s is no credential", (_, user) => {
+  expect(() => decode(kubeconfig({}, user))).toThrow(MigrateError);
+});
+
+test("a kubeconfig has at most 1 MiB", () => {
+  const bytes = (length: number): Uint8Array => {
+    const text = Buffer.from(kubeconfig()).toString();
+    return Buffer.from(`${text}#`.padEnd(length, "x"));
+  };
+  expect(decode(bytes(1024 * 1024)).serverName).toBe("10.0.0.1");
+  expect(() => decode(bytes(1024 * 1024 + 1))).toThrow(MigrateError);
 });
 
 describe("what is not the context in use does not matter", () => {
