@@ -35,6 +35,7 @@ describe("where a value comes from", () => {
   test("fields of sections that are not chosen are not in force", async () => {
     expect(await originOf("auth.cert.name", {})).toBeUndefined();
     expect(await originOf("auth.jwt.oauth2.authMethod", {})).toBeUndefined();
+    expect(await originOf("auth.jwt.minRemainingTtl", {})).toMatchObject({ origin: "default" });
     expect(await originOf("status.probeInterval", {})).toMatchObject({ value: "30s", origin: "default" });
   });
 

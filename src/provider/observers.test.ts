@@ -46,6 +46,11 @@ async function seen(): Promise<string> {
 
 const error = new ProviderError({ code: "sealed", errorClass: "openbao_sealed", message: "sealed" });
 
+test("the circuit is closed before the first call", async () => {
+  openBaoObserver(telemetry, ["https://a"]);
+  expect(await page.render()).toMatch(/_circuit_breaker_state 0$/m);
+});
+
 test("credentials and sessions", async () => {
   credentialObserver(telemetry)("oauth2_token", 20, undefined);
   credentialObserver(telemetry)("oauth2_token", 20, error);
