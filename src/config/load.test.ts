@@ -35,6 +35,7 @@ describe("where a value comes from", () => {
   test("fields of sections that are not chosen are not in force", async () => {
     expect(await originOf("auth.cert.name", {})).toBeUndefined();
     expect(await originOf("auth.jwt.oauth2.authMethod", {})).toBeUndefined();
+    expect(await originOf("auth.jwt", {})).toBeUndefined();
     expect(await originOf("auth.jwt.minRemainingTtl", {})).toMatchObject({ origin: "default" });
     expect(await originOf("status.probeInterval", {})).toMatchObject({ value: "30s", origin: "default" });
   });
@@ -82,4 +83,15 @@ test("what is odd but allowed is a warning", async () => {
   expect(warnings).toHaveLength(2);
   expect(warnings.join()).toContain("BAO_KMS_PROVIDER_TOKEN");
   expect(warnings.join()).toContain("server.metricsAddress");
+});
+
+test.each([
+  ["localhost", 0],
+  ["[::1]", 0],
+  ["127.255.0.9", 0],
+  ["128.0.0.1", 1],
+  ["[::2]", 1],
+])("metrics on %s: %i warnings", async (host, count) => {
+  const flags = { metricsAddress: `${host}:8081` };
+  expect((await loadConfig({ path, environment: {}, flags, serviceUid })).warnings).toHaveLength(count);
 });
