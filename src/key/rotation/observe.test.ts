@@ -55,6 +55,17 @@ describe("a version that is not active and shows another creation time", () => {
   });
 });
 
+test("the active version is not observed, however often and long it is the newest", () => {
+  const probes = 2 * (testPolicy.activationDelayMs / testPolicy.probeIntervalMs + N);
+  const first: Walk = { content: testFirstContent, sightings: NO_SIGHTINGS, due: undefined };
+  const walked = probed(first, [created(1)], probes);
+  expect(walked.content).toBe(testFirstContent);
+  expect(walked.due).toBeUndefined();
+  const content = rotated(testFirstContent);
+  const second = probed({ ...first, content }, [created(1), created(2)], probes);
+  expect([second.content, second.due]).toEqual([content, undefined]);
+});
+
 describe("a pending version", () => {
   const active: Walk = { content: testFirstContent, sightings: NO_SIGHTINGS, due: undefined };
   const shown = [created(1), created(2)];
