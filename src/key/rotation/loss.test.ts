@@ -114,6 +114,7 @@ describe("a lost active version", () => {
       expect(node.keys.status()).toEqual({ kind: "lost", errorClass: "transit_key_missing" });
       expect(node.takeEvents()).toContain("rotation.lost");
       expect(node.keys.view().notReady?.code).toBe(code);
+      expect(node.keys.view().rotationState).toBe("lost");
       expect(codeOf(() => node.keys.keyForEncrypt())).toBe("active_version_lost");
       expect((await node.keys.keyForDecrypt(keyId, never)).version).toBe(2);
 
@@ -126,6 +127,7 @@ describe("a lost active version", () => {
       key.restore(good);
       await node.probeAfter(INTERVAL);
       expect(node.keys.status()).toEqual({ kind: "known", keyId, healthz: "ok" });
+      expect(node.keys.view().rotationState).toBe("active");
       expect(node.keys.keyForEncrypt().version).toBe(2);
       expect(node.takeEvents()).toContain("rotation.recovered");
     },

@@ -76,6 +76,14 @@ describe("a pending version", () => {
     expect(probed(active, shown, probes).due).toMatchObject(created(2));
   });
 
+  test("that is due is counted no further", () => {
+    const probes = testPolicy.activationDelayMs / testPolicy.probeIntervalMs + 1;
+    const due = probed(active, shown, probes);
+    const later = probed(due, shown, 3, probes * testPolicy.probeIntervalMs);
+    expect(later.content).toBe(due.content);
+    expect(later.due).toMatchObject(created(2));
+  });
+
   test("is recorded with whole times that are not before 1970", () => {
     const now: Moment = { wallMs: 10.9, monotonicMs: 0.5, bootMs: 20.9 };
     const early: Moment = { wallMs: -10.9, monotonicMs: 0.5, bootMs: 0.9 };
@@ -122,6 +130,7 @@ describe("after a restart", () => {
     ["the wall clock, when it shows less", 5000, 110_000, 5000],
     ["nothing, when the wall clock went back", -5000, 110_000, 0],
     ["the time since the machine was booted anew", 20_000, 5000, 4000],
+    ["nothing, when the boot clock stands still, however far the wall clock jumps", 600_000, 90_000, 0],
     ["one probe interval at most", 600_000, 690_000, testPolicy.probeIntervalMs],
   ])("the time that is proven is %s", (_, wallMs, bootMs, expected) => {
     expect(counted(wallMs, bootMs)).toBe(expected);
