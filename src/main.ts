@@ -1,6 +1,6 @@
 /** @module The entry of the executable. The environment is made safe first; this is the only file that ends the process. */
 import { describeRefused, hardenProcess, sanitiseEnvironment } from "./base/environment.ts";
-import { dropPrivileges, parseIdentity } from "./base/identity.ts";
+import { dropPrivileges, parseCredentials } from "./base/privileges.ts";
 import { HIDDEN } from "./base/self-command.ts";
 import { EXIT_CODES } from "./cli/exit-code.ts";
 import { seeClass } from "./cli/see-also.ts";
@@ -23,18 +23,18 @@ function main(): void {
   );
 }
 
-/** The hidden arguments with which the program starts itself once more come before the commands. */
 type Environment = Readonly<Record<string, string | undefined>>;
 
+/** The hidden arguments with which the program starts itself once more come before the commands; `asUser` drops root's rights. */
 async function dispatch(args: readonly string[], callerEnvironment: Environment): Promise<number> {
   const [first, second = "", ...rest] = args;
   switch (first) {
     case HIDDEN.asUser: {
-      const identity = parseIdentity(second);
-      if (identity === undefined) {
+      const credentials = parseCredentials(second);
+      if (credentials === undefined) {
         return EXIT_CODES.usage.code;
       }
-      dropPrivileges(identity);
+      dropPrivileges(credentials);
       return dispatch(rest, callerEnvironment);
     }
     case HIDDEN.keyToken: {

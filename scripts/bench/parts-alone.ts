@@ -52,7 +52,7 @@ const openCoalesced = coalesce<string, Uint8Array>({
   single: async (ciphertext) => (await open([ciphertext]))[0] ?? new Uint8Array(),
   batch: async (ciphertexts) => (await open(ciphertexts)).map((value) => ({ ok: true, value })),
   retrySingly: () => false,
-  identity: (ciphertext) => ciphertext,
+  dedupKey: (ciphertext) => ciphertext,
 });
 
 async function decrypt(message: Uint8Array): Promise<Uint8Array> {

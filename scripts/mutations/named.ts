@@ -34,8 +34,8 @@ export const NAMED: readonly NamedMutation[] = [
   { under: "src/base/environment.ts", before: "const UMASK = 0o027;", after: "const UMASK = 0o022;" },
   { under: "src/base/safe-file.ts", before: "(mode & 0o007) !== 0", after: "(mode & 0o004) !== 0" },
   { under: "src/base/safe-file.ts", before: "(secret ? constants.O_NOFOLLOW : 0)", after: "0" },
-  { under: "src/base/identity.ts", before: "    process.seteuid?.(owner.uid);", after: "" },
-  { under: "src/base/identity.ts", before: "    process.setgroups?.([]);", after: "" },
+  { under: "src/base/privileges.ts", before: "    process.seteuid?.(owner.uid);", after: "" },
+  { under: "src/base/privileges.ts", before: "    process.setgroups?.([]);", after: "" },
   { under: "src/base/run-as.ts", before: "    env: {},", after: "" },
   { under: "src/base/run-as.ts", before: "    detached: true,", after: "" },
   {

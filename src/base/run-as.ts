@@ -1,7 +1,7 @@
 /** @module A command of this executable with another user's rights: three pipes, no terminal, no environment. */
 import { spawn } from "node:child_process";
 import type { Readable } from "node:stream";
-import { type Identity, identityText } from "./identity.ts";
+import { credentialsText, type UnixCredentials } from "./privileges.ts";
 import { readBounded } from "./read-bounded.ts";
 import { HIDDEN, selfCommand } from "./self-command.ts";
 import { visibleLines } from "./visible-text.ts";
@@ -13,7 +13,7 @@ interface ChildRun {
 }
 
 interface RunAsOptions {
-  readonly identity: Identity;
+  readonly identity: UnixCredentials;
   readonly args: readonly string[];
   readonly input: string;
   readonly maxBytes: number;
@@ -23,7 +23,7 @@ interface RunAsOptions {
 /** @throws the signal's reason, or what starting the child throws. */
 export async function runAs({ identity, args, input, maxBytes, signal }: RunAsOptions): Promise<ChildRun> {
   signal.throwIfAborted();
-  const [executable, ...words] = selfCommand([HIDDEN.asUser, identityText(identity), ...args]);
+  const [executable, ...words] = selfCommand([HIDDEN.asUser, credentialsText(identity), ...args]);
   const child = spawn(executable, words, {
     cwd: "/",
     env: {},

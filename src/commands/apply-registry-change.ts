@@ -2,7 +2,7 @@
 import { dirname } from "node:path";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { errnoOf } from "../base/errno.ts";
-import { directoryOwner, type Identity } from "../base/identity.ts";
+import { directoryOwner, type UnixCredentials } from "../base/privileges.ts";
 import { runAs } from "../base/run-as.ts";
 import { HIDDEN } from "../base/self-command.ts";
 import type { ProviderConfig } from "../config/schema.ts";
@@ -28,7 +28,7 @@ export async function changeRegistry(
   const statePath = config.state.path;
   const change = { statePath, identity: identityHashes(configIdentity(config)), base, content };
   const euid = process.geteuid?.() ?? 0;
-  const owner = euid === 0 ? rootsDeputy(statePath) : undefined;
+  const owner = euid === 0 ? stateDirectoryOwner(statePath) : undefined;
   if (owner === undefined) {
     return applyChange(change, { euid, clock: systemClock }, signal);
   }
@@ -43,7 +43,7 @@ export async function changeRegistry(
   return decodeOutcome(stdout);
 }
 
-function rootsDeputy(statePath: string): Omit<Identity, "groups"> | undefined {
+function stateDirectoryOwner(statePath: string): Omit<UnixCredentials, "groups"> | undefined {
   try {
     return directoryOwner(dirname(statePath));
   } catch (cause) {

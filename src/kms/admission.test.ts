@@ -42,7 +42,7 @@ describe("calls above the cap", () => {
 
   test("count once when they are identical, and come together", async () => {
     const gate = admission(CAPS);
-    const enter = (identity: string): Turn => gate.enter("Decrypt", caller, identity, never);
+    const enter = (dedupKey: string): Turn => gate.enter("Decrypt", caller, dedupKey, never);
     const turns = { a: enter("1"), b: enter("2"), again: enter("1"), c: enter("3"), sameAsC: enter("3") };
     const came = watch(turns);
     await settled();
@@ -74,7 +74,7 @@ describe("calls above the cap", () => {
 
   test("run at once when they are identical to one that waited and runs now, and not to one that is over", () => {
     const gate = admission(CAPS);
-    const enter = (identity: string): Turn => gate.enter("Encrypt", caller, identity, never);
+    const enter = (dedupKey: string): Turn => gate.enter("Encrypt", caller, dedupKey, never);
     const first = enter("1");
     const second = enter("2");
     first.leave();

@@ -27,10 +27,10 @@ export interface Turn {
 export interface Admission {
   /**
    * @param caller who is served in turn with the others.
-   * @param identity calls of one caller with the same one do the same work and count once.
+   * @param dedupKey calls of one caller with the same one do the same work and count once.
    * @throws KmsError `concurrency_limit` when too many are waiting.
    */
-  enter(method: KmsMethod, caller: object, identity: string | undefined, signal: AbortSignal): Turn;
+  enter(method: KmsMethod, caller: object, dedupKey: string | undefined, signal: AbortSignal): Turn;
   /** Calls of all methods that run or wait. */
   readonly inFlight: number;
 }
@@ -49,9 +49,9 @@ export function admission(caps: ConcurrencyCaps, maxWaiting: ConcurrencyCaps = M
     Decrypt: gateOf("Decrypt"),
   };
   return {
-    enter: (method, caller, identity, signal) => {
+    enter: (method, caller, dedupKey, signal) => {
       const gate = gates[method];
-      const place = gate.enter(caller, identity);
+      const place = gate.enter(caller, dedupKey);
       if (place === undefined) {
         throw tooMany(method);
       }

@@ -42,7 +42,7 @@ export type Rejection =
     }
   | {
       readonly check: "associated_data";
-      readonly reason: "missing" | "unexpected" | "malformed" | "disagrees" | "refused_by_openbao";
+      readonly reason: "missing" | "unexpected" | "malformed" | "disagrees" | "rejected_by_openbao";
     };
 
 export interface CallObserver {

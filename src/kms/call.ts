@@ -1,4 +1,4 @@
-/** @module One call from its arrival to its record: its turn, the deadline, the constant error, the record for logs and metrics. */
+/** @module One call from its arrival to its record: its turn, why it was aborted, the constant error, the record for logs and metrics. */
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { CALLER } from "../base/caller.ts";
 import type { Clock } from "../base/clock.ts";
@@ -16,9 +16,9 @@ export interface Call {
   answer: Pick<Answered<unknown>, "requestId" | "batchIndex"> | undefined;
   /**
    * Takes the call's turn; `undefined` when it may run at once. To be called once.
-   * @param identity calls of one caller with the same one do the same work and count once.
+   * @param dedupKey calls of one caller with the same one do the same work and count once.
    */
-  turn(identity?: string): Promise<void> | undefined;
+  turn(dedupKey?: string): Promise<void> | undefined;
 }
 
 /** Runs calls so that each, however it ends, is counted once and leaves with a constant text. */
@@ -52,8 +52,8 @@ export function callRunner({
       keyId: undefined,
       key: undefined,
       answer: undefined,
-      turn: (identity) => {
-        turn = admission.enter(method, values.get(CALLER), identity, signal);
+      turn: (dedupKey) => {
+        turn = admission.enter(method, values.get(CALLER), dedupKey, signal);
         return turn.wait === undefined ? undefined : waited(turn.wait);
       },
     };
@@ -133,7 +133,7 @@ function rejectionOf(error: unknown): Rejection | undefined {
     case "aad_mismatch":
       return {
         check: "associated_data",
-        reason: error instanceof KmsError ? "disagrees" : "refused_by_openbao",
+        reason: error instanceof KmsError ? "disagrees" : "rejected_by_openbao",
       };
     default:
       return undefined;

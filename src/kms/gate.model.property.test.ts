@@ -10,7 +10,7 @@ const step = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant("enter" as const),
       caller: fc.constantFrom(...CALLERS),
-      identity: fc.option(fc.constantFrom("a", "b", "c"), { nil: undefined }),
+      dedupKey: fc.option(fc.constantFrom("a", "b", "c"), { nil: undefined }),
     }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("leave" as const), which: fc.nat() }) },
@@ -38,7 +38,7 @@ test("never more run than the cap, none idles while one waits, and the room is s
         const those = (state: Place["state"], caller?: object): readonly Modelled[] =>
           calls.filter((call) => call.state === state && (caller === undefined || call.caller === caller));
 
-        const enter = (caller: object, identity: string | undefined): void => {
+        const enter = (caller: object, dedupKey: string | undefined): void => {
           const before = new Map(calls.map((call) => [call, call.state]));
           const waited = new Map(CALLERS.map((one) => [one, those("waiting", one)]));
           const own = those("waiting", caller).length;
@@ -48,11 +48,11 @@ test("never more run than the cap, none idles while one waits, and the room is s
             (call) =>
               call.caller === caller &&
               call.state !== "refused" &&
-              identity !== undefined &&
-              call.place.identity === identity,
+              dedupKey !== undefined &&
+              call.place.dedupKey === dedupKey,
           );
 
-          const place = gate.enter(caller, identity);
+          const place = gate.enter(caller, dedupKey);
 
           expect(place === undefined).toBe(isFull && most <= own + 1);
           const lost = calls.filter((call) => call.state === "refused" && before.get(call) !== "refused");
@@ -93,7 +93,7 @@ test("never more run than the cap, none idles while one waits, and the room is s
 
         for (const each of steps) {
           if (each.kind === "enter") {
-            enter(each.caller, each.identity);
+            enter(each.caller, each.dedupKey);
           } else {
             calls
               .slice(each.which % (calls.length + 1))

@@ -14,13 +14,13 @@ interface Waiter {
 interface Share {
   readonly caller: object;
   waitingCalls: number;
-  readonly byIdentity: Map<string, Place>;
+  readonly byDedupKey: Map<string, Place>;
 }
 
 /** One place, taken by a call or by several identical ones of one caller. */
 export interface Place {
   readonly share: Share;
-  readonly identity: string | undefined;
+  readonly dedupKey: string | undefined;
   calls: number;
   state: "waiting" | "running" | "refused";
   readonly waiters: Waiter[];
@@ -46,13 +46,13 @@ export class Gate {
   }
 
   /** Takes a call in, which runs or waits as its place does; `undefined` when too many are here. */
-  enter(caller: object, identity: string | undefined): Place | undefined {
+  enter(caller: object, dedupKey: string | undefined): Place | undefined {
     if (this.#calls >= this.#maxCalls && !this.#makeRoom(caller)) {
       return undefined;
     }
     const share = this.#shareOf(caller);
-    const same = identity === undefined ? undefined : share.byIdentity.get(identity);
-    const place = same ?? this.#newPlace(share, identity);
+    const same = dedupKey === undefined ? undefined : share.byDedupKey.get(dedupKey);
+    const place = same ?? this.#newPlace(share, dedupKey);
     this.#count(place, 1);
     return place;
   }
@@ -79,16 +79,16 @@ export class Gate {
   #shareOf(caller: object): Share {
     let share = this.#shares.get(caller);
     if (share === undefined) {
-      share = { caller, waitingCalls: 0, byIdentity: new Map() };
+      share = { caller, waitingCalls: 0, byDedupKey: new Map() };
       this.#shares.set(caller, share);
     }
     return share;
   }
 
-  #newPlace(share: Share, identity: string | undefined): Place {
-    const place: Place = { share, identity, calls: 0, state: "waiting", waiters: [] };
-    if (identity !== undefined) {
-      share.byIdentity.set(identity, place);
+  #newPlace(share: Share, dedupKey: string | undefined): Place {
+    const place: Place = { share, dedupKey, calls: 0, state: "waiting", waiters: [] };
+    if (dedupKey !== undefined) {
+      share.byDedupKey.set(dedupKey, place);
     }
     if (this.#running < this.#maxRunning) {
       this.#run(place);
@@ -141,10 +141,10 @@ export class Gate {
 
   /** Nothing leads to a place without calls. */
   #forget(place: Place): void {
-    const { share, identity } = place;
+    const { share, dedupKey } = place;
     this.#queue.delete(share.caller, place);
-    if (identity !== undefined) {
-      share.byIdentity.delete(identity);
+    if (dedupKey !== undefined) {
+      share.byDedupKey.delete(dedupKey);
     }
   }
 }

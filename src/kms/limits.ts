@@ -9,6 +9,8 @@ import type { DecryptRequest, EncryptRequest, EncryptResponse } from "./gen/v2/a
 
 /** One gRPC message in either direction, in bytes. */
 export const MAX_MESSAGE_BYTES = 65_536;
+/** kube-apiserver waits 3 s by default; no call takes longer than this, whatever its deadline. */
+export const MAX_CALL_MS = 60_000;
 export const MAX_KEY_ID_BYTES = 1024;
 /** Keys plus values of all annotations of one message. */
 export const MAX_ANNOTATIONS_BYTES = 32_768;

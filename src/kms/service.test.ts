@@ -285,7 +285,7 @@ describe("Decrypt", () => {
     transit.override.decrypt = () =>
       Promise.reject(new ProviderError({ code: "decrypt_failed", errorClass: "aad_mismatch", message: "x" }));
     await refusal(client.decrypt(from));
-    expect(last()?.failure?.rejection).toEqual({ check: "associated_data", reason: "refused_by_openbao" });
+    expect(last()?.failure?.rejection).toEqual({ check: "associated_data", reason: "rejected_by_openbao" });
   });
 
   test.each([

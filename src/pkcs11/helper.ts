@@ -21,7 +21,7 @@ import {
   type NativeAddonPlace,
   type NativeAddons,
 } from "./native-addons.ts";
-import type { TokenKey } from "./token-key.ts";
+import type { TokenKey } from "./private-key.ts";
 
 /** Reads the request, does its task, says how it ended. Never throws; the exit code is for people, not for the provider. */
 export async function runHelper(place: NativeAddonPlace = INSTALLED_ADDONS): Promise<number> {

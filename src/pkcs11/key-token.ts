@@ -12,7 +12,7 @@ import {
   returnValueOf,
   stepDetail,
 } from "./pkcs11-library.ts";
-import { openKey, type TokenKey } from "./token-key.ts";
+import { openKey, type TokenKey } from "./private-key.ts";
 
 type ReportStage = (stage: HelperStage) => void;
 

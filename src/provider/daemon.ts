@@ -7,9 +7,9 @@ import { type AdminListener, startAdminListener } from "../server/admin/admin-li
 import type { KmsListener } from "../server/kms-listener.ts";
 import { logSink } from "../telemetry/log-sink.ts";
 import { createLogger, errorFields } from "../telemetry/logger.ts";
-import { exitsAfterFailedStart } from "./bootstrap-policy.ts";
 import { buildProvider, type Provider, type ProviderOptions } from "./provider.ts";
 import { liveReply, READY, type ReadinessParts, readinessReply, sessionPart } from "./readiness.ts";
+import { exitsAfterFailedStart } from "./startup-exit.ts";
 
 interface DaemonOptions extends ProviderOptions {
   readonly signal: AbortSignal;

@@ -3,7 +3,7 @@ import { errorClassOf } from "../base/error-class.ts";
 import { hashText } from "../key/identity/key-scope.ts";
 import type { KeyEvent } from "../key/rotation/key-events.ts";
 import type { KeyView } from "../key/rotation/key-view.ts";
-import type { CallObserver, CallRecord, KmsMethod as ServiceMethod } from "../kms/call-record.ts";
+import type { CallObserver, CallRecord, KmsMethod } from "../kms/call-record.ts";
 import type { CredentialObserver } from "../openbao/auth/jwt-method.ts";
 import type { SessionObserver, SessionReport } from "../openbao/auth/session.ts";
 import type { OpenBaoObserver } from "../openbao/client/client.ts";
@@ -11,7 +11,7 @@ import type { SocketEvent } from "../server/socket/kms-socket.ts";
 import type { FailureLog } from "../telemetry/failure-log.ts";
 import type { LogEvent, LogFields } from "../telemetry/log-event.ts";
 import { errorFields, type Logger } from "../telemetry/logger.ts";
-import { GRPC_STATUSES, type GrpcStatus, type KmsMethod } from "../telemetry/metric-table.ts";
+import { GRPC_STATUSES, type GrpcStatus, type MethodLabel } from "../telemetry/metric-table.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { DebugCorrelation } from "./debug-correlation.ts";
 
@@ -97,7 +97,7 @@ export function keyObserver(
   };
 }
 
-const METHOD: Readonly<Record<ServiceMethod, KmsMethod>> = {
+const METHOD: Readonly<Record<KmsMethod, MethodLabel>> = {
   Status: "status",
   Encrypt: "encrypt",
   Decrypt: "decrypt",
@@ -176,7 +176,7 @@ function countRejection(metrics: Metrics, { failure }: CallRecord): void {
       return;
     case "associated_data":
       metrics.aadValidationErrors.increment({
-        reason: rejection.reason === "refused_by_openbao" ? "rejected_by_openbao" : rejection.reason,
+        reason: rejection.reason,
       });
       return;
     case "concurrency":

@@ -1,4 +1,4 @@
-/** @module The object graph of the daemon. Starts nothing, listens to nothing, contacts nothing; daemon.ts does. */
+/** @module The object graph of the daemon, and its directories where a volume needs them. Listens to nothing and calls no server; daemon.ts does. */
 import { dirname } from "node:path";
 import { buildInfo } from "../base/build-info.ts";
 import type { Clock } from "../base/clock.ts";
@@ -10,7 +10,7 @@ import { fingerprint } from "../key/identity/fingerprint.ts";
 import { trySqliteLock } from "../key/registry/writer-lock.ts";
 import { createKeyState, type KeyState } from "../key/rotation/key-state.ts";
 import { KeyManagementService } from "../kms/gen/v2/api_pb.ts";
-import { MAX_MESSAGE_BYTES } from "../kms/limits.ts";
+import { MAX_CALL_MS, MAX_MESSAGE_BYTES } from "../kms/limits.ts";
 import { QUICK_CODECS } from "../kms/quick-decrypt.ts";
 import { kmsService } from "../kms/service.ts";
 import { type CredentialWatch, credentialWatch } from "../openbao/auth/credential-watch.ts";
@@ -64,8 +64,6 @@ export interface Provider {
   readonly readLogLevel: () => Promise<LogLevel>;
 }
 
-/** kube-apiserver waits 3 s by default; no caller waits longer than this. */
-const MAX_CALL_MS = 60_000;
 /** A socket that vanished is made again within this time; connections that are open do not need it. */
 const SOCKET_WATCH_MS = 5000;
 

@@ -4,7 +4,7 @@ import { OPERATIONS } from "../base/operation.ts";
 
 export const METRIC_PREFIX = "openbao_kms_";
 
-export const KMS_METHODS = ["status", "encrypt", "decrypt"] as const;
+export const METHOD_LABELS = ["status", "encrypt", "decrypt"] as const;
 
 /** The gRPC codes in lower case. @see https://grpc.github.io/grpc/core/md_doc_statuscodes.html */
 export const GRPC_STATUSES = [
@@ -59,22 +59,22 @@ export const DURATION_BUCKETS = [
 
 export const METRICS = {
   grpcRequests: counter("grpc_requests_total", "KMS calls answered, by method and gRPC code.", {
-    method: KMS_METHODS,
+    method: METHOD_LABELS,
     status: GRPC_STATUSES,
   }),
-  grpcDuration: histogram("grpc_duration_seconds", "Duration of KMS calls.", { method: KMS_METHODS }),
+  grpcDuration: histogram("grpc_duration_seconds", "Duration of KMS calls.", { method: METHOD_LABELS }),
   grpcInFlight: gauge("grpc_in_flight", "KMS calls that run or wait for their turn.", {
-    method: KMS_METHODS,
+    method: METHOD_LABELS,
   }),
   grpcWait: histogram(
     "grpc_wait_seconds",
     "How long KMS calls waited for their turn; calls that ran at once are not counted.",
-    { method: KMS_METHODS },
+    { method: METHOD_LABELS },
   ),
   grpcConcurrencyRejections: counter(
     "grpc_concurrency_rejections_total",
     "KMS calls refused because too many were waiting.",
-    { method: KMS_METHODS },
+    { method: METHOD_LABELS },
   ),
   openbaoRequests: counter("openbao_requests_total", "Calls to OpenBao and to token sources, by outcome.", {
     operation: OPERATIONS,
@@ -145,7 +145,7 @@ export const METRICS = {
     {},
   ),
   panicRecoveries: counter("panic_recoveries_total", "Unexpected errors in handlers; each is a defect.", {
-    method: KMS_METHODS,
+    method: METHOD_LABELS,
   }),
   socketRestarts: counter(
     "socket_restarts_total",
@@ -167,6 +167,6 @@ export type LabelsOf<Key extends MetricKey> = {
     : string;
 };
 
-export type KmsMethod = (typeof KMS_METHODS)[number];
+export type MethodLabel = (typeof METHOD_LABELS)[number];
 export type GrpcStatus = (typeof GRPC_STATUSES)[number];
 export type Outcome = (typeof OUTCOMES)[number];

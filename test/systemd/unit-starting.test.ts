@@ -26,8 +26,16 @@ describeUnit("unit: starting", (on) => {
     await on.stop();
     const since = await on.now();
     await on.start();
-    const journal = await on.host.journal(since);
-    expect(journal).toContain('"message":"provider.ready"');
+    // The provider notices a moment after its Status did that it is ready.
+    let journal = "";
+    await eventually(
+      "it says that it is ready",
+      async () => {
+        journal = await on.host.journal(since);
+        return journal.includes('"message":"provider.ready"');
+      },
+      { timeoutMs: 10_000 },
+    );
     expect(journal).toMatch(/✓ probe\.decrypt/);
     expect(journal).not.toMatch(/✗|"level":"(?:warn|error)"/);
   });

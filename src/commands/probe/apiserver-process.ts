@@ -5,9 +5,9 @@
 import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { ProviderError } from "../../base/error-class.ts";
-import { changeableDirectory, type Identity, identityText } from "../../base/identity.ts";
+import { changeableDirectory, credentialsText, type UnixCredentials } from "../../base/privileges.ts";
 
-export interface ApiServerProcess extends Identity {
+export interface ApiServerProcess extends UnixCredentials {
   readonly pid: number;
   /** It runs in a container, so that the same path may lead it elsewhere. */
   readonly hasOwnMounts: boolean;
@@ -55,7 +55,7 @@ export function findApiServer(pid: number | undefined, proc = "/proc"): ApiServe
         "run it as root on a control-plane node, or choose the user yourself: sudo -u USER bao-kms-provider probe",
     });
   }
-  if (new Set(genuine.map((each) => identityText(each))).size > 1) {
+  if (new Set(genuine.map((each) => credentialsText(each))).size > 1) {
     throw new ProviderError({
       code: "apiserver_ambiguous",
       errorClass: "config_invalid",
@@ -117,7 +117,7 @@ function isRootsFile(path: string): boolean {
   }
 }
 
-function identityIn(status: string): Identity | undefined {
+function identityIn(status: string): UnixCredentials | undefined {
   // Real, effective, saved and file system id; the effective one is what connecting is judged by.
   const id = (name: string): number => Number(new RegExp(`^${name}:\\t\\d+\\t(\\d+)`, "m").exec(status)?.[1]);
   const [uid, gid] = [id("Uid"), id("Gid")];

@@ -5,7 +5,7 @@ import { type FileHandle, lstat, open, realpath, rename, rm } from "node:fs/prom
 import { basename, dirname, join } from "node:path";
 import { errnoOf } from "../../base/errno.ts";
 import { ProviderError } from "../../base/error-class.ts";
-import { changeableDirectory } from "../../base/identity.ts";
+import { changeableDirectory } from "../../base/privileges.ts";
 import type { Secret } from "../../base/secret.ts";
 
 export type StagedSecretCode =

@@ -37,7 +37,7 @@ export function firstContent(
 }
 
 /** The first record of a node that had none while the key was rotated: all versions that OpenBao shows, and a note. */
-export function withObservedBeginning(
+export function withObservedStart(
   first: RegistryContent,
   shown: readonly KeyVersion[],
   nowUnixMs: number,

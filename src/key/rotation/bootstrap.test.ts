@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { testPolicy } from "../../../test/fakes/key-node.ts";
 import { testMetadata } from "../../../test/fakes/key-scope.ts";
-import { type BootstrapPolicy, beginning, type Candidate } from "./bootstrap.ts";
+import { type BootstrapPolicy, bootstrapStep, type Candidate } from "./bootstrap.ts";
 import { noticeMs } from "./sightings.ts";
 
 const PATH = "/state/key-registry.json";
@@ -23,12 +23,12 @@ function aged(agesMs: readonly number[], change: Parameters<typeof testMetadata>
   return { kind: "key", key, upsertDisabled: true } as const;
 }
 
-function begin(answer: Parameters<typeof beginning>[0], policy = observe, before?: Candidate) {
-  return beginning(answer, before, PATH, policy);
+function begin(answer: Parameters<typeof bootstrapStep>[0], policy = observe, before?: Candidate) {
+  return bootstrapStep(answer, before, PATH, policy);
 }
 
 /** The version with which it begins after enough equal answers, or the code of why it waits. */
-function outcome(answer: Parameters<typeof beginning>[0], policy = observe): number | string {
+function outcome(answer: Parameters<typeof bootstrapStep>[0], policy = observe): number | string {
   let before: Candidate | undefined;
   for (let probe = 1; ; probe += 1) {
     const step = begin(answer, policy, before);

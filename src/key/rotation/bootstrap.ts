@@ -22,7 +22,7 @@ export interface Candidate {
   readonly count: number;
 }
 
-export type Beginning =
+export type BootstrapStep =
   /** `observed`: what other nodes use is inferred from the key alone, and the registry records that. */
   | { readonly kind: "begin"; readonly active: KeyVersion; readonly observed: boolean }
   | { readonly kind: "wait"; readonly candidate?: Candidate; readonly reason: ProviderError };
@@ -30,12 +30,12 @@ export type Beginning =
 /** OpenBao tells both times to the second only. */
 const CLOCK_ERROR_MS = 1000;
 
-export function beginning(
+export function bootstrapStep(
   answer: ProbeAnswer,
   before: Candidate | undefined,
   statePath: string,
   policy: BootstrapPolicy,
-): Beginning {
+): BootstrapStep {
   const { names } = policy;
   if (answer.kind === "missing") {
     return { kind: "wait", reason: notFit(finding("key_missing", names)) };

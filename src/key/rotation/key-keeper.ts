@@ -9,14 +9,14 @@ import type { KeyVersion } from "../identity/key-scope.ts";
 import {
   firstContent,
   withActiveMarker,
-  withObservedBeginning,
+  withObservedStart,
   withPromoted,
   withSeen,
 } from "../registry/changes.ts";
 import type { RegistryError } from "../registry/errors.ts";
 import { originOf, type RegistryContent, versionOf } from "../registry/record.ts";
 import { assess } from "./assess.ts";
-import { type BootstrapPolicy, beginning } from "./bootstrap.ts";
+import { type BootstrapPolicy, bootstrapStep } from "./bootstrap.ts";
 import { FINDINGS } from "./finding.ts";
 import { changeEvents, errorFields, keyFields } from "./key-events.ts";
 import type { StatusPolicy } from "./key-status.ts";
@@ -114,7 +114,7 @@ export class KeyKeeper {
     this.#live.step((state) => withProbeFailure(state, kind, error));
   }
 
-  deepProbeHeld(): void {
+  deepProbeSucceeded(): void {
     this.#live.step((state) => withoutProbeFailure(state, "deepFailure"));
   }
 
@@ -129,7 +129,7 @@ export class KeyKeeper {
     const { identity, policy, statePath, transit } = this.#options;
     const live = this.#live;
     const shown = answer.kind === "key" ? answer.key.versions : [];
-    const next = beginning(answer, this.state.observing?.candidate, statePath, policy);
+    const next = bootstrapStep(answer, this.state.observing?.candidate, statePath, policy);
     if (next.kind === "wait") {
       if (policy.missingState === "observe") {
         live.step((state) => withObserving(state, next, shown, live.handles));
@@ -143,7 +143,7 @@ export class KeyKeeper {
       { ...next.active, marker },
       at.wallMs,
     );
-    const content = next.observed ? withObservedBeginning(first, shown, at.wallMs) : first;
+    const content = next.observed ? withObservedStart(first, shown, at.wallMs) : first;
     const { key, problem } = await live.write(undefined, content, signal);
     live.remember(problem);
     if (key === undefined) {

@@ -104,7 +104,7 @@ export class KeyProbe {
         await keeper.keepMarker(fresh, signal);
       }
     }
-    keeper.deepProbeHeld();
+    keeper.deepProbeSucceeded();
   }
 }
 

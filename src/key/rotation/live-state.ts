@@ -4,7 +4,7 @@ import type { KeyVersion } from "../identity/key-scope.ts";
 import type { RegistryError } from "../registry/errors.ts";
 import type { StoredRecord } from "../registry/read-state.ts";
 import { activeVersion, type RegistryContent, versionOf } from "../registry/record.ts";
-import type { Beginning, Candidate } from "./bootstrap.ts";
+import type { BootstrapStep, Candidate } from "./bootstrap.ts";
 import type { HandleMaker, KeyHandle, KeyTable } from "./key-handles.ts";
 import { NO_SIGHTINGS, type Sightings } from "./sightings.ts";
 
@@ -55,7 +55,7 @@ export function withStored(
 /** A node without a registry that observes the key decrypts with every version that OpenBao shows. */
 export function withObserving(
   { observing: before, ...state }: LiveState,
-  { candidate }: Extract<Beginning, { kind: "wait" }>,
+  { candidate }: Extract<BootstrapStep, { kind: "wait" }>,
   shown: readonly KeyVersion[],
   { tableOf }: HandleMaker,
 ): LiveState {

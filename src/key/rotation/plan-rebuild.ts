@@ -6,7 +6,7 @@ import { deriveKeyId } from "../identity/key-id.ts";
 import type { KeyVersion } from "../identity/key-scope.ts";
 import type { RegistryContent, RegistryNote, VersionRecord } from "../registry/record.ts";
 import { MAX_EVIDENCE_AGE_MS } from "./plan-retire.ts";
-import { type Blocker, blocker, standing, type Usage } from "./usage.ts";
+import { type Blocker, blocker, presentBlockers, type Usage } from "./usage.ts";
 
 export interface RebuildInput {
   readonly identity: ConfigIdentity;
@@ -99,7 +99,7 @@ function sourceBlockers(input: RebuildInput): Blocker[] {
   );
   const isProven = expectedKeyId !== undefined || handedOver.length > 0 || live.length > 0;
   return [
-    ...standing(
+    ...presentBlockers(
       !isProven &&
         blocker(
           "no_proof",

@@ -5,7 +5,14 @@ import { deriveKeyId } from "../identity/key-id.ts";
 import type { KeyScope } from "../identity/key-scope.ts";
 import { withRemoved } from "../registry/changes.ts";
 import { activeVersion, type RegistryContent, type VersionRecord } from "../registry/record.ts";
-import { type Blocker, blocker, type NodeSighting, overridable, standing, type Usage } from "./usage.ts";
+import {
+  type Blocker,
+  blocker,
+  type NodeSighting,
+  overridable,
+  presentBlockers,
+  type Usage,
+} from "./usage.ts";
 
 /** Evidence of a running etcd says less with each minute. */
 export const MAX_EVIDENCE_AGE_MS = 15 * 60_000;
@@ -47,7 +54,7 @@ export function planRetire(input: RetireInput): RetirePlan {
     blockers: isLastStep
       ? []
       : [
-          ...standing(refused ?? false, isRotating && pendingBlocker(metadata.latestVersion)),
+          ...presentBlockers(refused ?? false, isRotating && pendingBlocker(metadata.latestVersion)),
           ...evidenceBlockers(input, remove),
         ],
     raiseMinDecryptionTo,
@@ -106,7 +113,7 @@ function pendingBlocker(version: number): Blocker {
 function evidenceBlockers(input: RetireInput, remove: readonly VersionRecord[]): readonly Blocker[] {
   const { usages } = input;
   return [
-    ...standing(
+    ...presentBlockers(
       !usages.some(({ kind }) => kind === "live") &&
         overridable(
           "no_live_evidence",
@@ -142,7 +149,7 @@ function usageBlockers(
             : "keep the version for as long as the snapshot is kept, or let the snapshot go",
         ),
       ),
-    ...standing(
+    ...presentBlockers(
       kind === "bare" &&
         overridable(
           "bare_database",
@@ -211,7 +218,7 @@ function nodeBlockers({ content, scope, usages, nodes }: RetireInput): readonly 
           "wait until every node shows the same key_id, then probe again",
         ),
       ),
-    ...standing(
+    ...presentBlockers(
       hosts.size < wanted &&
         overridable(
           "nodes_missing",

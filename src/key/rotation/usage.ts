@@ -42,6 +42,6 @@ export function overridable(code: string, message: string, advice: string): Bloc
   return { code, message, advice, overridable: true };
 }
 
-export function standing(...rules: readonly (Blocker | false)[]): readonly Blocker[] {
+export function presentBlockers(...rules: readonly (Blocker | false)[]): readonly Blocker[] {
   return rules.filter((rule) => rule !== false);
 }

@@ -58,7 +58,7 @@ test("coalesced calls end as the same calls would have ended alone", async () =>
           enoughItems,
           maxUnderWay,
           atEndOfTurn: endsTurns ? setImmediate : (send) => send(),
-          ...(shares ? { identity: String } : {}),
+          ...(shares ? { dedupKey: String } : {}),
         });
         const signal = new AbortController().signal;
         const outcomes = await Promise.all(

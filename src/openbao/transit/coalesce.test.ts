@@ -196,7 +196,7 @@ describe("coalesce", () => {
   });
 
   test("callers that give up after their answer stop no request of others", async () => {
-    const { requests, call } = manual({ identity: (input) => input, retrySingly: () => true });
+    const { requests, call } = manual({ dedupKey: (input) => input, retrySingly: () => true });
     const stop = new AbortController();
     const first = call("a", never);
     const shared = Promise.all([call("b", stop.signal), call("b", stop.signal)]);
@@ -221,7 +221,7 @@ describe("coalesce", () => {
   });
 
   test("a call like one that all callers gave up is made anew", async () => {
-    const { requests, call } = manual({ identity: (input) => input, maxUnderWay: 2 });
+    const { requests, call } = manual({ dedupKey: (input) => input, maxUnderWay: 2 });
     const stop = new AbortController();
     const gone = call("a", stop.signal);
     stop.abort(new Error("gave up"));
@@ -243,7 +243,7 @@ describe("coalesce", () => {
   });
 
   test("identical calls in progress share one item and one answer; a later one is sent anew", async () => {
-    const { requests, call } = manual({ identity: (input) => input });
+    const { requests, call } = manual({ dedupKey: (input) => input });
     const results = Promise.all([call("a", never), call("a", never), call("a", never)]);
     expect(requests.length).toBe(1);
     answerAll(requests[0]);
@@ -288,7 +288,7 @@ describe("coalesce", () => {
   });
 
   test("a caller that gives up on a shared item leaves it to the others", async () => {
-    const { requests, call } = manual({ identity: (input) => input });
+    const { requests, call } = manual({ dedupKey: (input) => input });
     const stop = new AbortController();
     const first = call("a", stop.signal);
     const second = call("a", never);

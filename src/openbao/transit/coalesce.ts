@@ -14,7 +14,7 @@ export interface CoalesceOptions<Input, Output> {
   /** Whether a batch that failed as a whole is worth trying item by item: one item may have spoilt it for all. */
   readonly retrySingly: (error: unknown) => boolean;
   /** Calls with the same text in progress at the same time share one item; undefined shares nothing. */
-  readonly identity?: (input: Input) => string;
+  readonly dedupKey?: (input: Input) => string;
   /** Items in one request, 1 or more. */
   readonly maxItems: number;
   /** With so many items a request does not wait for the end of the turn, so that the far side works while more arrive. */
@@ -30,7 +30,7 @@ type Caller<Output> = (outcome: Outcome<Output>) => void;
 
 interface Item<Input, Output> {
   readonly input: Input;
-  readonly identity: string | undefined;
+  readonly dedupKey: string | undefined;
   /** Those that still wait; when there are none, the result is not needed. */
   callers: Caller<Output>[];
   flight: Flight | undefined;
@@ -53,8 +53,8 @@ export function coalesce<Input, Output>(
 
   /** From now on a call like it is an item of its own. */
   const unshare = (item: Entry): void => {
-    if (item.identity !== undefined && shared.get(item.identity) === item) {
-      shared.delete(item.identity);
+    if (item.dedupKey !== undefined && shared.get(item.dedupKey) === item) {
+      shared.delete(item.dedupKey);
     }
   };
 
@@ -150,14 +150,14 @@ export function coalesce<Input, Output>(
   };
 
   const enqueue = (input: Input): Entry => {
-    const identity = options.identity?.(input);
-    const same = identity === undefined ? undefined : shared.get(identity);
+    const dedupKey = options.dedupKey?.(input);
+    const same = dedupKey === undefined ? undefined : shared.get(dedupKey);
     if (same !== undefined) {
       return same;
     }
-    const item: Entry = { input, identity, callers: [], flight: undefined };
-    if (identity !== undefined) {
-      shared.set(identity, item);
+    const item: Entry = { input, dedupKey, callers: [], flight: undefined };
+    if (dedupKey !== undefined) {
+      shared.set(dedupKey, item);
     }
     queue.push(item);
     return item;

@@ -45,7 +45,7 @@ export function coalescedCalls({ encrypt, decrypt }: KeyCalls): CoalescedCalls {
     decrypt: coalesce({
       ...common,
       ...decrypt,
-      identity: ({ ciphertext, associatedData }) => `${ciphertext} ${associatedData}`,
+      dedupKey: ({ ciphertext, associatedData }) => `${ciphertext} ${associatedData}`,
     }),
   };
 }

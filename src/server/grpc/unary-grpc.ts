@@ -1,6 +1,6 @@
 /**
  * @module gRPC for unary methods, as a protocol of Connect: one message in, one out, without the async generators of Connect's
- * own handler. HTTP/2 is in grpc-stream.ts, the request and its deadline in unary-request.ts.
+ * own handler. HTTP/2 is in grpc-stream.ts, the request and its abort signal in unary-request.ts.
  */
 import {
   create,
@@ -69,8 +69,8 @@ export function unaryGrpc(options: UnaryGrpcOptions): ProtocolHandlerFactory {
         return { status: 415 };
       }
       const timeout = parseTimeout(request.metadata("grpc-timeout"), Number.MAX_SAFE_INTEGER);
-      const timeoutMs = Math.min(timeout.timeoutMs ?? options.maxTimeoutMs, options.maxTimeoutMs);
-      const context = new UnaryContext(called, request, request.startDeadline(timeoutMs));
+      const deadlineMs = Math.min(timeout.timeoutMs ?? options.maxTimeoutMs, options.maxTimeoutMs);
+      const context = new UnaryContext(called, request, request.startDeadline(deadlineMs));
       let body: WholeBody | undefined;
       try {
         if (timeout.error !== undefined) {

@@ -123,7 +123,7 @@ export async function openKmsSocket(options: KmsSocketOptions): Promise<KmsSocke
     );
   }
 
-  async function look(): Promise<void> {
+  async function restoreIfLost(): Promise<void> {
     try {
       makeSocketDirectory(rules);
       if (listening === undefined || !inPlace(listening)) {
@@ -164,10 +164,10 @@ export async function openKmsSocket(options: KmsSocketOptions): Promise<KmsSocke
   const watching = (async () => {
     while (!stop.signal.aborted) {
       await options.clock.sleep(options.watchIntervalMs, stop.signal);
-      await look();
+      await restoreIfLost();
     }
   })().catch(() => {
-    // The sleep was ended by close(); look() itself never rejects.
+    // The sleep was ended by close(); restoreIfLost() itself never rejects.
   });
 
   let closing: Promise<void> | undefined;

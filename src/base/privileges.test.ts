@@ -18,12 +18,12 @@ import * as fc from "fast-check";
 import {
   asDirectoryOwner,
   changeableDirectory,
+  credentialsText,
   directoryOwner,
   dropPrivileges,
-  identityText,
-  parseIdentity,
+  parseCredentials,
   UnsafeForRootError,
-} from "./identity.ts";
+} from "./privileges.ts";
 
 const isRoot = process.geteuid?.() === 0;
 const SERVICE = { uid: 47_110, gid: 47_111, groups: [] };
@@ -40,7 +40,7 @@ describe("an identity as text", () => {
   test("comes back as it was", () => {
     fc.assert(
       fc.property(fc.record({ uid: id, gid: id, groups: fc.array(id, { maxLength: 8 }) }), (identity) => {
-        expect(parseIdentity(identityText(identity))).toEqual(identity);
+        expect(parseCredentials(credentialsText(identity))).toEqual(identity);
       }),
     );
   });
@@ -60,13 +60,13 @@ describe("an identity as text", () => {
     "1:4294967295:",
     "1:2:4294967295",
   ])("%p is none", (text) => {
-    expect(parseIdentity(text)).toBeUndefined();
+    expect(parseCredentials(text)).toBeUndefined();
   });
 
   test("as many groups as the kernel takes, and one more", () => {
     const groups = (count: number): string => `1:2:${Array.from({ length: count }, () => 1).join(",")}`;
-    expect(parseIdentity(groups(65_536))).toBeDefined();
-    expect(parseIdentity(groups(65_537))).toBeUndefined();
+    expect(parseCredentials(groups(65_536))).toBeDefined();
+    expect(parseCredentials(groups(65_537))).toBeUndefined();
   });
 });
 

@@ -3,7 +3,7 @@ import { lstatSync, readFileSync, readlinkSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { ancestorsOf } from "./ancestors.ts";
 
-export interface Identity {
+export interface UnixCredentials {
   readonly uid: number;
   readonly gid: number;
   readonly groups: readonly number[];
@@ -25,12 +25,12 @@ const STICKY = 0o1000;
 const WRITABLE_BY_OTHERS = 0o022;
 
 /** `uid:gid:group,group`, as a helper of this executable takes it. */
-export function identityText({ uid, gid, groups }: Identity): string {
+export function credentialsText({ uid, gid, groups }: UnixCredentials): string {
   return `${uid}:${gid}:${groups.join(",")}`;
 }
 
-/** The reverse of {@link identityText}; `undefined` for any other text. */
-export function parseIdentity(text: string): Identity | undefined {
+/** The reverse of {@link credentialsText}; `undefined` for any other text. */
+export function parseCredentials(text: string): UnixCredentials | undefined {
   const [, uid = "", gid = "", rest = ""] =
     /^(\d{1,10}):(\d{1,10}):((?:\d{1,10}(?:,\d{1,10})*)?)$/.exec(text) ?? [];
   const groups = rest === "" ? [] : rest.split(",").map(Number);
@@ -45,7 +45,7 @@ export function parseIdentity(text: string): Identity | undefined {
  * @throws Error when the kernel refuses, or when anything of the old identity is left.
  */
 export function dropPrivileges(
-  { uid, gid, groups }: Identity,
+  { uid, gid, groups }: UnixCredentials,
   self: Pick<NodeJS.Process, "setgroups" | "setgid" | "setuid"> = process,
 ): void {
   self.setgroups?.([...groups]);
@@ -73,7 +73,7 @@ export function dropPrivileges(
  * what the path leads to. `undefined` means root's, because no other user can.
  * @throws UnsafeForRootError when every user can change it; what lstat(2) throws.
  */
-export function directoryOwner(directory: string): Omit<Identity, "groups"> | undefined {
+export function directoryOwner(directory: string): Omit<UnixCredentials, "groups"> | undefined {
   let path = directory;
   for (let index = 0, links = 0; ; ) {
     const chain = ancestorsOf(path);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { ERROR_CLASSES } from "../base/error-class.ts";
-import { exitsAfterFailedStart, type StartState } from "./bootstrap-policy.ts";
+import { exitsAfterFailedStart, type StartState } from "./startup-exit.ts";
 
 const late: StartState = {
   elapsedMs: 60_000,
