@@ -25,7 +25,7 @@ export interface KmsListener {
 
 /**
  * kube-apiserver has one connection, on which Status must not queue behind its Decrypts: hence the many streams of a wide
- * session. The memory of all streams together has a bound of its own.
+ * session, which it becomes with its first answer. The memory of all streams together has a bound of its own.
  */
 export const DEFAULT_SESSION_LIMITS: SessionLimits = {
   maxSessions: 64,

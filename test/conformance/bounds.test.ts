@@ -162,12 +162,17 @@ describe("streams of a connection", () => {
           .map((at) => payload.readUInt32BE(at + 2)),
       );
 
-  test("many for the first, few for the next, and many for one more as soon as the first is gone", async () => {
+  test("few, many for the first that completes a call, and for one more as soon as that one is gone", async () => {
     await serve({ wideSessions: 1, maxStreamsPerSession: 2, maxStreamsPerWideSession: 4 });
     const [first, second] = [await rawConnection(harness.path), await rawConnection(harness.path)];
-    first.send(...GREETING, ...[1, 3, 5, 7, 9].map(unfinished));
-    await until("the fifth is refused", () => isRefused(first, 9));
-    expect([isRefused(first, 7), announced(first)]).toEqual([false, [4]]);
+    first.send(...GREETING, ...[1, 3, 5].map(unfinished));
+    await until("the third is refused", () => isRefused(first, 5));
+    expect([isRefused(first, 3), announced(first)]).toEqual([false, [2]]);
+    first.send(frame(FRAME.data, FLAG.endStream, 1, Buffer.alloc(5)));
+    await until("more are announced", () => announced(first).length === 2);
+    first.send(frame(FRAME.settings, FLAG.ack, 0), ...[7, 9, 11, 13].map(unfinished));
+    await until("the fifth is refused", () => isRefused(first, 13));
+    expect([isRefused(first, 11), announced(first)]).toEqual([false, [2, 4]]);
 
     second.send(...GREETING, request(1, STATUS));
     await answered(second, 1);
@@ -183,18 +188,6 @@ describe("streams of a connection", () => {
     second.send(frame(FRAME.settings, FLAG.ack, 0), ...[9, 11, 13, 15].map(unfinished));
     await until("the fifth is refused", () => isRefused(second, 15));
     expect([9, 11, 13].map((streamId) => isRefused(second, streamId))).toEqual([false, false, false]);
-  });
-
-  test("few for one that comes while others are open, though none of them has many", async () => {
-    await serve({ wideSessions: 1, maxStreamsPerSession: 2, maxStreamsPerWideSession: 4 });
-    const peers = [await rawConnection(harness.path), await rawConnection(harness.path)];
-    const [first] = peers;
-    await until("both are served", () => peers.every((peer) => announced(peer).length === 1));
-    first?.destroy();
-    await until("it is gone", () => harness.listener.sessions === 1);
-    const third = await rawConnection(harness.path);
-    await until("it is served", () => announced(third).length === 1);
-    expect(announced(third)).toEqual([2]);
   });
 });
 

@@ -91,7 +91,7 @@ describe("the stream is refused, the connection goes on", () => {
 
   test("streams above the maximum are refused, those below are served", async () => {
     const peer = await rawConnection(served.harness.path);
-    const max = DEFAULT_SESSION_LIMITS.maxStreamsPerWideSession;
+    const max = DEFAULT_SESSION_LIMITS.maxStreamsPerSession;
     peer.send(
       ...GREETING,
       many(max + 5, (index) => requestHeaders(1 + 2 * index, FLAG.endHeaders)),

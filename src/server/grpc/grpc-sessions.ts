@@ -32,7 +32,7 @@ export interface SessionLimits extends StandingLimits {
   /** Connections that wait for a session to give way. */
   readonly maxWaitingConnections: number;
   readonly maxStreamsPerSession: number;
-  /** So many sessions may have more streams: the first ones, and then those that are first to complete a call. */
+  /** So many sessions may have more streams: those that are first to complete a call. */
   readonly wideSessions: number;
   readonly maxStreamsPerWideSession: number;
   /** Calls that begin, and connections that are taken, before all sockets are read again. */
@@ -121,11 +121,10 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
   }
 
   function serve(socket: Socket): void {
-    const isWide = open.size < limits.wideSessions;
     const http2 = performServerHandshake(socket, {
       maxHeaderListPairs: limits.maxHeaderPairs,
       settings: {
-        maxConcurrentStreams: isWide ? limits.maxStreamsPerWideSession : limits.maxStreamsPerSession,
+        maxConcurrentStreams: limits.maxStreamsPerSession,
         maxHeaderListSize: limits.maxHeaderListBytes,
         enablePush: false,
       },
@@ -133,9 +132,6 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
     const standing = newStanding(clock.monotonicMs());
     const session: Session = { http2, socket, standing };
     open.add(session);
-    if (isWide) {
-      wide.add(session);
-    }
     http2.on("error", () => {});
     http2.once("remoteSettings", () => {
       standing.greeted = true;
