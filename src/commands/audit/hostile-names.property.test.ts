@@ -73,11 +73,16 @@ test("names from etcd add no line to a report and no invisible character", () =>
   const lines = (evidence: Evidence): number => reportText(evidence, paint).split("\n").length;
   const htmlLines = (evidence: Evidence): number => reportHtml(evidence).split("\n").length;
   const [wanted, wantedHtml] = [lines(evidenceOf("a")), htmlLines(evidenceOf("a"))];
+  /** How many tags and quotes of attributes the page has. */
+  const markup = (html: string): string =>
+    ["<", ">", '"'].map((character) => html.split(character).length).join(" ");
+  const wantedMarkup = markup(reportHtml(evidenceOf("a")));
   fc.assert(
     fc.property(hostile, (name) => {
       expectVisible(reportText(evidenceOf(name), paint), wanted);
       const html = reportHtml(evidenceOf(name));
       expectVisible(html, wantedHtml);
+      expect(markup(html)).toBe(wantedMarkup);
       expect(html).not.toContain("<b>");
       expect(html).not.toContain(`x"y`);
     }),
