@@ -3,6 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { ProviderError } from "../base/error-class.ts";
 import { MAX_CIPHERTEXT_BYTES } from "../key/identity/ciphertext.ts";
+import { AnnotationError } from "./errors.ts";
 import { DecryptRequestSchema, EncryptRequestSchema } from "./gen/v2/api_pb.ts";
 import {
   annotationsWellFormed,
@@ -74,6 +75,18 @@ test("a Decrypt is let through exactly within the limits, in bytes of UTF-8", ()
       },
     ),
   );
+});
+
+test("a Decrypt has at most 64 annotations", () => {
+  const withAnnotations = (count: number) => {
+    const request = create(DecryptRequestSchema, { ciphertext: new Uint8Array(1), keyId: "k" });
+    request.annotations = Object.fromEntries(
+      Array.from({ length: count }, (_, index) => [`a${index}.b`, new Uint8Array(1)]),
+    );
+    return () => checkDecryptRequest(request);
+  };
+  expect(withAnnotations(64)).not.toThrow();
+  expect(withAnnotations(65)).toThrow(AnnotationError);
 });
 
 test("a reply outside the limits is refused whatever part it is", () => {
