@@ -84,7 +84,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: "src/http/ca-file.ts",
-    before: "if (sameFile(identity, current.identity)) {",
+    before: "if (isSameFile(identity, current.identity)) {",
     after: "if (false) {",
     reason: "the same file has the same certificates; the check only saves decoding them",
   },

@@ -38,6 +38,10 @@ export interface FileIdentity {
   readonly sizeBytes: number;
 }
 
+export function isSameFile(a: FileIdentity, b: FileIdentity): boolean {
+  return a.inode === b.inode && a.changedNs === b.changedNs && a.sizeBytes === b.sizeBytes;
+}
+
 export interface SafeFile {
   readonly bytes: Uint8Array;
   readonly identity: FileIdentity;

@@ -1,7 +1,7 @@
 /** @module The CA bundle that servers are verified against, and its replacement while the provider runs. */
 import { ProviderError } from "../base/error-class.ts";
 import { decodePemCertificates } from "../base/pem-certificates.ts";
-import { type FileIdentity, readSafeFile } from "../base/safe-file.ts";
+import { type FileIdentity, isSameFile, readSafeFile } from "../base/safe-file.ts";
 import { singleFlight } from "../base/single-flight.ts";
 
 export class CaFileError extends ProviderError<"ca_invalid"> {}
@@ -65,7 +65,7 @@ export async function openCaFile({ path, field, serviceUid }: CaFileOptions): Pr
     refresh: singleFlight(async () => {
       const { bytes, identity } = await read();
       // It is looked at every few seconds, and a bundle of all public CAs takes a while to decode.
-      if (sameFile(identity, current.identity)) {
+      if (isSameFile(identity, current.identity)) {
         return false;
       }
       const pem = decode(bytes);
@@ -79,8 +79,4 @@ export async function openCaFile({ path, field, serviceUid }: CaFileOptions): Pr
 /** The bundle's certificates as PEM; `undefined` when there is none, or one of them is broken or cut off. */
 export function decodeCaBundle(bytes: Uint8Array): string | undefined {
   return decodePemCertificates(bytes, { maxBytes: MAX_BYTES, maxCertificates: MAX_CERTIFICATES })?.join("");
-}
-
-function sameFile(a: FileIdentity, b: FileIdentity): boolean {
-  return a.inode === b.inode && a.changedNs === b.changedNs && a.sizeBytes === b.sizeBytes;
 }

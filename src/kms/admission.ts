@@ -9,7 +9,7 @@ import { Gate } from "./gate.ts";
 export type ConcurrencyCaps = Readonly<Record<KmsMethod, number>>;
 
 /**
- * Calls that may wait; identical ones of one caller count once. kube-apiserver asks for one seed hundreds of times at once, does
+ * Calls that may wait, identical ones each. kube-apiserver asks for one seed hundreds of times at once, does
  * not retry a refusal and encrypts one seed at a time. Their memory is a part of MAX_BODIES_BYTES of the server.
  */
 export const MAX_WAITING: ConcurrencyCaps = { Status: 0, Encrypt: 256, Decrypt: 1024 };
@@ -74,7 +74,7 @@ function tooMany(method: KmsMethod): KmsError {
   return new KmsError({
     code: "concurrency_limit",
     errorClass: "protocol_limit",
-    message: `as many calls of ${method} run and wait as may`,
+    message: `the maximum number of calls of ${method} runs or waits`,
     advice: `find out why OpenBao is slow; raise server.maxConcurrent${method} if the load is legitimate`,
   });
 }

@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { assertNever } from "../base/assert-never.ts";
 import { parseJson } from "../base/parse-json.ts";
-import type { FileIdentity } from "../base/safe-file.ts";
+import { type FileIdentity, isSameFile } from "../base/safe-file.ts";
 
 const identitySchema = v.strictObject({
   inode: v.pipe(v.string(), v.regex(/^\d{1,20}:\d{1,20}$/)),
@@ -87,8 +87,4 @@ export function afterPinTry(
     default:
       return assertNever(outcome);
   }
-}
-
-function isSameFile(a: FileIdentity, b: FileIdentity): boolean {
-  return a.inode === b.inode && a.changedNs === b.changedNs && a.sizeBytes === b.sizeBytes;
 }
