@@ -7,6 +7,7 @@ const checks: readonly (readonly [name: string, command: string, ...args: string
   ["format", "biome", "ci", "--colors=off", "."],
   ["lint", "oxlint", "--deny-warnings"],
   ["types", "tsc", "-p", "."],
+  ["unused", "knip"],
   ["proto", "buf", "lint"],
   ["links", "bun", "scripts/check-links.ts"],
   ["words", "bun", "scripts/check-words.ts"],

@@ -42,7 +42,7 @@ export function isSameFile(a: FileIdentity, b: FileIdentity): boolean {
   return a.inode === b.inode && a.changedNs === b.changedNs && a.sizeBytes === b.sizeBytes;
 }
 
-export interface SafeFile {
+interface SafeFile {
   readonly bytes: Uint8Array;
   readonly identity: FileIdentity;
 }

@@ -12,7 +12,7 @@ export interface CommandContext {
   readonly signal: AbortSignal;
 }
 
-export interface Argument {
+interface Argument {
   readonly name: string;
   readonly description: string;
   readonly choices: readonly string[];

@@ -56,7 +56,7 @@ const MAX_PEM_BYTES = 1024 * 1024;
 const CALL_TIMEOUT_MS = 20_000;
 const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
 
-export interface OpenTargets {
+interface OpenTargets {
   readonly targets: readonly AuditTarget[];
   readonly close: () => void;
 }

@@ -23,8 +23,8 @@ export function checkJson({ id, status, detail, findings }: CheckResult) {
   return { id, status, detail, findings };
 }
 
-export type Tone = "good" | "warn" | "bad" | "dim";
-export type PaintTone = (tone: Tone, text: string) => string;
+type Tone = "good" | "warn" | "bad" | "dim";
+type PaintTone = (tone: Tone, text: string) => string;
 
 const MARKS: Readonly<Record<CheckStatus, readonly [tone: Tone, mark: string]>> = {
   passed: ["good", "✓"],

@@ -66,7 +66,7 @@ export async function collectEvidence(
 }
 
 /** An evidence file. Throws SafeFileError, or AuditError `evidence_invalid`. */
-export async function readEvidence(path: string, field: string): Promise<Evidence> {
+async function readEvidence(path: string, field: string): Promise<Evidence> {
   const rules = { what: "the evidence", field, maxBytes: MAX_EVIDENCE_BYTES, secret: false };
   return decodeEvidence(await readInputFile(path, rules), path);
 }

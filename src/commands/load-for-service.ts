@@ -16,7 +16,7 @@ export interface ServiceLoad {
   readonly self: { readonly uid: number };
 }
 
-export interface ServiceConfig {
+interface ServiceConfig {
   readonly loaded: LoadedConfig;
   readonly service: UserIdentity;
 }

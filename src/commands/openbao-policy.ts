@@ -1,13 +1,13 @@
 /** @module The least-privilege policy, as rows and as HCL. */
 import { type ProviderConfig, relativeNamespace } from "../config/schema.ts";
 
-export interface PolicyRow {
+interface PolicyRow {
   readonly path: string;
   readonly capability: "read" | "update";
   readonly why: string;
 }
 
-export interface PolicyRequest {
+interface PolicyRequest {
   /** The key's namespace below the token's, when they are two. */
   readonly keyNamespace?: string;
   readonly mountPath: string;

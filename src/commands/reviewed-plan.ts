@@ -4,7 +4,7 @@ import type { Paint } from "../cli/output.ts";
 import { UsageError } from "../cli/usage-error.ts";
 import type { Blocker } from "../key/rotation/usage.ts";
 
-export class StateHashError extends ProviderError<"state_changed"> {}
+class StateHashError extends ProviderError<"state_changed"> {}
 
 /** Throws UsageError without a hash, StateHashError when the state is another one than was reviewed. */
 export function requireStateHash(expected: string | undefined, actual: string): void {

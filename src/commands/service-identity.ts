@@ -58,7 +58,7 @@ function readOrEmpty(path: string): string {
   }
 }
 
-export type Access = "read" | "write";
+type Access = "read" | "write";
 
 const BITS = { read: 4, write: 2, search: 1 } as const;
 

@@ -71,7 +71,7 @@ const CLASS_OF: Partial<Readonly<Record<AuditCode, ErrorClass>>> = {
 export const SNAPSHOT_ADVICE =
   "nothing was counted; copy the file again and compare both with sha256sum, or take another one: etcdctl snapshot save FILE";
 
-export interface AuditFailure {
+interface AuditFailure {
   readonly message: string;
   readonly advice?: string;
   readonly cause?: unknown;

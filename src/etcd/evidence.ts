@@ -9,8 +9,8 @@ import { sortedCopy } from "../base/sorted-copy.ts";
 import { auditError } from "./errors.ts";
 import { LOCAL_TRANSFORMERS } from "./stored/stored-value.ts";
 
-export const EVIDENCE_KIND = "bao-kms-provider/audit";
-export const EVIDENCE_SCHEMA_VERSION = 1;
+const EVIDENCE_KIND = "bao-kms-provider/audit";
+const EVIDENCE_SCHEMA_VERSION = 1;
 /** Some ten thousand groups with long names. */
 export const MAX_EVIDENCE_BYTES = 16 * 1024 * 1024;
 
@@ -109,7 +109,7 @@ export type AuditSource = v.InferOutput<typeof SOURCE>;
 export type SourceAudit = v.InferOutput<typeof AUDIT>;
 export type KeyIdCount = SourceAudit["keyIds"][number];
 export type Evidence = v.InferOutput<typeof EVIDENCE>;
-export type EvidenceBody = Omit<Evidence, "digest">;
+type EvidenceBody = Omit<Evidence, "digest">;
 
 /** The evidence with its digest. */
 export function sealEvidence(body: EvidenceBody): Evidence {

@@ -6,7 +6,7 @@ import type { ObjectGroup, SourceAudit } from "./evidence.ts";
 /** What a reader should think of a group: ours on a version, not ours but encrypted, readable, or not to be trusted. */
 export type GroupTone = "ours" | "other" | "plain" | "bad";
 
-export interface GroupLabel {
+interface GroupLabel {
   readonly text: string;
   readonly tone: GroupTone;
   /** The key_id or key name, or empty. */

@@ -13,7 +13,7 @@ export type AuditTarget =
   | { readonly kind: "snapshot"; readonly file: string }
   | { readonly kind: "etcd"; readonly endpoints: readonly EtcdEndpoint[]; readonly objectsPerSecond: number };
 
-export interface AuditOptions extends Omit<TallyOptions, "nowUnixMs"> {
+interface AuditOptions extends Omit<TallyOptions, "nowUnixMs"> {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly onProgress: OnProgress;

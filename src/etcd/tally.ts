@@ -14,7 +14,7 @@ const MAX_GROUPS = 20_000;
 const MAX_SEEDS = 100_000;
 
 /** Transit's number of each key_id that registry or live metadata know. */
-export type KnownKeyIds = ReadonlyMap<string, number>;
+type KnownKeyIds = ReadonlyMap<string, number>;
 
 export interface ListedObject {
   /** In etcd, prefix included. */

@@ -5,7 +5,7 @@ import { countOf } from "../base/words.ts";
 import type { SourceAudit, StoredGroup } from "./evidence.ts";
 import { grouped } from "./group-label.ts";
 
-export interface AuditVerdict {
+interface AuditVerdict {
   /** Every object that should be encrypted is encrypted under the newest version found. */
   readonly isGood: boolean;
   readonly sentence: string;

@@ -34,7 +34,7 @@ export interface RotationVerdict {
 export const NO_OBJECT_OF_OURS =
   "no object encrypted by this provider was found: this may be the wrong etcd (the one for events?), the wrong --etcd-prefix, or an empty cluster";
 
-export interface VerifyInput {
+interface VerifyInput {
   readonly content: RegistryContent;
   readonly scope: KeyScope;
   readonly fingerprint: string;

@@ -48,7 +48,7 @@ export interface ClientIdentity {
   readonly keyPem: Secret;
 }
 
-export interface HttpTransportOptions {
+interface HttpTransportOptions {
   readonly names: EndpointNames;
   readonly trust: CaFile;
   /** The name that the server's certificate must hold. */

@@ -10,7 +10,7 @@ import type { CallFailure, CallObserver, KmsMethod, Rejection } from "./call-rec
 import { AnnotationError, KmsError, replyFor, statusName } from "./errors.ts";
 
 /** One call: what its method learns, which the record shall show, and its turn among the others. */
-export interface Call {
+interface Call {
   keyId: string | undefined;
   key: KeyHandle | undefined;
   answer: Pick<Answered<unknown>, "requestId" | "batchIndex"> | undefined;

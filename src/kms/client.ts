@@ -26,7 +26,7 @@ export interface KmsClient {
   readonly close: () => void;
 }
 
-export type KmsClientCode =
+type KmsClientCode =
   | "socket_missing"
   | "socket_forbidden"
   | "socket_not_listening"
@@ -45,7 +45,7 @@ export class KmsClientError extends ProviderError<KmsClientCode> {
   }
 }
 
-export interface KmsClientOptions {
+interface KmsClientOptions {
   readonly socketPath: string;
   /** For each call, connecting included; kube-apiserver's default is 3 s. */
   readonly timeoutMs: number;

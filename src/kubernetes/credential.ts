@@ -49,7 +49,7 @@ export function credentialHolder(make: () => Promise<KubeCredential>): Credentia
   };
 }
 
-export interface CredentialSource {
+interface CredentialSource {
   /** Where the kubeconfig lies: its relative paths start there. */
   readonly kubeconfigPath: string;
   readonly euid: number;

@@ -1,7 +1,7 @@
 /** @module The error class of migrate: what can go wrong between it and kube-apiserver. */
 import { type ErrorClass, ProviderError } from "../base/error-class.ts";
 
-export type MigrateCode =
+type MigrateCode =
   /** The kubeconfig is missing, unsafe, or not one that can be used here. */
   | "kubeconfig_invalid"
   /** The exec plugin of the kubeconfig failed or answered something else than a credential. */

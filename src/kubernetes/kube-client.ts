@@ -48,7 +48,7 @@ export async function getShaped<T>(
   return { status, value: parsed.success ? parsed.output : undefined };
 }
 
-export interface KubeClientOptions {
+interface KubeClientOptions {
   readonly address: string;
   readonly serverName: string;
   readonly caPem: string;

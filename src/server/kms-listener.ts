@@ -8,7 +8,7 @@ import { type GrpcSessions, grpcSessions, type SessionLimits } from "./grpc/grpc
 import { type UnaryGrpcOptions, unaryGrpc } from "./grpc/unary-grpc.ts";
 import { type KmsSocket, type KmsSocketOptions, openKmsSocket } from "./socket/kms-socket.ts";
 
-export interface KmsListenerOptions extends Omit<KmsSocketOptions, "accept"> {
+interface KmsListenerOptions extends Omit<KmsSocketOptions, "accept"> {
   readonly handlers: readonly UniversalHandler[];
   readonly maxMessageBytes: number;
   readonly limits: SessionLimits;

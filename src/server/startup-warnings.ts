@@ -1,8 +1,8 @@
 /** @module What is allowed and still worth a warning at start. What is forbidden is in socket-directory.ts. */
 
-export type IdentityWarning = "running_as_root" | "socket_group_is_primary_group";
+type IdentityWarning = "running_as_root" | "socket_group_is_primary_group";
 
-export interface ProcessIdentity {
+interface ProcessIdentity {
   readonly uid: number;
   readonly gid: number;
 }

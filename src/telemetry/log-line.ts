@@ -5,7 +5,7 @@ import { LOG_FIELD_NAMES, type LogEvent, type LogFieldName, type LogFields } fro
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-export interface LogRecord {
+interface LogRecord {
   readonly wallMs: number;
   readonly level: LogLevel;
   readonly event: LogEvent;

@@ -17,7 +17,7 @@ export interface AdjustableLogger extends Logger {
   readonly setLevel: (level: LogLevel) => void;
 }
 
-export interface LoggerOptions {
+interface LoggerOptions {
   readonly level: LogLevel;
   readonly format: "json" | "text";
   readonly sink: LogSink;

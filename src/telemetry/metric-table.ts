@@ -4,7 +4,7 @@ import { OPERATIONS } from "../base/operation.ts";
 
 export const METRIC_PREFIX = "openbao_kms_";
 
-export const METHOD_LABELS = ["status", "encrypt", "decrypt"] as const;
+const METHOD_LABELS = ["status", "encrypt", "decrypt"] as const;
 
 /** The gRPC codes in lower case. @see https://grpc.github.io/grpc/core/md_doc_statuscodes.html */
 export const GRPC_STATUSES = [
@@ -28,7 +28,7 @@ export const GRPC_STATUSES = [
 ] as const;
 
 /** `ok`, or the class of the error. */
-export const OUTCOMES = ["ok", ...ERROR_CLASSES] as const;
+const OUTCOMES = ["ok", ...ERROR_CLASSES] as const;
 
 /** The values that a label can have; `undefined` for the few whose values we make ourselves, one at a time. */
 type LabelSets = Readonly<Record<string, readonly string[] | undefined>>;
@@ -169,4 +169,3 @@ export type LabelsOf<Key extends MetricKey> = {
 
 export type MethodLabel = (typeof METHOD_LABELS)[number];
 export type GrpcStatus = (typeof GRPC_STATUSES)[number];
-export type Outcome = (typeof OUTCOMES)[number];

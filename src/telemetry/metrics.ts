@@ -10,15 +10,15 @@ import {
 import { PROCESS_FAMILIES } from "./process-metrics.ts";
 import { CONTENT_TYPE, type Family, renderPage, type Sample } from "./text-format.ts";
 
-export interface CounterRecorder<Labels> {
+interface CounterRecorder<Labels> {
   increment(labels: Labels): void;
 }
 
-export interface HistogramRecorder<Labels> {
+interface HistogramRecorder<Labels> {
   observe(labels: Labels, seconds: number): void;
 }
 
-export interface GaugeRecorder<Labels> {
+interface GaugeRecorder<Labels> {
   set(labels: Labels, value: number): void;
   add(labels: Labels, delta: number): void;
   /** 1 for these labels and 0, or nothing where the values are open, for all others: for metrics that name a state. */

@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import type { Family } from "./text-format.ts";
 
-export interface ProcessRow {
+interface ProcessRow {
   readonly name: string;
   readonly type: "counter" | "gauge";
   readonly help: string;

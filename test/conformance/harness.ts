@@ -45,7 +45,7 @@ import type { SocketEvent } from "../../src/server/socket/kms-socket.ts";
 /** 1024 bytes of ciphertext, less `vault:v2:`, are 253 groups of base64, less 28 bytes of nonce and tag. */
 export const LARGEST_PLAINTEXT_BYTES = 253 * 3 - 28;
 
-export const scope = {
+const scope = {
   providerName: "conformance",
   clusterId: "cluster",
   openbaoInstanceId: "instance",

@@ -23,7 +23,7 @@ export const FRAME = {
 
 export const FLAG = { endStream: 1, ack: 1, endHeaders: 4 } as const;
 
-export interface Frame {
+interface Frame {
   readonly type: number;
   readonly flags: number;
   readonly streamId: number;

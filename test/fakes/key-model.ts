@@ -15,7 +15,7 @@ import { type KeyNode, NODE_STATE_PATH, testPolicy } from "./key-node.ts";
 const never = new AbortController().signal;
 const { activationDelayMs, probeIntervalMs, requireStableObservationCount: N } = testPolicy;
 
-export interface NodeModel {
+interface NodeModel {
   /** The highest version that Status ever showed, over restarts. */
   shown: number;
   /** True times of this node's probes; no clock of the node can change them. */

@@ -17,7 +17,7 @@ import { type Provisioning, provision } from "./openbao/provision.ts";
 import { recordedOutput } from "./recorded-output.ts";
 import { makeSocketDirectory, socketGid } from "./socket-directory.ts";
 
-export interface CommandRun {
+interface CommandRun {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;

@@ -17,7 +17,7 @@ export const testIdentity: ConfigIdentity = {
   keyName: "kubernetes",
 };
 
-export function markerOf(version: number): string {
+function markerOf(version: number): string {
   return `vault:v${version}:${Buffer.from(`marker of ${version}`).toString("base64")}`;
 }
 

@@ -18,7 +18,7 @@ import {
 } from "../../src/server/socket/kms-socket.ts";
 import { ownIdentity, socketDirectory } from "../conformance/harness.ts";
 
-export interface Echo {
+interface Echo {
   readonly socket: Socket;
   /** Sends a text and gives what comes back. */
   readonly say: (text: string) => Promise<string>;

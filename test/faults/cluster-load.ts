@@ -8,7 +8,7 @@ import { type RealEtcd, startEtcd } from "../harness/etcd.ts";
 import { type KubeApiServer, startKubeApiServer } from "../harness/kube-apiserver.ts";
 import type { FaultResult } from "./fault.ts";
 
-export type ClusterSeen = NonNullable<FaultResult["cluster"]>;
+type ClusterSeen = NonNullable<FaultResult["cluster"]>;
 
 export interface ClusterLoad {
   readonly take: () => ClusterSeen;

@@ -44,7 +44,7 @@ export interface Expectation {
 }
 
 /** Ends the fault. */
-export type Repair = () => unknown;
+type Repair = () => unknown;
 
 export interface Fault {
   /** Names it for `--only` and in the result. */
@@ -70,7 +70,7 @@ export type FaultTable = Readonly<Record<Group, readonly Fault[]>>;
 
 const counts = v.record(v.string(), v.number());
 
-export const faultResultSchema = v.object({
+const faultResultSchema = v.object({
   id: v.string(),
   group: v.picklist(GROUPS),
   title: v.string(),

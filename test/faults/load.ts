@@ -8,7 +8,7 @@ import { randomBytes } from "node:crypto";
 import type { EncryptResponse } from "../../src/kms/gen/v2/api_pb.ts";
 import { codeOf, type KmsClient } from "../harness/kms-client.ts";
 
-export interface Seen {
+interface Seen {
   readonly status: Readonly<Record<string, number>>;
   readonly encrypt: Readonly<Record<string, number>>;
   readonly decrypt: Readonly<Record<string, number>>;

@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { makeTestCa } from "../fakes/tls/test-ca.ts";
 import { freePorts } from "./free-port.ts";
 
-export interface Verdict {
+interface Verdict {
   readonly loads: boolean;
   /** The last line of kube-apiserver. */
   readonly reason: string;

@@ -13,7 +13,7 @@ import { type Child, startChild } from "./child.ts";
 import { eventually } from "./eventually.ts";
 import { freePorts } from "./free-port.ts";
 
-export interface StoredObject {
+interface StoredObject {
   readonly key: string;
   readonly value: Buffer;
 }

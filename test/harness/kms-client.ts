@@ -21,7 +21,7 @@ import {
 
 const DEFAULT_TIMEOUT_MS = 3000;
 
-export interface CallOptions {
+interface CallOptions {
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }

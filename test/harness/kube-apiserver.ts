@@ -37,12 +37,12 @@ export interface KubeApiServer {
   readonly dispose: () => Promise<void>;
 }
 
-export interface RequestOptions {
+interface RequestOptions {
   readonly contentType?: string;
   readonly timeoutMs?: number;
 }
 
-export interface KubeReply {
+interface KubeReply {
   readonly status: number;
   readonly text: string;
   /** The body as JSON; undefined when it is none. */

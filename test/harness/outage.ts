@@ -10,7 +10,7 @@ import type { Provider } from "./provider.ts";
 
 const PATIENCE_MS = 20_000;
 
-export async function untilHealthz(
+async function untilHealthz(
   provider: Provider,
   wanted: (healthz: string) => boolean,
   timeoutMs: number = PATIENCE_MS,

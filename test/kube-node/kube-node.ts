@@ -46,7 +46,7 @@ const WAITING_PHASES = "wait-control-plane";
 const LATER_PHASES =
   "upload-config,upload-certs,mark-control-plane,bootstrap-token,kubelet-finalize,addon,show-join-command";
 
-export type EditSettings = (kind: string, settings: Record<string, unknown>) => void;
+type EditSettings = (kind: string, settings: Record<string, unknown>) => void;
 
 export interface KubeNode {
   readonly machine: Machine;
@@ -157,7 +157,7 @@ export function kubernetesVersion(): string {
 }
 
 /** Imports an image that is one static program. */
-export async function importProgram(machine: Machine, reference: string, program: string): Promise<void> {
+async function importProgram(machine: Machine, reference: string, program: string): Promise<void> {
   const work = mkdtempSync(join(tmpdir(), "kms-image-"));
   try {
     const name = basename(program);

@@ -20,7 +20,7 @@ export interface NodeOperator {
 }
 
 /** Of the page of a block, on the node. */
-export function directoryOf(block: string): string {
+function directoryOf(block: string): string {
   return `/root/${block.split(".")[0]}`;
 }
 

@@ -12,7 +12,7 @@ import {
 } from "../../etcd/group-label.ts";
 import { verdictOf } from "../../etcd/verdict.ts";
 
-export type Paint = (tone: GroupTone, text: string) => string;
+type Paint = (tone: GroupTone, text: string) => string;
 
 const BAR_WIDTH = 24;
 const EIGHTHS = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];

@@ -152,7 +152,7 @@ function objectLine({ resource, path, group }: ListedObject, format: "text" | "j
     : `${visible(`${resource} ${path}`)}  ${groupLabel(group).text}\n`;
 }
 
-export type Judgement = "derivable" | "not_derivable" | "not_ours" | "damaged" | "absent";
+type Judgement = "derivable" | "not_derivable" | "not_ours" | "damaged" | "absent";
 
 /** `undefined`: no source has the object. `derived` is known only for versions in this node's registry. */
 export function judgementOf(group: ObjectGroup | undefined): Judgement {
@@ -174,7 +174,7 @@ export function judgementOf(group: ObjectGroup | undefined): Judgement {
   }
 }
 
-export const JUDGEMENT_TEXT: Readonly<Record<Judgement, string>> = {
+const JUDGEMENT_TEXT: Readonly<Record<Judgement, string>> = {
   derivable:
     "derivable: a version in this node's registry derives to its key_id. Do not delete it: check with `bao-kms-provider probe` that the provider and OpenBao answer",
   not_derivable:

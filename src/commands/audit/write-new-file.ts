@@ -3,7 +3,7 @@ import { lstat, open } from "node:fs/promises";
 import { errnoOf } from "../../base/errno.ts";
 import { ProviderError } from "../../base/error-class.ts";
 
-export class WriteFileError extends ProviderError<"file_exists" | "file_not_written"> {}
+class WriteFileError extends ProviderError<"file_exists" | "file_not_written"> {}
 
 /** Refuses an existing output file before long work. Throws WriteFileError. */
 export async function refuseExisting(path: string, field: string): Promise<void> {

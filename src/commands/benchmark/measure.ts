@@ -11,7 +11,7 @@ export interface Measurement {
   readonly failures: number;
 }
 
-export interface MeasureOptions {
+interface MeasureOptions {
   /** Calls of each of them, all workers together. */
   readonly iterations: number;
   readonly concurrency: number;

@@ -29,7 +29,7 @@ export function statisticsOf(samplesMs: readonly number[]): Statistics | undefin
   };
 }
 
-export interface Bucket {
+interface Bucket {
   readonly fromMs: number;
   readonly toMs: number;
   readonly count: number;

@@ -1,12 +1,12 @@
 /** @module What the provider's token must be able to do, and what it must not: the tables of the least privilege. */
-export interface Capability {
+interface Capability {
   /** Below `/v1/`. */
   readonly path: string;
   readonly capability: "create" | "read" | "update" | "delete" | "list" | "sudo";
   readonly purpose: string;
 }
 
-export interface TransitPaths {
+interface TransitPaths {
   readonly mountPath: string;
   readonly keyName: string;
 }

@@ -22,7 +22,7 @@ export interface DoctorOptions extends ServiceLoad {
 }
 
 /** What earlier checks found out. Reading what is not there is a mistake in a check's `needs`. */
-export interface Facts {
+interface Facts {
   /** The file was read, and refused for these problems. */
   refusal: ConfigError;
   /** How far OpenBao's clock is ahead of this machine's; `undefined` when it did not say. */

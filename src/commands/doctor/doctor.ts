@@ -38,7 +38,7 @@ const REMOTE: readonly DoctorCheck[] = [
 /** Every check of every method, for the reference and troubleshooting pages. */
 export const ALL_CHECKS: readonly DoctorCheck[] = [...FIRST, ...LOCAL, ...CREDENTIAL_CHECKS, ...REMOTE];
 
-export interface DoctorReport {
+interface DoctorReport {
   readonly results: readonly CheckResult<CheckId>[];
   /** Whether no check failed. Skipped is not passed, but it is not a failure either. */
   readonly isGood: boolean;

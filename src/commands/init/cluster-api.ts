@@ -11,7 +11,7 @@ import { InitError } from "./errors.ts";
 import { kubeApiServerPatch, kubeadmConfig } from "./kubeadm.ts";
 import { SERVICE_USER, staticPodManifest } from "./static-pod.ts";
 
-export interface ControlPlaneRequest {
+interface ControlPlaneRequest {
   readonly config: ProviderConfig;
   /** The text of config.yaml. */
   readonly configText: string;

@@ -5,7 +5,7 @@
  */
 import type { ProviderConfig } from "../../config/schema.ts";
 
-export interface CredentialFile {
+interface CredentialFile {
   readonly path: string;
   /** Its key in a Secret. Undefined for what the machine itself provides: a JWT that expires, a socket, a PKCS#11 module. */
   readonly secretKey: string | undefined;

@@ -11,14 +11,14 @@ import type {
 } from "../../kubernetes/encryption-config/types.ts";
 import { InitError } from "./errors.ts";
 
-export interface EncryptionFiles {
+interface EncryptionFiles {
   /** Phase 1: writes as before, reads KMS too. Has the keys of the current file in it. */
   readonly readers: string;
   /** Phase 2: writes with KMS, reads all that was there. */
   readonly writers: string;
 }
 
-export interface EncryptionFilesRequest {
+interface EncryptionFilesRequest {
   readonly providerName: string;
   readonly socketPath: string;
   readonly current: EncryptionConfig | undefined;

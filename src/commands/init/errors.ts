@@ -1,7 +1,7 @@
 /** @module Why `init` makes nothing. */
 import { ProviderError } from "../../base/error-class.ts";
 
-export type InitCode =
+type InitCode =
   | "values_incomplete"
   | "out_not_empty"
   | "out_unwritable"

@@ -3,7 +3,7 @@ import type { ProviderConfig } from "../../config/schema.ts";
 import { authStep } from "./setup-auth.ts";
 import { quoted } from "./shell-word.ts";
 
-export interface SetupRequest {
+interface SetupRequest {
   readonly config: ProviderConfig;
   readonly policyName: string;
   readonly policy: string;

@@ -8,7 +8,7 @@ import { credentialFiles } from "./credential-files.ts";
 /** The user of the image, by number: the host has no name for it. */
 export const SERVICE_USER = 65_532;
 
-export interface StaticPodRequest {
+interface StaticPodRequest {
   readonly config: ProviderConfig;
   readonly image: string;
   readonly socketGid: number;

@@ -8,7 +8,7 @@ import { fieldTable } from "../../config/field-table.ts";
 import { configSchema, type ProviderConfig } from "../../config/schema.ts";
 import { InitError } from "./errors.ts";
 
-export interface NodeConfig {
+interface NodeConfig {
   readonly config: ProviderConfig;
   /** The text of config.yaml. */
   readonly text: string;
@@ -16,7 +16,7 @@ export interface NodeConfig {
   readonly furtherValues: string | undefined;
 }
 
-export interface ValuesRequest {
+interface ValuesRequest {
   readonly bytes: Uint8Array;
   readonly file: string;
   readonly isNewKey: boolean;

@@ -11,7 +11,7 @@ export interface StaleObject {
   readonly resourceVersion: string;
 }
 
-export interface RewriteOptions {
+interface RewriteOptions {
   /** One or more, each an API server reached directly. */
   readonly clients: readonly KubeClient[];
   readonly discover: (resource: string) => Promise<ServedResource | undefined>;

@@ -10,7 +10,7 @@ export interface RequestedMigration {
   readonly state: MigrationState;
 }
 
-export interface ClusterRewriteOptions {
+interface ClusterRewriteOptions {
   readonly migrations: StorageVersionMigrations;
   readonly discover: (resource: string) => Promise<ServedResource | undefined>;
   readonly clock: Clock;

@@ -7,14 +7,14 @@ import { basename, dirname } from "node:path";
 import { ProviderError } from "../../base/error-class.ts";
 import { changeableDirectory, credentialsText, type UnixCredentials } from "../../base/privileges.ts";
 
-export interface ApiServerProcess extends UnixCredentials {
+interface ApiServerProcess extends UnixCredentials {
   readonly pid: number;
   /** It runs in a container, so that the same path may lead it elsewhere. */
   readonly hasOwnMounts: boolean;
 }
 
 /** What {@link judgeProcess} says of a process that is none. */
-export type ImpostorReason = "ended" | "other_program" | "other_user_namespace" | "program_unsafe";
+type ImpostorReason = "ended" | "other_program" | "other_user_namespace" | "program_unsafe";
 
 export type Judgement =
   | { readonly kind: "genuine"; readonly process: ApiServerProcess }

@@ -1,7 +1,7 @@
 /** @module The permissions with which the socket is reached, and what they cannot prove. */
 import { statSync } from "node:fs";
 
-export interface Caller {
+interface Caller {
   readonly uid: number;
   readonly gid: number;
   readonly groups: readonly number[];

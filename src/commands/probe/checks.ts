@@ -4,7 +4,7 @@ import type { KmsCiphertext, KmsClient, KmsStatus } from "../../kms/client.ts";
 import { type Check, failure, warning } from "../check.ts";
 
 export const PROBE_IDS = ["probe.status", "probe.key_id", "probe.encrypt", "probe.decrypt"] as const;
-export type ProbeId = (typeof PROBE_IDS)[number];
+type ProbeId = (typeof PROBE_IDS)[number];
 
 export interface ProbeContext {
   readonly client: KmsClient;

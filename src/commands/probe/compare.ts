@@ -3,7 +3,7 @@ import { countOf } from "../../base/words.ts";
 import { textTable } from "../../cli/text-table.ts";
 import type { NodeSighting } from "../../key/rotation/usage.ts";
 
-export interface Comparison {
+interface Comparison {
   readonly isGood: boolean;
   readonly lines: readonly string[];
 }

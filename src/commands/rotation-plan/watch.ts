@@ -7,7 +7,7 @@ export interface PlanState {
   readonly line: string;
 }
 
-export interface WatchOptions {
+interface WatchOptions {
   readonly look: () => Promise<PlanState>;
   /** Rejects when the command is interrupted. */
   readonly sleep: () => Promise<void>;

@@ -25,7 +25,7 @@ import { readOneLine } from "./read-one-line.ts";
 import { stageSecret } from "./staged-secret.ts";
 
 /** What this command refuses before it asks OpenBao anything. */
-export class UnwrapError extends ProviderError<"not_root" | "not_approle" | "group_unknown"> {}
+class UnwrapError extends ProviderError<"not_root" | "not_approle" | "group_unknown"> {}
 
 const FIELD = "auth.approle.secretIdFile";
 const TOKEN_FIELD = "--wrapping-token-file";

@@ -8,15 +8,11 @@ import { ProviderError } from "../../base/error-class.ts";
 import { changeableDirectory } from "../../base/privileges.ts";
 import type { Secret } from "../../base/secret.ts";
 
-export type StagedSecretCode =
-  | "directory_missing"
-  | "directory_unsafe"
-  | "file_not_regular"
-  | "file_not_written";
+type StagedSecretCode = "directory_missing" | "directory_unsafe" | "file_not_regular" | "file_not_written";
 
-export class StagedSecretError extends ProviderError<StagedSecretCode> {}
+class StagedSecretError extends ProviderError<StagedSecretCode> {}
 
-export interface StagedSecret extends AsyncDisposable {
+interface StagedSecret extends AsyncDisposable {
   /** Where the new file is until it takes its name. */
   readonly path: string;
   /** Writes the secret, with a line break. Throws StagedSecretError. */
@@ -25,7 +21,7 @@ export interface StagedSecret extends AsyncDisposable {
   readonly commit: () => Promise<void>;
 }
 
-export interface SecretPlace {
+interface SecretPlace {
   readonly path: string;
   /** The configuration field that names it. */
   readonly field: string;

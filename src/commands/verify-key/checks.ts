@@ -13,7 +13,7 @@ import { type Check, type Finding, failure, findingOf, warning } from "../check.
 import type { KeyInspection } from "../key-inspection.ts";
 
 export const VERIFY_IDS = ["key.metadata", "key.profile", "key.registry", "key.markers"] as const;
-export type VerifyId = (typeof VERIFY_IDS)[number];
+type VerifyId = (typeof VERIFY_IDS)[number];
 type VerifyCheck = Check<VerifyId, KeyInspection>;
 
 const metadata: VerifyCheck = {

@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { durationOr, flagOr, oneOf, plainText } from "../field-types.ts";
 
-export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 
 const debugCorrelationSection = v.strictObject({
   enabled: flagOr(false, "Logs a hash of each request's uid for a short time, to follow one incident."),

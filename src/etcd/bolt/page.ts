@@ -18,7 +18,7 @@ export interface Page {
   readonly view: DataView;
 }
 
-export interface BranchElement {
+interface BranchElement {
   readonly key: Uint8Array;
   readonly child: number;
 }

@@ -57,7 +57,7 @@ const NAMES = {
   serverNameField: "--etcd-endpoints",
 } as const;
 
-export interface ConnectionFailure {
+interface ConnectionFailure {
   readonly error: TransportError;
   readonly isLasting: boolean;
 }

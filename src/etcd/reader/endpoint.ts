@@ -28,7 +28,7 @@ export interface EtcdEndpoint {
   readonly close: () => void;
 }
 
-export interface EndpointLimits {
+interface EndpointLimits {
   readonly timeoutMs: number;
   /** The largest answer that is taken, in bytes. */
   readonly maxAnswerBytes: number;

@@ -6,7 +6,7 @@ const MAX_SLOTS = 2 ** 20;
 /** The most keys that one set takes, in 16 MiB. */
 export const MAX_KEYS_PER_SET = Math.floor(MAX_SLOTS * MAX_LOAD);
 
-export type KeyAdded =
+type KeyAdded =
   | "new"
   | "seen"
   /** The key belongs to another part of the key space. */

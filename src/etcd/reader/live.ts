@@ -19,7 +19,7 @@ const MAX_PAUSE_MS = 5_000;
 const FIRST_PAUSE_MS = 250;
 const MAX_RESTARTS = 3;
 
-export interface LiveOptions {
+interface LiveOptions {
   /** Members of one cluster, one or more, in the order in which they are asked. */
   readonly endpoints: readonly EtcdEndpoint[];
   readonly clock: Clock;
@@ -29,7 +29,7 @@ export interface LiveOptions {
   readonly onProgress: OnProgress;
 }
 
-export interface LiveRead {
+interface LiveRead {
   /** Hexadecimal, as `etcdctl member list --hex` writes it. */
   readonly clusterId: string;
   readonly revision: number;

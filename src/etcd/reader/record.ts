@@ -10,7 +10,7 @@ const REVISION_BYTES = 17;
 const SEPARATOR = 0x5f;
 const TOMBSTONE_MARK = 0x74;
 
-export interface RevisionKey {
+interface RevisionKey {
   /** The revision of the store after this write. */
   readonly main: number;
   /** The key was deleted by this write. */
@@ -48,7 +48,7 @@ const WIRE_TYPE_OF: readonly (WireType | undefined)[] = [
 const EMPTY: Uint8Array = new Uint8Array();
 
 /** `key` and `value` are views into the decoded bytes. */
-export interface KeyValue {
+interface KeyValue {
   readonly key: Uint8Array;
   readonly value: Uint8Array;
   /** 0 in the record of a deletion, which holds the key alone. */

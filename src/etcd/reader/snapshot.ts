@@ -35,7 +35,7 @@ export interface Snapshot {
   readonly read: (prefix: Uint8Array, sink: EntrySink) => Promise<void>;
 }
 
-export interface SnapshotOptions {
+interface SnapshotOptions {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly onProgress: OnProgress;

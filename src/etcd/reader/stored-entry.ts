@@ -1,6 +1,6 @@
 /** @module One object as etcd stores it, and the sink that both readers, snapshot and live cluster, fill. */
 /** Views into a buffer that is used again: valid only during the call that hands the entry over. */
-export interface StoredEntry {
+interface StoredEntry {
   readonly key: Uint8Array;
   readonly value: Uint8Array;
   /** The revision that wrote the object last: what Kubernetes calls its resourceVersion. */

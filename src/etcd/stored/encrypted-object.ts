@@ -6,7 +6,7 @@ import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { MAX_CIPHERTEXT_BYTES } from "../../key/identity/ciphertext.ts";
 import { MAX_ANNOTATIONS_BYTES, MAX_KEY_ID_BYTES } from "../../kms/limits.ts";
 
-export interface EncryptedObject {
+interface EncryptedObject {
   readonly keyId: string;
   /** The encrypted seed of the object's key: objects with the same one need one Decrypt together. A view into the bytes. */
   readonly dekSource: Uint8Array;

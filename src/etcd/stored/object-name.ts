@@ -2,7 +2,7 @@
  * @module The Kubernetes object that an etcd key belongs to: `<resource>/…`, or `<group>/<resource>/…` for custom resources.
  * @see https://github.com/kubernetes/kubernetes/blob/master/pkg/kubeapiserver/default_storage_factory_builder.go
  */
-export interface ObjectName {
+interface ObjectName {
   /** `secrets`, `deployments.apps`, `widgets.example.com`: as `kubectl` and EncryptionConfiguration spell it. */
   readonly resource: string;
   /** Namespace and name, or the name alone, as in the key. */

@@ -27,7 +27,7 @@ export type StoredValue =
   | { readonly kind: "unknown" };
 
 export const LOCAL_TRANSFORMERS = ["aescbc", "aesgcm", "secretbox"] as const;
-export type LocalTransformer = (typeof LOCAL_TRANSFORMERS)[number];
+type LocalTransformer = (typeof LOCAL_TRANSFORMERS)[number];
 
 const ENCRYPTED_MARK = Buffer.from("k8s:enc:");
 const PROVIDER_ANNOTATION = "provider.kms.openbao.org";

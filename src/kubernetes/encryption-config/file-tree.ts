@@ -24,7 +24,7 @@ export type Tree = { readonly line: number } & (
   | { readonly kind: "bool" | "null" }
 );
 
-export interface Field {
+interface Field {
   /** Of the field's name. */
   readonly line: number;
   readonly value: Tree;

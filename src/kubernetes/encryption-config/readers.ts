@@ -4,7 +4,7 @@ import { groupResource, providersFor } from "./resources.ts";
 import { keyBytes } from "./rules.ts";
 import type { EncryptionConfig, EncryptionProvider } from "./types.ts";
 
-export interface Reader {
+interface Reader {
   /** Equal for two readers when each reads what the other wrote. */
   readonly identity: string;
   readonly kind: EncryptionProvider["kind"];
@@ -20,7 +20,7 @@ export interface LostReader extends Omit<Reader, "identity"> {
 }
 
 /** What reads, each key its own. */
-export function readersOf(provider: EncryptionProvider): readonly Reader[] {
+function readersOf(provider: EncryptionProvider): readonly Reader[] {
   switch (provider.kind) {
     case "identity":
       return [{ identity: "identity", kind: "identity", name: undefined }];

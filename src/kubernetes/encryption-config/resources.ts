@@ -1,7 +1,7 @@
 /** @module Which providers decide about a resource: the resource itself, then `*.group`, then `*.*`, then identity. */
 import type { EncryptionConfig, EncryptionProvider, ResourceGroup } from "./types.ts";
 
-export interface GroupResource {
+interface GroupResource {
   readonly group: string;
   readonly resource: string;
 }

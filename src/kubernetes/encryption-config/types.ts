@@ -33,7 +33,7 @@ export interface KmsProvider {
 
 export type KeyedKind = "aescbc" | "aesgcm" | "secretbox";
 
-export interface KeyedProvider {
+interface KeyedProvider {
   readonly kind: KeyedKind;
   readonly keys: readonly EncryptionKey[];
 }
@@ -44,7 +44,7 @@ export interface EncryptionKey {
   readonly secret: Secret;
 }
 
-export interface IdentityProvider {
+interface IdentityProvider {
   readonly kind: "identity";
 }
 
@@ -86,7 +86,7 @@ export type EncryptionRule =
   | "kms_version";
 
 /** The problem and its place; no text of the file. */
-export interface Refusal {
+interface Refusal {
   readonly rule: EncryptionRule;
   /** From 1; undefined when the whole file is meant. */
   readonly line: number | undefined;

@@ -25,7 +25,7 @@ export interface CertifiedConnection {
   readonly close?: () => void;
 }
 
-export interface ChainOptions {
+interface ChainOptions {
   readonly certificateFile: string;
   readonly rules: CertificateRules;
   readonly serviceUid: number;
@@ -38,12 +38,12 @@ interface CertMethodOptions extends ChainOptions {
   readonly name: string;
 }
 
-export interface CertFileMethodOptions extends CertMethodOptions {
+interface CertFileMethodOptions extends CertMethodOptions {
   readonly privateKeyFile: string;
   readonly connect: (identity: { readonly chainPem: string; readonly keyPem: Secret }) => CertifiedConnection;
 }
 
-export interface CertTokenMethodOptions extends CertMethodOptions {
+interface CertTokenMethodOptions extends CertMethodOptions {
   /** The chain as DER, leaf first. */
   readonly connect: (chain: readonly Uint8Array[]) => CertifiedConnection;
 }

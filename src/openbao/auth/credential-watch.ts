@@ -8,7 +8,7 @@ import type { OpenBao } from "../client/client.ts";
 import type { CredentialState, LoginMethod } from "./login-method.ts";
 import type { TokenSession } from "./session.ts";
 
-export interface CredentialWatchOptions {
+interface CredentialWatchOptions {
   readonly method: LoginMethod;
   readonly session: Pick<TokenSession, "present">;
   readonly openbao: OpenBao;

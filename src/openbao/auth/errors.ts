@@ -2,7 +2,7 @@
 import { type ErrorClass, ProviderError } from "../../base/error-class.ts";
 import { type OpenBaoCode, OpenBaoError } from "../client/errors.ts";
 
-export type AuthCode =
+type AuthCode =
   | OpenBaoCode
   | "jwt_malformed"
   | "jwt_expired"

@@ -24,7 +24,7 @@ export type JwtFlaw =
   /** One claim has a type that OpenBao cannot read. */
   | { readonly kind: "claim"; readonly claim: ClaimName; readonly expected: string };
 
-export type JwtDecoding =
+type JwtDecoding =
   | { readonly ok: true; readonly claims: JwtClaims }
   | { readonly ok: false; readonly flaw: JwtFlaw };
 

@@ -6,7 +6,7 @@ import type { HttpTransport } from "../../http/https.ts";
 import { ConnectionFailure } from "../../pkcs11/failure.ts";
 import type { KeyTokenService } from "../../pkcs11/key-token-service.ts";
 
-export interface KeyTokenTransportOptions {
+interface KeyTokenTransportOptions {
   readonly token: Pick<KeyTokenService, "request">;
   /** DER, leaf first. */
   readonly chain: readonly Uint8Array[];

@@ -5,7 +5,7 @@ import type { Secret } from "../../base/secret.ts";
 import type { OpenBao } from "../client/client.ts";
 import type { Token } from "./token.ts";
 
-export interface LoginRequest {
+interface LoginRequest {
   /** JSON text for `POST <mountPath>/login`. */
   readonly body: Secret;
   /** End of the credential that is used, wall clock, for health and metrics. */

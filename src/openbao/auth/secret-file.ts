@@ -4,7 +4,7 @@ import { readSafeFile } from "../../base/safe-file.ts";
 import { Secret } from "../../base/secret.ts";
 import { AuthError } from "./errors.ts";
 
-export interface SecretFile {
+interface SecretFile {
   readonly path: string;
   /** The configuration field that names it. */
   readonly field: string;

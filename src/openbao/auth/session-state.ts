@@ -28,7 +28,7 @@ export interface Holding {
 }
 
 /** Failed attempts in a row. */
-export interface Trouble {
+interface Trouble {
   readonly failures: number;
   readonly error: ProviderError | undefined;
   /** No attempt before this. */

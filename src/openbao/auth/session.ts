@@ -36,7 +36,7 @@ export interface SessionObserver {
   readonly onRenewal?: (report: SessionReport) => void;
 }
 
-export interface TokenSessionOptions extends SessionRules {
+interface TokenSessionOptions extends SessionRules {
   readonly openbao: OpenBao;
   readonly method: LoginMethod;
   readonly clock: Clock;

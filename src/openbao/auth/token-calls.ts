@@ -9,13 +9,13 @@ import { decodeGrant, type Grant, renewedToken, type Token, tokenOf } from "./to
 const RENEW_PATH = "auth/token/renew-self";
 const REVOKE_PATH = "auth/token/revoke-self";
 
-export interface LoginResult {
+interface LoginResult {
   readonly token: Token;
   /** End of the credential that was used, wall clock. */
   readonly credentialExpiresAtMs: number | undefined;
 }
 
-export interface LoginTerms {
+interface LoginTerms {
   readonly openbao: OpenBao;
   readonly method: LoginMethod;
   readonly timeoutMs: number;

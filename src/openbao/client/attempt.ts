@@ -11,7 +11,7 @@ import { answerError, circuitOpenError, fromTransport, OpenBaoError } from "./er
 import { decodeEnvelope, retryAfterMs } from "./reply.ts";
 
 /** An answer may have this many bytes. */
-export const MAX_REPLY_BYTES = 1 << 20;
+const MAX_REPLY_BYTES = 1 << 20;
 
 /** A caller that gave up after this much silence proves as much as a timeout of our own. */
 const SILENCE_MS = 1000;
@@ -58,14 +58,14 @@ export interface OpenBaoNode {
   readonly circuit: Circuit<OpenBaoError>;
 }
 
-export interface AttemptOptions {
+interface AttemptOptions {
   readonly transport: HttpTransport;
   readonly clock: Clock;
   /** `""` for the root namespace. */
   readonly namespace: string;
 }
 
-export type Attempt = (
+type Attempt = (
   node: OpenBaoNode,
   call: OpenBaoCall,
   how: {

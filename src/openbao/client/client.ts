@@ -32,7 +32,7 @@ export interface OpenBaoObserver {
   readonly onNode?: (index: number) => void;
 }
 
-export interface OpenBaoOptions {
+interface OpenBaoOptions {
   readonly transport: HttpTransport;
   readonly clock: Clock;
   /** One, or the nodes of one cluster; https, without a slash at the end. */

@@ -5,7 +5,7 @@ import type { AnswerCode } from "./answer-code.ts";
 
 export type OpenBaoCode = AnswerCode | TransportCode | "circuit_open";
 
-export interface OpenBaoErrorInit extends ProviderErrorInit<OpenBaoCode> {
+interface OpenBaoErrorInit extends ProviderErrorInit<OpenBaoCode> {
   /** HTTP status, when there was an answer. */
   readonly status?: number;
   /** How long OpenBao asks to wait, bounded. */
@@ -24,7 +24,7 @@ export class OpenBaoError extends ProviderError<OpenBaoCode> {
 }
 
 /** A call as messages name it; both parts are ours or from the configuration. */
-export interface CallName {
+interface CallName {
   readonly operation: string;
   /** Without the leading `/v1/`. */
   readonly path: string;

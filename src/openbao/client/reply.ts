@@ -3,7 +3,7 @@
 import { parseJsonObject } from "../../base/parse-json.ts";
 
 /** The parts of one answer. */
-export interface Envelope {
+interface Envelope {
   /** For finding the call in OpenBao's audit log; only successes carry one. */
   readonly requestId: string | undefined;
   /** `data`, or the whole document when it has no envelope, as that of sys/health. */

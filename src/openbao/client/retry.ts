@@ -14,7 +14,7 @@ export interface Failed {
   readonly remainingMs: number;
 }
 
-export interface Retries {
+interface Retries {
   readonly lag: number;
   readonly lostConnection: number;
 }

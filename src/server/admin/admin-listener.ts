@@ -13,9 +13,9 @@ export interface RouteReply {
   readonly body: string;
 }
 
-export type Routes = Readonly<Record<string, () => RouteReply | Promise<RouteReply>>>;
+type Routes = Readonly<Record<string, () => RouteReply | Promise<RouteReply>>>;
 
-export interface AdminListenerOptions {
+interface AdminListenerOptions {
   /** The configuration's field, for errors: `server.metricsAddress`. */
   readonly field: string;
   readonly address: { readonly host: string; readonly port: number };

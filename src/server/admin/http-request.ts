@@ -6,7 +6,7 @@
 /** Longest request line plus header section in bytes. */
 export const MAX_REQUEST_BYTES = 8192;
 
-export type HttpRequest =
+type HttpRequest =
   /** The end of the header section has not arrived yet. */
   | { readonly kind: "incomplete" }
   | { readonly kind: "malformed" }

@@ -5,7 +5,7 @@
 import { FairQueue } from "../../base/fair-queue.ts";
 
 /** Runs something in the next turn of the event loop, after sockets were read. */
-export type NextTurn = (run: () => void) => void;
+type NextTurn = (run: () => void) => void;
 
 export class FairTurns {
   readonly #callsPerTurn: number;

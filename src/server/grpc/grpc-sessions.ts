@@ -46,7 +46,7 @@ export interface SessionLimits extends StandingLimits {
   readonly sweepIntervalMs: number;
 }
 
-export interface GrpcSessionsOptions {
+interface GrpcSessionsOptions {
   readonly handlers: readonly UniversalHandler[];
   readonly maxMessageBytes: number;
   readonly limits: SessionLimits;

@@ -22,7 +22,7 @@ export interface StreamCall {
   giveUp(): void;
 }
 
-export interface StreamEvents {
+interface StreamEvents {
   /** The body has arrived, and a handler has the call or gets it when it is its session's turn. */
   handled(): void;
   /** The handler's answer is being sent. */

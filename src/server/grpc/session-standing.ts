@@ -160,7 +160,7 @@ function givesWayBefore(one: SessionStanding, other: SessionStanding, rank: numb
   return one.completedCalls === 0 ? one.acceptedMs < other.acceptedMs : one.lastCallMs < other.lastCallMs;
 }
 
-export interface GivingWay<Session> {
+interface GivingWay<Session> {
   readonly session: Session;
   /** `close` in order, so that its calls are answered and its peer connects again; or `drop` at once. */
   readonly how: "drop" | "close";

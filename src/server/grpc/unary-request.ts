@@ -19,7 +19,7 @@ export class WholeBody implements AsyncIterable<Uint8Array> {
   }
 }
 
-export interface UnaryRequestInit {
+interface UnaryRequestInit {
   /** Such as `/v2.KeyManagementService/Status`. */
   readonly path: string;
   readonly method: string;
@@ -30,7 +30,7 @@ export interface UnaryRequestInit {
 }
 
 /** Header fields by name in lower case. */
-export type Metadata = Readonly<Record<string, string | readonly string[] | undefined>>;
+type Metadata = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 /** The only metadata that is looked at; all other metadata of the caller stays unread. */
 const PROTOCOL_HEADERS = ["content-type", "grpc-timeout", "grpc-encoding"] as const;

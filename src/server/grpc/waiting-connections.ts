@@ -4,7 +4,7 @@
  */
 import type { Socket } from "node:net";
 
-export interface WaitingConnectionsOptions {
+interface WaitingConnectionsOptions {
   readonly maxWaiting: number;
   /** Connections that are taken before all sockets are read again. */
   readonly perTurn: number;

@@ -107,7 +107,7 @@ export function removeUnfinishedSockets(directory: SocketDirectory, rules: Socke
   }
 }
 
-export interface BoundSocket {
+interface BoundSocket {
   readonly server: Server;
   readonly inode: bigint;
 }

@@ -8,7 +8,7 @@ import { lstatIfThere, type SocketDirectory, type SocketFileRules } from "./sock
 /** How long a listener may take to accept the connection that asks whether it lives. */
 const LIVENESS_TIMEOUT_MS = 1000;
 
-export type Occupant =
+type Occupant =
   | { readonly kind: "nothing" }
   /** A socket of this provider on which no process listens. */
   | { readonly kind: "stale"; readonly inode: bigint }

@@ -34,7 +34,7 @@ import {
 import { transitReply, transitWriteCapability } from "./transit.ts";
 
 /** What a test may want to know of a call that was answered; no secrets of it are kept. */
-export interface RecordedCall {
+interface RecordedCall {
   readonly method: string;
   /** Without `/v1/`, namespace or query. */
   readonly path: string;
@@ -61,7 +61,7 @@ export interface FakeOpenBao {
   readonly standby: () => Standby;
 }
 
-export interface Standby extends FakeOpenBao {
+interface Standby extends FakeOpenBao {
   /** From now on this node answers from a copy of today's data, until it catches up. */
   readonly lag: () => void;
   readonly catchUp: () => void;

@@ -18,7 +18,7 @@ import type { JwtMount, JwtRole, TokenParameters } from "./state.ts";
 import { tokenParameters } from "./token-parameters.ts";
 
 /** What a successful login hands to the token store. */
-export interface Login {
+interface Login {
   readonly role: TokenParameters;
   readonly displayName: string;
   readonly meta: Readonly<Record<string, string>>;

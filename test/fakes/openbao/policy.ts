@@ -4,18 +4,6 @@
  * @module Reads the part of HCL that policies are written in and decides as OpenBao does: the most specific path wins.
  */
 
-export type Capability =
-  | "create"
-  | "read"
-  | "update"
-  | "patch"
-  | "delete"
-  | "list"
-  | "scan"
-  | "sudo"
-  | "deny"
-  | "root";
-
 /** What every token may do unless its role has `token_no_default_policy`; the part that touches these tests. */
 export const DEFAULT_POLICY = `
 path "auth/token/lookup-self" { capabilities = ["read"] }

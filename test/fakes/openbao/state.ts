@@ -27,7 +27,7 @@ export interface TransitMount {
   readonly keys: Map<string, TransitKey>;
 }
 
-export type AuthMount = JwtMount | AppRoleMount;
+type AuthMount = JwtMount | AppRoleMount;
 
 export interface JwtMount {
   readonly type: "jwt";
@@ -82,7 +82,7 @@ export interface Token extends TokenParameters {
   usesLeft: number | undefined;
 }
 
-export interface WrappedReply {
+interface WrappedReply {
   readonly reply: Reply;
   readonly creationPath: string;
   readonly createdAtMs: number;

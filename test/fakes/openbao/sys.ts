@@ -21,7 +21,7 @@ import {
 } from "./reply.ts";
 import { emptyNamespace, type Namespace, type OpenBaoState } from "./state.ts";
 
-export const VERSION = "2.6.2";
+const VERSION = "2.6.2";
 
 export function healthReply(sealed: boolean, standby: boolean, query: URLSearchParams, nowMs: number): Reply {
   const code = (name: string, otherwise: number): number => {

@@ -14,7 +14,7 @@ const RESOURCE = "secrets";
 /** A cold decrypt has to fit, retries included. */
 const SHORTEST_TIMEOUT_MS = 2000;
 
-export interface ExpectedProvider {
+interface ExpectedProvider {
   readonly providerName: string;
   readonly endpoint: string;
   readonly openbaoTimeoutMs: number;
