@@ -26,7 +26,7 @@ const TARGETS: readonly {
 }[] = [
   { what: "OpenBao's replies", files: ["src/openbao/client/reply.property.test.ts"], share: 13 },
   { what: "key metadata", files: ["src/openbao/transit/key-metadata.property.test.ts"], share: 8 },
-  { what: "ciphertexts", files: ["src/key/identity/ciphertext.property.test.ts"], share: 13 },
+  { what: "ciphertexts", files: ["src/openbao/transit/ciphertext.property.test.ts"], share: 13 },
   { what: "JWTs", files: ["src/openbao/auth/jwt-claims.property.test.ts"], share: 13 },
   { what: "configuration", files: ["src/config/decode-config.property.test.ts"], share: 5 },
   { what: "registry and checkpoint", files: ["src/key/registry/decode.property.test.ts"], share: 10 },

@@ -14,7 +14,7 @@ import {
 } from "../etcd/evidence.ts";
 import { limitationsOf, runAudit } from "../etcd/run-audit.ts";
 import { keyIdsOf, type TallyOptions } from "../etcd/tally.ts";
-import type { KeyVersion } from "../key/identity/key-scope.ts";
+import type { KeyVersion } from "../openbao/transit/key-metadata.ts";
 import { openTargets, type SourceFlags, sourceOptions } from "./audit-sources.ts";
 import { readInputFile } from "./input-file.ts";
 import type { RecordedVersions } from "./recorded-versions.ts";

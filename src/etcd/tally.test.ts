@@ -3,7 +3,7 @@ import { ourStoredValue } from "../../test/fakes/etcd/envelope-bytes.ts";
 import { leaseBytes } from "../../test/fakes/etcd/lease-bytes.ts";
 import { TEST_IDENTITY } from "../../test/fakes/key-scope.ts";
 import { deriveKeyId } from "../key/identity/key-id.ts";
-import type { KeyVersion } from "../key/identity/key-scope.ts";
+import type { KeyVersion } from "../openbao/transit/key-metadata.ts";
 import { AuditError } from "./errors.ts";
 import { distinctSeeds, tally } from "./tally.ts";
 

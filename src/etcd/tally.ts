@@ -1,7 +1,8 @@
 /** @module Counts stored objects by resource and by the key that each needs: one number per group, and a bounded number of groups. */
 
 import { deriveKeyId } from "../key/identity/key-id.ts";
-import type { KeyScope, KeyVersion } from "../key/identity/key-scope.ts";
+import type { KeyScope } from "../key/identity/key-scope.ts";
+import type { KeyVersion } from "../openbao/transit/key-metadata.ts";
 import { auditError } from "./errors.ts";
 import type { KeyIdCount, ObjectGroup, SourceAudit, StoredGroup } from "./evidence.ts";
 import type { EntrySink } from "./reader/stored-entry.ts";

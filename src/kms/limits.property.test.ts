@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { create } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { ProviderError } from "../base/error-class.ts";
-import { MAX_CIPHERTEXT_BYTES } from "../key/identity/ciphertext.ts";
+import { MAX_CIPHERTEXT_BYTES } from "../openbao/transit/ciphertext.ts";
 import { AnnotationError } from "./errors.ts";
 import { DecryptRequestSchema, EncryptRequestSchema } from "./gen/v2/api_pb.ts";
 import {

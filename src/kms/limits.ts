@@ -3,7 +3,7 @@
  * envelope/kmsv2). Checked before OpenBao is called and again on what is returned.
  */
 import { isUtf8 } from "node:buffer";
-import { ciphertextBytes, MAX_CIPHERTEXT_BYTES } from "../key/identity/ciphertext.ts";
+import { ciphertextBytes, MAX_CIPHERTEXT_BYTES } from "../openbao/transit/ciphertext.ts";
 import { AnnotationError, type KmsCode, KmsError } from "./errors.ts";
 import type { DecryptRequest, EncryptRequest, EncryptResponse } from "./gen/v2/api_pb.ts";
 

@@ -4,8 +4,7 @@
  * @module Values only.
  */
 import { deriveKeyId } from "../../src/key/identity/key-id.ts";
-import type { KeyVersion } from "../../src/key/identity/key-scope.ts";
-import type { KeyMetadata } from "../../src/openbao/transit/key-metadata.ts";
+import type { KeyMetadata, KeyVersion } from "../../src/openbao/transit/key-metadata.ts";
 
 export const TEST_IDENTITY = {
   providerName: "bao",

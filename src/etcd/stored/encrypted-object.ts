@@ -3,8 +3,8 @@
  * @see https://github.com/kubernetes/apiserver/blob/master/pkg/storage/value/encrypt/envelope/kmstypes/v2/api.proto
  */
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
-import { MAX_CIPHERTEXT_BYTES } from "../../key/identity/ciphertext.ts";
 import { MAX_ANNOTATIONS_BYTES, MAX_KEY_ID_BYTES } from "../../kms/limits.ts";
+import { MAX_CIPHERTEXT_BYTES } from "../../openbao/transit/ciphertext.ts";
 
 interface EncryptedObject {
   readonly keyId: string;

@@ -1,5 +1,7 @@
 /** @module The annotations that kube-apiserver stores beside each encrypted seed: made for a version, checked at Decrypt. */
-import { hashText, type KeyScope, type KeyVersion } from "./key-scope.ts";
+
+import type { KeyVersion } from "../../openbao/transit/key-metadata.ts";
+import { hashText, type KeyScope } from "./key-scope.ts";
 
 export const PROVIDER_NAME = "openbao-transit";
 export const AAD_VERSION = "v1";

@@ -1,6 +1,8 @@
 /** @module The associated data that ties a ciphertext to its cluster, key and version. Every byte is wire contract. */
+
+import type { KeyVersion } from "../../openbao/transit/key-metadata.ts";
 import { AAD_VERSION, PROVIDER_NAME } from "./annotations.ts";
-import { hashText, type KeyScope, type KeyVersion } from "./key-scope.ts";
+import { hashText, type KeyScope } from "./key-scope.ts";
 
 /** What Go's encoding/json escapes beyond JSON's own rules. @see https://pkg.go.dev/encoding/json#Marshal */
 const GO_ESCAPES = /[<>&\u2028\u2029]/g;

@@ -1,6 +1,7 @@
 /** @module key_id: the name under which kube-apiserver knows one version of the key, fixed by the wire vectors. */
 import { createHash } from "node:crypto";
-import type { KeyScope, KeyVersion } from "./key-scope.ts";
+import type { KeyVersion } from "../../openbao/transit/key-metadata.ts";
+import type { KeyScope } from "./key-scope.ts";
 
 const PREFIX = "obk2.";
 const DOMAIN = "openbao-kubernetes-kms/key-id/v1";

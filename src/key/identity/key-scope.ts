@@ -11,13 +11,6 @@ export interface KeyScope {
   readonly keyLineageId: string;
 }
 
-/** One version of the Transit key, told apart from a later key of the same name by its creation time. */
-export interface KeyVersion {
-  readonly version: number;
-  /** Unix time in whole seconds at which Transit made this version. */
-  readonly createdAtUnix: number;
-}
-
 /** H(s) of the wire contract: base64url without padding of the SHA-256 of the UTF-8 text. */
 export function hashText(text: string): string {
   return createHash("sha256").update(text, "utf8").digest("base64url");

@@ -1,6 +1,7 @@
 /** @module The changes that a registry can undergo, as pure functions from one content to the next. */
+
+import type { KeyVersion } from "../../openbao/transit/key-metadata.ts";
 import type { IdentityHashes } from "../identity/fingerprint.ts";
-import type { KeyVersion } from "../identity/key-scope.ts";
 import {
   activeVersion,
   type Observation,

@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { decodeUtf8, parseJson } from "../../base/parse-json.ts";
 import { sortedCopy } from "../../base/sorted-copy.ts";
-import { ciphertextVersion } from "../identity/ciphertext.ts";
+import { ciphertextVersion } from "../../openbao/transit/ciphertext.ts";
 import { IDENTITY_FIELDS } from "../identity/fingerprint.ts";
 import { bodyHash, fileText, REGISTRY_FORMAT, REGISTRY_FORMAT_VERSION } from "./encode.ts";
 import type { RefusalCode } from "./errors.ts";

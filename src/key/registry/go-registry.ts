@@ -1,8 +1,9 @@
 /** @module Decodes the registry of the Go implementation (dc-tec/openbao-kubernetes-kms), to take over its versions. */
 import * as v from "valibot";
 import { parseJson } from "../../base/parse-json.ts";
+import type { KeyVersion } from "../../openbao/transit/key-metadata.ts";
 import { deriveKeyId } from "../identity/key-id.ts";
-import type { KeyScope, KeyVersion } from "../identity/key-scope.ts";
+import type { KeyScope } from "../identity/key-scope.ts";
 import { RegistryError } from "./errors.ts";
 
 export const MAX_GO_REGISTRY_BYTES = 4 * 1024 * 1024;

@@ -1,6 +1,7 @@
 /** @module The types and limits of the registry. Nothing in it is secret, and nothing is bound to a node. */
+
+import type { KeyVersion } from "../../openbao/transit/key-metadata.ts";
 import type { IdentityHashes } from "../identity/fingerprint.ts";
-import type { KeyVersion } from "../identity/key-scope.ts";
 
 /**
  * - `active`: what Status shows and Encrypt uses; exactly one.

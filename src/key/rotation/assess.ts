@@ -1,7 +1,6 @@
 /** @module What one answer about the key shows against what is required and recorded. Pure. */
-import type { KeyMetadata } from "../../openbao/transit/key-metadata.ts";
+import type { KeyMetadata, KeyVersion } from "../../openbao/transit/key-metadata.ts";
 import { type KeyNames, profileDrifts, upsertDrift } from "../../openbao/transit/key-profile.ts";
-import type { KeyVersion } from "../identity/key-scope.ts";
 import { activeVersion, type RegistryContent, versionOf } from "../registry/record.ts";
 import { FINDINGS, finding, type KeyFinding, profileFinding, recreatedFinding } from "./finding.ts";
 

@@ -1,9 +1,8 @@
 /** @module How a node without a registry begins (`bootstrap.missingState`). Pure; key-keeper.ts writes the registry. */
 import { formatDuration } from "../../base/duration.ts";
 import type { ProviderError } from "../../base/error-class.ts";
-import type { KeyMetadata } from "../../openbao/transit/key-metadata.ts";
+import type { KeyMetadata, KeyVersion } from "../../openbao/transit/key-metadata.ts";
 import { profileDrifts } from "../../openbao/transit/key-profile.ts";
-import type { KeyVersion } from "../identity/key-scope.ts";
 import { refusal } from "../registry/errors.ts";
 import { assessProfile } from "./assess.ts";
 import { RotationError } from "./errors.ts";

@@ -1,6 +1,7 @@
 /** @module Everything that can be wrong with a key, with its effect, the word that Status shows, and what to do. */
+
+import type { KeyVersion } from "../../openbao/transit/key-metadata.ts";
 import type { KeyNames, ProfileDrift, ProfileDriftCode } from "../../openbao/transit/key-profile.ts";
-import type { KeyVersion } from "../identity/key-scope.ts";
 
 /**
  * - `lost`: the active version cannot be read again; once confirmed Status is an error, so that writes stop.

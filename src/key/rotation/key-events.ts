@@ -1,6 +1,6 @@
 /** @module What happens to the key, for log and metrics: a closed set of events whose fields are safe to log. */
 import type { ErrorClass, ProviderError } from "../../base/error-class.ts";
-import type { KeyVersion } from "../identity/key-scope.ts";
+import type { KeyVersion } from "../../openbao/transit/key-metadata.ts";
 import { hashText } from "../identity/key-scope.ts";
 import type { RegistryContent } from "../registry/record.ts";
 import { FINDINGS, type KeyFinding } from "./finding.ts";

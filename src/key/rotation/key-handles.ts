@@ -1,8 +1,10 @@
 /** @module All versions of the key by their key_id, each with what is derived from it. Immutable. */
+
+import type { KeyVersion } from "../../openbao/transit/key-metadata.ts";
 import { type AnnotationCodec, annotationCodec } from "../identity/annotations.ts";
 import { transitAssociatedData } from "../identity/associated-data.ts";
 import { deriveKeyId } from "../identity/key-id.ts";
-import type { KeyScope, KeyVersion } from "../identity/key-scope.ts";
+import type { KeyScope } from "../identity/key-scope.ts";
 import type { RegistryContent, VersionState } from "../registry/record.ts";
 
 export interface KeyHandle extends KeyVersion {

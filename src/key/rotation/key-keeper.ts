@@ -2,10 +2,9 @@
 import type { Clock } from "../../base/clock.ts";
 import { ProviderError } from "../../base/error-class.ts";
 import type { TransitClient } from "../../openbao/transit/client.ts";
-import type { KeyMetadata } from "../../openbao/transit/key-metadata.ts";
+import type { KeyMetadata, KeyVersion } from "../../openbao/transit/key-metadata.ts";
 import type { KeyNames } from "../../openbao/transit/key-profile.ts";
 import { fingerprint, identityHashes } from "../identity/fingerprint.ts";
-import type { KeyVersion } from "../identity/key-scope.ts";
 import {
   firstContent,
   withActiveMarker,

@@ -1,7 +1,7 @@
 /** @module What Status shows of the live key, which version encrypts, and why not. Pure questions to one snapshot. */
 import type { Clock } from "../../base/clock.ts";
 import type { ErrorClass } from "../../base/error-class.ts";
-import type { KeyVersion } from "../identity/key-scope.ts";
+import type { KeyVersion } from "../../openbao/transit/key-metadata.ts";
 import { RotationError } from "./errors.ts";
 import { FINDINGS, finding, type KeyFinding } from "./finding.ts";
 import type { KeyHandle } from "./key-handles.ts";

@@ -1,6 +1,6 @@
 /** @module The live key at one moment, as an immutable value, and every step from one such value to the next. Pure. */
 import type { ProviderError } from "../../base/error-class.ts";
-import type { KeyVersion } from "../identity/key-scope.ts";
+import type { KeyVersion } from "../../openbao/transit/key-metadata.ts";
 import type { RegistryError } from "../registry/errors.ts";
 import type { StoredRecord } from "../registry/read-state.ts";
 import { activeVersion, type RegistryContent, versionOf } from "../registry/record.ts";

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { testPolicy } from "../../../test/fakes/key-node.ts";
 import { testMetadata } from "../../../test/fakes/key-scope.ts";
 import { rotated, testFirstContent } from "../../../test/fakes/registry-fixture.ts";
-import type { KeyVersion } from "../identity/key-scope.ts";
+import type { KeyVersion } from "../../openbao/transit/key-metadata.ts";
 import type { RegistryContent } from "../registry/record.ts";
 import { observe } from "./promotion.ts";
 import { type Moment, NO_SIGHTINGS, type Sightings } from "./sightings.ts";

@@ -1,9 +1,8 @@
 /** @module A lost registry, made again from what storage and Transit show. Pure. */
 import { assertNever } from "../../base/assert-never.ts";
-import type { KeyMetadata } from "../../openbao/transit/key-metadata.ts";
+import type { KeyMetadata, KeyVersion } from "../../openbao/transit/key-metadata.ts";
 import { type ConfigIdentity, identityHashes } from "../identity/fingerprint.ts";
 import { deriveKeyId } from "../identity/key-id.ts";
-import type { KeyVersion } from "../identity/key-scope.ts";
 import type { RegistryContent, RegistryNote, VersionRecord } from "../registry/record.ts";
 import { MAX_EVIDENCE_AGE_MS } from "./plan-retire.ts";
 import { type Blocker, blocker, presentBlockers, type Usage } from "./usage.ts";

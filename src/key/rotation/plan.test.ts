@@ -3,7 +3,7 @@ import { type FakeKey, fakeKey } from "../../../test/fakes/fake-key.ts";
 import { type KeyNode, keyNode, NODE_STATE_PATH, testPolicy } from "../../../test/fakes/key-node.ts";
 import { testMetadata } from "../../../test/fakes/key-scope.ts";
 import { rotated, testFirstContent, testIdentity } from "../../../test/fakes/registry-fixture.ts";
-import type { KeyVersion } from "../identity/key-scope.ts";
+import type { KeyVersion } from "../../openbao/transit/key-metadata.ts";
 import { withRemoved, withSeen } from "../registry/changes.ts";
 import { decodeRecord } from "../registry/decode.ts";
 import type { RegistryContent } from "../registry/record.ts";

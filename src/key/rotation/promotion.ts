@@ -1,6 +1,5 @@
 /** @module What one probe changes in the registry, and when a pending version is promoted. Pure. */
-import type { KeyMetadata } from "../../openbao/transit/key-metadata.ts";
-import type { KeyVersion } from "../identity/key-scope.ts";
+import type { KeyMetadata, KeyVersion } from "../../openbao/transit/key-metadata.ts";
 import { withObservation, withRejected, withSeen } from "../registry/changes.ts";
 import { type Observation, type RegistryContent, versionOf } from "../registry/record.ts";
 import { assess, isLost } from "./assess.ts";

@@ -3,7 +3,13 @@
  * @see https://openbao.org/api-docs/secret/transit/#read-key
  */
 import * as v from "valibot";
-import type { KeyVersion } from "../../key/identity/key-scope.ts";
+
+/** One version of the Transit key, told apart from a later key of the same name by its creation time. */
+export interface KeyVersion {
+  readonly version: number;
+  /** Unix time in whole seconds at which Transit made this version. */
+  readonly createdAtUnix: number;
+}
 
 export interface KeyMetadata {
   readonly type: string;

@@ -5,12 +5,7 @@
 import * as v from "valibot";
 import type { Operation } from "../../base/operation.ts";
 import { isJsonObject } from "../../base/parse-json.ts";
-import {
-  ciphertextBytes,
-  ciphertextVersion,
-  decodeBase64,
-  MAX_CIPHERTEXT_BYTES,
-} from "../../key/identity/ciphertext.ts";
+import { ciphertextBytes, ciphertextVersion, decodeBase64, MAX_CIPHERTEXT_BYTES } from "./ciphertext.ts";
 import { TransitError } from "./errors.ts";
 import type { KeyNames } from "./key-profile.ts";
 

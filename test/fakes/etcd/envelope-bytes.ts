@@ -6,7 +6,8 @@
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { annotationCodec } from "../../../src/key/identity/annotations.ts";
 import { deriveKeyId } from "../../../src/key/identity/key-id.ts";
-import type { KeyScope, KeyVersion } from "../../../src/key/identity/key-scope.ts";
+import type { KeyScope } from "../../../src/key/identity/key-scope.ts";
+import type { KeyVersion } from "../../../src/openbao/transit/key-metadata.ts";
 
 export interface EnvelopeParts {
   readonly encryptedData?: Uint8Array;
