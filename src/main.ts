@@ -37,7 +37,7 @@ async function dispatch(args: readonly string[], callerEnvironment: Environment)
       dropPrivileges(credentials);
       return dispatch(rest, callerEnvironment);
     }
-    case HIDDEN.keyToken: {
+    case HIDDEN.pkcs11Helper: {
       // Signals end this process at once.
       const { runHelper } = await import("./pkcs11/helper.ts");
       return runHelper();

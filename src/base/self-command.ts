@@ -9,7 +9,7 @@ const COMPILED_ROOT = "/$bunfs/";
 /** First arguments that are for this program alone; `main.ts` takes them before it looks for a command. */
 export const HIDDEN = {
   asUser: "as-user",
-  keyToken: "pkcs11-helper",
+  pkcs11Helper: "pkcs11-helper",
   /** One change of the registry, read from standard input. */
   writeRegistry: "write-registry",
 } as const;

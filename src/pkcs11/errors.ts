@@ -2,7 +2,7 @@
 import { type ErrorClass, ProviderError } from "../base/error-class.ts";
 import type { DeviceFailureCode, HelperStage } from "./failure.ts";
 
-export type KeyTokenCode =
+export type Pkcs11Code =
   | DeviceFailureCode
   | "pin_invalid"
   | "pin_latched"
@@ -14,10 +14,10 @@ export type KeyTokenCode =
   | "module_crashed"
   | "helper_not_started";
 
-export class KeyTokenError extends ProviderError<KeyTokenCode> {}
+export class Pkcs11Error extends ProviderError<Pkcs11Code> {}
 
 /** Names from the configuration that messages use; none is a secret. */
-export interface KeyTokenSubject {
+export interface Pkcs11Subject {
   readonly modulePath: string;
   readonly tokenLabel: string;
   readonly keyLabel: string;
@@ -25,7 +25,7 @@ export interface KeyTokenSubject {
   readonly recordPath: string;
 }
 
-interface Facts extends KeyTokenSubject {
+interface Facts extends Pkcs11Subject {
   readonly because: string;
   readonly doing: string;
 }
@@ -44,7 +44,7 @@ const DOING: Readonly<Record<HelperStage | "start", string>> = {
 const ADDONS_ADVICE =
   "install the package's /usr/lib/openbao-kms/tls.node and pkcs11.node, owned by root and writable only by root; all other auth methods work without them";
 
-const MEANINGS: Readonly<Record<KeyTokenCode, Meaning>> = {
+const MEANINGS: Readonly<Record<Pkcs11Code, Meaning>> = {
   addon_missing: [() => "the native addons of PKCS#11 login are not installed", () => ADDONS_ADVICE],
   addon_unsafe: [
     () => "the native addons of PKCS#11 login, or their directory, can be changed by users other than root",
@@ -191,22 +191,22 @@ const MEANINGS: Readonly<Record<KeyTokenCode, Meaning>> = {
   unexpected: [({ doing }) => `the helper process failed while ${doing}`],
 };
 
-export function keyTokenError(
-  code: KeyTokenCode,
-  subject: KeyTokenSubject,
+export function pkcs11Error(
+  code: Pkcs11Code,
+  subject: Pkcs11Subject,
   more: {
     readonly detail?: string | undefined;
     readonly stage?: HelperStage | undefined;
     readonly cause?: unknown;
   } = {},
-): KeyTokenError {
+): Pkcs11Error {
   const [message, advice] = MEANINGS[code];
   const facts: Facts = {
     ...subject,
     because: more.detail === undefined ? "" : ` (${more.detail})`,
     doing: DOING[more.stage ?? "start"],
   };
-  return new KeyTokenError({
+  return new Pkcs11Error({
     code,
     errorClass: "token_device",
     message: message(facts),
@@ -216,7 +216,7 @@ export function keyTokenError(
 }
 
 /** Codes after which trying again by itself would spend the token's tries or cannot help: a person must act. */
-const PIN_CODES: ReadonlySet<string> = new Set<KeyTokenCode>([
+const PIN_CODES: ReadonlySet<string> = new Set<Pkcs11Code>([
   "pin_refused",
   "pin_latched",
   "pin_tried_before",

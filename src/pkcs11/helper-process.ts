@@ -9,7 +9,7 @@ import {
   encodeRequest,
   type HelperLine,
   type HelperTask,
-  type KeyTokenNames,
+  type TokenNames,
 } from "./helper-protocol.ts";
 
 interface HelperProcessOptions {
@@ -20,7 +20,7 @@ interface HelperProcessOptions {
 }
 
 export interface HelperCall {
-  readonly token: KeyTokenNames;
+  readonly token: TokenNames;
   readonly task: HelperTask;
   /** From spawn to the last line; the process is killed then. */
   readonly timeoutMs: number;

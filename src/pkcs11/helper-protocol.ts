@@ -64,7 +64,7 @@ const requestSchema = v.strictObject({
 export type HelperRequest = v.InferOutput<typeof requestSchema>;
 export type HelperTask = HelperRequest["task"];
 export type Exchange = v.InferOutput<typeof exchangeSchema>;
-export type KeyTokenNames = v.InferOutput<typeof tokenSchema>;
+export type TokenNames = v.InferOutput<typeof tokenSchema>;
 
 export type HelperLine =
   | { readonly kind: "stage"; readonly stage: HelperStage }

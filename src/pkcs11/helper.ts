@@ -5,16 +5,16 @@ import { realpathSync, type Stats, statSync, writeSync } from "node:fs";
 import { assertNever } from "../base/assert-never.ts";
 import { readBounded } from "../base/read-bounded.ts";
 import { HelperFailure } from "./failure.ts";
+import { type FoundToken, findToken } from "./find-token.ts";
 import {
   decodeRequest,
   encodeLine,
   type HelperLine,
   type HelperRequest,
-  type KeyTokenNames,
   MAX_REQUEST_BYTES,
+  type TokenNames,
 } from "./helper-protocol.ts";
 import { httpsExchange } from "./https-exchange.ts";
-import { type FoundToken, findToken } from "./key-token.ts";
 import {
   INSTALLED_ADDONS,
   loadNativeAddons,
@@ -106,7 +106,7 @@ function signWith(key: TokenKey, id: number, message: Uint8Array): Uint8Array {
 }
 
 /** The module's code is about to see the PIN: only root or this user may be able to write it. */
-function checkModule({ modulePath }: KeyTokenNames): void {
+function checkModule({ modulePath }: TokenNames): void {
   let stats: Stats;
   try {
     stats = statSync(realpathSync(modulePath));

@@ -19,7 +19,7 @@ import type { LoginMethod } from "../openbao/auth/login-method.ts";
 import { oauth2Source } from "../openbao/auth/oauth2-source.ts";
 import { spiffeSource } from "../openbao/auth/spiffe-source.ts";
 import type { OpenBao } from "../openbao/client/client.ts";
-import type { KeyTokenService } from "../pkcs11/key-token-service.ts";
+import type { Pkcs11Token } from "../pkcs11/token.ts";
 
 interface AuthMethodOptions {
   readonly auth: ProviderConfig["auth"];
@@ -30,8 +30,8 @@ interface AuthMethodOptions {
   /** A connection to OpenBao that presents a client certificate. */
   readonly connect: (identity: ClientIdentity) => CertifiedConnection;
   /** The same for a certificate whose key is in a PKCS#11 token; the chain as DER. */
-  readonly connectWithToken: (token: KeyTokenService, chain: readonly Uint8Array[]) => OpenBao;
-  readonly keyToken: KeyTokenService | undefined;
+  readonly connectWithToken: (token: Pkcs11Token, chain: readonly Uint8Array[]) => OpenBao;
+  readonly pkcs11Token: Pkcs11Token | undefined;
   readonly credentialObserver: CredentialObserver | undefined;
 }
 
@@ -66,14 +66,14 @@ export async function loginMethodOf(options: AuthMethodOptions): Promise<LoginMe
         const { privateKeyFile } = credential;
         return certFileLoginMethod({ ...common, certificateFile, privateKeyFile, connect });
       }
-      const { keyToken, connectWithToken } = options;
-      if (keyToken === undefined) {
+      const { pkcs11Token, connectWithToken } = options;
+      if (pkcs11Token === undefined) {
         throw new TypeError("a configuration with a PKCS#11 token came without it");
       }
       return certTokenLoginMethod({
         ...common,
         certificateFile,
-        connect: (chain) => ({ openbao: connectWithToken(keyToken, chain) }),
+        connect: (chain) => ({ openbao: connectWithToken(pkcs11Token, chain) }),
       });
     }
   }

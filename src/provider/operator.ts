@@ -7,7 +7,7 @@ import type { ProviderConfig } from "../config/schema.ts";
 import { decodeJwtClaims } from "../openbao/auth/jwt-claims.ts";
 import type { CredentialState } from "../openbao/auth/login-method.ts";
 import type { TransitClient } from "../openbao/transit/client.ts";
-import { type KeyTokenChecks, keyTokenChecks } from "./key-token.ts";
+import { type Pkcs11Checks, pkcs11Checks } from "./pkcs11-token.ts";
 import { openTransitAccess } from "./transit-access.ts";
 
 export interface OperatorAccess {
@@ -18,7 +18,7 @@ export interface OperatorAccess {
     signal: AbortSignal,
   ) => Promise<{ readonly issuer: string | undefined; readonly expiresAtMs: number | undefined }>;
   /** There when the key of the client certificate is in a PKCS#11 token. */
-  readonly keyToken: KeyTokenChecks | undefined;
+  readonly pkcs11Token: Pkcs11Checks | undefined;
   readonly logIn: (signal: AbortSignal) => Promise<{
     readonly ttlMs: number;
     readonly renewable: boolean;
@@ -46,7 +46,7 @@ export async function openOperatorAccess(
   const { openbao, authBao, session, method, client, transit, transport } = access;
   return {
     transit,
-    keyToken: keyTokenChecks(access.keyToken, { config, serviceUid, clock: systemClock }),
+    pkcs11Token: pkcs11Checks(access.pkcs11Token, { config, serviceUid, clock: systemClock }),
     health: async (signal) => {
       const { date } = await openbao.call({
         operation: "health",

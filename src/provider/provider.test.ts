@@ -10,8 +10,8 @@ import { systemClock } from "../base/clock.ts";
 import { readMountPoints } from "../base/mount-points.ts";
 import { decodeConfig } from "../config/decode-config.ts";
 import { createLogger } from "../telemetry/logger.ts";
-import { keyTokenChecks, keyTokenOf } from "./key-token.ts";
 import { openOperatorAccess } from "./operator.ts";
+import { pkcs11Checks, pkcs11TokenOf } from "./pkcs11-token.ts";
 import { buildProvider, type Provider } from "./provider.ts";
 import { openTransitAccess } from "./transit-access.ts";
 
@@ -201,20 +201,20 @@ describe("a client certificate in a token", () => {
       (error: unknown) => (error instanceof Error && "code" in error ? error.code : error),
     );
     expect(code).toBe("module_crashed");
-    expect(keyTokenChecks(access.keyToken, { config, serviceUid: uid, clock: systemClock })).toBeDefined();
+    expect(pkcs11Checks(access.pkcs11Token, { config, serviceUid: uid, clock: systemClock })).toBeDefined();
     access.transport.close();
   });
 
   test("is there only when it is configured", () => {
     const place = (auth: object) => ({ config: configOf(auth), serviceUid: uid, clock: systemClock });
-    const token = keyTokenOf(place(certToken()));
+    const token = pkcs11TokenOf(place(certToken()));
     expect(token).toBeDefined();
     for (const auth of [certFile(), oauth2()]) {
-      expect(keyTokenOf(place(auth))).toBeUndefined();
-      expect(keyTokenChecks(undefined, place(auth))).toBeUndefined();
+      expect(pkcs11TokenOf(place(auth))).toBeUndefined();
+      expect(pkcs11Checks(undefined, place(auth))).toBeUndefined();
     }
-    expect(keyTokenChecks(undefined, place(certToken()))).toBeUndefined();
-    expect(keyTokenChecks(token, place(oauth2()))).toBeUndefined();
+    expect(pkcs11Checks(undefined, place(certToken()))).toBeUndefined();
+    expect(pkcs11Checks(token, place(oauth2()))).toBeUndefined();
   });
 });
 

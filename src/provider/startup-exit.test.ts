@@ -30,7 +30,7 @@ describe("exitsAfterFailedStart", () => {
     "timeout",
     "token_device",
   ] as const)(
-    "with a registry it waits for an OpenBao that is away, or a key token that does not serve: %s",
+    "with a registry it waits for an OpenBao that is away, or a PKCS#11 token that does not serve: %s",
     (errorClass) => {
       const failure = { errorClass, code: "any" };
       expect(exitsAfterFailedStart({ ...late, elapsedMs: 1e9, failure })).toBe(false);

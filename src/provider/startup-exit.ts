@@ -15,7 +15,7 @@ export interface StartState {
 }
 
 /**
- * Waiting does not cure these classes: denied, missing, expired or absent credential, wrong registry. A key token is not
+ * Waiting does not cure these classes: denied, missing, expired or absent credential, wrong registry. A PKCS#11 token is not
  * among them: it may be plugged in again, and its PIN file replaced, while Status keeps answering.
  */
 const NEEDS_A_PERSON: ReadonlySet<ErrorClass> = new Set([

@@ -5,14 +5,14 @@ import { openCaFile } from "../http/ca-file.ts";
 import { createHttpTransport, type HttpTransport } from "../http/https.ts";
 import { type AuthenticatedClient, createAuthenticatedClient } from "../openbao/auth/authenticated-client.ts";
 import type { CredentialObserver } from "../openbao/auth/jwt-method.ts";
-import { keyTokenTransport } from "../openbao/auth/key-token-transport.ts";
 import type { LoginMethod } from "../openbao/auth/login-method.ts";
+import { pkcs11Transport } from "../openbao/auth/pkcs11-transport.ts";
 import { type SessionObserver, TokenSession } from "../openbao/auth/session.ts";
 import { createOpenBao, inNamespace, type OpenBao, type OpenBaoObserver } from "../openbao/client/client.ts";
 import { createTransitClient, type TransitClient } from "../openbao/transit/client.ts";
-import type { KeyTokenService } from "../pkcs11/key-token-service.ts";
+import type { Pkcs11Token } from "../pkcs11/token.ts";
 import { loginMethodOf } from "./auth-method.ts";
-import { type HelperStart, keyTokenOf } from "./key-token.ts";
+import { type HelperStart, pkcs11TokenOf } from "./pkcs11-token.ts";
 
 interface TransitAccessOptions {
   readonly config: ProviderConfig;
@@ -30,7 +30,7 @@ interface TransitAccessOptions {
 
 export interface TransitAccess {
   readonly transport: HttpTransport;
-  readonly keyToken: KeyTokenService | undefined;
+  readonly pkcs11Token: Pkcs11Token | undefined;
   readonly openbao: OpenBao;
   readonly authBao: OpenBao;
   readonly method: LoginMethod;
@@ -83,7 +83,7 @@ export async function openTransitAccess(options: TransitAccessOptions): Promise<
   const transport = createHttpTransport(transportOptions);
   const openbao = openBaoOn(transport, callObserver, server.namespace);
   const authBao = inNamespace(openbao, auth.namespace);
-  const keyToken = keyTokenOf({ config, serviceUid, clock }, options.helper);
+  const pkcs11Token = pkcs11TokenOf({ config, serviceUid, clock }, options.helper);
   const method = await loginMethodOf({
     auth,
     clock,
@@ -95,9 +95,9 @@ export async function openTransitAccess(options: TransitAccessOptions): Promise<
     },
     connectWithToken: (token, chain) => {
       const { names, trust } = transportOptions;
-      return openBaoOn(keyTokenTransport({ token, chain, trust, names }), loginObserver);
+      return openBaoOn(pkcs11Transport({ token, chain, trust, names }), loginObserver);
     },
-    keyToken,
+    pkcs11Token,
     credentialObserver: options.credentialObserver,
   });
   const session = new TokenSession({
@@ -114,7 +114,7 @@ export async function openTransitAccess(options: TransitAccessOptions): Promise<
   const client = createAuthenticatedClient(openbao, session);
   return {
     transport,
-    keyToken,
+    pkcs11Token,
     openbao,
     authBao,
     method,

@@ -1,5 +1,5 @@
 /**
- * The provider with a key token, as a daemon over a real OpenBao: rotation of its credentials under load, refused PINs, a module
+ * The provider with a PKCS#11 token, as a daemon over a real OpenBao: rotation of its credentials under load, refused PINs, a module
  * that hangs.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
@@ -20,7 +20,7 @@ import { describeReal } from "../harness/real-suite.ts";
 const root = join(import.meta.dir, "..", "..");
 const DAYS_MS = 24 * 3_600_000;
 
-describeReal("a provider with a key token", { needs: ["bao"], long: true }, (binary) => {
+describeReal("a provider with a PKCS#11 token", { needs: ["bao"], long: true }, (binary) => {
   describeWithToken("with SoftHSM", () => {
     let bao: RealOpenBao;
     let token: SoftToken;

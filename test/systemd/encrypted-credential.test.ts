@@ -1,4 +1,4 @@
-/** Credentials that systemd keeps encrypted with the host's key, on a machine without a TPM. The PIN: key-token.test.ts. */
+/** Credentials that systemd keeps encrypted with the host's key, on a machine without a TPM. The PIN: pkcs11-token.test.ts. */
 import { afterAll, expect, test } from "bun:test";
 import { type AuthorizationServer, startAuthorizationServer } from "../fakes/oauth2/authorization-server.ts";
 import { textAt } from "../fakes/openbao/json-at.ts";

@@ -142,8 +142,8 @@ const certPkcs11: DoctorCheck = {
     "check that the module of auth.cert.pkcs11.modulePath works: pkcs11-tool --module MODULE --show-info",
   run: async (context, signal) => {
     const { auth } = context.fact("loaded").config;
-    const { keyToken } = await accessOf(context);
-    await keyToken?.inspect(signal);
+    const { pkcs11Token } = await accessOf(context);
+    await pkcs11Token?.inspect(signal);
     const modules =
       auth.method === "cert" && auth.cert.credential.source === "pkcs11"
         ? [auth.cert.credential.modulePath]
@@ -159,7 +159,7 @@ const certSigner: DoctorCheck = {
   needs: ["auth.cert.pkcs11"],
   whenFailed: "set auth.cert.pkcs11.keyLabel to the key that the certificate was issued for",
   run: async (context, signal) => {
-    await (await accessOf(context)).keyToken?.prove(signal);
+    await (await accessOf(context)).pkcs11Token?.prove(signal);
     return { detail: "the token signs for the certificate" };
   },
 };

@@ -1,7 +1,7 @@
-/** @module The key token: find it and log in once. */
+/** @module The PKCS#11 token: find it and log in once. */
 import type { KeyObject } from "node:crypto";
 import { HelperFailure, type HelperStage } from "./failure.ts";
-import type { KeyTokenNames } from "./helper-protocol.ts";
+import type { TokenNames } from "./helper-protocol.ts";
 import {
   CKF,
   CKU_USER,
@@ -31,7 +31,7 @@ interface TokenLogin {
 }
 
 /** Loads the module and finds the one token with the label. @throws HelperFailure */
-export function findToken(library: Pkcs11Library, names: KeyTokenNames, report: ReportStage): FoundToken {
+export function findToken(library: Pkcs11Library, names: TokenNames, report: ReportStage): FoundToken {
   report("module");
   const p11 = new library.PKCS11();
   callModule("module_broken", "load", () => p11.load(names.modulePath));
@@ -85,7 +85,7 @@ function findSlot(p11: Pkcs11, label: string): Handle {
 }
 
 /** One session, and only when neither the configuration nor the token says that there are enough. */
-function openSession(p11: Pkcs11, slot: Handle, names: KeyTokenNames): Handle {
+function openSession(p11: Pkcs11, slot: Handle, names: TokenNames): Handle {
   const info = callModule("token_failed", "C_GetTokenInfo", () => p11.C_GetTokenInfo(slot));
   // CK_EFFECTIVELY_INFINITE is 0, CK_UNAVAILABLE_INFORMATION is all ones, which no number of sessions reaches.
   const tokenLimit = info.maxSessionCount > 0 ? info.maxSessionCount : Number.POSITIVE_INFINITY;

@@ -4,12 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { ProviderError } from "../base/error-class.ts";
-import { isPinRefusal, KeyTokenError, keyTokenError } from "./errors.ts";
+import { isPinRefusal, Pkcs11Error, pkcs11Error } from "./errors.ts";
 import { ConnectionFailure, DEVICE_FAILURES, HELPER_STAGES } from "./failure.ts";
 import type { HelperCall, HelperEnd } from "./helper-process.ts";
-import { decodePin, type KeyTokenService, keyTokenService, pinOutcome } from "./key-token-service.ts";
 import { type HeldRecord, type HoldRecord, LoginRecordError } from "./login-record.ts";
 import type { PinLatch } from "./pin-latch.ts";
+import { decodePin, type Pkcs11Token, pinOutcome, pkcs11Token } from "./token.ts";
 
 const PIN = "482913";
 const CHAIN = [Uint8Array.of(1, 2, 3)];
@@ -23,7 +23,7 @@ const SUBJECT = {
 
 let directory: string;
 beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), "key-token-"));
+  directory = mkdtempSync(join(tmpdir(), "pkcs11-token-"));
   writePin(`${PIN}\n`);
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
@@ -52,7 +52,7 @@ function setUp(
       releases += 1;
     },
   };
-  const service = keyTokenService({
+  const service = pkcs11Token({
     token: { modulePath: "/m.so", tokenLabel: "token", keyLabel: "key", maxSessions: 2 },
     pinFile: join(directory, "pin"),
     serviceUid: process.geteuid?.() ?? 0,
@@ -197,7 +197,7 @@ describe("a request", () => {
     outcome: { kind: "answer", status: 204, headers: [["x-a", "1"]], body: Uint8Array.of(7) },
   };
   const CA = [Uint8Array.of(9)];
-  const ask = (service: KeyTokenService, url: string, body?: string) =>
+  const ask = (service: Pkcs11Token, url: string, body?: string) =>
     service.request(
       { chain: CHAIN, ca: CA },
       {
@@ -291,12 +291,12 @@ test("a PIN is one line of text: any bytes give one without control characters a
 
 test("every failure of the device has words of its own, and those of the PIN end with exit code 6", () => {
   const errors = DEVICE_FAILURES.map((code) =>
-    keyTokenError(code, SUBJECT, { detail: "C_Sign CKR_DEVICE_ERROR" }),
+    pkcs11Error(code, SUBJECT, { detail: "C_Sign CKR_DEVICE_ERROR" }),
   );
   expect(new Set(errors.map(({ message }) => message)).size).toBe(errors.length);
-  expect(
-    errors.every((error) => error instanceof KeyTokenError && !error.message.includes("undefined")),
-  ).toBe(true);
+  expect(errors.every((error) => error instanceof Pkcs11Error && !error.message.includes("undefined"))).toBe(
+    true,
+  );
   expect(errors.filter(isPinRefusal).map(({ code }) => code)).toEqual([
     "pin_locked",
     "pin_final_try",

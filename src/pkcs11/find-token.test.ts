@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { constants, createPublicKey, generateKeyPairSync, verify } from "node:crypto";
 import { type MemoryToken, memoryToken } from "../../test/fakes/pkcs11/memory-token.ts";
 import { HelperFailure } from "./failure.ts";
-import { findToken } from "./key-token.ts";
+import { findToken } from "./find-token.ts";
 import type { TokenKey } from "./private-key.ts";
 import { MECHANISM } from "./signature-schemes.ts";
 

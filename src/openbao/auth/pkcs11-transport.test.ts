@@ -5,8 +5,8 @@ import { ProviderError } from "../../base/error-class.ts";
 import { TransportError } from "../../http/errors.ts";
 import type { HttpRequest } from "../../http/https.ts";
 import { CONNECTION_FAILURES, ConnectionFailure } from "../../pkcs11/failure.ts";
-import type { TokenCertificates, TokenResponse } from "../../pkcs11/key-token-service.ts";
-import { keyTokenTransport } from "./key-token-transport.ts";
+import type { TokenCertificates, TokenResponse } from "../../pkcs11/token.ts";
+import { pkcs11Transport } from "./pkcs11-transport.ts";
 
 const NAMES = {
   what: "OpenBao",
@@ -30,7 +30,7 @@ const PEM = [one, two].map(({ certPem }) => new X509Certificate(certPem).toStrin
 function transport(answer: () => Promise<TokenResponse>, refresh: () => Promise<boolean> = async () => true) {
   const asked: TokenCertificates[] = [];
   const refreshed = { count: 0 };
-  const made = keyTokenTransport({
+  const made = pkcs11Transport({
     token: {
       request: (certificates) => {
         asked.push(certificates);
@@ -52,7 +52,7 @@ function transport(answer: () => Promise<TokenResponse>, refresh: () => Promise<
 
 const failure = (request: Promise<unknown>): Promise<unknown> => request.catch((error: unknown) => error);
 
-describe("a request with the key token", () => {
+describe("a request with the PKCS#11 token", () => {
   test("shows the chain and trusts each certificate of the bundle, which is read again first", async () => {
     const { request, asked, refreshed } = transport(async () => RESPONSE);
     expect(await request(REQUEST)).toBe(RESPONSE);

@@ -9,8 +9,8 @@ import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { systemClock } from "../../src/base/clock.ts";
 import { helperProcess } from "../../src/pkcs11/helper-process.ts";
-import { keyTokenService } from "../../src/pkcs11/key-token-service.ts";
 import { loginRecord } from "../../src/pkcs11/login-record.ts";
+import { pkcs11Token } from "../../src/pkcs11/token.ts";
 import { configFile, onOpenBao } from "../fakes/config-file.ts";
 import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import { type Provisioning, provision, provisionCertLogin } from "../fakes/openbao/provision.ts";
@@ -22,7 +22,7 @@ import { describeReal } from "../harness/real-suite.ts";
 
 const root = join(import.meta.dir, "..", "..");
 
-describeReal("the executable with a key token", { needs: ["bao"] }, (binary) => {
+describeReal("the executable with a PKCS#11 token", { needs: ["bao"] }, (binary) => {
   describeWithToken("with SoftHSM", () => {
     let bao: RealOpenBao;
     let token: SoftToken;
@@ -129,7 +129,7 @@ describeReal("the executable with a key token", { needs: ["bao"] }, (binary) => 
 
     test("takes a login from spawn to token in a moment", async () => {
       const recordPath = join(token.directory, "state", "timing.db");
-      const service = keyTokenService({
+      const service = pkcs11Token({
         token: { modulePath: SOFTHSM_MODULE, tokenLabel: TOKEN_LABEL, keyLabel: "client", maxSessions: 2 },
         pinFile: token.pinFile,
         serviceUid: process.geteuid?.() ?? 0,

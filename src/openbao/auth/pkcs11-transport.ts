@@ -4,10 +4,10 @@ import type { CaFile } from "../../http/ca-file.ts";
 import { type EndpointNames, type TransportCode, transportError } from "../../http/errors.ts";
 import type { HttpTransport } from "../../http/https.ts";
 import { ConnectionFailure } from "../../pkcs11/failure.ts";
-import type { KeyTokenService } from "../../pkcs11/key-token-service.ts";
+import type { Pkcs11Token } from "../../pkcs11/token.ts";
 
-interface KeyTokenTransportOptions {
-  readonly token: Pick<KeyTokenService, "request">;
+interface Pkcs11TransportOptions {
+  readonly token: Pick<Pkcs11Token, "request">;
   /** DER, leaf first. */
   readonly chain: readonly Uint8Array[];
   readonly trust: CaFile;
@@ -33,7 +33,7 @@ const CODES: Readonly<Record<ConnectionFailure["code"], TransportCode>> = {
   answer_invalid: "reply_malformed",
 };
 
-export function keyTokenTransport({ token, chain, trust, names }: KeyTokenTransportOptions): HttpTransport {
+export function pkcs11Transport({ token, chain, trust, names }: Pkcs11TransportOptions): HttpTransport {
   return {
     request: async (request) => {
       // A bundle that is unusable now is the ordinary transport's to report; the last good one stays in use.

@@ -1,5 +1,5 @@
 /**
- * The key token with SoftHSM, and with a module that misbehaves.
+ * The PKCS#11 token with SoftHSM, and with a module that misbehaves.
  *
  * @module TLS against OpenSSL, every failure by its code, one C_Login per wrong PIN, and a helper that is gone afterwards.
  */
@@ -11,8 +11,8 @@ import { systemClock } from "../../src/base/clock.ts";
 import { ProviderError } from "../../src/base/error-class.ts";
 import { ConnectionFailure } from "../../src/pkcs11/failure.ts";
 import { helperProcess } from "../../src/pkcs11/helper-process.ts";
-import { type KeyTokenService, keyTokenService } from "../../src/pkcs11/key-token-service.ts";
 import { loginRecord } from "../../src/pkcs11/login-record.ts";
+import { type Pkcs11Token, pkcs11Token } from "../../src/pkcs11/token.ts";
 import { ADDON_DIRECTORY, describeWithToken, SOFTHSM_MODULE } from "../fakes/pkcs11/requirements.ts";
 import {
   makeSoftToken,
@@ -48,7 +48,7 @@ const ders = (pem: string): readonly Uint8Array[] =>
     (each) => new X509Certificate(each).raw,
   );
 
-describeWithToken("a key token", () => {
+describeWithToken("a PKCS#11 token", () => {
   let token: SoftToken;
   let ca: TestCa;
   let chain: readonly Uint8Array[];
@@ -59,9 +59,9 @@ describeWithToken("a key token", () => {
   });
   afterAll(() => token[Symbol.dispose]());
 
-  const service = (change: Change = {}): KeyTokenService => {
+  const service = (change: Change = {}): Pkcs11Token => {
     const recordPath = join(token.directory, "record.db");
-    return keyTokenService({
+    return pkcs11Token({
       token: {
         modulePath: change.modulePath ?? SOFTHSM_MODULE,
         tokenLabel: change.tokenLabel ?? TOKEN_LABEL,

@@ -1,17 +1,17 @@
-/** @module The key token as the provider sees it: look at it, prove its key, or make one HTTPS request with it. */
+/** @module The PKCS#11 token as the provider sees it: look at it, prove its key, or make one HTTPS request with it. */
 import { assertNever } from "../base/assert-never.ts";
 import type { Clock } from "../base/clock.ts";
 import { stopReason, withDeadline } from "../base/deadline.ts";
 import { type FileIdentity, readSafeFile } from "../base/safe-file.ts";
-import { type KeyTokenCode, type KeyTokenError, type KeyTokenSubject, keyTokenError } from "./errors.ts";
+import { type Pkcs11Code, type Pkcs11Error, type Pkcs11Subject, pkcs11Error } from "./errors.ts";
 import { ConnectionFailure, isConnectionFailure } from "./failure.ts";
 import type { HelperEnd, RunHelper } from "./helper-process.ts";
-import type { Exchange, HelperTask, KeyTokenNames } from "./helper-protocol.ts";
+import type { Exchange, HelperTask, TokenNames } from "./helper-protocol.ts";
 import { type HeldRecord, type HoldRecord, LoginRecordError } from "./login-record.ts";
 import { afterPinTry, decidePinTry, type PinOutcome } from "./pin-latch.ts";
 
-interface KeyTokenOptions {
-  readonly token: KeyTokenNames;
+interface Pkcs11TokenOptions {
+  readonly token: TokenNames;
   readonly pinFile: string;
   readonly serviceUid: number;
   readonly serverName: string;
@@ -48,12 +48,12 @@ export interface TokenCertificates {
   readonly ca: readonly Uint8Array[];
 }
 
-export interface KeyTokenService {
-  /** Loads the module and finds the token; gives it no PIN. @throws KeyTokenError, ConnectionFailure */
+export interface Pkcs11Token {
+  /** Loads the module and finds the token; gives it no PIN. @throws Pkcs11Error, ConnectionFailure */
   inspect(call: TokenCall): Promise<void>;
-  /** Logs in and proves that the key is the certificate's. @throws KeyTokenError, ConnectionFailure, SafeFileError */
+  /** Logs in and proves that the key is the certificate's. @throws Pkcs11Error, ConnectionFailure, SafeFileError */
   prove(chain: readonly Uint8Array[], call: TokenCall): Promise<void>;
-  /** One request over TLS with the certificate. @throws KeyTokenError, ConnectionFailure, SafeFileError */
+  /** One request over TLS with the certificate. @throws Pkcs11Error, ConnectionFailure, SafeFileError */
   request(certificates: TokenCertificates, request: TokenRequest): Promise<TokenResponse>;
 }
 
@@ -65,11 +65,11 @@ const REPORT_MS = 200;
 /** A PIN is at most so long in every token; PKCS#11 itself sets no bound. */
 const MAX_PIN_BYTES = 255;
 
-export function keyTokenService(options: KeyTokenOptions): KeyTokenService {
+export function pkcs11Token(options: Pkcs11TokenOptions): Pkcs11Token {
   const { token, pinFile, recordPath, serverName, clock } = options;
-  const subject: KeyTokenSubject = { ...token, pinFile, recordPath };
-  const fail = (code: KeyTokenCode, more?: Parameters<typeof keyTokenError>[2]): KeyTokenError =>
-    keyTokenError(code, subject, more);
+  const subject: Pkcs11Subject = { ...token, pinFile, recordPath };
+  const fail = (code: Pkcs11Code, more?: Parameters<typeof pkcs11Error>[2]): Pkcs11Error =>
+    pkcs11Error(code, subject, more);
 
   const inspect = async (call: TokenCall): Promise<void> => {
     const end = await options.runHelper({ token, task: { kind: "inspect" }, ...call });
@@ -142,7 +142,7 @@ export function keyTokenService(options: KeyTokenOptions): KeyTokenService {
   };
 }
 
-type Fail = (code: KeyTokenCode, more?: Parameters<typeof keyTokenError>[2]) => KeyTokenError;
+type Fail = (code: Pkcs11Code, more?: Parameters<typeof pkcs11Error>[2]) => Pkcs11Error;
 
 async function hold(holdRecord: HoldRecord, signal: AbortSignal, fail: Fail): Promise<HeldRecord> {
   try {
@@ -160,7 +160,7 @@ async function hold(holdRecord: HoldRecord, signal: AbortSignal, fail: Fail): Pr
 
 /** The PIN file, read anew for each login, without the line end that editors add. */
 async function readPin(
-  { pinFile, serviceUid }: KeyTokenOptions,
+  { pinFile, serviceUid }: Pkcs11TokenOptions,
   fail: Fail,
 ): Promise<{ readonly text: string; readonly identity: FileIdentity }> {
   const { bytes, identity } = await readSafeFile(pinFile, {

@@ -6,10 +6,10 @@ import { moduleEnvironment } from "../config/module-environment.ts";
 import type { ProviderConfig } from "../config/schema.ts";
 import { readTokenChain } from "../openbao/auth/cert-method.ts";
 import { helperProcess } from "../pkcs11/helper-process.ts";
-import { type KeyTokenService, keyTokenService } from "../pkcs11/key-token-service.ts";
 import { loginRecord } from "../pkcs11/login-record.ts";
+import { type Pkcs11Token, pkcs11Token } from "../pkcs11/token.ts";
 
-interface KeyTokenPlace {
+interface Pkcs11Place {
   readonly config: Pick<ProviderConfig, "auth" | "openbao" | "state">;
   readonly serviceUid: number;
   readonly clock: Clock;
@@ -23,21 +23,21 @@ export interface HelperStart {
 
 const RECORD_NAME = "pkcs11-login.db";
 
-/** The key token of a configuration; `undefined` when it has none. Touches nothing yet. */
-export function keyTokenOf(
-  { config, serviceUid, clock }: KeyTokenPlace,
+/** The PKCS#11 token of a configuration; `undefined` when it has none. Touches nothing yet. */
+export function pkcs11TokenOf(
+  { config, serviceUid, clock }: Pkcs11Place,
   helper: HelperStart = {
-    command: selfCommand([HIDDEN.keyToken]),
+    command: selfCommand([HIDDEN.pkcs11Helper]),
     environment: moduleEnvironment(),
   },
-): KeyTokenService | undefined {
+): Pkcs11Token | undefined {
   const { auth, openbao, state } = config;
   if (auth.method !== "cert" || auth.cert.credential.source !== "pkcs11") {
     return undefined;
   }
   const { modulePath, tokenLabel, keyLabel, maxSessions, pinFile } = auth.cert.credential;
   const recordPath = join(dirname(state.path), RECORD_NAME);
-  return keyTokenService({
+  return pkcs11Token({
     token: { modulePath, tokenLabel, keyLabel, maxSessions },
     pinFile,
     serviceUid,
@@ -49,18 +49,18 @@ export function keyTokenOf(
   });
 }
 
-export interface KeyTokenChecks {
+export interface Pkcs11Checks {
   /** The module loads and the token is there; it is given no PIN. */
   readonly inspect: (signal: AbortSignal) => Promise<void>;
   /** One login to the token, and one signature, that the certificate's public key verifies. */
   readonly prove: (signal: AbortSignal) => Promise<void>;
 }
 
-/** @returns `undefined` when the configuration has no key token. */
-export function keyTokenChecks(
-  token: KeyTokenService | undefined,
-  { config, serviceUid, clock }: KeyTokenPlace,
-): KeyTokenChecks | undefined {
+/** @returns `undefined` when the configuration has no PKCS#11 token. */
+export function pkcs11Checks(
+  token: Pkcs11Token | undefined,
+  { config, serviceUid, clock }: Pkcs11Place,
+): Pkcs11Checks | undefined {
   const { auth } = config;
   if (token === undefined || auth.method !== "cert") {
     return undefined;
