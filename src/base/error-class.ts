@@ -36,10 +36,7 @@ export interface ProviderErrorInit<Code extends string> {
   readonly cause?: unknown;
 }
 
-/**
- * Base of every layer's error class. The message and the advice are safe to log and to print; the cause is not, and
- * stays inside the process.
- */
+/** Base of every layer's error class. Message and advice are safe to log and to print; the cause stays inside the process. */
 export class ProviderError<Code extends string = string> extends Error {
   readonly code: Code;
   readonly errorClass: ErrorClass;
@@ -52,6 +49,20 @@ export class ProviderError<Code extends string = string> extends Error {
     this.errorClass = init.errorClass;
     this.advice = init.advice;
   }
+}
+
+type Text<Subject> = string | ((subject: Subject) => string);
+
+/** What one code of a layer means: its class and its words, which may name the subject of the call. */
+export interface Meaning<Subject = unknown> {
+  readonly errorClass: ErrorClass;
+  readonly problem: Text<Subject>;
+  readonly advice?: Text<Subject>;
+}
+
+export function meaningFor<Subject>({ errorClass, problem, advice }: Meaning<Subject>, subject: Subject) {
+  const textOf = (text: Text<Subject>): string => (typeof text === "string" ? text : text(subject));
+  return { errorClass, problem: textOf(problem), advice: advice === undefined ? undefined : textOf(advice) };
 }
 
 /** The class of anything that was thrown; `unknown` for what no layer recognised. */

@@ -2,7 +2,7 @@
 import { connect } from "node:net";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
-import { type ErrorClass, ProviderError } from "../base/error-class.ts";
+import { type ErrorClass, type Meaning, meaningFor, ProviderError } from "../base/error-class.ts";
 import { KeyManagementService } from "./gen/v2/api_pb.ts";
 import { MAX_MESSAGE_BYTES } from "./limits.ts";
 
@@ -98,31 +98,29 @@ export function openKmsClient({ socketPath, timeoutMs, uid }: KmsClientOptions):
   };
 }
 
-interface Meaning {
-  readonly code: KmsClientCode;
-  readonly problem: (path: string) => string;
-  readonly advice: (path: string) => string;
-}
-
-const BY_ERRNO: Readonly<Record<string, Meaning>> = {
+const BY_ERRNO: Readonly<Record<string, Meaning<string> & { readonly code: KmsClientCode }>> = {
   ENOENT: {
     code: "socket_missing",
+    errorClass: "socket_unavailable",
     problem: (path) => `there is no socket at ${path}`,
-    advice: () => "check whether the provider runs: systemctl status bao-kms-provider",
+    advice: "check whether the provider runs: systemctl status bao-kms-provider",
   },
   EACCES: {
     code: "socket_forbidden",
+    errorClass: "socket_unavailable",
     problem: (path) => `this user has no permission to connect to ${path}`,
     advice: (path) => `compare this user's groups with the group in: ls -ld ${path} $(dirname ${path})`,
   },
   ECONNREFUSED: {
     code: "socket_not_listening",
+    errorClass: "socket_unavailable",
     problem: (path) => `no process listens at ${path}`,
-    advice: () =>
+    advice:
       "the provider that made the socket has ended; start it, or see why it ended: systemctl status bao-kms-provider",
   },
   ENOTSOCK: {
     code: "socket_not_a_socket",
+    errorClass: "socket_unavailable",
     problem: (path) => `${path} is not a socket`,
     advice: (path) => `examine it: ls -l ${path}`,
   },
@@ -132,13 +130,8 @@ function clientError(error: unknown, method: string, path: string): KmsClientErr
   const errno = errnoIn(error);
   const meaning = errno === undefined ? undefined : BY_ERRNO[errno];
   if (meaning !== undefined) {
-    return new KmsClientError({
-      code: meaning.code,
-      errorClass: "socket_unavailable",
-      message: meaning.problem(path),
-      advice: meaning.advice(path),
-      cause: error,
-    });
+    const { errorClass, problem, advice } = meaningFor(meaning, path);
+    return new KmsClientError({ code: meaning.code, errorClass, message: problem, advice, cause: error });
   }
   if (errno !== undefined) {
     return new KmsClientError({

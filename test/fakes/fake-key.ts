@@ -5,7 +5,7 @@
  * HTTP is test/fakes/openbao; this is for tests that take thousands of steps.
  */
 
-import type { AnswerCode } from "../../src/openbao/client/answer-code.ts";
+import type { AnswerCode } from "../../src/openbao/client/errors.ts";
 import { answerError } from "../../src/openbao/client/errors.ts";
 import type { TransitClient } from "../../src/openbao/transit/client.ts";
 import type { KeyMetadata } from "../../src/openbao/transit/key-metadata.ts";

@@ -2,9 +2,9 @@
 import type { KeyObject, X509Certificate } from "node:crypto";
 import { hasStrongSignature, MIN_RSA_BITS } from "../../base/certificate-strength.ts";
 import { formatDuration } from "../../base/duration.ts";
-import type { ErrorClass } from "../../base/error-class.ts";
+import { type Meaning, meaningFor } from "../../base/error-class.ts";
 import { decodePemCertificates } from "../../base/pem-certificates.ts";
-import { AuthError } from "./errors.ts";
+import { type AuthCodeOf, AuthError } from "./errors.ts";
 
 /** A chain of several certificates has a few KB. */
 export const MAX_CHAIN_BYTES = 65_536;
@@ -27,14 +27,7 @@ export interface CertificateRules {
   readonly leewayMs: number;
 }
 
-export type CertificateProblem =
-  | "certificate_key_mismatch"
-  | "certificate_expired"
-  | "certificate_expires_soon"
-  | "certificate_not_yet_valid"
-  | "certificate_wrong_usage"
-  | "certificate_chain_broken"
-  | "certificate_weak";
+export type CertificateProblem = Exclude<AuthCodeOf<"certificate_">, "certificate_malformed">;
 
 /** The first problem of the chain at this time, or `undefined`. OpenBao decides whether its CA is trusted. */
 export function certificateProblem(
@@ -87,21 +80,15 @@ function hasWeakKey({ publicKey }: X509Certificate): boolean {
   return !isGood;
 }
 
-interface Meaning {
-  readonly errorClass: ErrorClass;
-  readonly problem: (rules: CertificateRules) => string;
-  readonly advice: string;
-}
-
 const RENEW = "renew the certificate";
 
-const MEANINGS: Readonly<Record<CertificateProblem, Meaning>> = {
+const MEANINGS: Readonly<Record<CertificateProblem, Meaning<CertificateRules>>> = {
   certificate_key_mismatch: {
     errorClass: "auth_failed",
-    problem: () => "does not match the private key",
+    problem: "does not match the private key",
     advice: "install the certificate together with the private key that it was issued for",
   },
-  certificate_expired: { errorClass: "auth_expired", problem: () => "has expired", advice: RENEW },
+  certificate_expired: { errorClass: "auth_expired", problem: "has expired", advice: RENEW },
   certificate_expires_soon: {
     errorClass: "auth_expired",
     problem: ({ minRemainingTtlMs }) =>
@@ -110,22 +97,22 @@ const MEANINGS: Readonly<Record<CertificateProblem, Meaning>> = {
   },
   certificate_not_yet_valid: {
     errorClass: "auth_failed",
-    problem: () => "is not valid yet",
+    problem: "is not valid yet",
     advice: "compare this node's clock with the CA's: timedatectl",
   },
   certificate_wrong_usage: {
     errorClass: "auth_failed",
-    problem: () => "is not a client certificate",
+    problem: "is not a client certificate",
     advice: "issue it with extended key usage clientAuth",
   },
   certificate_chain_broken: {
     errorClass: "auth_failed",
-    problem: () => "is followed by certificates in the wrong order",
+    problem: "is followed by certificates in the wrong order",
     advice: "put the leaf first, then the CA that issued it, then the CA above that",
   },
   certificate_weak: {
     errorClass: "auth_failed",
-    problem: () => "has a weak key or a weak signature",
+    problem: "has a weak key or a weak signature",
     advice:
       "issue it for RSA of 2048 bits or more, P-256, P-384, P-521 or Ed25519, signed with SHA-256 or better",
   },
@@ -133,8 +120,8 @@ const MEANINGS: Readonly<Record<CertificateProblem, Meaning>> = {
 
 /** The error of a problem; `what` names the certificate by its field and path. */
 export function certificateError(code: CertificateProblem, what: string, rules: CertificateRules): AuthError {
-  const { errorClass, problem, advice } = MEANINGS[code];
-  return new AuthError({ code, errorClass, message: `${what} ${problem(rules)}`, advice });
+  const { errorClass, problem, advice } = meaningFor(MEANINGS[code], rules);
+  return new AuthError({ code, errorClass, message: `${what} ${problem}`, advice });
 }
 
 /** The error of a file that holds no chain. */

@@ -25,15 +25,7 @@ type AuthCode =
   | "certificate_wrong_usage"
   | "certificate_chain_broken"
   | "certificate_weak"
-  | OAuth2Code
-  | SpiffeCode
-  | "token_use_limit"
-  | "token_endless"
-  | "login_failed"
-  | "session_closed";
-
-/** What a token endpoint said: the codes of RFC 6749 section 5.2 and RFC 8707 section 2, and what is none of them. */
-export type OAuth2Code =
+  /** What a token endpoint said: RFC 6749 section 5.2, RFC 8707 section 2, and what is none of these codes. */
   | "oauth2_invalid_request"
   | "oauth2_invalid_client"
   | "oauth2_invalid_grant"
@@ -45,15 +37,20 @@ export type OAuth2Code =
   | "oauth2_rate_limited"
   | "oauth2_unavailable"
   | "oauth2_reply_malformed"
-  | "oauth2_unreachable";
-
-/** What a SPIFFE agent said, or did not say. */
-export type SpiffeCode =
+  | "oauth2_unreachable"
+  /** What a SPIFFE agent said, or did not say. */
   | "spiffe_denied"
   | "spiffe_refused"
   | "spiffe_unreachable"
   | "spiffe_timeout"
-  | "spiffe_wrong_identity";
+  | "spiffe_wrong_identity"
+  | "token_use_limit"
+  | "token_endless"
+  | "login_failed"
+  | "session_closed";
+
+/** The codes of one subject, such as `jwt_`. */
+export type AuthCodeOf<Prefix extends string> = Extract<AuthCode, `${Prefix}${string}`>;
 
 export class AuthError extends ProviderError<AuthCode> {}
 
@@ -97,13 +94,8 @@ function recoded(
   errorClass: ErrorClass,
   advice: string | undefined,
 ): AuthError {
-  return new AuthError({
-    code: error.code,
-    errorClass,
-    message: `${what}: ${error.message}`,
-    ...(advice === undefined ? {} : { advice }),
-    cause: error,
-  });
+  const message = `${what}: ${error.message}`;
+  return new AuthError({ code: error.code, errorClass, message, advice, cause: error });
 }
 
 function known(thrown: unknown, what: string): ProviderError {

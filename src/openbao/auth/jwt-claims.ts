@@ -1,6 +1,7 @@
 /** @module The claims of a JWT (RFC 7519), checked before OpenBao sees it. */
 import * as v from "valibot";
 import { parseJsonObject } from "../../base/parse-json.ts";
+import type { AuthCodeOf } from "./errors.ts";
 
 /** No JWT of a workload comes near this. */
 export const MAX_JWT_BYTES = 16_384;
@@ -109,14 +110,7 @@ export interface JwtExpectations {
   readonly subject: string;
 }
 
-export type ClaimProblem =
-  | "jwt_expired"
-  | "jwt_expires_soon"
-  | "jwt_not_yet_valid"
-  | "jwt_issued_in_future"
-  | "jwt_wrong_issuer"
-  | "jwt_wrong_audience"
-  | "jwt_wrong_subject";
+export type ClaimProblem = Exclude<AuthCodeOf<"jwt_">, "jwt_malformed">;
 
 /** The first claim that OpenBao or the configuration refuses at this time, or `undefined`. */
 export function claimProblem(

@@ -1,7 +1,7 @@
 /** @module Login with a JWT. */
 import type { Clock } from "../../base/clock.ts";
 import { formatDuration } from "../../base/duration.ts";
-import type { ErrorClass } from "../../base/error-class.ts";
+import { type Meaning, meaningFor } from "../../base/error-class.ts";
 import { Secret } from "../../base/secret.ts";
 import { AuthError } from "./errors.ts";
 import {
@@ -57,10 +57,7 @@ interface JwtMethodOptions {
 /** A subject is a name, and no secret. */
 const MAX_SHOWN_SUBJECT = 256;
 
-interface Meaning {
-  readonly errorClass: ErrorClass;
-  readonly problem: (expected: JwtExpectations, claims: JwtClaims) => string;
-  readonly advice?: string;
+interface ClaimMeaning extends Meaning<{ readonly expected: JwtExpectations; readonly claims: JwtClaims }> {
   /** The setting that the claim is compared with, which may be what is wrong. */
   readonly setting?: string;
   /** The claim that is compared with the clock. */
@@ -69,43 +66,43 @@ interface Meaning {
 
 const CLOCK = "compare this node's clock with the issuer's: timedatectl";
 
-const MEANINGS: Readonly<Record<ClaimProblem, Meaning>> = {
-  jwt_expired: { errorClass: "auth_expired", problem: () => "has expired" },
+const MEANINGS: Readonly<Record<ClaimProblem, ClaimMeaning>> = {
+  jwt_expired: { errorClass: "auth_expired", problem: "has expired" },
   jwt_expires_soon: {
     errorClass: "auth_expired",
-    problem: ({ minRemainingTtlMs }) =>
+    problem: ({ expected: { minRemainingTtlMs } }) =>
       `is valid for less than auth.jwt.minRemainingTtl (${formatDuration(minRemainingTtlMs)})`,
   },
   jwt_not_yet_valid: {
     errorClass: "auth_failed",
-    problem: () => "is not valid yet (claim nbf)",
+    problem: "is not valid yet (claim nbf)",
     advice: CLOCK,
     time: "notBefore",
   },
   jwt_issued_in_future: {
     errorClass: "auth_failed",
-    problem: () => "was issued in the future (claim iat)",
+    problem: "was issued in the future (claim iat)",
     advice: CLOCK,
     time: "issuedAt",
   },
   jwt_wrong_issuer: {
     errorClass: "auth_failed",
-    problem: () => "is not from auth.jwt.expectedIssuer (claim iss)",
+    problem: "is not from auth.jwt.expectedIssuer (claim iss)",
     setting: "auth.jwt.expectedIssuer",
   },
   jwt_wrong_audience: {
     errorClass: "auth_failed",
-    problem: () => "has none of the audiences in auth.jwt.expectedAudience (claim aud)",
+    problem: "has none of the audiences in auth.jwt.expectedAudience (claim aud)",
     setting: "auth.jwt.expectedAudience",
   },
   jwt_wrong_subject: {
     errorClass: "auth_failed",
-    problem: ({ subject }, claims) => {
+    problem: ({ expected, claims }) => {
       const found =
         claims.subject === undefined
           ? "no subject"
           : `the subject ${JSON.stringify(claims.subject.slice(0, MAX_SHOWN_SUBJECT))}`;
-      return `has ${found} (claim sub), and auth.jwt.expectedSubject is ${JSON.stringify(subject)}`;
+      return `has ${found} (claim sub), and auth.jwt.expectedSubject is ${JSON.stringify(expected.subject)}`;
     },
     setting: "auth.jwt.expectedSubject",
   },
@@ -132,14 +129,15 @@ export function jwtLoginMethod({ mountPath, role, source, expected, clock }: Jwt
     const { claims } = decoded;
     const code = claimProblem(claims, expected, clock.wallMs());
     if (code !== undefined) {
-      const { errorClass, problem, setting, time, ...meaning } = MEANINGS[code];
+      const { setting, time } = MEANINGS[code];
+      const { errorClass, problem, advice } = meaningFor(MEANINGS[code], { expected, claims });
       const fix = setting === undefined ? source.fix : `${source.fix}, or correct ${setting}`;
       const unit = time !== undefined && isMilliseconds(claims[time]) ? ", which is in milliseconds" : "";
       throw new AuthError({
         code,
         errorClass,
-        message: `${source.what} ${problem(expected, claims)}${unit}`,
-        advice: meaning.advice ?? fix,
+        message: `${source.what} ${problem}${unit}`,
+        advice: advice ?? fix,
       });
     }
     return { jwt, expiresAtMs: claims.expiresAt === undefined ? undefined : claims.expiresAt * 1000 };

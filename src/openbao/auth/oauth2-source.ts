@@ -4,12 +4,12 @@
  */
 import * as v from "valibot";
 import type { Clock } from "../../base/clock.ts";
-import type { ErrorClass } from "../../base/error-class.ts";
+import type { ProviderErrorInit } from "../../base/error-class.ts";
 import { parseJsonObject } from "../../base/parse-json.ts";
 import { Secret } from "../../base/secret.ts";
 import { TransportError } from "../../http/errors.ts";
 import type { HttpResponse, HttpTransport } from "../../http/https.ts";
-import { AuthError, type OAuth2Code } from "./errors.ts";
+import { type AuthCodeOf, AuthError } from "./errors.ts";
 import { MAX_JWT_BYTES } from "./jwt-claims.ts";
 import type { CredentialObserver, JwtSource } from "./jwt-method.ts";
 import { readSecretFile } from "./secret-file.ts";
@@ -142,7 +142,7 @@ function formEncoded(text: string): string {
   return new URLSearchParams({ x: text }).toString().slice(2);
 }
 
-type AnsweredCode = Exclude<OAuth2Code, "oauth2_unreachable">;
+type AnsweredCode = Exclude<AuthCodeOf<"oauth2_">, "oauth2_unreachable">;
 
 const KNOWN_CODES: Readonly<Record<string, AnsweredCode>> = {
   invalid_request: "oauth2_invalid_request",
@@ -168,13 +168,7 @@ function refusalOf(status: number, error: unknown): AnsweredCode {
   return status === 401 ? "oauth2_invalid_client" : "oauth2_refused";
 }
 
-interface Meaning {
-  readonly errorClass: ErrorClass;
-  readonly message: string;
-  readonly advice?: string;
-}
-
-const MEANINGS: Readonly<Record<AnsweredCode, Meaning>> = {
+const MEANINGS: Readonly<Record<AnsweredCode, Omit<ProviderErrorInit<AnsweredCode>, "code">>> = {
   oauth2_invalid_request: {
     errorClass: "auth_failed",
     message: "the token endpoint rejects the request: a parameter is missing, repeated or not supported",
@@ -244,11 +238,5 @@ function oauth2TransportError(error: unknown): unknown {
     return error;
   }
   const { errorClass, message, advice } = error;
-  return new AuthError({
-    code: "oauth2_unreachable",
-    errorClass,
-    message,
-    ...(advice === undefined ? {} : { advice }),
-    cause: error,
-  });
+  return new AuthError({ code: "oauth2_unreachable", errorClass, message, advice, cause: error });
 }

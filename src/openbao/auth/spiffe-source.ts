@@ -6,9 +6,9 @@ import { connect } from "node:net";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import type { Clock } from "../../base/clock.ts";
-import type { ErrorClass } from "../../base/error-class.ts";
+import { type Meaning, meaningFor } from "../../base/error-class.ts";
 import { Secret } from "../../base/secret.ts";
-import { AuthError, type SpiffeCode } from "./errors.ts";
+import { type AuthCodeOf, AuthError } from "./errors.ts";
 import { type JWTSVID, SpiffeWorkloadAPI } from "./gen/spiffe/workload_pb.ts";
 import { decodeJwtClaims } from "./jwt-claims.ts";
 import type { CredentialObserver, JwtSource } from "./jwt-method.ts";
@@ -92,13 +92,7 @@ function pinned(svids: readonly JWTSVID[], spiffeId: string, audience: string): 
   return new Secret(svid);
 }
 
-interface Meaning {
-  readonly errorClass: ErrorClass;
-  readonly problem: string;
-  readonly advice: string;
-}
-
-const MEANINGS: Readonly<Record<Exclude<SpiffeCode, "spiffe_wrong_identity">, Meaning>> = {
+const MEANINGS: Readonly<Record<Exclude<AuthCodeOf<"spiffe_">, "spiffe_wrong_identity">, Meaning>> = {
   spiffe_denied: {
     errorClass: "auth_failed",
     problem: "has no identity for this process",
@@ -123,7 +117,7 @@ const MEANINGS: Readonly<Record<Exclude<SpiffeCode, "spiffe_wrong_identity">, Me
 };
 
 function spiffeError(code: keyof typeof MEANINGS, socketPath: string, cause: unknown): AuthError {
-  const { errorClass, problem, advice } = MEANINGS[code];
+  const { errorClass, problem, advice } = meaningFor(MEANINGS[code], socketPath);
   return new AuthError({
     code,
     errorClass,

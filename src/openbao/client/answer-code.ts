@@ -1,39 +1,6 @@
 /** @module The code of an answer that is not a success. */
 import * as v from "valibot";
-
-/** What OpenBao answered, when it was not the answer that was wanted. */
-export type AnswerCode =
-  | "sealed"
-  | "namespace_sealed"
-  | "namespace_locked"
-  | "not_initialized"
-  | "standby"
-  | "standby_behind"
-  | "rate_limited"
-  | "server_error"
-  | "permission_denied"
-  | "namespace_missing"
-  | "mount_missing"
-  | "not_found"
-  | "key_missing"
-  | "key_soft_deleted"
-  | "decrypt_failed"
-  | "ciphertext_refused"
-  | "version_too_new"
-  | "version_too_old"
-  | "version_missing"
-  | "not_renewable"
-  | "login_role_missing"
-  | "login_jwt_untrusted"
-  | "login_jwt_expired"
-  | "login_claims_refused"
-  | "login_secret_refused"
-  | "login_certificate_refused"
-  | "wrapping_token_unknown"
-  | "request_refused"
-  | "unexpected_status"
-  | "foreign_answer"
-  | "reply_malformed";
+import type { AnswerCode } from "./errors.ts";
 
 interface AnswerRule {
   readonly status: number;

@@ -1,7 +1,9 @@
 /** @module What OpenBao's answers mean. */
-import { type ErrorClass, ProviderError, type ProviderErrorInit } from "../../base/error-class.ts";
+import { type Meaning, meaningFor, ProviderError, type ProviderErrorInit } from "../../base/error-class.ts";
 import type { TransportCode, TransportError } from "../../http/errors.ts";
-import type { AnswerCode } from "./answer-code.ts";
+
+/** What OpenBao answered, when it was not the answer that was wanted. */
+export type AnswerCode = keyof typeof MEANINGS;
 
 export type OpenBaoCode = AnswerCode | TransportCode | "circuit_open";
 
@@ -32,175 +34,167 @@ interface CallName {
   readonly answer?: string;
 }
 
-interface Meaning {
-  readonly errorClass: ErrorClass;
-  readonly message: (call: CallName) => string;
-  readonly advice?: (call: CallName) => string;
-}
-
-const MEANINGS: Readonly<Record<AnswerCode, Meaning>> = {
+const MEANINGS = {
   sealed: {
     errorClass: "openbao_sealed",
-    message: () => "OpenBao is sealed",
-    advice: () => "bao operator unseal",
+    problem: "OpenBao is sealed",
+    advice: "bao operator unseal",
   },
   namespace_sealed: {
     errorClass: "openbao_sealed",
-    message: () => "the namespace of openbao.namespace, or one above it, is sealed; OpenBao itself is not",
-    advice: () => "bao namespace unseal NAMESPACE",
+    problem: "the namespace of openbao.namespace, or one above it, is sealed; OpenBao itself is not",
+    advice: "bao namespace unseal NAMESPACE",
   },
   namespace_locked: {
     errorClass: "openbao_unavailable",
-    message: () =>
-      "an administrator has locked the API of the namespace of openbao.namespace, or of one above it",
-    advice: () => "bao namespace unlock NAMESPACE",
+    problem: "an administrator has locked the API of the namespace of openbao.namespace, or of one above it",
+    advice: "bao namespace unlock NAMESPACE",
   },
   not_initialized: {
     errorClass: "openbao_sealed",
-    message: () => "OpenBao is not initialized",
-    advice: () => "bao operator init",
+    problem: "OpenBao is not initialized",
+    advice: "bao operator init",
   },
   standby: {
     errorClass: "openbao_unavailable",
-    message: () => "OpenBao is a standby that cannot reach the active node",
-    advice: () => "bao operator members",
+    problem: "OpenBao is a standby that cannot reach the active node",
+    advice: "bao operator members",
   },
   standby_behind: {
     errorClass: "openbao_unavailable",
-    message: () => "OpenBao is a standby that lags behind the active node",
+    problem: "OpenBao is a standby that lags behind the active node",
   },
   rate_limited: {
     errorClass: "openbao_rate_limited",
-    message: ({ operation }) => `OpenBao rejects ${operation} at the moment: too many requests`,
-    advice: () => "see the quotas: bao list sys/quotas/rate-limit",
+    problem: ({ operation }) => `OpenBao rejects ${operation} at the moment: too many requests`,
+    advice: "see the quotas: bao list sys/quotas/rate-limit",
   },
   server_error: {
     errorClass: "openbao_unavailable",
-    message: ({ operation }) => `OpenBao answered ${operation} with an internal error`,
-    advice: () => "see OpenBao's log",
+    problem: ({ operation }) => `OpenBao answered ${operation} with an internal error`,
+    advice: "see OpenBao's log",
   },
   permission_denied: {
     errorClass: "transit_policy_denied",
-    message: ({ operation, path }) => `OpenBao denies ${operation}: the token may not use ${path}`,
+    problem: ({ operation, path }) => `OpenBao denies ${operation}: the token may not use ${path}`,
     advice: ({ path }) => `allow the path "${path}" in a policy of the token's role`,
   },
   namespace_missing: {
     errorClass: "config_invalid",
-    message: () => "the namespace in openbao.namespace or auth.namespace does not exist in OpenBao",
-    advice: () => "set both to names that this lists: bao namespace list",
+    problem: "the namespace in openbao.namespace or auth.namespace does not exist in OpenBao",
+    advice: "set both to names that this lists: bao namespace list",
   },
   mount_missing: {
     errorClass: "transit_key_missing",
-    message: ({ path }) => `nothing is mounted in OpenBao at ${path}`,
-    advice: () =>
-      "compare transit.mountPath with: bao secrets list, and auth.*.mountPath with: bao auth list",
+    problem: ({ path }) => `nothing is mounted in OpenBao at ${path}`,
+    advice: "compare transit.mountPath with: bao secrets list, and auth.*.mountPath with: bao auth list",
   },
   not_found: {
     errorClass: "transit_key_missing",
-    message: ({ path }) => `OpenBao found nothing at ${path}`,
+    problem: ({ path }) => `OpenBao found nothing at ${path}`,
   },
   key_missing: {
     errorClass: "transit_key_missing",
-    message: ({ path }) => `the Transit key of ${path} does not exist`,
-    advice: () => "compare transit.keyName with: bao list TRANSIT_MOUNT/keys",
+    problem: ({ path }) => `the Transit key of ${path} does not exist`,
+    advice: "compare transit.keyName with: bao list TRANSIT_MOUNT/keys",
   },
   key_soft_deleted: {
     errorClass: "transit_key_missing",
-    message: ({ path }) => `the Transit key of ${path} is soft-deleted`,
-    advice: () => "bao write -f TRANSIT_MOUNT/keys/KEY/soft-delete-restore",
+    problem: ({ path }) => `the Transit key of ${path} is soft-deleted`,
+    advice: "bao write -f TRANSIT_MOUNT/keys/KEY/soft-delete-restore",
   },
   decrypt_failed: {
     errorClass: "aad_mismatch",
-    message: () => "the ciphertext does not belong to this key, version and associated data, or is damaged",
+    problem: "the ciphertext does not belong to this key, version and associated data, or is damaged",
   },
   ciphertext_refused: {
     errorClass: "protocol_limit",
-    message: () => "OpenBao does not recognise the ciphertext as its own",
+    problem: "OpenBao does not recognise the ciphertext as its own",
   },
   version_too_new: {
     errorClass: "transit_key_missing",
-    message: ({ operation }) =>
+    problem: ({ operation }) =>
       `the OpenBao node that answered ${operation} does not have that version of the key yet`,
   },
   version_too_old: {
     errorClass: "transit_key_missing",
-    message: ({ operation }) =>
+    problem: ({ operation }) =>
       `OpenBao refuses ${operation}: the version of the key is below its min_decryption_version or min_encryption_version`,
-    advice: () =>
+    advice:
       "lower them with: bao write TRANSIT_MOUNT/keys/KEY/config min_decryption_version=1 min_encryption_version=0",
   },
   version_missing: {
     errorClass: "transit_key_missing",
-    message: ({ operation }) =>
+    problem: ({ operation }) =>
       `OpenBao refuses ${operation}: that version of the key is hidden or does not exist`,
-    advice: () => "compare min_decryption_version with: bao read TRANSIT_MOUNT/keys/KEY",
+    advice: "compare min_decryption_version with: bao read TRANSIT_MOUNT/keys/KEY",
   },
   not_renewable: {
     errorClass: "auth_expired",
-    message: () => "the token is not renewable",
+    problem: "the token is not renewable",
   },
   login_role_missing: {
     errorClass: "auth_failed",
-    message: ({ path }) => `the configured role does not exist in the auth method of ${path}`,
+    problem: ({ path }) => `the configured role does not exist in the auth method of ${path}`,
     advice: ({ path }) => `compare it with: bao list ${mountOf(path)}/role`,
   },
   login_jwt_untrusted: {
     errorClass: "auth_failed",
-    message: ({ path }) => `the auth method of ${path} does not trust the JWT's signature`,
+    problem: ({ path }) => `the auth method of ${path} does not trust the JWT's signature`,
     advice: ({ path }) =>
       `compare the issuer's keys with jwt_validation_pubkeys, jwks_url or oidc_discovery_url of: bao read ${mountOf(path)}/config`,
   },
   login_jwt_expired: {
     errorClass: "auth_expired",
-    message: () => "OpenBao rejects the JWT as expired",
-    advice: () => "renew the JWT; compare this node's clock with OpenBao's: timedatectl",
+    problem: "OpenBao rejects the JWT as expired",
+    advice: "renew the JWT; compare this node's clock with OpenBao's: timedatectl",
   },
   login_claims_refused: {
     errorClass: "auth_failed",
-    message: ({ path }) => `a claim of the JWT does not match the role at ${path}`,
+    problem: ({ path }) => `a claim of the JWT does not match the role at ${path}`,
     advice: ({ path }) =>
       `compare iss, aud and sub with bound_issuer, bound_audiences, bound_subject and bound_claims of: bao read ${mountOf(path)}/role/ROLE`,
   },
   login_secret_refused: {
     errorClass: "auth_failed",
-    message: () => "OpenBao rejects the role id or the secret id: wrong, expired, or used up",
+    problem: "OpenBao rejects the role id or the secret id: wrong, expired, or used up",
     advice: ({ path }) => `create a new secret id: bao write -f ${mountOf(path)}/role/ROLE/secret-id`,
   },
   login_certificate_refused: {
     errorClass: "auth_failed",
-    message: ({ path }) => `no role at ${path} accepts the client certificate`,
+    problem: ({ path }) => `no role at ${path} accepts the client certificate`,
     advice: ({ path }) => `compare its issuer and names with: bao read ${mountOf(path)}/certs/ROLE`,
   },
   wrapping_token_unknown: {
     errorClass: "auth_expired",
-    message: () =>
+    problem:
       "OpenBao does not know the wrapping token: it has expired, or it was used before, or it is not a wrapping token",
-    advice: () =>
+    advice:
       "if you did not use it, someone else did: revoke the wrapped secret id. Wrap a new one: bao write -wrap-ttl=5m -f auth/approle/role/ROLE/secret-id",
   },
   request_refused: {
     errorClass: "unknown",
-    message: ({ operation }) => `OpenBao refused ${operation}, and this release does not know the reason`,
-    advice: () => "see OpenBao's audit log",
+    problem: ({ operation }) => `OpenBao refused ${operation}, and this release does not know the reason`,
+    advice: "see OpenBao's audit log",
   },
   unexpected_status: {
     errorClass: "openbao_unavailable",
-    message: ({ operation }) => `OpenBao answered ${operation} with a status that OpenBao does not use`,
-    advice: () => "check that openbao.address leads to OpenBao and not to another server",
+    problem: ({ operation }) => `OpenBao answered ${operation} with a status that OpenBao does not use`,
+    advice: "check that openbao.address leads to OpenBao and not to another server",
   },
   foreign_answer: {
     errorClass: "openbao_unavailable",
-    message: ({ operation, answer = "another document" }) =>
+    problem: ({ operation, answer = "another document" }) =>
       `the answer to ${operation} does not come from OpenBao: ${answer}, perhaps from a proxy, a firewall or a load balancer`,
     advice: ({ path }) =>
       `check openbao.address, and the log of the proxy or firewall between this node and OpenBao: it must pass /v1/${path} unchanged`,
   },
   reply_malformed: {
     errorClass: "openbao_unavailable",
-    message: ({ operation }) => `the answer to ${operation} is not a valid answer of OpenBao`,
-    advice: () => "check that openbao.address leads to OpenBao and not to another server",
+    problem: ({ operation }) => `the answer to ${operation} is not a valid answer of OpenBao`,
+    advice: "check that openbao.address leads to OpenBao and not to another server",
   },
-};
+} as const satisfies Readonly<Record<string, Meaning<CallName>>>;
 
 /** `auth/jwt` of `auth/jwt/login`. */
 function mountOf(path: string): string {
@@ -213,26 +207,14 @@ export function answerError(
   call: CallName,
   more: Pick<OpenBaoErrorInit, "status" | "retryAfterMs" | "cause"> = {},
 ): OpenBaoError {
-  const { errorClass, message, advice } = MEANINGS[code];
-  return new OpenBaoError({
-    code,
-    errorClass,
-    message: message(call),
-    ...(advice === undefined ? {} : { advice: advice(call) }),
-    ...more,
-  });
+  const { errorClass, problem, advice } = meaningFor<CallName>(MEANINGS[code], call);
+  return new OpenBaoError({ code, errorClass, message: problem, advice, ...more });
 }
 
 /** A transport failure keeps its code, class and message. */
 export function fromTransport(error: TransportError): OpenBaoError {
   const { code, errorClass, message, advice } = error;
-  return new OpenBaoError({
-    code,
-    errorClass,
-    message,
-    ...(advice === undefined ? {} : { advice }),
-    cause: error,
-  });
+  return new OpenBaoError({ code, errorClass, message, advice, cause: error });
 }
 
 /** The call was not made, because the last ones failed with `cause`. */
@@ -241,7 +223,7 @@ export function circuitOpenError(cause: OpenBaoError): OpenBaoError {
     code: "circuit_open",
     errorClass: cause.errorClass === "timeout" ? "openbao_unavailable" : cause.errorClass,
     message: `OpenBao was not called, because the last calls failed: ${cause.message}`,
-    ...(cause.advice === undefined ? {} : { advice: cause.advice }),
+    advice: cause.advice,
     cause,
   });
 }

@@ -24,13 +24,7 @@ export function asTransitError(error: unknown, path: string, capability: "read" 
     code === "permission_denied"
       ? `add to a policy of the token's role: path "${path}" { capabilities = ["${capability}"] }`
       : error.advice;
-  return new TransitError({
-    code,
-    errorClass,
-    message,
-    ...(advice === undefined ? {} : { advice }),
-    cause: error,
-  });
+  return new TransitError({ code, errorClass, message, advice, cause: error });
 }
 
 /** The error of an answer that is a success and makes no sense. */

@@ -96,13 +96,7 @@ export function makeSocketDirectory(rules: SocketDirectoryRules): DirectoryIdent
 
 function asServerError(error: VolumeDirectoryError): ServerError {
   const { code, errorClass, message, advice } = error;
-  return new ServerError({
-    code,
-    errorClass,
-    message,
-    ...(advice === undefined ? {} : { advice }),
-    cause: error,
-  });
+  return new ServerError({ code, errorClass, message, advice, cause: error });
 }
 
 function volumeDirectory({ directory, ownerUid, groupGid }: SocketDirectoryRules) {
