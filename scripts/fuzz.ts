@@ -24,7 +24,7 @@ const TARGETS: readonly {
   readonly files: readonly string[];
   readonly share: number;
 }[] = [
-  { what: "OpenBao's replies", files: ["src/openbao/client/reply.property.test.ts"], share: 13 },
+  { what: "OpenBao's replies", files: ["src/openbao/client/answer.property.test.ts"], share: 13 },
   { what: "key metadata", files: ["src/openbao/transit/key-metadata.property.test.ts"], share: 8 },
   { what: "ciphertexts", files: ["src/openbao/transit/ciphertext.property.test.ts"], share: 13 },
   { what: "JWTs", files: ["src/openbao/auth/jwt-claims.property.test.ts"], share: 13 },

@@ -3,7 +3,7 @@ import { isIP } from "node:net";
 import { type ConnectionOptions, connect } from "node:tls";
 import { withDeadline } from "../base/deadline.ts";
 import type { TransportCode } from "./errors.ts";
-import { transportCodeOf } from "./runtime-codes.ts";
+import { transportCodeOf } from "./failure-code.ts";
 
 const LONGEST_MS = 1000;
 /** With TLS 1.3 a server refuses a client's certificate after the client has seen the handshake end. */

@@ -4,7 +4,7 @@
  */
 import { Code, ConnectError } from "@connectrpc/connect";
 import { isLastingTlsCode, type TransportError, transportError } from "../../http/errors.ts";
-import { transportCodeOf } from "../../http/runtime-codes.ts";
+import { transportCodeOf } from "../../http/failure-code.ts";
 
 export type CallFailure =
   /** Ask again, best another member. */

@@ -8,7 +8,7 @@ import type { HttpResponse, HttpTransport } from "../../http/https.ts";
 import { answerCodeOf, foreignAnswer, healthCodeOf } from "./answer-code.ts";
 import type { Circuit } from "./circuit.ts";
 import { answerError, circuitOpenError, fromTransport, OpenBaoError } from "./errors.ts";
-import { decodeEnvelope, retryAfterMs } from "./reply.ts";
+import { decodeEnvelope, retryAfterMs } from "./answer.ts";
 
 /** An answer may have this many bytes. */
 const MAX_REPLY_BYTES = 1 << 20;

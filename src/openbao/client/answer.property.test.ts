@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { decodeEnvelope, MAX_RETRY_AFTER_MS, retryAfterMs } from "./reply.ts";
+import { decodeEnvelope, MAX_RETRY_AFTER_MS, retryAfterMs } from "./answer.ts";
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { DeadlineError } from "../base/deadline.ts";
 import { isLastingTlsCode, transportError } from "./errors.ts";
-import { transportCodeOf } from "./runtime-codes.ts";
+import { transportCodeOf } from "./failure-code.ts";
 import { ServerIdentityError } from "./server-identity.ts";
 
 const never = new AbortController().signal;
