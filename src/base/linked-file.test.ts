@@ -15,7 +15,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import fc from "fast-check";
 import { errnoOf } from "./errno.ts";
-import { openLinkedFile } from "./linked-file.ts";
+import { openLinkedFile } from "./safe-file.ts";
 
 const uid = process.getuid?.() ?? 0;
 const OTHER = 12345;

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { createServer, type Server, type Socket } from "node:net";
-import { handshakeFailure } from "./handshake-failure.ts";
+import { handshakeFailure } from "./failure-code.ts";
 
 const servers: Server[] = [];
 afterEach(() => {

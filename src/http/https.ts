@@ -5,8 +5,7 @@ import { readBounded } from "../base/read-bounded.ts";
 import type { Secret } from "../base/secret.ts";
 import type { CaFile } from "./ca-file.ts";
 import { type EndpointNames, type TransportCode, TransportError, transportError } from "./errors.ts";
-import { handshakeFailure } from "./handshake-failure.ts";
-import { transportCodeOf } from "./failure-code.ts";
+import { handshakeFailure, transportCodeOf } from "./failure-code.ts";
 import { SERVER_VERIFICATION } from "./server-identity.ts";
 
 export interface HttpRequest {

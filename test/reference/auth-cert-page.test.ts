@@ -35,7 +35,7 @@ test("its codes and checks are those of the code", () => {
     "src/pkcs11/failure.ts",
     "src/openbao/auth/errors.ts",
     "src/http/errors.ts",
-    "src/openbao/client/answer-code.ts",
+    "src/openbao/client/errors.ts",
   ]
     .map((file) => readFileSync(join(root, file), "utf8"))
     .join("");

@@ -5,10 +5,9 @@ import type { Operation } from "../../base/operation.ts";
 import type { Secret } from "../../base/secret.ts";
 import { TransportError } from "../../http/errors.ts";
 import type { HttpResponse, HttpTransport } from "../../http/https.ts";
-import { answerCodeOf, foreignAnswer, healthCodeOf } from "./answer-code.ts";
+import { answerCodeOf, decodeEnvelope, foreignAnswer, healthCodeOf, retryAfterMs } from "./answer.ts";
 import type { Circuit } from "./circuit.ts";
 import { answerError, circuitOpenError, fromTransport, OpenBaoError } from "./errors.ts";
-import { decodeEnvelope, retryAfterMs } from "./answer.ts";
 
 /** An answer may have this many bytes. */
 const MAX_REPLY_BYTES = 1 << 20;
@@ -58,26 +57,15 @@ export interface OpenBaoNode {
   readonly circuit: Circuit<OpenBaoError>;
 }
 
-interface AttemptOptions {
-  readonly transport: HttpTransport;
-  readonly clock: Clock;
-  /** `""` for the root namespace. */
-  readonly namespace: string;
+export interface AttemptTerms {
+  readonly timeoutMs: number;
+  readonly freshConnection: boolean;
+  /** The other addresses failed this very call, so this one is asked although its circuit is open. */
+  readonly isLastResort: boolean;
 }
 
-type Attempt = (
-  node: OpenBaoNode,
-  call: OpenBaoCall,
-  how: {
-    readonly timeoutMs: number;
-    readonly freshConnection: boolean;
-    /** The other addresses failed this very call, so this one is asked although its circuit is open. */
-    readonly isLastResort: boolean;
-  },
-) => Promise<OpenBaoReply>;
-
 /** @returns the exchange; it throws OpenBaoError, and beside it only what the transport says of its own credential. */
-export function makeAttempt({ transport, clock, namespace }: AttemptOptions): Attempt {
+export function makeAttempt(transport: HttpTransport, clock: Clock, namespace: string) {
   const everywhere: Readonly<Record<string, string>> = { "X-Vault-Request": "true" };
   const headersIn = (name: string): Readonly<Record<string, string>> =>
     name === "" ? everywhere : { ...everywhere, "X-Vault-Namespace": name };
@@ -104,7 +92,7 @@ export function makeAttempt({ transport, clock, namespace }: AttemptOptions): At
       throw answerError("foreign_answer", foreign, { status });
     }
     const pauseMs = retryAfterMs(headers.get("retry-after"), clock.wallMs());
-    const more = { status, ...(pauseMs === undefined ? {} : { retryAfterMs: pauseMs }) };
+    const more = { status, retryAfterMs: pauseMs };
     const code = healthCodeOf(envelope?.data) ?? answerCodeOf(status, envelope?.errors ?? []);
     const isPage = isEmpty && contentType !== null && !/json/i.test(contentType);
     const isForeign =
@@ -114,7 +102,11 @@ export function makeAttempt({ transport, clock, namespace }: AttemptOptions): At
       : answerError(code, call, more);
   };
 
-  return async (node, call, { timeoutMs, freshConnection, isLastResort }) => {
+  return async (
+    node: OpenBaoNode,
+    call: OpenBaoCall,
+    { timeoutMs, freshConnection, isLastResort }: AttemptTerms,
+  ): Promise<OpenBaoReply> => {
     const entered = node.circuit.enter(isLastResort);
     if ("refusedFor" in entered) {
       throw circuitOpenError(entered.refusedFor);

@@ -19,7 +19,12 @@ export type CircuitEvent<Cause> =
   /** OpenBao answered; a refusal of the request is an answer too. */
   | { readonly kind: "success" }
   /** It did not answer, or said that it cannot work. `probe`: the call that half-open let through. */
-  | { readonly kind: "failure"; readonly probe: boolean; readonly cause: Cause; readonly pauseMs?: number }
+  | {
+      readonly kind: "failure";
+      readonly probe: boolean;
+      readonly cause: Cause;
+      readonly pauseMs?: number | undefined;
+    }
   /** The caller gave up; nothing is known. */
   | { readonly kind: "abandoned"; readonly probe: boolean };
 
@@ -126,8 +131,7 @@ export class Circuit<Cause> {
   #passageOf(probe: boolean): Passage<Cause> {
     return {
       succeeded: () => this.#apply({ kind: "success" }),
-      failed: (cause, pauseMs) =>
-        this.#apply({ kind: "failure", probe, cause, ...(pauseMs === undefined ? {} : { pauseMs }) }),
+      failed: (cause, pauseMs) => this.#apply({ kind: "failure", probe, cause, pauseMs }),
       abandoned: () => this.#apply({ kind: "abandoned", probe }),
     };
   }

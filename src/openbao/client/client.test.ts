@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { A, type Answer, error, OK, scriptedOpenBao } from "../../../test/fakes/scripted-openbao.ts";
 import { type ErrorClass, ProviderError } from "../../base/error-class.ts";
 import { Secret } from "../../base/secret.ts";
-import { answerCodeOf } from "./answer-code.ts";
+import { answerCodeOf } from "./answer.ts";
 import { inNamespace } from "./client.ts";
 import { type OpenBaoCode, OpenBaoError } from "./errors.ts";
 

@@ -6,8 +6,7 @@ import type { HttpTransport } from "../../http/https.ts";
 import { makeAttempt, type OpenBaoCall, type OpenBaoNode, type OpenBaoReply } from "./attempt.ts";
 import { Circuit, type CircuitState } from "./circuit.ts";
 import { type OpenBaoCode, OpenBaoError } from "./errors.ts";
-import { type NodeChoice, nodeChoice } from "./node-choice.ts";
-import { isNodeFailure, nextStep } from "./retry.ts";
+import { CallCourse, NodeChoice } from "./retry.ts";
 
 export interface OpenBao {
   /** @throws OpenBaoError */
@@ -50,14 +49,14 @@ export function inNamespace(openbao: OpenBao, namespace: string): OpenBao {
 
 export function createOpenBao(options: OpenBaoOptions): OpenBao {
   const { clock, observer } = options;
-  const attempt = makeAttempt(options);
+  const attempt = makeAttempt(options.transport, clock, options.namespace);
   const [first, ...others] = options.addresses;
   const makeNode = (address: string): OpenBaoNode => ({
     address,
     circuit: new Circuit(clock, () => observer?.onCircuit?.(mostPassable(nodes))),
   });
   const nodes: readonly [OpenBaoNode, ...OpenBaoNode[]] = [makeNode(first), ...others.map(makeNode)];
-  const choice = nodeChoice(nodes, clock);
+  const choice = new NodeChoice(nodes, clock);
   let current: OpenBaoNode = nodes[0];
 
   const stayAt = (node: OpenBaoNode): void => {
@@ -70,62 +69,22 @@ export function createOpenBao(options: OpenBaoOptions): OpenBao {
 
   const run = async (call: OpenBaoCall): Promise<OpenBaoReply> => {
     const endMs = clock.monotonicMs() + (call.timeoutMs ?? options.timeoutMs);
-    const tried = new Set<OpenBaoNode>();
-    const retries = { lag: 0, lostConnection: 0 };
-    let freshConnection = false;
-    /** Whether an address was really asked: then an open circuit of another one is no reason not to ask that one too. */
-    let wentOut = false;
-    /** What a node that may lag said; a wait for it that ends in silence is still that answer. */
-    let lagging: OpenBaoError | undefined;
-    let node = choice.first();
+    const course = new CallCourse(call, choice, () => endMs - clock.monotonicMs());
     for (;;) {
-      tried.add(node);
-      const remainingMs = endMs - clock.monotonicMs();
-      const timeoutMs = tried.size === nodes.length ? remainingMs : remainingMs * shareOfTime(choice, tried);
+      const { node } = course;
       try {
-        const reply = await attempt(node, call, { timeoutMs, freshConnection, isLastResort: wentOut });
+        const reply = await attempt(node, call, course.begin());
         stayAt(node);
         return reply;
       } catch (error) {
         if (!(error instanceof OpenBaoError)) {
           throw error;
         }
-        if (call.signal.aborted) {
-          throw lagging ?? error;
-        }
-        wentOut ||= error.code !== "circuit_open";
-        if (isNodeFailure(error.code)) {
-          choice.leave(node);
-        }
-        const other = choice.next(tried) ?? (wentOut ? choice.nextAtAll(tried) : undefined);
-        const step = nextStep({
-          code: error.code,
-          idempotent: call.idempotent,
-          lagCodes: call.lagCodes,
-          retries,
-          anotherNode: other !== undefined,
-          remainingMs: endMs - clock.monotonicMs(),
-        });
-        switch (step.kind) {
-          case "give_up":
-            throw error.code === "timeout" ? (lagging ?? error) : error;
-          case "other_node":
-            node = other ?? node;
-            break;
-          case "same_node":
-            retries.lostConnection += 1;
-            freshConnection = true;
-            break;
-          case "later":
-            lagging = error;
-            retries.lag += 1;
-            freshConnection = true;
-            await pause(clock, step.delayMs, call.signal, error);
-            if (choice.next(tried) === undefined) {
-              tried.clear();
-            }
-            node = choice.next(tried) ?? node;
-            break;
+        const pauseMs = course.after(error);
+        if (pauseMs > 0) {
+          // A caller that gives up during a pause gets the answer that caused the pause.
+          await clock.sleep(pauseMs, call.signal).catch(() => Promise.reject(error));
+          course.afterPause();
         }
       }
     }
@@ -154,20 +113,6 @@ export function createOpenBao(options: OpenBaoOptions): OpenBao {
       }
     },
   };
-}
-
-/** With another address to turn to, a silent one gets half of the time that is left; with one that failed lately, more. */
-function shareOfTime(choice: NodeChoice, tried: ReadonlySet<OpenBaoNode>): number {
-  return choice.next(tried) !== undefined ? 1 / 2 : choice.nextAtAll(tried) !== undefined ? 3 / 4 : 1;
-}
-
-/** A caller that gives up during a pause gets the answer that caused the pause. */
-async function pause(clock: Clock, ms: number, signal: AbortSignal, error: OpenBaoError): Promise<void> {
-  try {
-    await clock.sleep(ms, signal);
-  } catch {
-    throw error;
-  }
 }
 
 function mostPassable(nodes: readonly OpenBaoNode[]): CircuitState<unknown>["kind"] {

@@ -11,7 +11,7 @@ interface OpenBaoErrorInit extends ProviderErrorInit<OpenBaoCode> {
   /** HTTP status, when there was an answer. */
   readonly status?: number;
   /** How long OpenBao asks to wait, bounded. */
-  readonly retryAfterMs?: number;
+  readonly retryAfterMs?: number | undefined;
 }
 
 export class OpenBaoError extends ProviderError<OpenBaoCode> {

@@ -4,7 +4,7 @@
  */
 import * as v from "valibot";
 import { isJsonObject } from "../../base/parse-json.ts";
-import { answerCodeOf } from "../client/answer-code.ts";
+import { answerCodeOf } from "../client/answer.ts";
 import type { OpenBaoCall, OpenBaoReply } from "../client/attempt.ts";
 import { answerError, type OpenBaoCode } from "../client/errors.ts";
 import type { Outcome } from "./coalesce.ts";
