@@ -1,7 +1,4 @@
-/**
- * @module How many calls of each method run at the same time; the others wait within their own deadline. A gate per method, so that
- * no method waits for another.
- */
+/** @module How many calls of each method run at the same time; the others wait, behind no other method. */
 import { KMS_METHODS, type KmsMethod } from "./call-record.ts";
 import { KmsError } from "./errors.ts";
 import { Gate } from "./gate.ts";

@@ -1,7 +1,4 @@
-/**
- * @module What leaves the socket when a call fails: one table from error class to gRPC code and constant text. Of an error only
- * its class and code are read, so neither remote text nor a secret can leave.
- */
+/** @module What leaves the socket when a call fails: a code and a constant text by class and code alone. */
 import { Code } from "@connectrpc/connect";
 import { type ErrorClass, ProviderError } from "../base/error-class.ts";
 import type { AnnotationProblem } from "../key/identity/annotations.ts";

@@ -1,7 +1,4 @@
-/**
- * @module Which calls of one method run, which wait and which are refused: each caller in turn, and of one caller first come, first
- * served.
- */
+/** @module Which calls of one method run, wait or are refused: each caller in turn, and its calls in their order. */
 import { FairQueue } from "../base/fair-queue.ts";
 
 /** What becomes of a call that waits. */

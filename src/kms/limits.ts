@@ -1,7 +1,4 @@
-/**
- * @module The sizes and shapes that KMS v2 allows, as kube-apiserver enforces them on replies (k8s.io/apiserver,
- * envelope/kmsv2). Checked before OpenBao is called and again on what is returned.
- */
+/** @module The sizes and shapes of KMS v2, as kube-apiserver enforces them on replies (k8s.io/apiserver, envelope/kmsv2). */
 import { isUtf8 } from "node:buffer";
 import { ciphertextBytes, MAX_CIPHERTEXT_BYTES } from "../openbao/transit/ciphertext.ts";
 import { AnnotationError, type KmsCode, KmsError } from "./errors.ts";

@@ -1,7 +1,4 @@
-/**
- * @module The messages of a Decrypt as kube-apiserver and OpenBao make them, read and written in one pass: a tenth of a call's CPU
- * where the JIT is off. All others are left to the generic codec.
- */
+/** @module A Decrypt's messages, in one pass: a tenth of its CPU without the JIT. Others go to the generic codec. */
 import { isAscii } from "node:buffer";
 import { create, type DescMethod, type Message, type MessageInitShape } from "@bufbuild/protobuf";
 import {

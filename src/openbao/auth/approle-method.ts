@@ -1,7 +1,4 @@
-/**
- * @module Login with a role id and a secret id, and how long the secret id is still good.
- * @see https://openbao.org/api-docs/auth/approle/
- */
+/** @module Login with a role id and a secret id (openbao.org/api-docs/auth/approle), and how long the secret id is still good. */
 import * as v from "valibot";
 import { Secret } from "../../base/secret.ts";
 import { OpenBaoError } from "../client/errors.ts";

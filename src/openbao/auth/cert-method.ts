@@ -1,7 +1,4 @@
-/**
- * @module Login with a client certificate, whose key is in a file or stays in a PKCS#11 token.
- * @see https://openbao.org/api-docs/auth/cert/#login-with-tls-certificate
- */
+/** @module Login with a client certificate (openbao.org/api-docs/auth/cert), its key in a file or a PKCS#11 token. */
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import type { Clock } from "../../base/clock.ts";
 import { readSafeFile } from "../../base/safe-file.ts";

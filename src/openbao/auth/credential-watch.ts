@@ -1,7 +1,4 @@
-/**
- * @module Looks at the stored credential between logins, so that one that will fail is known of while the token
- * still works.
- */
+/** @module Looks at the stored credential between logins, so that one that will fail is known while the token still works. */
 import type { Clock } from "../../base/clock.ts";
 import { withDeadline } from "../../base/deadline.ts";
 import type { OpenBao } from "../client/client.ts";

@@ -1,7 +1,4 @@
-/**
- * @module A JWT from an OAuth2 token endpoint by the client-credentials grant.
- * @see RFC 6749 section 4.4, RFC 8707 (resource indicators)
- */
+/** @module A JWT from an OAuth2 token endpoint by the client-credentials grant (RFC 6749 section 4.4, RFC 8707). */
 import * as v from "valibot";
 import type { Clock } from "../../base/clock.ts";
 import type { ProviderErrorInit } from "../../base/error-class.ts";

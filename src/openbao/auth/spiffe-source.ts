@@ -1,7 +1,4 @@
-/**
- * @module A JWT-SVID from the SPIFFE Workload API.
- * @see https://github.com/spiffe/spiffe/blob/main/standards/SPIFFE_Workload_API.md
- */
+/** @module A JWT-SVID from the SPIFFE Workload API (github.com/spiffe/spiffe, standards/SPIFFE_Workload_API.md). */
 import { connect } from "node:net";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";

@@ -1,7 +1,4 @@
-/**
- * @module Takes a secret id out of its wrapping, once, and tries it before it replaces one that works.
- * @see https://openbao.org/docs/concepts/response-wrapping/#response-wrapping-token-validation
- */
+/** @module Unwraps a secret id (openbao.org/docs/concepts/response-wrapping), and tries it before it replaces another. */
 import * as v from "valibot";
 import type { Clock } from "../../base/clock.ts";
 import { ProviderError } from "../../base/error-class.ts";

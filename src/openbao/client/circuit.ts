@@ -1,7 +1,4 @@
-/**
- * @module Circuit breaker of one address: a dead OpenBao costs its callers microseconds, and is asked again by one
- * call at a time.
- */
+/** @module Circuit breaker of one address: a dead OpenBao costs its callers microseconds, and one call at a time asks it again. */
 import { backoffMs } from "../../base/backoff.ts";
 import type { Clock } from "../../base/clock.ts";
 

@@ -1,9 +1,8 @@
-/**
- * @module The Transit API: read the key and the mount, encrypt, decrypt.
- * @see https://openbao.org/api-docs/secret/transit/
- */
+/** @module The Transit API (openbao.org/api-docs/secret/transit): read the key and the mount, encrypt, decrypt. */
 import * as v from "valibot";
-import type { OpenBaoCall, OpenBaoReply } from "../client/attempt.ts";
+import type { Operation } from "../../base/operation.ts";
+import type { AuthenticatedClient } from "../auth/authenticated-client.ts";
+import type { OpenBaoReply } from "../client/attempt.ts";
 import type { OpenBaoCode } from "../client/errors.ts";
 import { asTransitError, malformedReply } from "./errors.ts";
 import { type KeyCall, keyCall } from "./key-call.ts";
@@ -30,68 +29,48 @@ export interface KeyCalls {
   readonly decrypt: KeyCall<DecryptInput, Uint8Array>;
 }
 
-/** The authenticated call, as far as it is needed here. */
-interface AuthenticatedCall {
-  readonly call: (call: Omit<OpenBaoCall, "token">) => Promise<OpenBaoReply>;
-}
-
 /** What a standby that lags behind may answer about a key that is well. */
 const READ_LAG: ReadonlySet<OpenBaoCode> = new Set(["not_found", "mount_missing"]);
 
 const mountData = v.object({ disable_upsert: v.boolean() });
-export function createTransitClient(openbao: AuthenticatedCall, names: KeyNames): TransitClient {
+
+export function createTransitClient(openbao: AuthenticatedClient, names: KeyNames): TransitClient {
   const { mountPath, keyName } = names;
-  const ask = async (call: Omit<OpenBaoCall, "token">): Promise<OpenBaoReply> => {
+  const ask: AuthenticatedClient["call"] = async (call) => {
     try {
       return await openbao.call(call);
     } catch (error) {
       throw asTransitError(error, call.path, call.method === "GET" ? "read" : "update");
     }
   };
-  const keyPath = `${mountPath}/keys/${keyName}`;
-  const mountConfigPath = `${mountPath}/config/keys`;
-
-  const options = { ask, mountPath, keyName };
+  const read = async <T>(
+    operation: Operation,
+    path: string,
+    signal: AbortSignal,
+    decode: (reply: OpenBaoReply) => T | undefined,
+  ): Promise<T> => {
+    const value = decode(
+      await ask({ operation, method: "GET", idempotent: true, path, signal, lagCodes: READ_LAG }),
+    );
+    if (value === undefined) {
+      throw malformedReply(operation, path);
+    }
+    return value;
+  };
   const calls: KeyCalls = {
-    encrypt: keyCall(encryption(names), options),
-    decrypt: keyCall(decryption, options),
+    encrypt: keyCall(encryption(names), names, ask),
+    decrypt: keyCall(decryption, names, ask),
   };
 
   return {
-    readKey: async (signal) => {
-      const operation = "transit_metadata_read";
-      const { data, date } = await ask({
-        operation,
-        method: "GET",
-        idempotent: true,
-        path: keyPath,
-        signal,
-        lagCodes: READ_LAG,
-      });
-      const metadata = decodeKeyMetadata(data, date);
-      if (metadata === undefined) {
-        throw malformedReply(operation, keyPath);
-      }
-      return metadata;
-    },
-
-    readDisableUpsert: async (signal) => {
-      const operation = "transit_disable_upsert_read";
-      const { data } = await ask({
-        operation,
-        method: "GET",
-        idempotent: true,
-        path: mountConfigPath,
-        signal,
-        lagCodes: READ_LAG,
-      });
-      const parsed = v.safeParse(mountData, data);
-      if (!parsed.success) {
-        throw malformedReply(operation, mountConfigPath);
-      }
-      return parsed.output.disable_upsert;
-    },
-
+    readKey: (signal) =>
+      read("transit_metadata_read", `${mountPath}/keys/${keyName}`, signal, ({ data, date }) =>
+        decodeKeyMetadata(data, date),
+      ),
+    readDisableUpsert: (signal) =>
+      read("transit_disable_upsert_read", `${mountPath}/config/keys`, signal, ({ data }) =>
+        v.is(mountData, data) ? data.disable_upsert : undefined,
+      ),
     encrypt: async (input, signal) => (await calls.encrypt.single(input, signal)).value,
     decrypt: async (input, signal) => (await calls.decrypt.single(input, signal)).value,
     decryptTogether: calls.decrypt.batch,

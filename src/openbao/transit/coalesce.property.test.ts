@@ -32,21 +32,21 @@ test("coalesced calls end as the same calls would have ended alone", async () =>
       fc.integer({ min: 1, max: 3 }),
       fc.boolean(),
       fc.boolean(),
-      async (arrivals, wholeFailures, maxItems, enoughItems, maxUnderWay, shares, endsTurns) => {
+      async (arrivals, wholeFailures, maxItems, enoughItems, maxInProgress, shares, endsTurns) => {
         let batches = 0;
-        let underWay = 0;
-        let mostUnderWay = 0;
+        let inProgress = 0;
+        let mostInProgress = 0;
         const call = coalesce<number, number>({
           single: async (input) => {
             await Promise.resolve();
             return await single(input);
           },
           batch: async (inputs) => {
-            underWay += 1;
-            mostUnderWay = Math.max(mostUnderWay, underWay);
+            inProgress += 1;
+            mostInProgress = Math.max(mostInProgress, inProgress);
             expect(inputs.length).toBeLessThanOrEqual(maxItems);
             await new Promise((resolve) => setImmediate(resolve));
-            underWay -= 1;
+            inProgress -= 1;
             batches += 1;
             if (wholeFailures[batches % wholeFailures.length] === true) {
               throw new RangeError("as a whole");
@@ -56,7 +56,7 @@ test("coalesced calls end as the same calls would have ended alone", async () =>
           retrySingly: (error) => error instanceof RangeError,
           maxItems,
           enoughItems,
-          maxUnderWay,
+          maxInProgress,
           atEndOfTurn: endsTurns ? setImmediate : (send) => send(),
           ...(shares ? { dedupKey: String } : {}),
         });
@@ -70,7 +70,7 @@ test("coalesced calls end as the same calls would have ended alone", async () =>
           }),
         );
         expect(outcomes).toEqual(await Promise.all(arrivals.map(([input]) => outcomeOf(single(input)))));
-        expect(mostUnderWay).toBeLessThanOrEqual(maxUnderWay);
+        expect(mostInProgress).toBeLessThanOrEqual(maxInProgress);
       },
     ),
     { numRuns: 200 },

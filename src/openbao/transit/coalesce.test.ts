@@ -29,7 +29,7 @@ function manual(change: Partial<CoalesceOptions<string, string>> = {}) {
     retrySingly: () => false,
     maxItems: 3,
     enoughItems: Number.POSITIVE_INFINITY,
-    maxUnderWay: 1,
+    maxInProgress: 1,
     atEndOfTurn: (sendNow) => sendNow(),
     ...change,
   });
@@ -68,7 +68,7 @@ describe("coalesce", () => {
 
   /** One that has a request in progress, and may have another. */
   function busy(change: Partial<CoalesceOptions<string, string>> = {}) {
-    const made = manual({ maxUnderWay: 2, ...change });
+    const made = manual({ maxInProgress: 2, ...change });
     return {
       ...made,
       first: made.call("first", never),
@@ -95,7 +95,7 @@ describe("coalesce", () => {
     const ends: (() => void)[] = [];
     const { requests, call, first, sent } = busy({
       enoughItems: 2,
-      maxUnderWay: 3,
+      maxInProgress: 3,
       atEndOfTurn: (sendNow) => ends.push(sendNow),
     });
     const results = Promise.all([first, ...["a", "b", "c"].map((input) => call(input, never))]);
@@ -221,7 +221,7 @@ describe("coalesce", () => {
   });
 
   test("a call like one that all callers gave up is made anew", async () => {
-    const { requests, call } = manual({ dedupKey: (input) => input, maxUnderWay: 2 });
+    const { requests, call } = manual({ dedupKey: (input) => input, maxInProgress: 2 });
     const stop = new AbortController();
     const gone = call("a", stop.signal);
     stop.abort(new Error("gave up"));

@@ -1,7 +1,4 @@
-/**
- * @module Calls that arrive while others are in progress share a request. No call waits for a timer: it goes at once when it is
- * alone, at the end of the turn in which it arrived, or with the next request when enough requests are in progress.
- */
+/** @module Calls that arrive while others are in progress share a request. None waits for a timer. */
 /** What became of one item of a batch: its own result, or its own error. */
 export type Outcome<Output> =
   | { readonly ok: true; readonly value: Output }
@@ -20,7 +17,7 @@ export interface CoalesceOptions<Input, Output> {
   /** With so many items a request does not wait for the end of the turn, so that the far side works while more arrive. */
   readonly enoughItems: number;
   /** Requests in progress at the same time, 1 or more. */
-  readonly maxUnderWay: number;
+  readonly maxInProgress: number;
   /** Calls back when what has arrived already has been looked at, without waiting for more: setImmediate. */
   readonly atEndOfTurn: (send: () => void) => void;
 }
@@ -28,150 +25,37 @@ export interface CoalesceOptions<Input, Output> {
 /** Told once what became of its item. */
 type Caller<Output> = (outcome: Outcome<Output>) => void;
 
-interface Item<Input, Output> {
-  readonly input: Input;
-  readonly dedupKey: string | undefined;
-  /** Those that still wait; when there are none, the result is not needed. */
-  callers: Caller<Output>[];
-  flight: Flight | undefined;
-}
-
 interface Flight {
   readonly stop: AbortController;
+  /** Items whose result a caller still waits for. */
   wanted: number;
 }
 
-/** Wraps a call so that its concurrent uses are coalesced. Each use keeps its own signal, result and error. */
-export function coalesce<Input, Output>(
-  options: CoalesceOptions<Input, Output>,
-): (input: Input, signal: AbortSignal) => Promise<Output> {
-  type Entry = Item<Input, Output>;
-  const shared = new Map<string, Entry>();
-  let queue: Entry[] = [];
-  let underWay = 0;
-  let isDue = false;
+/** One input, for one caller or several. */
+class Item<Input, Output> {
+  readonly input: Input;
+  readonly dedupKey: string | undefined;
+  flight: Flight | undefined;
+  #callers: Caller<Output>[] = [];
 
-  /** From now on a call like it is an item of its own. */
-  const unshare = (item: Entry): void => {
-    if (item.dedupKey !== undefined && shared.get(item.dedupKey) === item) {
-      shared.delete(item.dedupKey);
-    }
-  };
+  constructor(input: Input, dedupKey: string | undefined) {
+    this.input = input;
+    this.dedupKey = dedupKey;
+  }
 
-  const settle = (item: Entry, outcome: Outcome<Output>): void => {
-    unshare(item);
-    const { callers } = item;
-    item.callers = [];
-    for (const tell of callers) {
-      tell(outcome);
-    }
-  };
+  /** Whether a caller still waits; otherwise the result is not needed. */
+  get isWanted(): boolean {
+    return this.#callers.length > 0;
+  }
 
-  const sendSingly = async (item: Entry, signal: AbortSignal): Promise<void> => {
-    try {
-      settle(item, { ok: true, value: await options.single(item.input, signal) });
-    } catch (error) {
-      settle(item, { ok: false, error });
-    }
-  };
-
-  const sendTogether = async (items: readonly Entry[], signal: AbortSignal): Promise<void> => {
-    try {
-      const outcomes = await options.batch(
-        items.map((item) => item.input),
-        signal,
-      );
-      for (const [index, item] of items.entries()) {
-        settle(item, outcomes[index] ?? { ok: false, error: new TypeError("a batch lacks an outcome") });
-      }
-    } catch (error) {
-      if (options.retrySingly(error)) {
-        await Promise.all(
-          items.filter((item) => item.callers.length > 0).map((item) => sendSingly(item, signal)),
-        );
-      }
-      for (const item of items) {
-        settle(item, { ok: false, error });
-      }
-    }
-  };
-
-  const send = (): void => {
-    while (underWay < options.maxUnderWay && queue.length > 0) {
-      const items = queue.slice(0, options.maxItems);
-      queue = queue.slice(options.maxItems);
-      const flight: Flight = { stop: new AbortController(), wanted: items.length };
-      for (const item of items) {
-        item.flight = flight;
-      }
-      underWay += 1;
-      const [only] = items;
-      const sent =
-        items.length === 1 && only !== undefined
-          ? sendSingly(only, flight.stop.signal)
-          : sendTogether(items, flight.stop.signal);
-      void sent.then(landed, landed);
-    }
-  };
-
-  const landed = (): void => {
-    underWay -= 1;
-    // Those that waited for this have waited long enough.
-    send();
-  };
-
-  /**
-   * At once when nothing is in progress or enough wait, else once for all that arrives in this turn. What is queued while no more
-   * may be in progress goes when one of those has ended.
-   */
-  const sendSoon = (): void => {
-    if (underWay === 0 || queue.length >= options.enoughItems) {
-      send();
-    } else if (!isDue && underWay < options.maxUnderWay) {
-      isDue = true;
-      options.atEndOfTurn(() => {
-        isDue = false;
-        send();
-      });
-    }
-  };
-
-  /** The last caller of an item has given up: it is not sent, or no longer keeps its request alive. */
-  const abandon = (item: Entry, reason: unknown): void => {
-    unshare(item);
-    if (item.flight === undefined) {
-      queue = queue.filter((each) => each !== item);
-      return;
-    }
-    item.flight.wanted -= 1;
-    if (item.flight.wanted === 0) {
-      item.flight.stop.abort(reason);
-    }
-  };
-
-  const enqueue = (input: Input): Entry => {
-    const dedupKey = options.dedupKey?.(input);
-    const same = dedupKey === undefined ? undefined : shared.get(dedupKey);
-    if (same !== undefined) {
-      return same;
-    }
-    const item: Entry = { input, dedupKey, callers: [], flight: undefined };
-    if (dedupKey !== undefined) {
-      shared.set(dedupKey, item);
-    }
-    queue.push(item);
-    return item;
-  };
-
-  return (input, signal) =>
-    new Promise((resolve, reject) => {
-      signal.throwIfAborted();
-      const item = enqueue(input);
+  /** Calls `abandoned` when the last caller has given up. */
+  wait(signal: AbortSignal, abandoned: (reason: unknown) => void): Promise<Output> {
+    return new Promise((resolve, reject) => {
       const giveUp = (): void => {
-        item.callers = item.callers.filter((each) => each !== tell);
+        this.#callers = this.#callers.filter((each) => each !== tell);
         reject(signal.reason);
-        if (item.callers.length === 0) {
-          abandon(item, signal.reason);
+        if (!this.isWanted) {
+          abandoned(signal.reason);
         }
       };
       const tell: Caller<Output> = (outcome) => {
@@ -182,8 +66,157 @@ export function coalesce<Input, Output>(
           reject(outcome.error);
         }
       };
-      item.callers.push(tell);
+      this.#callers.push(tell);
       signal.addEventListener("abort", giveUp);
-      sendSoon();
     });
+  }
+
+  settle(outcome: Outcome<Output>): void {
+    const callers = this.#callers;
+    this.#callers = [];
+    for (const tell of callers) {
+      tell(outcome);
+    }
+  }
+}
+
+/** Which items wait, which are shared, and how many requests are in progress. */
+class Coalescer<Input, Output> {
+  readonly #options: CoalesceOptions<Input, Output>;
+  readonly #shared = new Map<string, Item<Input, Output>>();
+  #queue: Item<Input, Output>[] = [];
+  #inProgress = 0;
+  #isDue = false;
+
+  constructor(options: CoalesceOptions<Input, Output>) {
+    this.#options = options;
+  }
+
+  call(input: Input, signal: AbortSignal): Promise<Output> {
+    if (signal.aborted) {
+      return Promise.reject(signal.reason);
+    }
+    const item = this.#itemOf(input);
+    const result = item.wait(signal, (reason) => this.#abandon(item, reason));
+    this.#sendSoon();
+    return result;
+  }
+
+  #itemOf(input: Input): Item<Input, Output> {
+    const dedupKey = this.#options.dedupKey?.(input);
+    const same = dedupKey === undefined ? undefined : this.#shared.get(dedupKey);
+    if (same !== undefined) {
+      return same;
+    }
+    const item = new Item<Input, Output>(input, dedupKey);
+    if (dedupKey !== undefined) {
+      this.#shared.set(dedupKey, item);
+    }
+    this.#queue.push(item);
+    return item;
+  }
+
+  /** From now on a call like it is an item of its own. */
+  #unshare(item: Item<Input, Output>): void {
+    if (item.dedupKey !== undefined && this.#shared.get(item.dedupKey) === item) {
+      this.#shared.delete(item.dedupKey);
+    }
+  }
+
+  /** The last caller of an item has given up: it is not sent, or no longer keeps its request alive. */
+  #abandon(item: Item<Input, Output>, reason: unknown): void {
+    this.#unshare(item);
+    if (item.flight === undefined) {
+      this.#queue = this.#queue.filter((each) => each !== item);
+      return;
+    }
+    item.flight.wanted -= 1;
+    if (item.flight.wanted === 0) {
+      item.flight.stop.abort(reason);
+    }
+  }
+
+  #settle(item: Item<Input, Output>, outcome: Outcome<Output>): void {
+    this.#unshare(item);
+    item.settle(outcome);
+  }
+
+  /**
+   * At once when nothing is in progress or enough wait, else once for all that arrives in this turn. What is queued while no more
+   * may be in progress goes when one of those has ended.
+   */
+  #sendSoon(): void {
+    const { enoughItems, maxInProgress, atEndOfTurn } = this.#options;
+    if (this.#inProgress === 0 || this.#queue.length >= enoughItems) {
+      this.#send();
+    } else if (!this.#isDue && this.#inProgress < maxInProgress) {
+      this.#isDue = true;
+      atEndOfTurn(() => {
+        this.#isDue = false;
+        this.#send();
+      });
+    }
+  }
+
+  #send(): void {
+    const { maxItems, maxInProgress } = this.#options;
+    while (this.#inProgress < maxInProgress && this.#queue.length > 0) {
+      const items = this.#queue.slice(0, maxItems);
+      this.#queue = this.#queue.slice(maxItems);
+      const flight: Flight = { stop: new AbortController(), wanted: items.length };
+      for (const item of items) {
+        item.flight = flight;
+      }
+      this.#inProgress += 1;
+      const landed = (): void => {
+        this.#inProgress -= 1;
+        // Those that waited for this have waited long enough.
+        this.#send();
+      };
+      const [only] = items;
+      const { signal } = flight.stop;
+      const sent =
+        items.length === 1 && only !== undefined
+          ? this.#sendSingly(only, signal)
+          : this.#sendTogether(items, signal);
+      void sent.then(landed, landed);
+    }
+  }
+
+  async #sendSingly(item: Item<Input, Output>, signal: AbortSignal): Promise<void> {
+    try {
+      this.#settle(item, { ok: true, value: await this.#options.single(item.input, signal) });
+    } catch (error) {
+      this.#settle(item, { ok: false, error });
+    }
+  }
+
+  async #sendTogether(items: readonly Item<Input, Output>[], signal: AbortSignal): Promise<void> {
+    try {
+      const inputs = items.map((item) => item.input);
+      const outcomes = await this.#options.batch(inputs, signal);
+      for (const [index, item] of items.entries()) {
+        this.#settle(
+          item,
+          outcomes[index] ?? { ok: false, error: new TypeError("a batch lacks an outcome") },
+        );
+      }
+    } catch (error) {
+      if (this.#options.retrySingly(error)) {
+        const wanted = items.filter((item) => item.isWanted);
+        await Promise.all(wanted.map((item) => this.#sendSingly(item, signal)));
+      }
+      for (const item of items) {
+        this.#settle(item, { ok: false, error });
+      }
+    }
+  }
+}
+
+/** Wraps a call so that its concurrent uses are coalesced. Each use keeps its own signal, result and error. */
+export function coalesce<Input, Output>(
+  options: CoalesceOptions<Input, Output>,
+): (input: Input, signal: AbortSignal) => Promise<Output> {
+  const coalescer = new Coalescer(options);
+  return (input, signal) => coalescer.call(input, signal);
 }

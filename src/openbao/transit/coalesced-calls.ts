@@ -12,7 +12,7 @@ export const GROUPING = {
   /** Enough to be worth a request: while OpenBao works on them, those that arrived with them are still being read. */
   enoughItems: 16,
   /** While OpenBao works on one request, the next one is being sent. */
-  maxUnderWay: 2,
+  maxInProgress: 2,
   atEndOfTurn: setImmediate,
 } satisfies Partial<CoalesceOptions<never, never>>;
 

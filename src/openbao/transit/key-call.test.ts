@@ -9,18 +9,15 @@ const never = new AbortController().signal;
 
 /** A batch of as many Decrypts as there are items, answered with those items; a Decrypt asked alone is answered with a plaintext. */
 async function decrypted(items: readonly unknown[], asked = items.length): Promise<readonly string[]> {
-  const { batch } = keyCall(decryption, {
-    mountPath: "transit",
-    keyName: "key",
-    ask: ({ body = "" }) =>
-      Promise.resolve({
-        status: 200,
-        data: body.includes("batch_input") ? { batch_results: items } : { plaintext: PLAINTEXT },
-        auth: undefined,
-        requestId: "id",
-        date: null,
-      }),
-  });
+  const { batch } = keyCall(decryption, { mountPath: "transit", keyName: "key" }, ({ body = "" }) =>
+    Promise.resolve({
+      status: 200,
+      data: body.includes("batch_input") ? { batch_results: items } : { plaintext: PLAINTEXT },
+      auth: undefined,
+      requestId: "id",
+      date: null,
+    }),
+  );
   const outcomes = await batch(
     Array.from({ length: asked }, () => input),
     never,

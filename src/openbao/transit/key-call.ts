@@ -1,14 +1,13 @@
-/**
- * @module Encrypt and decrypt as calls: one at a time, or many in one request.
- * @see https://openbao.org/api-docs/secret/transit/#batch_input
- */
+/** @module Encrypt and decrypt as calls: one at a time, or many in one request (`batch_input` of the Transit API). */
 import * as v from "valibot";
 import { isJsonObject } from "../../base/parse-json.ts";
+import type { AuthenticatedClient } from "../auth/authenticated-client.ts";
 import { answerCodeOf } from "../client/answer.ts";
-import type { OpenBaoCall, OpenBaoReply } from "../client/attempt.ts";
+import type { OpenBaoCall } from "../client/attempt.ts";
 import { answerError, type OpenBaoCode } from "../client/errors.ts";
 import type { Outcome } from "./coalesce.ts";
 import { asTransitError, malformedReply } from "./errors.ts";
+import type { KeyNames } from "./key-profile.ts";
 import type { WireFormat } from "./wire-format.ts";
 
 /** A result, and where OpenBao's audit log has it. */
@@ -29,12 +28,6 @@ export interface KeyCall<Input, Output> {
   ) => Promise<readonly Outcome<Answered<Output>>[]>;
 }
 
-interface KeyCallOptions {
-  readonly ask: (call: Omit<OpenBaoCall, "token">) => Promise<OpenBaoReply>;
-  readonly mountPath: string;
-  readonly keyName: string;
-}
-
 /** What a standby that lags behind may answer about a key that is well. */
 const USE_LAG: ReadonlySet<OpenBaoCode> = new Set([
   "version_too_new",
@@ -50,41 +43,24 @@ const isBatchReply = (data: unknown): boolean => v.is(batchData, data);
 
 export function keyCall<Input, Output>(
   format: WireFormat<Input, Output>,
-  { ask, mountPath, keyName }: KeyCallOptions,
+  { mountPath, keyName }: KeyNames,
+  ask: AuthenticatedClient["call"],
 ): KeyCall<Input, Output> {
   const { operation } = format;
   const path = `${mountPath}/${format.verb}/${keyName}`;
-  const post = (
-    body: unknown,
-    signal: AbortSignal,
-    { lagCodes, isReply }: Pick<OpenBaoCall, "lagCodes" | "isReply">,
-  ) =>
-    ask({
-      operation,
-      method: "POST",
-      path,
-      body: JSON.stringify(body),
-      idempotent: true,
-      signal,
-      lagCodes,
-      isReply,
-    });
-
-  const single: KeyCall<Input, Output>["single"] = async (input, signal) => {
-    const { data, requestId } = await post(format.encode(input), signal, { lagCodes: USE_LAG });
+  const post = (body: unknown, signal: AbortSignal, more: Pick<OpenBaoCall, "lagCodes" | "isReply">) =>
+    ask({ operation, method: "POST", path, body: JSON.stringify(body), idempotent: true, signal, ...more });
+  const decode = (data: unknown, input: Input): Output => {
     const value = format.decode(data, input);
     if (value === undefined) {
       throw malformedReply(operation, path);
     }
-    return { value, requestId };
+    return value;
   };
 
-  const outcomeAlone = async (input: Input, signal: AbortSignal): Promise<Outcome<Answered<Output>>> => {
-    try {
-      return { ok: true, value: await single(input, signal) };
-    } catch (error) {
-      return { ok: false, error };
-    }
+  const single: KeyCall<Input, Output>["single"] = async (input, signal) => {
+    const { data, requestId } = await post(format.encode(input), signal, { lagCodes: USE_LAG });
+    return { value: decode(data, input), requestId };
   };
 
   const batch: KeyCall<Input, Output>["batch"] = async (inputs, signal) => {
@@ -95,31 +71,27 @@ export function keyCall<Input, Output>(
       throw malformedReply(operation, path);
     }
     const results = parsed.output.batch_results;
-    const outcomeOf = (input: Input, batchIndex: number): Outcome<Answered<Output>> | undefined => {
-      const result = results[batchIndex];
-      const text = errorOf(result);
-      if (text === undefined) {
-        return { ok: false, error: malformedReply(operation, path) };
-      }
-      if (text !== "") {
-        const code = answerCodeOf(400, [text]);
-        return code === "decrypt_failed"
-          ? { ok: false, error: asTransitError(answerError(code, { operation, path }), path, "update") }
-          : undefined;
-      }
+    const outcomeOf = async (input: Input, batchIndex: number): Promise<Outcome<Answered<Output>>> => {
       try {
-        const value = format.decode(result, input);
-        return value === undefined
-          ? { ok: false, error: malformedReply(operation, path) }
-          : { ok: true, value: { value, requestId, batchIndex } };
+        const result = results[batchIndex];
+        const text = errorOf(result);
+        if (text === undefined) {
+          throw malformedReply(operation, path);
+        }
+        if (text === "") {
+          return { ok: true, value: { value: decode(result, input), requestId, batchIndex } };
+        }
+        const code = answerCodeOf(400, [text]);
+        if (code === "decrypt_failed") {
+          throw asTransitError(answerError(code, { operation, path }), path, "update");
+        }
+        // Any other error of an item: it may be a standby that lags, or say more when asked alone.
+        return { ok: true, value: await single(input, signal) };
       } catch (error) {
         return { ok: false, error };
       }
     };
-    return Promise.all(
-      // Any other error of an item: it may be a standby that lags, or say more when asked alone.
-      inputs.map(async (input, index) => outcomeOf(input, index) ?? outcomeAlone(input, signal)),
-    );
+    return Promise.all(inputs.map(outcomeOf));
   };
 
   return { single, batch };

@@ -1,7 +1,4 @@
-/**
- * @module What OpenBao says about a Transit key, decoded from `GET <mount>/keys/<key>`.
- * @see https://openbao.org/api-docs/secret/transit/#read-key
- */
+/** @module What OpenBao reports of a Transit key, decoded from `GET <mount>/keys/<key>`. */
 import * as v from "valibot";
 
 /** One version of the Transit key, told apart from a later key of the same name by its creation time. */

@@ -1,6 +1,4 @@
-/**
- * @module The profile that the Transit key and its mount must have. What follows from a drift is decided in key/rotation/.
- */
+/** @module The profile that the Transit key and its mount must have. key/rotation/ decides what follows from a drift. */
 import type { KeyMetadata } from "./key-metadata.ts";
 
 export type ProfileDriftCode =

@@ -1,7 +1,4 @@
-/**
- * @module How an Encrypt or Decrypt looks on the wire, and the limits that apply before OpenBao is asked.
- * @see https://openbao.org/api-docs/secret/transit/#encrypt-data
- */
+/** @module How an Encrypt or Decrypt looks on the wire, and the limits that apply before OpenBao is asked. */
 import * as v from "valibot";
 import type { Operation } from "../../base/operation.ts";
 import { isJsonObject } from "../../base/parse-json.ts";

@@ -1,7 +1,4 @@
-/**
- * @module Metrics and health over plain HTTP. Not `Bun.serve`: it bounds neither connections nor a header section that trickles
- * in, and takes two Host fields.
- */
+/** @module Metrics and health over HTTP. `Bun.serve` bounds neither connections nor slow headers, and accepts two Host fields. */
 import { createServer, type Server, type Socket } from "node:net";
 import { errnoOf } from "../../base/errno.ts";
 import { ServerError } from "../errors.ts";

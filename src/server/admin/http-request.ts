@@ -1,7 +1,4 @@
-/**
- * @module One HTTP/1.x request without a body. What is ambiguous in RFC 9112, so that a proxy could read it differently (request
- * smuggling), is malformed here.
- */
+/** @module One HTTP/1.x request without a body. What a proxy could read differently (RFC 9112) is malformed. */
 
 /** Longest request line plus header section in bytes. */
 export const MAX_REQUEST_BYTES = 8192;

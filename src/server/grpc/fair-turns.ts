@@ -1,7 +1,4 @@
-/**
- * @module Whose call begins next: one of each session in turn, and only so many before the event loop reads from all sockets
- * again. Without it all calls of one caller are answered first.
- */
+/** @module Whose call begins next: each session in turn, and a bounded number before all sockets are read again. */
 import { FairQueue } from "../../base/fair-queue.ts";
 
 /** Runs something in the next turn of the event loop, after sockets were read. */

@@ -1,7 +1,4 @@
-/**
- * @module HTTP/2 sessions over accepted connections: how many, for how long, and their orderly end. What Bun's HTTP/2 bounds by
- * itself is in docs/http2.md.
- */
+/** @module HTTP/2 sessions over accepted connections: how many, for how long, and their orderly end. See also docs/http2.md. */
 import { performServerHandshake, type ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";

@@ -1,7 +1,4 @@
-/**
- * @module gRPC for unary methods, as a protocol of Connect: one message in, one out, without the async generators of Connect's
- * own handler. HTTP/2 is in grpc-stream.ts, the request and its abort signal in unary-request.ts.
- */
+/** @module gRPC for unary methods, as a protocol of Connect: one message in, one out, without Connect's async generators. */
 import {
   create,
   type DescMessage,

@@ -1,7 +1,4 @@
-/**
- * @module The request of a unary call: here as a whole, with one signal for all that can end it early. Connect's own handlers
- * take it too (`UniversalServerRequest`).
- */
+/** @module The request of a unary call: whole, with one signal for all that can end it early. */
 import { Code, ConnectError, type ContextValues, createContextValues } from "@connectrpc/connect";
 import type { UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { CALLER } from "../../base/caller.ts";

@@ -1,7 +1,4 @@
-/**
- * @module Connections that wait for a place among the sessions: first come, first served, and only so many in one turn of the event
- * loop. A connection costs what its first requests cost: too many at once would keep all other callers waiting.
- */
+/** @module Connections that wait for a session: first come, first served, and a bounded number in each turn of the event loop. */
 import type { Socket } from "node:net";
 
 interface WaitingConnectionsOptions {

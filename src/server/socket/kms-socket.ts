@@ -1,7 +1,4 @@
-/**
- * @module The socket from start to stop: one instance, one socket, made again when it is lost. Accepted connections are never
- * touched by what it finds.
- */
+/** @module The socket from start to stop: one instance, one socket, made again when it is lost. */
 import { closeSync, constants, openSync } from "node:fs";
 import type { Server, Socket } from "node:net";
 import { basename, dirname } from "node:path";

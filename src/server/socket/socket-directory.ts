@@ -1,7 +1,4 @@
-/**
- * @module Whether the directory of the socket is fit for it: only the provider may change what is in it, and only the socket's
- * group may enter it.
- */
+/** @module Whether only the provider may change what is in the socket's directory, and only the socket's group may enter it. */
 import { type BigIntStats, lstatSync, realpathSync } from "node:fs";
 import { dirname } from "node:path";
 import { ancestorsOf } from "../../base/ancestors.ts";

@@ -1,7 +1,4 @@
-/**
- * @module `server.socketGroup` as a number: a GID, or a name of /etc/group. Other sources (LDAP, systemd-userdb) need the C
- * library; their number always works, and the error says so.
- */
+/** @module `server.socketGroup` as a number: a GID, or a name of /etc/group, for LDAP and other sources need the C library. */
 import { open } from "node:fs/promises";
 import { errnoOf } from "../../base/errno.ts";
 import { readFileBounded } from "../../base/read-bounded.ts";
