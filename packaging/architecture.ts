@@ -8,8 +8,6 @@ export interface Architecture {
   /** The dynamic loader that Bun's executable names, and the folder of its C library in a Debian package. */
   readonly loader: string;
   readonly libraryFolder: string;
-  /** As process.arch says it. */
-  readonly node: string;
 }
 
 export const architectures = {
@@ -20,7 +18,6 @@ export const architectures = {
     rustTarget: "x86_64-unknown-linux-gnu",
     loader: "/lib64/ld-linux-x86-64.so.2",
     libraryFolder: "/lib/x86_64-linux-gnu",
-    node: "x64",
   },
   arm64: {
     name: "arm64",
@@ -29,8 +26,5 @@ export const architectures = {
     rustTarget: "aarch64-unknown-linux-gnu",
     loader: "/lib/ld-linux-aarch64.so.1",
     libraryFolder: "/lib/aarch64-linux-gnu",
-    node: "arm64",
   },
 } as const satisfies Record<string, Architecture>;
-
-export type ArchitectureName = keyof typeof architectures;

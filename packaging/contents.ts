@@ -1,4 +1,5 @@
 /** @module What every artefact contains: one table for the packages, the tarball, the bundles and the image. */
+
 /** What a piece can be part of. `package` is the deb and the rpm. */
 export type Artefact = "package" | "tarball" | "systemd" | "static-pod" | "image";
 
@@ -19,10 +20,12 @@ export interface Piece {
   readonly in: readonly Artefact[];
 }
 
-export const nativeDirectory = "/usr/lib/openbao-kms";
+const nativeDirectory = "/usr/lib/openbao-kms";
 
 const doc = "/usr/share/doc/bao-kms-provider";
 const everywhere = ["package", "tarball", "systemd", "static-pod"] as const;
+const withExecutable = ["package", "tarball", "image"] as const;
+const manual = ["package", "tarball"] as const;
 const host = ["package", "tarball", "systemd"] as const;
 
 function file(
@@ -34,13 +37,15 @@ function file(
   return { origin: "repository", from, mode: 0o644, installed, archived: from, in: artefacts, ...more };
 }
 
-function generated(
+/** With `archived` in tarball and bundles where it has another name there. */
+function made(
+  origin: "generated" | "native",
   artefacts: readonly Artefact[],
   from: string,
   installed: string,
-  more: Partial<Piece> = {},
+  archived = from,
 ): Piece {
-  return file(artefacts, from, installed, { origin: "generated", ...more });
+  return file(artefacts, from, installed, { origin, archived });
 }
 
 /** What an operator reads, as in the repository, so that links between pages work there too. A folder stands for its pages. */
@@ -63,17 +68,12 @@ const PAGES = [
 ] as const;
 
 export const contents: readonly Piece[] = [
-  generated(["package", "tarball", "image"], "bao-kms-provider", "/usr/bin/bao-kms-provider", {
+  {
+    ...made("generated", withExecutable, "bao-kms-provider", "/usr/bin/bao-kms-provider"),
     mode: 0o755,
-  }),
-  file(["package", "tarball", "image"], "tls.node", `${nativeDirectory}/tls.node`, {
-    origin: "native",
-    archived: "lib/tls.node",
-  }),
-  file(["package", "tarball", "image"], "pkcs11.node", `${nativeDirectory}/pkcs11.node`, {
-    origin: "native",
-    archived: "lib/pkcs11.node",
-  }),
+  },
+  made("native", withExecutable, "tls.node", `${nativeDirectory}/tls.node`, "lib/tls.node"),
+  made("native", withExecutable, "pkcs11.node", `${nativeDirectory}/pkcs11.node`, "lib/pkcs11.node"),
 
   file(host, "deploy/systemd/bao-kms-provider.service", "/usr/lib/systemd/system/bao-kms-provider.service"),
   file(host, "deploy/systemd/bao-kms-provider.path", "/usr/lib/systemd/system/bao-kms-provider.path"),
@@ -94,35 +94,27 @@ export const contents: readonly Piece[] = [
   file(everywhere, "deploy/grafana", `${doc}/examples/grafana`),
   file(["static-pod", "tarball"], "deploy/config/provider-static-pod.yaml", ""),
   file(["tarball"], "deploy/static-pod", ""),
-  generated(["static-pod"], "deploy/static-pod", ""),
+  made("generated", ["static-pod"], "deploy/static-pod", ""),
 
   file(host, "docs/reference/config.schema.json", `${doc}/config.schema.json`),
   ...PAGES.map((page) => file(everywhere, `docs/${page}`, `${doc}/${page}`)),
   file(everywhere, "examples", `${doc}/examples`),
   file([...everywhere, "image"], "LICENSE", `${doc}/LICENSE`),
-  generated([...everywhere, "image"], "THIRD-PARTY-LICENSES", `${doc}/THIRD-PARTY-LICENSES`),
+  made("generated", [...everywhere, "image"], "THIRD-PARTY-LICENSES", `${doc}/THIRD-PARTY-LICENSES`),
   file(everywhere, "CHANGELOG.md", `${doc}/CHANGELOG.md`),
   file(["package"], "packaging/linux/copyright", `${doc}/copyright`),
 
-  generated(["package", "tarball"], "bao-kms-provider.8.gz", "/usr/share/man/man8/bao-kms-provider.8.gz", {
-    archived: "man/bao-kms-provider.8.gz",
-  }),
-  generated(
-    ["package", "tarball"],
-    "completions/bash",
-    "/usr/share/bash-completion/completions/bao-kms-provider",
+  made(
+    "generated",
+    manual,
+    "bao-kms-provider.8.gz",
+    "/usr/share/man/man8/bao-kms-provider.8.gz",
+    "man/bao-kms-provider.8.gz",
   ),
-  generated(
-    ["package", "tarball"],
-    "completions/zsh",
-    "/usr/share/zsh/vendor-completions/_bao-kms-provider",
-    {
-      installedByRpm: "/usr/share/zsh/site-functions/_bao-kms-provider",
-    },
-  ),
-  generated(
-    ["package", "tarball"],
-    "completions/fish",
-    "/usr/share/fish/vendor_completions.d/bao-kms-provider.fish",
-  ),
+  made("generated", manual, "completions/bash", "/usr/share/bash-completion/completions/bao-kms-provider"),
+  {
+    ...made("generated", manual, "completions/zsh", "/usr/share/zsh/vendor-completions/_bao-kms-provider"),
+    installedByRpm: "/usr/share/zsh/site-functions/_bao-kms-provider",
+  },
+  made("generated", manual, "completions/fish", "/usr/share/fish/vendor_completions.d/bao-kms-provider.fish"),
 ];

@@ -6,8 +6,7 @@ import type { Architecture } from "./architecture.ts";
 import { packageDescription, packageHomepage, packageMaintainer, packageSummary } from "./description.ts";
 import type { ReleaseVersion } from "./release-version.ts";
 import { run } from "./run.ts";
-import type { Compression, StagedFile } from "./stage.ts";
-import { settle } from "./stage.ts";
+import { type Compression, type StagedFile, settle } from "./stage.ts";
 
 const scripts = join(import.meta.dir, "linux");
 
@@ -20,7 +19,7 @@ function part(name: string): string {
 }
 
 /** dpkg calls these by name; what they do is in linux/, shared with the rpm. */
-export function debScripts(): Readonly<Record<"postinst" | "prerm" | "postrm", string>> {
+function debScripts(): Readonly<Record<"postinst" | "prerm" | "postrm", string>> {
   return {
     postinst: shell(
       part("identities-and-directories.sh"),

@@ -4,18 +4,10 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzip } from "./tarball.ts";
 
-export interface ImageConfig {
-  readonly User: string;
-  readonly Entrypoint: readonly string[];
-  readonly Cmd: readonly string[];
-  readonly Env: readonly string[];
-  readonly WorkingDir: string;
-  readonly Labels: Readonly<Record<string, string>>;
-}
-
-export interface OciImage {
+interface OciImage {
   readonly architecture: string;
-  readonly config: ImageConfig;
+  /** Entrypoint, user and labels, in the words of the specification. */
+  readonly config: object;
   readonly created: string;
   /** Uncompressed tar archives, lowest first. */
   readonly layers: readonly Uint8Array[];
@@ -26,12 +18,6 @@ export interface OciImage {
   readonly gzipLevel: number;
 }
 
-interface Descriptor {
-  readonly mediaType: string;
-  readonly digest: string;
-  readonly size: number;
-}
-
 function digestOf(bytes: Uint8Array): string {
   return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 }
@@ -40,13 +26,12 @@ function digestOf(bytes: Uint8Array): string {
 export function writeOciLayout(image: OciImage, folder: string): string {
   const blobs = join(folder, "blobs", "sha256");
   mkdirSync(blobs, { recursive: true });
-  const put = (mediaType: string, bytes: Uint8Array): Descriptor => {
+  const put = (mediaType: string, bytes: Uint8Array) => {
     const digest = digestOf(bytes);
     writeFileSync(join(blobs, digest.slice("sha256:".length)), bytes);
     return { mediaType, digest, size: bytes.length };
   };
-  const putJson = (mediaType: string, value: object): Descriptor =>
-    put(mediaType, Buffer.from(JSON.stringify(value)));
+  const putJson = (mediaType: string, value: object) => put(mediaType, Buffer.from(JSON.stringify(value)));
 
   const layers = image.layers.map((layer) =>
     put("application/vnd.oci.image.layer.v1.tar+gzip", gzip(layer, image.gzipLevel)),

@@ -33,11 +33,7 @@ function fileLine({ path, mode }: StagedFile): string {
   return `%attr(0${mode.toString(8)},root,root) ${mark}"${path}"`;
 }
 
-export function rpmSpec(
-  files: readonly StagedFile[],
-  release: ReleaseVersion,
-  compression: Compression,
-): string {
+function rpmSpec(files: readonly StagedFile[], release: ReleaseVersion, compression: Compression): string {
   const native = files.some((each) => each.path.endsWith(".node"));
   const folders = [
     ...new Set(

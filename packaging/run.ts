@@ -1,7 +1,7 @@
 /** @module Runs one external tool of a release; its failure ends the release with the tool's own words. */
 import { spawnSync } from "node:child_process";
 
-export interface RunOptions {
+interface RunOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly input?: string | Uint8Array;

@@ -1,8 +1,7 @@
 /** @module Lays the pieces of one artefact out in a folder, with the modes and times that the artefact will show. */
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, statSync, utimesSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { Artefact, Origin, Piece } from "./contents.ts";
-import { contents } from "./contents.ts";
+import { type Artefact, contents, type Origin, type Piece } from "./contents.ts";
 
 export type Origins = Readonly<Record<Origin, string | undefined>>;
 

@@ -1,5 +1,5 @@
 /** @module Tar archives whose bytes depend on names, contents and modes alone (reproducible-builds.org/docs/archives). */
-import { readdirSync, writeFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { runBytes } from "./run.ts";
 
@@ -19,16 +19,6 @@ export function tarOf(folder: string, epochSeconds: number, prefix = ""): Buffer
     `--directory=${folder}`,
     ...readdirSync(folder).sort(),
   ]);
-}
-
-export function writeTarball(
-  folder: string,
-  prefix: string,
-  epochSeconds: number,
-  level: number,
-  file: string,
-): void {
-  writeFileSync(file, gzip(tarOf(folder, epochSeconds, prefix), level));
 }
 
 /** Without name and time in the header. */

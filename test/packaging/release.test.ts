@@ -15,7 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import manifest from "../../package.json";
 import { contents } from "../../packaging/contents.ts";
-import { productionPackages } from "../../packaging/npm-packages.ts";
+import { npmPackages } from "../../packaging/materials.ts";
 import { findRelease } from "../../packaging/release-version.ts";
 import { run } from "../../packaging/run.ts";
 import { releaseTools, root, type TestRelease, testRelease, version } from "./artefacts.ts";
@@ -105,7 +105,7 @@ describeWithTools("release", { needs: { ...releaseTools, sha256sum: "coreutils" 
       (each: { purl?: string }) => each.purl?.startsWith("pkg:npm/") ?? false,
     );
     expect(npm.map((each: { name: string }) => each.name).sort()).toEqual(
-      productionPackages(root).map(({ name }) => name),
+      npmPackages(root).map(({ name }) => name),
     );
     expect(names.includes("rustls")).toBe(release.native);
   });

@@ -2,7 +2,8 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { licenseTexts } from "./license-texts.ts";
+import manifest from "../package.json";
+import { licenseTexts, npmPackages } from "./materials.ts";
 
 let folder: string;
 const files = {
@@ -29,4 +30,11 @@ test.each([
   ["absent", []],
 ])("%s", (name, texts) => {
   expect(licenseTexts(join(folder, name))).toEqual(texts);
+});
+
+test("what the executable is made from, with what that needs, and no development tool", () => {
+  const names = npmPackages(join(import.meta.dir, "..")).map(({ name }) => name);
+  expect(names).toEqual(expect.arrayContaining(Object.keys(manifest.dependencies)));
+  const tools = Object.keys(manifest.devDependencies);
+  expect(names.filter((name) => tools.includes(name) || name.startsWith("@typescript/"))).toEqual([]);
 });
