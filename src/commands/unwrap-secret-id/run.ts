@@ -149,8 +149,7 @@ async function readToken(
   { output, signal }: CommandContext,
 ): Promise<Secret> {
   if (path !== undefined) {
-    return readSecretFile({
-      path,
+    return readSecretFile(path, {
       field: TOKEN_FIELD,
       what: "the wrapping token",
       maxBytes: MAX_TOKEN_BYTES,

@@ -6,13 +6,11 @@ import { AuthError } from "./errors.ts";
 import type { CredentialState, Inspection, LoginMethod } from "./login-method.ts";
 import { readSecretFile } from "./secret-file.ts";
 
-type RoleIdSource =
-  | { readonly kind: "value"; readonly value: string }
-  | { readonly kind: "file"; readonly file: string };
-
 interface AppRoleMethodOptions {
   readonly mountPath: string;
-  readonly roleId: RoleIdSource;
+  readonly roleId:
+    | { readonly kind: "value"; readonly value: string }
+    | { readonly kind: "file"; readonly file: string };
   readonly secretIdFile: string;
   readonly serviceUid: number;
 }
@@ -30,27 +28,15 @@ export function approleLoginMethod({
   secretIdFile,
   serviceUid,
 }: AppRoleMethodOptions): LoginMethod {
-  const roleIdOf = async (): Promise<string> =>
+  const read = (path: string, field: string, what: string): Promise<Secret> =>
+    readSecretFile(path, { field, what, maxBytes: MAX_ID_BYTES, serviceUid });
+  const freshRoleId = async (): Promise<string> =>
     roleId.kind === "value"
       ? roleId.value
-      : (
-          await readSecretFile({
-            path: roleId.file,
-            field: "auth.approle.roleIdFile",
-            what: "the role id",
-            maxBytes: MAX_ID_BYTES,
-            serviceUid,
-          })
-        ).expose();
+      : (await read(roleId.file, "auth.approle.roleIdFile", "the role id")).expose();
 
   const freshSecretId = async (): Promise<Secret> => {
-    const secretId = await readSecretFile({
-      path: secretIdFile,
-      field: SECRET_ID_FIELD,
-      what: "the secret id",
-      maxBytes: MAX_ID_BYTES,
-      serviceUid,
-    });
+    const secretId = await read(secretIdFile, SECRET_ID_FIELD, "the secret id");
     if (TOKEN.test(secretId.expose())) {
       throw new AuthError({
         code: "secret_id_wrapped",
@@ -71,20 +57,11 @@ export function approleLoginMethod({
     prepare: async () => {
       const secretId = await freshSecretId();
       return {
-        body: new Secret(JSON.stringify({ role_id: await roleIdOf(), secret_id: secretId.expose() })),
+        body: new Secret(JSON.stringify({ role_id: await freshRoleId(), secret_id: secretId.expose() })),
       };
     },
-    inspect: async (inspection) =>
-      lookUpSecretId({ ...inspection, mountPath, secretId: await freshSecretId(), path: secretIdFile }),
+    inspect: async (inspection) => lookUpSecretId(inspection, mountPath, await freshSecretId(), secretIdFile),
   };
-}
-
-interface SecretIdQuestion extends Inspection {
-  /** `auth/approle`. */
-  readonly mountPath: string;
-  readonly secretId: Secret;
-  /** Where it was read from, for messages. */
-  readonly path: string;
 }
 
 const lookup = v.object({
@@ -94,14 +71,12 @@ const lookup = v.object({
 });
 
 /** @throws AuthError `secret_id_gone` when OpenBao knows the role, but not this secret id. */
-async function lookUpSecretId({
-  openbao,
-  token,
-  signal,
-  mountPath,
-  secretId,
-  path,
-}: SecretIdQuestion): Promise<CredentialState> {
+async function lookUpSecretId(
+  { openbao, token, signal }: Inspection,
+  mountPath: string,
+  secretId: Secret,
+  path: string,
+): Promise<CredentialState> {
   if (token?.roleName === undefined) {
     return {};
   }

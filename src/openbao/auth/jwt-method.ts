@@ -35,6 +35,24 @@ export type CredentialObserver = (
   error?: unknown,
 ) => void;
 
+/** Times what a source does, and reports how it ended. */
+export async function observed<T>(
+  operation: Parameters<CredentialObserver>[0],
+  { clock, observer }: { readonly clock: Clock; readonly observer?: CredentialObserver },
+  work: () => Promise<T>,
+): Promise<T> {
+  const startedMs = clock.monotonicMs();
+  const report = (error?: unknown): void => observer?.(operation, clock.monotonicMs() - startedMs, error);
+  try {
+    const result = await work();
+    report();
+    return result;
+  } catch (error) {
+    report(error);
+    throw error;
+  }
+}
+
 /** Source `file` of auth.jwt: a file that something else keeps fresh. */
 export function jwtFileSource(path: string, serviceUid: number): JwtSource {
   const field = "auth.jwt.jwtFile";
@@ -42,7 +60,7 @@ export function jwtFileSource(path: string, serviceUid: number): JwtSource {
     what: `${field}: the JWT in ${path}`,
     fix: `have a fresh JWT written to ${path}`,
     isStored: true,
-    get: () => readSecretFile({ path, field, what: "the JWT", maxBytes: MAX_JWT_BYTES, serviceUid }),
+    get: () => readSecretFile(path, { field, what: "the JWT", maxBytes: MAX_JWT_BYTES, serviceUid }),
   };
 }
 

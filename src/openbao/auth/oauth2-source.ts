@@ -8,10 +8,10 @@ import { TransportError } from "../../http/errors.ts";
 import type { HttpResponse, HttpTransport } from "../../http/https.ts";
 import { type AuthCodeOf, AuthError } from "./errors.ts";
 import { MAX_JWT_BYTES } from "./jwt-claims.ts";
-import type { CredentialObserver, JwtSource } from "./jwt-method.ts";
+import { type CredentialObserver, type JwtSource, observed } from "./jwt-method.ts";
 import { readSecretFile } from "./secret-file.ts";
 
-export type ClientAuthMethod = "client_secret_basic" | "client_secret_post";
+export type ClientAuthMethod = keyof typeof CLIENT_AUTHENTICATION;
 
 export interface OAuth2SourceOptions {
   /** For the token endpoint alone, with its own CA bundle. */
@@ -39,27 +39,20 @@ const tokenReply = v.object({
   token_type: v.pipe(v.string(), v.regex(/^bearer$/i)),
 });
 
-interface ClientAuthentication {
-  readonly headers: Readonly<Record<string, string>>;
-  readonly fields: Readonly<Record<string, string>>;
-}
-
 /** RFC 6749 section 2.3.1: how the client proves who it is. */
-const CLIENT_AUTHENTICATION: Readonly<
-  Record<ClientAuthMethod, (clientId: string, secret: string) => ClientAuthentication>
-> = {
-  client_secret_basic: (clientId, secret) => ({
+const CLIENT_AUTHENTICATION = {
+  client_secret_basic: (clientId: string, secret: string) => ({
     headers: { Authorization: `Basic ${btoa(`${formEncoded(clientId)}:${formEncoded(secret)}`)}` },
     fields: {},
   }),
-  client_secret_post: (clientId, secret) => ({
+  client_secret_post: (clientId: string, secret: string) => ({
     headers: {},
     fields: { client_id: clientId, client_secret: secret },
   }),
-};
+} as const;
 
 export function oauth2Source(options: OAuth2SourceOptions): JwtSource {
-  const { transport, tokenUrl, clock, observer } = options;
+  const { transport, tokenUrl } = options;
 
   const requestToken = async (secret: Secret, signal: AbortSignal): Promise<Secret> => {
     const { headers, fields } = CLIENT_AUTHENTICATION[options.authMethod](options.clientId, secret.expose());
@@ -98,24 +91,13 @@ export function oauth2Source(options: OAuth2SourceOptions): JwtSource {
     isStored: false,
     fix: "configure the authorization server to issue this client signed JWTs (RFC 9068) that OpenBao's role accepts",
     get: async (signal) => {
-      const secret = await readSecretFile({
-        path: options.clientSecretFile,
+      const secret = await readSecretFile(options.clientSecretFile, {
         field: "auth.jwt.oauth2.clientSecretFile",
         what: "the client secret",
         maxBytes: MAX_SECRET_BYTES,
         serviceUid: options.serviceUid,
       });
-      const startedMs = clock.monotonicMs();
-      const report = (error?: unknown): void =>
-        observer?.("oauth2_token", clock.monotonicMs() - startedMs, error);
-      try {
-        const token = await requestToken(secret, signal);
-        report();
-        return token;
-      } catch (error) {
-        report(error);
-        throw error;
-      }
+      return observed("oauth2_token", options, () => requestToken(secret, signal));
     },
   };
 }

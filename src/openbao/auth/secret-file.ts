@@ -1,19 +1,9 @@
 /** @module A secret that is one line of text in a file: JWT, secret id, client secret. */
-import type { ErrorClass } from "../../base/error-class.ts";
-import { readSafeFile } from "../../base/safe-file.ts";
+import { readSafeFile, type SafeFileRules } from "../../base/safe-file.ts";
 import { Secret } from "../../base/secret.ts";
 import { AuthError } from "./errors.ts";
 
-interface SecretFile {
-  readonly path: string;
-  /** The configuration field that names it. */
-  readonly field: string;
-  /** What it is, for messages: "the secret id". */
-  readonly what: string;
-  readonly maxBytes: number;
-  readonly serviceUid: number;
-  readonly errorClass?: ErrorClass;
-}
+type SecretFileRules = Omit<SafeFileRules, "secret" | "errorClass"> & Partial<SafeFileRules>;
 
 const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
 
@@ -21,23 +11,13 @@ const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
  * The text of the file, visible ASCII only.
  * @throws SafeFileError, or AuthError `secret_malformed`, with the field, the path and the fix.
  */
-export async function readSecretFile({
-  path,
-  field,
-  what,
-  maxBytes,
-  serviceUid,
-  errorClass = "auth_failed",
-}: SecretFile): Promise<Secret> {
-  const { bytes } = await readSafeFile(path, {
-    what,
-    field,
-    // A line break at the end is no part of the secret.
-    maxBytes: maxBytes + 2,
-    secret: true,
-    serviceUid,
-    errorClass,
-  });
+export async function readSecretFile(
+  path: string,
+  { errorClass = "auth_failed", ...rules }: SecretFileRules,
+): Promise<Secret> {
+  const { field, what, maxBytes } = rules;
+  // A line break at the end is no part of the secret.
+  const { bytes } = await readSafeFile(path, { ...rules, errorClass, secret: true, maxBytes: maxBytes + 2 });
   const text = new TextDecoder("latin1").decode(bytes).trim();
   bytes.fill(0);
   if (!VISIBLE_ASCII.test(text)) {

@@ -57,7 +57,7 @@ export class TokenSession {
   #credentialExpiresAtMs: number | undefined;
   #nap: AbortController | undefined;
   /** Replaced tokens that calls in progress may still use, until they are revoked. */
-  readonly #retired = new Set<Token>();
+  readonly #replaced = new Set<Token>();
   readonly #stop = new AbortController();
   readonly #options: TokenSessionOptions;
   readonly #logIn: (signal?: AbortSignal) => Promise<Token>;
@@ -146,9 +146,9 @@ export class TokenSession {
   /** No more tokens; those still alive are revoked, within `timeoutMs`. Never throws. */
   async close(timeoutMs: number): Promise<void> {
     const token = usableToken(this.#state, this.#nowMs());
-    const alive = [...this.#retired, ...(token === undefined ? [] : [token])];
+    const alive = [...this.#replaced, ...(token === undefined ? [] : [token])];
     this.#apply({ kind: "closed" });
-    this.#retired.clear();
+    this.#replaced.clear();
     this.#stop.abort();
     using deadline = withDeadline(undefined, timeoutMs);
     await Promise.all(alive.map((each) => revokeSelf(this.#options.openbao, each, deadline.signal)));
@@ -163,8 +163,8 @@ export class TokenSession {
   }
 
   async #logInOnce(signal: AbortSignal): Promise<Token> {
-    const { clock, method, openbao, loginTimeoutMs: timeoutMs, observer } = this.#options;
-    const startedMs = clock.monotonicMs();
+    const { method, openbao, loginTimeoutMs: timeoutMs, observer } = this.#options;
+    const report = this.#reporter(observer?.onLogin);
     using deadline = withDeadline(signal, timeoutMs);
     try {
       const terms = { openbao, method, timeoutMs, askedAtMs: this.#nowMs() };
@@ -177,9 +177,9 @@ export class TokenSession {
       }
       this.#credentialExpiresAtMs = credentialExpiresAtMs;
       if (previous !== undefined) {
-        void this.#retire(previous);
+        void this.#revokeLater(previous);
       }
-      observer?.onLogin?.({ status: "ok", error: undefined, durationMs: clock.monotonicMs() - startedMs });
+      report();
       return token;
     } catch (thrown) {
       // A timeout of the call itself says who did not answer.
@@ -189,38 +189,48 @@ export class TokenSession {
       // No caller waits any more: that proves nothing about OpenBao or the credentials.
       if (!signal.aborted && this.#state.kind !== "closed") {
         this.#apply({ kind: "login_failed", error });
-        observer?.onLogin?.({ status: "failed", error, durationMs: clock.monotonicMs() - startedMs });
+        report(error);
       }
       throw error;
     }
   }
 
   async #renew(token: Token, signal: AbortSignal): Promise<void> {
-    const { clock, openbao, renewalIncrementMs: incrementMs, observer } = this.#options;
-    const startedMs = clock.monotonicMs();
+    const { openbao, renewalIncrementMs: incrementMs, observer } = this.#options;
+    const report = this.#reporter(observer?.onRenewal);
     try {
       const renewed = await renewSelf(openbao, token, { incrementMs, askedAtMs: this.#nowMs() }, signal);
       this.#apply({ kind: "renewed", token: renewed });
-      observer?.onRenewal?.({ status: "ok", error: undefined, durationMs: clock.monotonicMs() - startedMs });
+      report();
     } catch (thrown) {
       if (signal.aborted) {
         return;
       }
       const error = renewalError(thrown);
       this.#apply({ kind: "renewal_failed", error, hopeless: isHopeless(thrown) });
-      observer?.onRenewal?.({ status: "failed", error, durationMs: clock.monotonicMs() - startedMs });
+      report(error);
     }
   }
 
+  /** Reports how something that begins here ended. */
+  #reporter(receive: SessionObserver["onLogin"]): (error?: ProviderError) => void {
+    const { clock } = this.#options;
+    const startedMs = clock.monotonicMs();
+    return (error) => {
+      const status = error === undefined ? "ok" : "failed";
+      receive?.({ status, error, durationMs: clock.monotonicMs() - startedMs });
+    };
+  }
+
   /** Revokes a replaced token once no call can use it. */
-  async #retire(token: Token): Promise<void> {
-    this.#retired.add(token);
+  async #revokeLater(token: Token): Promise<void> {
+    this.#replaced.add(token);
     try {
       await this.#options.clock.sleep(this.#options.callTimeoutMs, this.#stop.signal);
     } catch {
       return;
     }
-    if (this.#retired.delete(token) && this.#nowMs() < token.expiresAtMs) {
+    if (this.#replaced.delete(token) && this.#nowMs() < token.expiresAtMs) {
       await revokeSelf(this.#options.openbao, token, this.#stop.signal);
     }
   }

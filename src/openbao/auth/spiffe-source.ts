@@ -8,7 +8,7 @@ import { Secret } from "../../base/secret.ts";
 import { type AuthCodeOf, AuthError } from "./errors.ts";
 import { type JWTSVID, SpiffeWorkloadAPI } from "./gen/spiffe/workload_pb.ts";
 import { decodeJwtClaims } from "./jwt-claims.ts";
-import type { CredentialObserver, JwtSource } from "./jwt-method.ts";
+import { type CredentialObserver, type JwtSource, observed } from "./jwt-method.ts";
 
 export interface SpiffeSourceOptions {
   /** The agent's Unix socket. */
@@ -26,7 +26,7 @@ const MAX_MESSAGE_BYTES = 65_536;
 const SECURITY_HEADER = { "workload.spiffe.io": "true" } as const;
 
 export function spiffeSource(options: SpiffeSourceOptions): JwtSource {
-  const { socketPath, audience, spiffeId, timeoutMs, clock, observer } = options;
+  const { socketPath, audience, spiffeId, timeoutMs } = options;
 
   const fetchSvid = async (signal: AbortSignal): Promise<Secret> => {
     const sessions = new Http2SessionManager("http://localhost", undefined, {
@@ -59,17 +59,7 @@ export function spiffeSource(options: SpiffeSourceOptions): JwtSource {
     what: "auth.jwt.spiffe: the JWT-SVID",
     isStored: false,
     fix: "check the registration entry of this node with: spire-server entry show -spiffeID SPIFFE_ID",
-    get: async (signal) => {
-      const startedMs = clock.monotonicMs();
-      try {
-        const svid = await fetchSvid(signal);
-        observer?.("spiffe_fetch", clock.monotonicMs() - startedMs);
-        return svid;
-      } catch (error) {
-        observer?.("spiffe_fetch", clock.monotonicMs() - startedMs, error);
-        throw error;
-      }
-    },
+    get: (signal) => observed("spiffe_fetch", options, () => fetchSvid(signal)),
   };
 }
 

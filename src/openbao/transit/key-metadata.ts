@@ -8,28 +8,7 @@ export interface KeyVersion {
   readonly createdAtUnix: number;
 }
 
-export interface KeyMetadata {
-  readonly type: string;
-  readonly derived: boolean;
-  readonly convergent: boolean;
-  readonly exportable: boolean;
-  readonly allowPlaintextBackup: boolean;
-  readonly deletionAllowed: boolean;
-  readonly softDeleted: boolean;
-  readonly supportsEncryption: boolean;
-  readonly supportsDecryption: boolean;
-  readonly minDecryptionVersion: number;
-  /** 0: the latest. */
-  readonly minEncryptionVersion: number;
-  readonly latestVersion: number;
-  /** Ascending. Versions below `minDecryptionVersion` are hidden by OpenBao; a key of another kind shows none. */
-  readonly versions: readonly KeyVersion[];
-  /** 0: never. */
-  readonly autoRotatePeriodSeconds: number;
-  readonly imported: boolean;
-  /** OpenBao's clock when it answered, to the second; `undefined` without a Date header. */
-  readonly answeredAtMs: number | undefined;
-}
+export type KeyMetadata = NonNullable<ReturnType<typeof decodeKeyMetadata>>;
 
 const versionNumber = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const unixTime = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
@@ -55,13 +34,14 @@ const keyData = v.object({
 });
 
 /** The metadata in a reply's `data`; `undefined` when it is not that of a key, or contradicts itself. */
-export function decodeKeyMetadata(data: unknown, date: string | null): KeyMetadata | undefined {
+export function decodeKeyMetadata(data: unknown, date: string | null) {
   const parsed = v.safeParse(keyData, data);
   if (!parsed.success) {
     return undefined;
   }
   const { output } = parsed;
-  const versions = Object.entries(output.keys)
+  /** Ascending. Versions below `minDecryptionVersion` are hidden by OpenBao; a key of another kind shows none. */
+  const versions: readonly KeyVersion[] = Object.entries(output.keys)
     .flatMap(([version, value]) =>
       typeof value === "number" ? [{ version: Number(version), createdAtUnix: value }] : [],
     )
@@ -81,11 +61,14 @@ export function decodeKeyMetadata(data: unknown, date: string | null): KeyMetada
     supportsEncryption: output.supports_encryption,
     supportsDecryption: output.supports_decryption,
     minDecryptionVersion: output.min_decryption_version,
+    /** 0: the latest. */
     minEncryptionVersion: output.min_encryption_version,
     latestVersion: output.latest_version,
     versions,
+    /** 0: never. */
     autoRotatePeriodSeconds: output.auto_rotate_period,
     imported: output.imported_key,
+    /** OpenBao's clock when it answered, to the second; `undefined` without a Date header. */
     answeredAtMs: date === null || Number.isNaN(Date.parse(date)) ? undefined : Date.parse(date),
   };
 }

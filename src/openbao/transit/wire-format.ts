@@ -41,7 +41,11 @@ export function encryption(names: KeyNames): WireFormat<EncryptInput, string> {
     verb: "encrypt",
     encode: ({ plaintext, associatedData, keyVersion }) => {
       if (ciphertextBytes(plaintext.length, keyVersion) > MAX_CIPHERTEXT_BYTES) {
-        throw plaintextTooLarge();
+        throw new TransitError({
+          code: "plaintext_too_large",
+          errorClass: "protocol_limit",
+          message: `the plaintext is so long that its ciphertext would exceed ${MAX_CIPHERTEXT_BYTES} bytes`,
+        });
       }
       return {
         plaintext: base64Of(plaintext),
@@ -69,7 +73,11 @@ export const decryption: WireFormat<DecryptInput, Uint8Array> = {
   verb: "decrypt",
   encode: ({ ciphertext, associatedData }) => {
     if (ciphertextVersion(ciphertext) === undefined) {
-      throw ciphertextMalformed();
+      throw new TransitError({
+        code: "ciphertext_malformed",
+        errorClass: "protocol_limit",
+        message: `the ciphertext is not vault:v<version>:<base64> in its one canonical form of at most ${MAX_CIPHERTEXT_BYTES} bytes`,
+      });
     }
     return { ciphertext, associated_data: associatedData };
   },
@@ -84,22 +92,6 @@ export const decryption: WireFormat<DecryptInput, Uint8Array> = {
 /** A view, so that no second copy of the plaintext is made for base64. */
 function base64Of({ buffer, byteOffset, byteLength }: Uint8Array): string {
   return Buffer.from(buffer, byteOffset, byteLength).toString("base64");
-}
-
-function plaintextTooLarge(): TransitError {
-  return new TransitError({
-    code: "plaintext_too_large",
-    errorClass: "protocol_limit",
-    message: `the plaintext is so long that its ciphertext would exceed ${MAX_CIPHERTEXT_BYTES} bytes`,
-  });
-}
-
-function ciphertextMalformed(): TransitError {
-  return new TransitError({
-    code: "ciphertext_malformed",
-    errorClass: "protocol_limit",
-    message: `the ciphertext is not vault:v<version>:<base64> in its one canonical form of at most ${MAX_CIPHERTEXT_BYTES} bytes`,
-  });
 }
 
 function wrongVersion({ mountPath, keyName }: KeyNames): TransitError {
