@@ -1,7 +1,7 @@
-/** @module How many calls of each method run at the same time; the others wait, behind no other method. */
+/** @module How many calls of each method run at once, which wait and which are refused: each caller in turn, its calls in their order. */
+import { FairQueue } from "../base/fair-queue.ts";
 import { KMS_METHODS, type KmsMethod } from "./call-record.ts";
 import { KmsError } from "./errors.ts";
-import { Gate } from "./gate.ts";
 
 export type ConcurrencyCaps = Readonly<Record<KmsMethod, number>>;
 
@@ -21,19 +21,151 @@ export interface Turn {
   leave(): void;
 }
 
-export interface Admission {
-  /**
-   * @param caller who is served in turn with the others.
-   * @param dedupKey calls of one caller with the same one do the same work and count once.
-   * @throws KmsError `concurrency_limit` when too many are waiting.
-   */
-  enter(method: KmsMethod, caller: object, dedupKey: string | undefined, signal: AbortSignal): Turn;
-  /** Calls of all methods that run or wait. */
-  readonly inFlight: number;
+/** What one caller has here. */
+interface Share {
+  readonly caller: object;
+  waitingCalls: number;
+  readonly byDedupKey: Map<string, Place>;
 }
 
+/** One place, taken by a call or by several identical ones of one caller. */
+export interface Place {
+  readonly share: Share;
+  readonly dedupKey: string | undefined;
+  calls: number;
+  state: "waiting" | "running" | "refused";
+  /** What becomes of its calls that wait. */
+  readonly waiters: { readonly start: () => void; readonly refuse: () => void }[];
+}
+
+/** The calls of one method. */
+export class Gate {
+  readonly #maxRunning: number;
+  readonly #maxCalls: number;
+  readonly #queue = new FairQueue<Place>();
+  readonly #shares = new WeakMap<object, Share>();
+  #running = 0;
+  #calls = 0;
+
+  /** @param maxWaiting how many calls there may be besides those that run. */
+  constructor(maxRunning: number, maxWaiting: number) {
+    this.#maxRunning = maxRunning;
+    this.#maxCalls = maxRunning + maxWaiting;
+  }
+
+  /** Calls that run or wait. */
+  get calls(): number {
+    return this.#calls;
+  }
+
+  /** Takes a call in, which runs or waits as its place does; `undefined` when too many are here. */
+  enter(caller: object, dedupKey: string | undefined): Place | undefined {
+    if (this.#calls >= this.#maxCalls && !this.#makeRoom(caller)) {
+      return undefined;
+    }
+    const share = this.#shareOf(caller);
+    const same = dedupKey === undefined ? undefined : share.byDedupKey.get(dedupKey);
+    const place = same ?? this.#newPlace(share, dedupKey);
+    this.#count(place, 1);
+    return place;
+  }
+
+  /** A call of this place is over: the last one of those that run lets the next place run. */
+  leave(place: Place): void {
+    if (place.state === "refused") {
+      return;
+    }
+    this.#count(place, -1);
+    if (place.calls > 0) {
+      return;
+    }
+    this.#forget(place);
+    if (place.state === "running") {
+      this.#running -= 1;
+      const next = this.#queue.take();
+      if (next !== undefined) {
+        this.#run(next);
+      }
+    }
+  }
+
+  #shareOf(caller: object): Share {
+    let share = this.#shares.get(caller);
+    if (share === undefined) {
+      share = { caller, waitingCalls: 0, byDedupKey: new Map() };
+      this.#shares.set(caller, share);
+    }
+    return share;
+  }
+
+  #newPlace(share: Share, dedupKey: string | undefined): Place {
+    const place: Place = { share, dedupKey, calls: 0, state: "waiting", waiters: [] };
+    if (dedupKey !== undefined) {
+      share.byDedupKey.set(dedupKey, place);
+    }
+    if (this.#running < this.#maxRunning) {
+      this.#run(place);
+    } else {
+      this.#queue.add(share.caller, place);
+    }
+    return place;
+  }
+
+  #run(place: Place): void {
+    this.#running += 1;
+    place.share.waitingCalls -= place.calls;
+    place.state = "running";
+    for (const { start } of place.waiters) {
+      start();
+    }
+  }
+
+  /** Refuses the last place of the caller with the most calls that wait, if this one has fewer even with its new call. */
+  #makeRoom(caller: object): boolean {
+    let most = this.#shareOf(caller).waitingCalls + 1;
+    let greediest: object | undefined;
+    for (const owner of this.#queue.owners()) {
+      const { waitingCalls } = this.#shareOf(owner);
+      if (waitingCalls > most) {
+        most = waitingCalls;
+        greediest = owner;
+      }
+    }
+    const last = greediest === undefined ? undefined : this.#queue.last(greediest);
+    if (last === undefined) {
+      return false;
+    }
+    this.#count(last, -last.calls);
+    this.#forget(last);
+    last.state = "refused";
+    for (const { refuse } of last.waiters) {
+      refuse();
+    }
+    return true;
+  }
+
+  #count(place: Place, calls: number): void {
+    place.calls += calls;
+    this.#calls += calls;
+    if (place.state === "waiting") {
+      place.share.waitingCalls += calls;
+    }
+  }
+
+  /** Nothing leads to a place without calls. */
+  #forget(place: Place): void {
+    const { share, dedupKey } = place;
+    this.#queue.delete(share.caller, place);
+    if (dedupKey !== undefined) {
+      share.byDedupKey.delete(dedupKey);
+    }
+  }
+}
+
+export type Admission = ReturnType<typeof admission>;
+
 /** @throws RangeError when a cap is not a whole number of at least 1. */
-export function admission(caps: ConcurrencyCaps, maxWaiting: ConcurrencyCaps = MAX_WAITING): Admission {
+export function admission(caps: ConcurrencyCaps, maxWaiting: ConcurrencyCaps = MAX_WAITING) {
   for (const method of KMS_METHODS) {
     if (!Number.isInteger(caps[method]) || caps[method] < 1) {
       throw new RangeError(`cap of ${method} must be a whole number of at least 1`);
@@ -46,7 +178,12 @@ export function admission(caps: ConcurrencyCaps, maxWaiting: ConcurrencyCaps = M
     Decrypt: gateOf("Decrypt"),
   };
   return {
-    enter: (method, caller, dedupKey, signal) => {
+    /**
+     * @param caller who is served in turn with the others.
+     * @param dedupKey calls of one caller with the same one do the same work and count once.
+     * @throws KmsError `concurrency_limit` when too many are waiting.
+     */
+    enter: (method: KmsMethod, caller: object, dedupKey: string | undefined, signal: AbortSignal): Turn => {
       const gate = gates[method];
       const place = gate.enter(caller, dedupKey);
       if (place === undefined) {
@@ -61,7 +198,8 @@ export function admission(caps: ConcurrencyCaps, maxWaiting: ConcurrencyCaps = M
       signal.addEventListener("abort", () => reject(signal.reason), { once: true });
       return { wait: promise, leave };
     },
-    get inFlight() {
+    /** Calls of all methods that run or wait. */
+    get inFlight(): number {
       return gates.Status.calls + gates.Encrypt.calls + gates.Decrypt.calls;
     },
   };

@@ -108,6 +108,14 @@ function abortClass(signal: AbortSignal): ErrorClass {
   return reason instanceof ConnectError && reason.code === Code.DeadlineExceeded ? "timeout" : "canceled";
 }
 
+const REJECTIONS: ReadonlyMap<string, Rejection> = new Map<string, Rejection>([
+  ["concurrency_limit", { check: "concurrency" }],
+  ["key_id_malformed", { check: "key_id", reason: "malformed" }],
+  ["ciphertext_version_differs", { check: "key_id", reason: "version_mismatch" }],
+  ["version_removed", { check: "key_id", reason: "removed" }],
+  ["version_rejected", { check: "key_id", reason: "rejected" }],
+]);
+
 function rejectionOf(error: unknown): Rejection | undefined {
   if (error instanceof AnnotationError) {
     return { check: "associated_data", reason: error.problem };
@@ -115,27 +123,11 @@ function rejectionOf(error: unknown): Rejection | undefined {
   if (!(error instanceof ProviderError)) {
     return undefined;
   }
-  switch (error.code) {
-    case "concurrency_limit":
-      return { check: "concurrency" };
-    case "key_id_malformed":
-      return { check: "key_id", reason: "malformed" };
-    case "ciphertext_version_differs":
-      return { check: "key_id", reason: "version_mismatch" };
-    case "version_removed":
-      return { check: "key_id", reason: "removed" };
-    case "version_rejected":
-      return { check: "key_id", reason: "rejected" };
+  const rejection = REJECTIONS.get(error.code);
+  if (rejection !== undefined || error.errorClass === "key_id_unknown") {
+    return rejection ?? { check: "key_id", reason: "unknown" };
   }
-  switch (error.errorClass) {
-    case "key_id_unknown":
-      return { check: "key_id", reason: "unknown" };
-    case "aad_mismatch":
-      return {
-        check: "associated_data",
-        reason: error instanceof KmsError ? "disagrees" : "rejected_by_openbao",
-      };
-    default:
-      return undefined;
-  }
+  return error.errorClass === "aad_mismatch"
+    ? { check: "associated_data", reason: error instanceof KmsError ? "disagrees" : "rejected_by_openbao" }
+    : undefined;
 }

@@ -32,3 +32,25 @@ test.each([
 test("the code of another layer falls back to its class", () => {
   expect(replyFor("openbao_sealed", "some_code")).toEqual(replyFor("openbao_sealed", undefined));
 });
+
+test("codes have the names of gRPC", () => {
+  const codes = Object.values(Code).filter((code) => typeof code === "number");
+  expect(codes.map(statusName)).toEqual([
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+  ]);
+});

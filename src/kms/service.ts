@@ -68,7 +68,7 @@ export function kmsService(options: KmsServiceOptions): ServiceImpl<typeof KeyMa
         if (status.kind === "known") {
           return { version: API_VERSION, healthz: status.healthz, keyId: status.keyId };
         }
-        throw statusError(status);
+        throw new KmsError({ ...NOT_SERVING[status.kind], errorClass: status.errorClass });
       }),
 
     encrypt: (request, context) =>
@@ -134,31 +134,17 @@ export function kmsService(options: KmsServiceOptions): ServiceImpl<typeof KeyMa
   };
 }
 
-/** Status is an error, so that kube-apiserver stops writing what could not be read again, or should not be written now. */
-function statusError({ kind, errorClass }: Exclude<KeyStatus, { kind: "known" }>): KmsError {
-  switch (kind) {
-    case "lost":
-      return new KmsError({
-        code: "active_version_lost",
-        errorClass,
-        message: "the active version of the key is proven lost; nothing is encrypted under it",
-      });
-    case "outage":
-      return new KmsError({
-        code: "openbao_outage",
-        errorClass,
-        message: "OpenBao is unavailable, and status.outage is fail",
-      });
-    case "none":
-      return new KmsError({
-        code: "no_key_version",
-        errorClass,
-        message: "no version of the key is known yet",
-      });
-  }
-}
+/** Then Status is an error, so that kube-apiserver stops writing what it could not read again, or should not write. */
+const NOT_SERVING = {
+  lost: {
+    code: "active_version_lost",
+    message: "the active version of the key is proven lost; nothing is encrypted under it",
+  },
+  outage: { code: "openbao_outage", message: "OpenBao is unavailable, and status.outage is fail" },
+  none: { code: "no_key_version", message: "no version of the key is known yet" },
+} as const;
 
-/** What OpenBao says when it does not take a ciphertext. */
+/** The classes of a ciphertext that OpenBao refuses. */
 const REFUSALS: ReadonlySet<ErrorClass> = new Set(["aad_mismatch", "protocol_limit"]);
 
 /** While the key is not what it was, OpenBao's refusal proves nothing about the ciphertext: it must not look damaged. */

@@ -1,7 +1,7 @@
 /** @module Login with a client certificate (openbao.org/api-docs/auth/cert), its key in a file or a PKCS#11 token. */
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import type { Clock } from "../../base/clock.ts";
-import { readSafeFile } from "../../base/safe-file.ts";
+import { readSafeFile, type SafeFileRules } from "../../base/safe-file.ts";
 import { Secret } from "../../base/secret.ts";
 import type { OpenBao } from "../client/client.ts";
 import {
@@ -35,28 +35,31 @@ interface CertMethodOptions extends ChainOptions {
   readonly name: string;
 }
 
-interface CertFileMethodOptions extends CertMethodOptions {
-  readonly privateKeyFile: string;
-  readonly connect: (identity: { readonly chainPem: string; readonly keyPem: Secret }) => CertifiedConnection;
-}
-
-interface CertTokenMethodOptions extends CertMethodOptions {
-  /** The chain as DER, leaf first. */
-  readonly connect: (chain: readonly Uint8Array[]) => CertifiedConnection;
-}
-
 const CERTIFICATE_FIELD = "auth.cert.certificateFile";
 const KEY_FIELD = "auth.cert.privateKeyFile";
 const TOKEN_CERTIFICATE_FIELD = "auth.cert.pkcs11.certificateFile";
 
 const PRIVATE_KEY = /-----BEGIN ((?:[A-Z]+ )?PRIVATE KEY)-----[\s\S]+?-----END \1-----/;
 
-export function certFileLoginMethod(options: CertFileMethodOptions): LoginMethod {
+export function certFileLoginMethod(
+  options: CertMethodOptions & {
+    readonly privateKeyFile: string;
+    readonly connect: (identity: {
+      readonly chainPem: string;
+      readonly keyPem: Secret;
+    }) => CertifiedConnection;
+  },
+): LoginMethod {
   const { certificateFile, privateKeyFile, serviceUid, connect } = options;
   return certLoginMethod(
     options,
     async () => {
-      const key = await read(privateKeyFile, KEY_FIELD, "the private key", { serviceUid, secret: true });
+      const key = await read(privateKeyFile, {
+        field: KEY_FIELD,
+        what: "the private key",
+        secret: true,
+        serviceUid,
+      });
       // One file with both, as kubelet keeps it, is read once: it may be replaced between two reads.
       const chainBytes =
         certificateFile === privateKeyFile ? key : await readChainFile(CERTIFICATE_FIELD, options);
@@ -72,7 +75,10 @@ export function certFileLoginMethod(options: CertFileMethodOptions): LoginMethod
   );
 }
 
-export function certTokenLoginMethod(options: CertTokenMethodOptions): LoginMethod {
+/** `connect` takes the chain as DER, leaf first. */
+export function certTokenLoginMethod(
+  options: CertMethodOptions & { readonly connect: (chain: readonly Uint8Array[]) => CertifiedConnection },
+): LoginMethod {
   return certLoginMethod(
     options,
     async () => ({ chain: await readTokenChain(options) }),
@@ -117,23 +123,13 @@ function certLoginMethod<Identity extends { readonly chain: CertificateChain }>(
 
 async function read(
   path: string,
-  field: string,
-  what: string,
-  { serviceUid, secret }: { readonly serviceUid: number; readonly secret: boolean },
+  rules: Pick<SafeFileRules, "field" | "what" | "secret" | "serviceUid">,
 ): Promise<Uint8Array> {
-  const rules = {
-    what,
-    field,
-    maxBytes: MAX_CHAIN_BYTES,
-    secret,
-    serviceUid,
-    errorClass: "auth_failed",
-  } as const;
-  return (await readSafeFile(path, rules)).bytes;
+  return (await readSafeFile(path, { ...rules, maxBytes: MAX_CHAIN_BYTES, errorClass: "auth_failed" })).bytes;
 }
 
 function readChainFile(field: string, { certificateFile, serviceUid }: ChainOptions): Promise<Uint8Array> {
-  return read(certificateFile, field, "the certificate chain", { serviceUid, secret: false });
+  return read(certificateFile, { field, what: "the certificate chain", secret: false, serviceUid });
 }
 
 function checkedChain(

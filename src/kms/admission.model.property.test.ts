@@ -1,7 +1,7 @@
 /** The gate against a list of all calls that is looked at as a whole each time. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { Gate, type Place } from "./gate.ts";
+import { Gate, type Place } from "./admission.ts";
 
 const CALLERS: readonly object[] = [{}, {}, {}];
 const step = fc.oneof(
