@@ -12,62 +12,48 @@ export interface CommandContext {
   readonly signal: AbortSignal;
 }
 
-interface Argument {
-  readonly name: string;
-  readonly description: string;
-  readonly choices: readonly string[];
-}
-
-export interface Command {
+/** What help, completion and reference pages show of a command. */
+export interface Declaration<Declared extends Options = Options> {
   readonly name: string;
   readonly summary: string;
   readonly description: readonly string[];
-  readonly argument: Argument | undefined;
-  readonly options: Options;
-  readonly examples: readonly [string, ...string[]];
-  readonly run: (
-    values: Readonly<Record<string, unknown>>,
-    argument: string | undefined,
-    context: CommandContext,
-  ) => Promise<ExitName>;
-}
-
-interface Declaration<Declared extends Options> {
-  readonly name: string;
-  readonly summary: string;
-  readonly description: readonly string[];
-  readonly argument?: Argument;
+  readonly argument?: {
+    readonly name: string;
+    readonly description: string;
+    readonly choices: readonly string[];
+  };
   readonly options: Declared;
   readonly examples: readonly [string, ...string[]];
-  /** The values have been read by option.ts, one for each declared option. */
+}
+
+export interface Command extends Declaration {
   readonly run: (
-    values: ValuesOf<Declared>,
+    values: Readonly<Record<string, unknown>>,
     context: CommandContext,
     argument: string | undefined,
   ) => Promise<ExitName>;
 }
 
-export function defineCommand<const Declared extends Options>({
-  name,
-  summary,
-  description,
-  argument,
-  options,
-  examples,
-  run,
-}: Declaration<Declared>): Command {
+export type FlagsOf<Declared extends Declaration> = ValuesOf<Declared["options"]>;
+
+type Run<Declared extends Options> = (
+  flags: ValuesOf<Declared>,
+  context: CommandContext,
+  argument: string | undefined,
+) => Promise<ExitName>;
+
+/** The command of a declaration. What it runs is loaded only then: help, completion and other commands start without it. */
+export function defineCommand<Declared extends Options>(
+  declaration: Declaration<Declared>,
+  load: () => Promise<Run<Declared>>,
+): Command {
   return {
-    name,
-    summary,
-    description,
-    argument,
-    options,
-    examples,
-    run: (values, given, context) => {
-      if (!areValuesOf(options, values)) {
-        throw new TypeError(`${name}: an option was not read`);
+    ...declaration,
+    run: async (values, context, argument) => {
+      if (!areValuesOf(declaration.options, values)) {
+        throw new TypeError(`${declaration.name}: an option was not read`);
       }
-      return run(values, context, given);
+      return (await load())(values, context, argument);
     },
   };
 }

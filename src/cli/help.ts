@@ -1,14 +1,14 @@
 /** @module Help texts for 80 columns, made from the command table. Pure. */
 
 import { PROGRAM } from "../base/build-info.ts";
-import type { Command } from "./command.ts";
+import type { Declaration } from "./command.ts";
 import { EXIT_CODES } from "./exit-code.ts";
 import { type Option, optionDefault, optionUsage } from "./option.ts";
 
 const WIDTH = 80;
 const GUTTER = 2;
 
-export function overviewText(commands: readonly Command[]): string {
+export function overviewText(commands: readonly Declaration[]): string {
   return [
     "Kubernetes KMS v2 provider for OpenBao Transit.",
     "",
@@ -25,7 +25,7 @@ export function overviewText(commands: readonly Command[]): string {
   ].join("\n");
 }
 
-export function helpText(command: Command): string {
+export function helpText(command: Declaration): string {
   const { description, argument, options, examples } = command;
   const rows = Object.entries(options).map(([each, option]): readonly [string, string] => [
     optionUsage(each, option),
@@ -45,7 +45,7 @@ export function helpText(command: Command): string {
   ].join("\n");
 }
 
-export function usageLine({ name, argument, options }: Command): string {
+export function usageLine({ name, argument, options }: Declaration): string {
   return [
     PROGRAM,
     name,

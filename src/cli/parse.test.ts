@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { COMMANDS } from "../commands/table.ts";
-import { type Command, defineCommand } from "./command.ts";
+import type { Command } from "./command.ts";
 import { parseCommandLine } from "./parse.ts";
 
 const bare = {
@@ -11,7 +11,7 @@ const bare = {
   run: async (): Promise<"good"> => "good",
 } as const;
 const commands: readonly Command[] = [
-  defineCommand({
+  {
     ...bare,
     name: "one",
     options: {
@@ -21,17 +21,17 @@ const commands: readonly Command[] = [
       switch: { kind: "switch", description: "" },
       count: { kind: "count", placeholder: "N", min: 2, max: 4, description: "" },
     },
-  }),
-  defineCommand({ ...bare, name: "one two", options: {} }),
-  defineCommand({ ...bare, name: "group first", options: {} }),
-  defineCommand({ ...bare, name: "group second", options: {} }),
-  defineCommand({
+  },
+  { ...bare, name: "one two", options: {} },
+  { ...bare, name: "group first", options: {} },
+  { ...bare, name: "group second", options: {} },
+  {
     ...bare,
     name: "shell",
     argument: { name: "SHELL", description: "", choices: ["bash", "zsh"] },
     options: {},
-  }),
-  defineCommand({ ...bare, name: "version", options: {} }),
+  },
+  { ...bare, name: "version", options: {} },
 ];
 const parse = (line: string) => parseCommandLine(line.split(" ").filter(Boolean), commands);
 const none = { text: undefined, list: [], flag: false, switch: true, count: undefined };

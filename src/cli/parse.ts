@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util";
 import { PROGRAM } from "../base/build-info.ts";
 import { nearestName } from "../base/nearest-name.ts";
-import type { Command } from "./command.ts";
+import type { Command, Declaration } from "./command.ts";
 import { helpText, overviewText } from "./help.ts";
 import { type Options, readOption } from "./option.ts";
 
@@ -62,11 +62,11 @@ function isHelp(word: string): boolean {
 }
 
 /** First words of all commands, each once; `policy` has only second words. */
-export function commandNames(commands: readonly Command[]): readonly string[] {
+export function commandNames(commands: readonly Declaration[]): readonly string[] {
   return [...new Set(commands.map(({ name }) => name.split(" ")[0] ?? ""))];
 }
 
-export function subcommandNames(first: string, commands: readonly Command[]): readonly string[] {
+export function subcommandNames(first: string, commands: readonly Declaration[]): readonly string[] {
   return commands
     .filter(({ name }) => name.startsWith(`${first} `))
     .map(({ name }) => name.slice(first.length + 1));

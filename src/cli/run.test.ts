@@ -6,7 +6,7 @@ import { configFile } from "../../test/fakes/config-file.ts";
 import { recordedOutput } from "../../test/fakes/recorded-output.ts";
 import { ProviderError } from "../base/error-class.ts";
 import { COMMANDS } from "../commands/table.ts";
-import { defineCommand } from "./command.ts";
+import type { Command } from "./command.ts";
 import { run } from "./run.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -87,8 +87,8 @@ describe("usage", () => {
 });
 
 describe("errors of commands", () => {
-  const failing = (error: unknown) => [
-    defineCommand({
+  const failing = (error: unknown): readonly Command[] => [
+    {
       name: "fail",
       summary: "",
       description: [],
@@ -97,7 +97,7 @@ describe("errors of commands", () => {
       run: async () => {
         throw error;
       },
-    }),
+    },
   ];
 
   test("a ProviderError is printed with its advice, and its class is the exit code", async () => {

@@ -31,7 +31,7 @@ async function exitOf(
     return "usage";
   }
   try {
-    return await line.command.run(line.values, line.argument, context);
+    return await line.command.run(line.values, context, line.argument);
   } catch (error) {
     if (signal.aborted) {
       output.say("interrupted");

@@ -1,5 +1,5 @@
 /** @module Every command in the order of help: the table for parser, help, completion, man page and reference page. */
-import type { Command } from "../cli/command.ts";
+import { type Command, defineCommand } from "../cli/command.ts";
 import { auditCommand } from "./audit/command.ts";
 import { benchmarkCommand } from "./benchmark/command.ts";
 import { completionCommand } from "./completion/command.ts";
@@ -21,23 +21,35 @@ import { verifyRotationCommand } from "./verify-rotation/command.ts";
 import { versionCommand } from "./version/command.ts";
 
 export const COMMANDS: readonly Command[] = [
-  serveCommand,
-  doctorCommand,
-  probeCommand,
-  verifyKeyCommand,
-  rotationPlanCommand,
-  configCommand,
-  configSchemaCommand,
-  initCommand,
-  policyOpenbaoCommand,
-  unwrapSecretIdCommand,
-  auditCommand,
-  migrateCommand,
-  verifyRotationCommand,
-  retireVersionsCommand,
-  restoreVersionsCommand,
-  rebuildRegistryCommand,
-  benchmarkCommand,
-  completionCommand(() => COMMANDS),
-  versionCommand,
+  defineCommand(serveCommand, async () => (await import("./serve/run.ts")).serve),
+  defineCommand(doctorCommand, async () => (await import("./doctor/run.ts")).doctor),
+  defineCommand(probeCommand, async () => (await import("./probe/run.ts")).probe),
+  defineCommand(verifyKeyCommand, async () => (await import("./verify-key/run.ts")).verifyKey),
+  defineCommand(rotationPlanCommand, async () => (await import("./rotation-plan/run.ts")).rotationPlan),
+  defineCommand(configCommand, async () => (await import("./config/run.ts")).showConfig),
+  defineCommand(configSchemaCommand, async () => (await import("./config-schema/run.ts")).configSchema),
+  defineCommand(initCommand, async () => (await import("./init/run.ts")).init),
+  defineCommand(policyOpenbaoCommand, async () => (await import("./policy-openbao/run.ts")).policyOpenbao),
+  defineCommand(
+    unwrapSecretIdCommand,
+    async () => (await import("./unwrap-secret-id/run.ts")).unwrapSecretIdToFile,
+  ),
+  defineCommand(auditCommand, async () => (await import("./audit/run.ts")).audit),
+  defineCommand(migrateCommand, async () => (await import("./migrate/run.ts")).migrate),
+  defineCommand(
+    verifyRotationCommand,
+    async () => (await import("./verify-rotation/run.ts")).verifyRotationAction,
+  ),
+  defineCommand(retireVersionsCommand, async () => (await import("./retire-versions/run.ts")).retireVersions),
+  defineCommand(
+    restoreVersionsCommand,
+    async () => (await import("./restore-versions/run.ts")).restoreVersions,
+  ),
+  defineCommand(
+    rebuildRegistryCommand,
+    async () => (await import("./rebuild-registry/run.ts")).rebuildRegistry,
+  ),
+  defineCommand(benchmarkCommand, async () => (await import("./benchmark/run.ts")).benchmark),
+  defineCommand(completionCommand, async () => (await import("./completion/run.ts")).completion(COMMANDS)),
+  defineCommand(versionCommand, async () => (await import("./version/run.ts")).version),
 ];

@@ -6,12 +6,10 @@
 import { recognisable } from "../harness/cluster.ts";
 import { type RealEtcd, startEtcd } from "../harness/etcd.ts";
 import { type KubeApiServer, startKubeApiServer } from "../harness/kube-apiserver.ts";
-import type { FaultResult } from "./fault.ts";
-
-type ClusterSeen = NonNullable<FaultResult["cluster"]>;
 
 export interface ClusterLoad {
-  readonly take: () => ClusterSeen;
+  /** What kube-apiserver did since the last call. */
+  readonly take: () => Readonly<Record<"written" | "refusedWrites" | "read" | "refusedReads", number>>;
   readonly count: () => number;
   /** Which objects do not read as they were last written. */
   readonly verify: () => Promise<readonly string[]>;

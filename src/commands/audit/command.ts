@@ -1,38 +1,9 @@
-/** @module The declaration of `audit`; run.ts does the work. */
-import { defineCommand } from "../../cli/command.ts";
-import type { ValuesOf } from "../../cli/option.ts";
+/** @module The declaration of `audit`. */
+import type { Declaration, FlagsOf } from "../../cli/command.ts";
 import { sourceOptions } from "../audit-sources.ts";
 import { configOption, outputOption } from "../shared-options.ts";
 
-const auditOptions = {
-  ...configOption,
-  ...sourceOptions,
-  list: {
-    kind: "choice",
-    placeholder: "WHICH",
-    choices: ["none", "stale", "all"],
-    default: "none",
-    description:
-      "Also list objects by name: all, or those that are not under the active version (plaintext: Secrets only); stale needs --config",
-  },
-  object: {
-    kind: "text",
-    placeholder: "OBJECT",
-    description:
-      "Also judge one object, for example secrets/default/db, before it is deleted as corrupt: whether a version in this node's registry derives to its key_id; needs --config",
-  },
-  "evidence-out": { kind: "text", placeholder: "FILE", description: "Write the evidence to a new file" },
-  html: {
-    kind: "text",
-    placeholder: "FILE",
-    description: "Write the report as a self-contained HTML page to a new file",
-  },
-  ...outputOption,
-} as const;
-
-export type AuditFlags = ValuesOf<typeof auditOptions>;
-
-export const auditCommand = defineCommand({
+export const auditCommand = {
   name: "audit",
   summary: "Count stored objects by the key that each one needs",
   description: [
@@ -41,11 +12,36 @@ export const auditCommand = defineCommand({
     "A running etcd is read page by page at one revision. After a lost connection the read continues at the next endpoint. If the revision is compacted during the read, the read starts again, at most three times. The digest of a saved snapshot is checked first, and damage anywhere in it is refused and never counted as fewer objects. A copy of member/snap/db has no digest, so some damage stays unnoticed: use it for a report and not as evidence.",
     "--evidence-out writes the counts with a digest, for verify-rotation, retire-versions and rebuild-registry, and for the change ticket; --html writes the same as one page.",
   ],
-  options: auditOptions,
+  options: {
+    ...configOption,
+    ...sourceOptions,
+    list: {
+      kind: "choice",
+      placeholder: "WHICH",
+      choices: ["none", "stale", "all"],
+      default: "none",
+      description:
+        "Also list objects by name: all, or those that are not under the active version (plaintext: Secrets only); stale needs --config",
+    },
+    object: {
+      kind: "text",
+      placeholder: "OBJECT",
+      description:
+        "Also judge one object, for example secrets/default/db, before it is deleted as corrupt: whether a version in this node's registry derives to its key_id; needs --config",
+    },
+    "evidence-out": { kind: "text", placeholder: "FILE", description: "Write the evidence to a new file" },
+    html: {
+      kind: "text",
+      placeholder: "FILE",
+      description: "Write the report as a self-contained HTML page to a new file",
+    },
+    ...outputOption,
+  },
   examples: [
     "audit --snapshot /var/backups/etcd.db",
     "audit --config config.yaml --snapshot etcd.db --evidence-out evidence.json",
     "audit --config config.yaml --snapshot etcd.db --object secrets/default/db",
   ],
-  run: async (flags, context) => (await import("./run.ts")).audit(flags, context),
-});
+} as const satisfies Declaration;
+
+export type AuditFlags = FlagsOf<typeof auditCommand>;

@@ -1,8 +1,7 @@
-/** @module `config schema`: the JSON Schema of the configuration file. */
-import { defineCommand } from "../../cli/command.ts";
-import { jsonText } from "../../cli/output.ts";
+/** @module The declaration of `config schema`. */
+import type { Declaration } from "../../cli/command.ts";
 
-export const configSchemaCommand = defineCommand({
+export const configSchemaCommand = {
   name: "config schema",
   summary: "Print the JSON Schema of the configuration file",
   description: [
@@ -11,9 +10,4 @@ export const configSchemaCommand = defineCommand({
   ],
   options: {},
   examples: ["config schema > config.schema.json"],
-  run: async (_, { output }) => {
-    const { configJsonSchema } = await import("../../config/json-schema.ts");
-    output.result(jsonText(configJsonSchema()));
-    return "good";
-  },
-});
+} as const satisfies Declaration;

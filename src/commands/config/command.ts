@@ -1,9 +1,8 @@
-/** @module `config`: the configuration that is in force. */
-import { defineCommand } from "../../cli/command.ts";
-import { jsonText } from "../../cli/output.ts";
+/** @module The declaration of `config`. */
+import type { Declaration, FlagsOf } from "../../cli/command.ts";
 import { configOption, outputOption, overrideOptions } from "../shared-options.ts";
 
-export const configCommand = defineCommand({
+export const configCommand = {
   name: "config",
   summary: "Show the configuration in force and the origin of each value",
   description: [
@@ -12,39 +11,6 @@ export const configCommand = defineCommand({
   ],
   options: { ...configOption, ...overrideOptions, ...outputOption },
   examples: ["config --config /etc/openbao-kms/config.yaml"],
-  run: async (flags, context) => {
-    const [{ loadConfiguration }, { fingerprint }, { configIdentity }] = await Promise.all([
-      import("../configuration.ts"),
-      import("../../key/identity/fingerprint.ts"),
-      import("../../provider/registry.ts"),
-    ]);
-    const { config, path, fields } = await loadConfiguration(flags, context);
-    const shown = fields.map(({ path: field, value, origin }) => ({
-      field,
-      // The role id is half of a credential.
-      value: field === "auth.approle.roleId" ? "[set]" : value,
-      origin,
-    }));
-    const mark = fingerprint(configIdentity(config));
-    const { output } = context;
-    if (flags.output === "json") {
-      output.result(jsonText({ file: path, fingerprint: mark, fields: shown }));
-      return "good";
-    }
-    const width = Math.max(...shown.map(({ field }) => field.length));
-    const originWidth = "environment".length;
-    output.result(
-      [
-        `file         ${path}`,
-        `fingerprint  ${mark}`,
-        "",
-        ...shown.map(
-          ({ field, value, origin }) =>
-            `${field.padEnd(width)}  ${output.paint("dim", origin.padEnd(originWidth))}  ${JSON.stringify(value)}`,
-        ),
-        "",
-      ].join("\n"),
-    );
-    return "good";
-  },
-});
+} as const satisfies Declaration;
+
+export type ConfigFlags = FlagsOf<typeof configCommand>;

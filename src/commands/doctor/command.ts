@@ -1,46 +1,42 @@
-/** @module The declaration of `doctor`; run.ts does the work. */
-import { defineCommand } from "../../cli/command.ts";
-import type { ValuesOf } from "../../cli/option.ts";
+/** @module The declaration of `doctor`. */
+import type { Declaration, FlagsOf } from "../../cli/command.ts";
 import { configOption, outputOption } from "../shared-options.ts";
 
-const doctorOptions = {
-  ...configOption,
-  "encryption-config": {
-    kind: "text",
-    placeholder: "FILE",
-    description: "Also check this EncryptionConfiguration of kube-apiserver",
-  },
-  "previous-encryption-config": {
-    kind: "text",
-    placeholder: "FILE",
-    description: "The EncryptionConfiguration before it: fails when a reader would disappear",
-  },
-  "expect-fingerprint": {
-    kind: "text",
-    placeholder: "FINGERPRINT",
-    description: "The fingerprint that another node of this control plane shows",
-  },
-  "service-user": {
-    kind: "text",
-    placeholder: "USER",
-    description: "The service's user, by name or number",
-  },
-  ...outputOption,
-} as const;
-
-export type DoctorFlags = ValuesOf<typeof doctorOptions>;
-
-export const doctorCommand = defineCommand({
+export const doctorCommand = {
   name: "doctor",
   summary: "Check configuration, machine, OpenBao, key and EncryptionConfiguration",
   description: [
     "Runs all checks in order and prints a fix for each failure. A check is skipped when a check that it needs has failed; a skipped check has not passed.",
     "Checks permissions for the service's user, also in a root shell: the owner of the state directory, or --service-user. It does not disturb a running provider: it takes no lock, writes no state, and revokes its own token.",
   ],
-  options: doctorOptions,
+  options: {
+    ...configOption,
+    "encryption-config": {
+      kind: "text",
+      placeholder: "FILE",
+      description: "Also check this EncryptionConfiguration of kube-apiserver",
+    },
+    "previous-encryption-config": {
+      kind: "text",
+      placeholder: "FILE",
+      description: "The EncryptionConfiguration before it: fails when a reader would disappear",
+    },
+    "expect-fingerprint": {
+      kind: "text",
+      placeholder: "FINGERPRINT",
+      description: "The fingerprint that another node of this control plane shows",
+    },
+    "service-user": {
+      kind: "text",
+      placeholder: "USER",
+      description: "The service's user, by name or number",
+    },
+    ...outputOption,
+  },
   examples: [
     "doctor --config /etc/openbao-kms/config.yaml",
     "doctor --config config.yaml --encryption-config encryption-config.yaml",
   ],
-  run: async (flags, context) => (await import("./run.ts")).doctor(flags, context),
-});
+} as const satisfies Declaration;
+
+export type DoctorFlags = FlagsOf<typeof doctorCommand>;

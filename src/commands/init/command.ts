@@ -1,54 +1,7 @@
-/** @module The declaration of `init`; run.ts does the work. */
-import { defineCommand } from "../../cli/command.ts";
-import type { ValuesOf } from "../../cli/option.ts";
+/** @module The declaration of `init`. */
+import type { Declaration, FlagsOf } from "../../cli/command.ts";
 
-const initOptions = {
-  values: { kind: "text", placeholder: "FILE", description: "The values: a configuration file" },
-  out: { kind: "text", placeholder: "DIR", description: "A directory that is absent or empty" },
-  model: {
-    kind: "choice",
-    placeholder: "MODEL",
-    choices: ["systemd", "static-pod", "cluster-api"],
-    default: "systemd",
-    description: "How the provider runs",
-  },
-  node: {
-    kind: "text",
-    placeholder: "NAME",
-    description: "The node's name, which replaces {node} in the values",
-  },
-  "new-key": {
-    kind: "flag",
-    description: "For the first node of a cluster: name a new key and let the script create it",
-  },
-  "current-encryption-config": {
-    kind: "text",
-    placeholder: "FILE",
-    description: "The EncryptionConfiguration that kube-apiserver uses",
-  },
-  "policy-name": {
-    kind: "text",
-    placeholder: "NAME",
-    default: "openbao-kms",
-    description: "The name of the policy in OpenBao",
-  },
-  image: {
-    kind: "text",
-    placeholder: "IMAGE",
-    description: "Static pod and Cluster API: the image by digest, REF@sha256:…",
-  },
-  "socket-gid": {
-    kind: "count",
-    placeholder: "GID",
-    min: 1,
-    max: 4_294_967_294,
-    description: "Overrides server.socketGroup: the group's number on this host",
-  },
-} as const;
-
-export type InitFlags = ValuesOf<typeof initOptions>;
-
-export const initCommand = defineCommand({
+export const initCommand = {
   name: "init",
   summary: "Generate all files of an installation from one values file",
   description: [
@@ -57,11 +10,54 @@ export const initCommand = defineCommand({
     "Give --new-key once, for the first node of a cluster. It writes a values.yaml with the name of the key: the values file of the further nodes. Without --node, use the first node's config.yaml.",
     "For a cluster that already encrypts, give its EncryptionConfiguration, so that each provider in use stays a reader in both phases.",
   ],
-  options: initOptions,
+  options: {
+    values: { kind: "text", placeholder: "FILE", description: "The values: a configuration file" },
+    out: { kind: "text", placeholder: "DIR", description: "A directory that is absent or empty" },
+    model: {
+      kind: "choice",
+      placeholder: "MODEL",
+      choices: ["systemd", "static-pod", "cluster-api"],
+      default: "systemd",
+      description: "How the provider runs",
+    },
+    node: {
+      kind: "text",
+      placeholder: "NAME",
+      description: "The node's name, which replaces {node} in the values",
+    },
+    "new-key": {
+      kind: "flag",
+      description: "For the first node of a cluster: name a new key and let the script create it",
+    },
+    "current-encryption-config": {
+      kind: "text",
+      placeholder: "FILE",
+      description: "The EncryptionConfiguration that kube-apiserver uses",
+    },
+    "policy-name": {
+      kind: "text",
+      placeholder: "NAME",
+      default: "openbao-kms",
+      description: "The name of the policy in OpenBao",
+    },
+    image: {
+      kind: "text",
+      placeholder: "IMAGE",
+      description: "Static pod and Cluster API: the image by digest, REF@sha256:…",
+    },
+    "socket-gid": {
+      kind: "count",
+      placeholder: "GID",
+      min: 1,
+      max: 4_294_967_294,
+      description: "Overrides server.socketGroup: the group's number on this host",
+    },
+  },
   examples: [
     "init --values values.yaml --node cp-1 --out cp-1 --new-key",
     "init --values cp-1/values.yaml --node cp-2 --out cp-2",
     "init --values values.yaml --out cp --model cluster-api --image REF@sha256:…",
   ],
-  run: async (flags, context) => (await import("./run.ts")).init(flags, context),
-});
+} as const satisfies Declaration;
+
+export type InitFlags = FlagsOf<typeof initCommand>;

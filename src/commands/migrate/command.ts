@@ -1,59 +1,9 @@
-/** @module The declaration of `migrate`; run.ts does the work. */
-import { defineCommand } from "../../cli/command.ts";
-import type { ValuesOf } from "../../cli/option.ts";
+/** @module The declaration of `migrate`. */
+import type { Declaration, FlagsOf } from "../../cli/command.ts";
 import { liveSourceOptions } from "../audit-sources.ts";
 import { configOption, outputOption } from "../shared-options.ts";
 
-const migrateOptions = {
-  ...configOption,
-  ...liveSourceOptions,
-  kubeconfig: {
-    kind: "text",
-    placeholder: "FILE",
-    description: "Client certificate, token or exec plugin that may get and patch every encrypted resource",
-  },
-  "kube-context": {
-    kind: "text",
-    placeholder: "NAME",
-    description: "The context to use instead of the current one",
-  },
-  "api-server": {
-    kind: "list",
-    placeholder: "URL",
-    description: "The address of one API server; repeat it for each server",
-  },
-  rate: {
-    kind: "count",
-    placeholder: "N",
-    default: 50,
-    min: 1,
-    max: 5000,
-    description: "At most this many objects per second are rewritten",
-  },
-  away: {
-    kind: "flag",
-    description:
-      "Leave this provider: rewrite its objects to the provider that the EncryptionConfiguration names first",
-  },
-  "storage-version-migration": {
-    kind: "flag",
-    description:
-      "With --apply: instead of rewriting from here, create a StorageVersionMigration for each resource with stale objects, wait for it, and audit again",
-  },
-  wait: {
-    kind: "duration",
-    placeholder: "D",
-    defaultMs: 600_000,
-    maxMs: 86_400_000,
-    description: "With --storage-version-migration: how long to wait for the cluster; 0s does not wait",
-  },
-  apply: { kind: "flag", description: "Rewrite; without it nothing is changed" },
-  ...outputOption,
-} as const;
-
-export type MigrateFlags = ValuesOf<typeof migrateOptions>;
-
-export const migrateCommand = defineCommand({
+export const migrateCommand = {
   name: "migrate",
   summary: "Rewrite the stored objects that are not under the active version; a dry run by default",
   description: [
@@ -62,10 +12,53 @@ export const migrateCommand = defineCommand({
     "First it proves every API server over a direct connection: it rewrites one stale object through it, and etcd must then show the active key_id. The servers are those that you name, or those behind the Service kubernetes, and at least as many as there are Leases.",
     "After an interruption, run it again: it continues with the objects that are still stale. Admission webhooks see these patches like any other change.",
   ],
-  options: migrateOptions,
-  examples: ["migrate --config c.yaml --etcd-endpoints https://e1:2379 --kubeconfig admin.conf"],
-  run: async (flags, context) => {
-    const action = await import("./run.ts");
-    return action.migrate(flags, context);
+  options: {
+    ...configOption,
+    ...liveSourceOptions,
+    kubeconfig: {
+      kind: "text",
+      placeholder: "FILE",
+      description: "Client certificate, token or exec plugin that may get and patch every encrypted resource",
+    },
+    "kube-context": {
+      kind: "text",
+      placeholder: "NAME",
+      description: "The context to use instead of the current one",
+    },
+    "api-server": {
+      kind: "list",
+      placeholder: "URL",
+      description: "The address of one API server; repeat it for each server",
+    },
+    rate: {
+      kind: "count",
+      placeholder: "N",
+      default: 50,
+      min: 1,
+      max: 5000,
+      description: "At most this many objects per second are rewritten",
+    },
+    away: {
+      kind: "flag",
+      description:
+        "Leave this provider: rewrite its objects to the provider that the EncryptionConfiguration names first",
+    },
+    "storage-version-migration": {
+      kind: "flag",
+      description:
+        "With --apply: instead of rewriting from here, create a StorageVersionMigration for each resource with stale objects, wait for it, and audit again",
+    },
+    wait: {
+      kind: "duration",
+      placeholder: "D",
+      defaultMs: 600_000,
+      maxMs: 86_400_000,
+      description: "With --storage-version-migration: how long to wait for the cluster; 0s does not wait",
+    },
+    apply: { kind: "flag", description: "Rewrite; without it nothing is changed" },
+    ...outputOption,
   },
-});
+  examples: ["migrate --config c.yaml --etcd-endpoints https://e1:2379 --kubeconfig admin.conf"],
+} as const satisfies Declaration;
+
+export type MigrateFlags = FlagsOf<typeof migrateCommand>;

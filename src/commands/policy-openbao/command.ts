@@ -1,8 +1,8 @@
-/** @module `policy openbao`: the policy that the provider's token needs. */
-import { defineCommand } from "../../cli/command.ts";
+/** @module The declaration of `policy openbao`. */
+import type { Declaration, FlagsOf } from "../../cli/command.ts";
 import { configOption } from "../shared-options.ts";
 
-export const policyOpenbaoCommand = defineCommand({
+export const policyOpenbaoCommand = {
   name: "policy openbao",
   summary: "Print the least-privilege OpenBao policy for this configuration",
   description: [
@@ -17,23 +17,6 @@ export const policyOpenbaoCommand = defineCommand({
     },
   },
   examples: ["policy openbao --config /etc/openbao-kms/config.yaml > openbao-kms.hcl"],
-  run: async (flags, context) => {
-    const [{ loadConfiguration }, { keyNamespaceOf, openbaoPolicy }] = await Promise.all([
-      import("../configuration.ts"),
-      import("../openbao-policy.ts"),
-    ]);
-    const { config } = await loadConfiguration(flags, context);
-    const { auth } = config;
-    context.output.result(
-      openbaoPolicy({
-        keyNamespace: keyNamespaceOf(config),
-        mountPath: config.transit.mountPath,
-        keyName: config.transit.keyName,
-        includeTokenRenewal: flags["include-token-renewal"],
-        // The configuration does not have the role's name.
-        appRole: auth.method === "approle" ? { mountPath: auth.approle.mountPath, name: "+" } : undefined,
-      }),
-    );
-    return "good";
-  },
-});
+} as const satisfies Declaration;
+
+export type PolicyFlags = FlagsOf<typeof policyOpenbaoCommand>;

@@ -1,38 +1,9 @@
-/** @module The declaration of `rebuild-registry`; run.ts does the work. */
-import { defineCommand } from "../../cli/command.ts";
-import type { ValuesOf } from "../../cli/option.ts";
+/** @module The declaration of `rebuild-registry`. */
+import type { Declaration, FlagsOf } from "../../cli/command.ts";
 import { evidenceOptions } from "../gather-evidence.ts";
 import { applyOptions, configOption, outputOption } from "../shared-options.ts";
 
-const rebuildOptions = {
-  ...configOption,
-  "expected-key-id": {
-    kind: "text",
-    placeholder: "ID",
-    description: "The key_id in the probe of a healthy node",
-  },
-  ...evidenceOptions,
-  "from-go": {
-    kind: "text",
-    placeholder: "FILE",
-    description: "A registry of the Go implementation, whose versions are taken over",
-  },
-  "abandon-versions": {
-    kind: "flag",
-    description: "Continue although some stored objects become unreadable forever; needs --override-reason",
-  },
-  "override-reason": {
-    kind: "text",
-    placeholder: "TEXT",
-    description: "The reason; it is recorded permanently",
-  },
-  ...applyOptions,
-  ...outputOption,
-} as const;
-
-export type RebuildFlags = ValuesOf<typeof rebuildOptions>;
-
-export const rebuildRegistryCommand = defineCommand({
+export const rebuildRegistryCommand = {
   name: "rebuild-registry",
   summary: "Rebuild a lost registry from evidence; a plan by default",
   description: [
@@ -40,10 +11,35 @@ export const rebuildRegistryCommand = defineCommand({
     "A key_id that does not derive is listed with its recovery, and nothing is written. --abandon-versions gives such versions up; the registry records this permanently.",
     "A registry of the Go implementation is never overwritten: --from-go takes over its versions. Set state.path to another file, or move the old one away first.",
   ],
-  options: rebuildOptions,
+  options: {
+    ...configOption,
+    "expected-key-id": {
+      kind: "text",
+      placeholder: "ID",
+      description: "The key_id in the probe of a healthy node",
+    },
+    ...evidenceOptions,
+    "from-go": {
+      kind: "text",
+      placeholder: "FILE",
+      description: "A registry of the Go implementation, whose versions are taken over",
+    },
+    "abandon-versions": {
+      kind: "flag",
+      description: "Continue although some stored objects become unreadable forever; needs --override-reason",
+    },
+    "override-reason": {
+      kind: "text",
+      placeholder: "TEXT",
+      description: "The reason; it is recorded permanently",
+    },
+    ...applyOptions,
+    ...outputOption,
+  },
   examples: [
     "rebuild-registry --config config.yaml --expected-key-id obk2.EXAMPLE",
     "rebuild-registry --config config.yaml --from-go key-registry.json.go",
   ],
-  run: async (flags, context) => (await import("./run.ts")).rebuildRegistry(flags, context),
-});
+} as const satisfies Declaration;
+
+export type RebuildFlags = FlagsOf<typeof rebuildRegistryCommand>;

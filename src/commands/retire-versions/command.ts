@@ -1,41 +1,9 @@
-/** @module The declaration of `retire-versions`; run.ts does the work. */
-import { defineCommand } from "../../cli/command.ts";
-import type { ValuesOf } from "../../cli/option.ts";
+/** @module The declaration of `retire-versions`. */
+import type { Declaration, FlagsOf } from "../../cli/command.ts";
 import { evidenceOptions } from "../gather-evidence.ts";
 import { applyOptions, configOption, outputOption } from "../shared-options.ts";
 
-const retireOptions = {
-  ...configOption,
-  "before-version": {
-    kind: "count",
-    placeholder: "N",
-    min: 1,
-    max: 999_999_999,
-    description: "The oldest version that stays; required",
-  },
-  ...evidenceOptions,
-  "kept-snapshot": {
-    kind: "list",
-    placeholder: "FILE",
-    description: "A snapshot that must stay readable; may be repeated",
-  },
-  "node-report": {
-    kind: "list",
-    placeholder: "FILE",
-    description: "The output of `probe --output json` on a control-plane node; repeat it for each node",
-  },
-  "override-reason": {
-    kind: "text",
-    placeholder: "TEXT",
-    description: "Continue although the evidence contradicts it; the reason is recorded permanently",
-  },
-  ...applyOptions,
-  ...outputOption,
-} as const;
-
-export type RetireFlags = ValuesOf<typeof retireOptions>;
-
-export const retireVersionsCommand = defineCommand({
+export const retireVersionsCommand = {
   name: "retire-versions",
   summary: "Remove versions that no stored object and no kept snapshot needs; a plan by default",
   description: [
@@ -43,10 +11,38 @@ export const retireVersionsCommand = defineCommand({
     "Needs evidence of the running etcd that is at most 15 minutes old and was read at least 5 minutes after every control-plane node was seen with the active key_id, a report of each of these nodes, and every kept snapshot. Blockers that depend only on evidence can be overridden with a reason, which the registry records permanently.",
     "When the reports show the versions as removed on every node, it prints the `bao` command that raises min_decryption_version. It never runs it.",
   ],
-  options: retireOptions,
+  options: {
+    ...configOption,
+    "before-version": {
+      kind: "count",
+      placeholder: "N",
+      min: 1,
+      max: 999_999_999,
+      description: "The oldest version that stays; required",
+    },
+    ...evidenceOptions,
+    "kept-snapshot": {
+      kind: "list",
+      placeholder: "FILE",
+      description: "A snapshot that must stay readable; may be repeated",
+    },
+    "node-report": {
+      kind: "list",
+      placeholder: "FILE",
+      description: "The output of `probe --output json` on a control-plane node; repeat it for each node",
+    },
+    "override-reason": {
+      kind: "text",
+      placeholder: "TEXT",
+      description: "Continue although the evidence contradicts it; the reason is recorded permanently",
+    },
+    ...applyOptions,
+    ...outputOption,
+  },
   examples: [
     "retire-versions --config config.yaml --before-version 3 --evidence evidence.json",
     "retire-versions --config config.yaml --before-version 3 --kept-snapshot weekly.db",
   ],
-  run: async (flags, context) => (await import("./run.ts")).retireVersions(flags, context),
-});
+} as const satisfies Declaration;
+
+export type RetireFlags = FlagsOf<typeof retireVersionsCommand>;

@@ -1,27 +1,23 @@
-/** @module The declaration of `rotation-plan`; run.ts does the work. */
-import { defineCommand } from "../../cli/command.ts";
-import type { ValuesOf } from "../../cli/option.ts";
+/** @module The declaration of `rotation-plan`. */
+import type { Declaration, FlagsOf } from "../../cli/command.ts";
 import { configOption, outputOption } from "../shared-options.ts";
 
-const rotationPlanOptions = {
-  ...configOption,
-  watch: { kind: "flag", description: "Repeat until nothing is left to do, and print what changed" },
-  ...outputOption,
-} as const;
-
-export type RotationPlanFlags = ValuesOf<typeof rotationPlanOptions>;
-
-export const rotationPlanCommand = defineCommand({
+export const rotationPlanCommand = {
   name: "rotation-plan",
   summary: "Show the active, pending and observed versions, and what a promotion waits for",
   description: [
     "Reads this node's registry and the key's live metadata, and changes nothing. A running provider promotes a new version by itself after it has observed it often and long enough.",
     "When OpenBao does not answer, the report uses only the registry, and the exit code is 4.",
   ],
-  options: rotationPlanOptions,
+  options: {
+    ...configOption,
+    watch: { kind: "flag", description: "Repeat until nothing is left to do, and print what changed" },
+    ...outputOption,
+  },
   examples: [
     "rotation-plan --config /etc/openbao-kms/config.yaml",
     "rotation-plan --config /etc/openbao-kms/config.yaml --watch",
   ],
-  run: async (flags, context) => (await import("./run.ts")).rotationPlan(flags, context),
-});
+} as const satisfies Declaration;
+
+export type RotationPlanFlags = FlagsOf<typeof rotationPlanCommand>;

@@ -1,32 +1,8 @@
-/** @module The declaration of `unwrap-secret-id`; run.ts does the work. */
-import { defineCommand } from "../../cli/command.ts";
-import type { ValuesOf } from "../../cli/option.ts";
+/** @module The declaration of `unwrap-secret-id`. */
+import type { Declaration, FlagsOf } from "../../cli/command.ts";
 import { configOption, outputOption } from "../shared-options.ts";
 
-const unwrapOptions = {
-  ...configOption,
-  role: {
-    kind: "text",
-    placeholder: "NAME",
-    description: "The AppRole that the secret id must belong to, by its name in OpenBao",
-  },
-  "wrapping-token-file": {
-    kind: "text",
-    placeholder: "FILE",
-    description: "The wrapping token; without it, it is read from standard input",
-  },
-  group: {
-    kind: "text",
-    placeholder: "GROUP",
-    default: "openbao-kms",
-    description: "The group that may read the file, by name or number: the provider's primary group",
-  },
-  ...outputOption,
-} as const;
-
-export type UnwrapFlags = ValuesOf<typeof unwrapOptions>;
-
-export const unwrapSecretIdCommand = defineCommand({
+export const unwrapSecretIdCommand = {
   name: "unwrap-secret-id",
   summary: "Unwrap an AppRole secret id once and install it",
   description: [
@@ -34,10 +10,30 @@ export const unwrapSecretIdCommand = defineCommand({
     "Needs root, and no token of its own. The wrapping token never appears on the command line or in the environment, and the provider never gets it. Faults on this machine are found before the token is used. Unless its logins are counted, the secret id is tried with one login before it replaces the file.",
     "A token that OpenBao does not know has expired or was used before. If you did not use it, destroy the secret id that was in it.",
   ],
-  options: unwrapOptions,
+  options: {
+    ...configOption,
+    role: {
+      kind: "text",
+      placeholder: "NAME",
+      description: "The AppRole that the secret id must belong to, by its name in OpenBao",
+    },
+    "wrapping-token-file": {
+      kind: "text",
+      placeholder: "FILE",
+      description: "The wrapping token; without it, it is read from standard input",
+    },
+    group: {
+      kind: "text",
+      placeholder: "GROUP",
+      default: "openbao-kms",
+      description: "The group that may read the file, by name or number: the provider's primary group",
+    },
+    ...outputOption,
+  },
   examples: [
     "unwrap-secret-id --config config.yaml --role kms < wrapping-token",
     "unwrap-secret-id --config config.yaml --role kms --wrapping-token-file FILE",
   ],
-  run: async (flags, context) => (await import("./run.ts")).unwrapSecretIdToFile(flags, context),
-});
+} as const satisfies Declaration;
+
+export type UnwrapFlags = FlagsOf<typeof unwrapSecretIdCommand>;

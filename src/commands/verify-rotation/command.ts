@@ -1,14 +1,9 @@
-/** @module The declaration of `verify-rotation`; run.ts does the work. */
-import { defineCommand } from "../../cli/command.ts";
-import type { ValuesOf } from "../../cli/option.ts";
+/** @module The declaration of `verify-rotation`. */
+import type { Declaration, FlagsOf } from "../../cli/command.ts";
 import { evidenceOptions } from "../gather-evidence.ts";
 import { configOption, outputOption } from "../shared-options.ts";
 
-const verifyRotationOptions = { ...configOption, ...evidenceOptions, ...outputOption } as const;
-
-export type VerifyRotationFlags = ValuesOf<typeof verifyRotationOptions>;
-
-export const verifyRotationCommand = defineCommand({
+export const verifyRotationCommand = {
   name: "verify-rotation",
   summary: "Check whether every stored object is encrypted under the active version",
   description: [
@@ -16,7 +11,8 @@ export const verifyRotationCommand = defineCommand({
     "The confidence is high with a running etcd, limited with complete snapshots only, and low when something contradicts the answer. It always lists what was not examined.",
     "Exits with code 4 while something remains or is not proven.",
   ],
-  options: verifyRotationOptions,
+  options: { ...configOption, ...evidenceOptions, ...outputOption },
   examples: ["verify-rotation --config config.yaml --evidence evidence.json"],
-  run: async (flags, context) => (await import("./run.ts")).verifyRotationAction(flags, context),
-});
+} as const satisfies Declaration;
+
+export type VerifyRotationFlags = FlagsOf<typeof verifyRotationCommand>;

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { defineCommand } from "../../cli/command.ts";
+import type { Declaration } from "../../cli/command.ts";
 import { COMMANDS } from "../table.ts";
-import { completionScript } from "./completion.ts";
+import { completionScript } from "./run.ts";
 
 /** What bash offers at the end of a line. */
 function offered(line: string, splitAtEquals = true): readonly string[] {
@@ -51,14 +51,9 @@ describe("bash", () => {
 
 describe.each(["bash", "zsh", "fish"])("%s", (shell) => {
   test("the whole script of a small table", () => {
-    const bare = {
-      summary: "does it's [best]: well",
-      description: [],
-      examples: ["x"],
-      run: async (): Promise<"good"> => "good",
-    } as const;
-    const table = [
-      defineCommand({
+    const bare = { summary: "does it's [best]: well", description: [], examples: ["x"] } as const;
+    const table: readonly Declaration[] = [
+      {
         ...bare,
         name: "one",
         options: {
@@ -70,15 +65,15 @@ describe.each(["bash", "zsh", "fish"])("%s", (shell) => {
           switch: { kind: "switch", description: "a switch" },
           way: { kind: "choice", placeholder: "W", choices: ["a", "b"], default: "a", description: "a way" },
         },
-      }),
-      defineCommand({ ...bare, name: "one two", options: {} }),
-      defineCommand({ ...bare, name: "group first", options: {} }),
-      defineCommand({
+      },
+      { ...bare, name: "one two", options: {} },
+      { ...bare, name: "group first", options: {} },
+      {
         ...bare,
         name: "shell",
         argument: { name: "SHELL", description: "", choices: ["x", "y"] },
         options: {},
-      }),
+      },
     ];
     expect(completionScript(shell, table)).toMatchSnapshot();
   });

@@ -1,12 +1,21 @@
 /** @module Completion scripts for bash, zsh and fish, made from the command table. They never run the program. */
 
 import { PROGRAM } from "../../base/build-info.ts";
-import type { Command } from "../../cli/command.ts";
+import type { CommandContext, Declaration } from "../../cli/command.ts";
+import type { ExitName } from "../../cli/exit-code.ts";
 import type { Option } from "../../cli/option.ts";
 import { commandNames, subcommandNames } from "../../cli/parse.ts";
 
+/** Runs `completion` for these commands. */
+export function completion(commands: readonly Declaration[]) {
+  return async (_: unknown, { output }: CommandContext, shell: string | undefined): Promise<ExitName> => {
+    output.result(completionScript(shell, commands));
+    return "good";
+  };
+}
+
 /** The script for a shell; the parser lets only these three through. */
-export function completionScript(shell: string | undefined, commands: readonly Command[]): string {
+export function completionScript(shell: string | undefined, commands: readonly Declaration[]): string {
   switch (shell) {
     case "zsh":
       return zshScript(commands);
@@ -32,7 +41,7 @@ function valuesOf(
   return { words, isFile };
 }
 
-function wordsAfter(command: Command, commands: readonly Command[]): readonly string[] {
+function wordsAfter(command: Declaration, commands: readonly Declaration[]): readonly string[] {
   return [
     ...subcommandNames(command.name, commands),
     ...(command.argument?.choices ?? []),
@@ -43,14 +52,14 @@ function wordsAfter(command: Command, commands: readonly Command[]): readonly st
 
 /** The groups that are no command themselves, with their second words. */
 function bareGroups(
-  commands: readonly Command[],
+  commands: readonly Declaration[],
 ): readonly (readonly [group: string, words: readonly string[]])[] {
   return commandNames(commands)
     .filter((word) => !commands.some(({ name }) => name === word))
     .map((group) => [group, subcommandNames(group, commands)]);
 }
 
-function bashScript(commands: readonly Command[]): string {
+function bashScript(commands: readonly Declaration[]): string {
   const flagCases = [...uniqueFlags(commands)].map(([name, option]) => {
     const { words, isFile } = valuesOf(name, option);
     if (isFile) {
@@ -106,14 +115,14 @@ complete -F _bao_kms_provider ${PROGRAM}
 }
 
 /** The second words after `help config`. */
-function helpCases(commands: readonly Command[]): readonly string[] {
+function helpCases(commands: readonly Declaration[]): readonly string[] {
   return commandNames(commands).flatMap((word) => {
     const words = subcommandNames(word, commands);
     return words.length === 0 ? [] : [`      "3 ${word}") words="${words.join(" ")}" ;;`];
   });
 }
 
-function twoWordCases(commands: readonly Command[]): string {
+function twoWordCases(commands: readonly Declaration[]): string {
   return commands
     .filter(({ name }) => name.includes(" "))
     .map(({ name }) => `    "${name}") command="${name}" ;;`)
@@ -121,7 +130,7 @@ function twoWordCases(commands: readonly Command[]): string {
 }
 
 /** Flags with a value, each name once. */
-function uniqueFlags(commands: readonly Command[]): ReadonlyMap<string, Option> {
+function uniqueFlags(commands: readonly Declaration[]): ReadonlyMap<string, Option> {
   return new Map(
     commands.flatMap(({ options }) =>
       Object.entries(options).filter(([, { kind }]) => kind !== "flag" && kind !== "switch"),
@@ -129,7 +138,7 @@ function uniqueFlags(commands: readonly Command[]): ReadonlyMap<string, Option> 
   );
 }
 
-function zshScript(commands: readonly Command[]): string {
+function zshScript(commands: readonly Declaration[]): string {
   const cases = commands.map((command) => {
     const flags = Object.entries(command.options).map(([name, option]) => zshFlag(name, option));
     const words = [...(command.argument?.choices ?? []), ...subcommandNames(command.name, commands)];
@@ -191,7 +200,7 @@ function zshQuoted(text: string): string {
   return text.replace(/[[\]:\\]/g, "\\$&").replace(/'/g, "'\\''");
 }
 
-function fishScript(commands: readonly Command[]): string {
+function fishScript(commands: readonly Declaration[]): string {
   const quote = (text: string): string => `'${text.replace(/[\\']/g, "\\$&")}'`;
   const lines = commandNames(commands).map((word) => {
     const summary = commands.find(({ name }) => name === word)?.summary ?? `${word} commands`;
