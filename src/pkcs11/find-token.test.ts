@@ -5,8 +5,8 @@ import { constants, createPublicKey, generateKeyPairSync, verify } from "node:cr
 import { type MemoryToken, memoryToken } from "../../test/fakes/pkcs11/memory-token.ts";
 import { HelperFailure } from "./failure.ts";
 import { findToken } from "./find-token.ts";
+import { MECHANISM } from "./pkcs11-library.ts";
 import type { TokenKey } from "./private-key.ts";
-import { MECHANISM } from "./signature-schemes.ts";
 
 const NAMES = { modulePath: "/m.so", tokenLabel: "token", keyLabel: "client", maxSessions: 2 };
 const p256 = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;

@@ -14,15 +14,6 @@ import {
 } from "./pkcs11-library.ts";
 import { openKey, type TokenKey } from "./private-key.ts";
 
-type ReportStage = (stage: HelperStage) => void;
-
-/** A token that was found and may be logged in to; nothing has been spent yet. */
-export interface FoundToken {
-  /** Logs in with the one try that is allowed and gives the key that is `publicKey`'s other half. */
-  openKey(login: TokenLogin): TokenKey;
-  close(): void;
-}
-
 interface TokenLogin {
   readonly pin: string;
   /** Refuse when the token says that a PIN was wrong since the last good one: the last try's outcome is not known. */
@@ -30,8 +21,10 @@ interface TokenLogin {
   readonly publicKey: KeyObject;
 }
 
-/** Loads the module and finds the one token with the label. @throws HelperFailure */
-export function findToken(library: Pkcs11Library, names: TokenNames, report: ReportStage): FoundToken {
+export type FoundToken = ReturnType<typeof findToken>;
+
+/** Loads the module and finds the one token with the label; spends no try yet. @throws HelperFailure */
+export function findToken(library: Pkcs11Library, names: TokenNames, report: (stage: HelperStage) => void) {
   report("module");
   const p11 = new library.PKCS11();
   callModule("module_broken", "load", () => p11.load(names.modulePath));
@@ -40,7 +33,8 @@ export function findToken(library: Pkcs11Library, names: TokenNames, report: Rep
   const slot = findSlot(p11, names.tokenLabel);
   const cleanups = [() => p11.C_Finalize(), () => p11.close()];
   return {
-    openKey: (login) => {
+    /** Logs in with the one try that is allowed and gives the key that is `publicKey`'s other half. */
+    openKey: (login: TokenLogin): TokenKey => {
       const session = openSession(p11, slot, names);
       cleanups.unshift(
         () => p11.C_Logout(session),
@@ -52,7 +46,7 @@ export function findToken(library: Pkcs11Library, names: TokenNames, report: Rep
       report("key");
       return openKey(p11, slot, session, names.keyLabel, login.publicKey);
     },
-    close: () => {
+    close: (): void => {
       for (const cleanup of cleanups) {
         try {
           cleanup();
@@ -120,27 +114,23 @@ function checkTries(p11: Pkcs11, slot: Handle, refuseAfterFailedTry: boolean): v
   }
 }
 
+const LOGIN_FAILURES: Readonly<Record<string, HelperFailure["code"]>> = {
+  CKR_PIN_INCORRECT: "pin_refused",
+  CKR_PIN_INVALID: "pin_refused",
+  CKR_PIN_LEN_RANGE: "pin_refused",
+  CKR_PIN_EXPIRED: "pin_expired",
+  CKR_PIN_LOCKED: "pin_locked",
+  CKR_USER_PIN_NOT_INITIALIZED: "pin_not_initialized",
+};
+
 function logIn(p11: Pkcs11, session: Handle, pin: string): void {
   try {
     p11.C_Login(session, CKU_USER, pin);
   } catch (error) {
     const value = returnValueOf(error);
-    const because = stepDetail("C_Login", value);
-    switch (value) {
-      case "CKR_USER_ALREADY_LOGGED_IN":
-        return;
-      case "CKR_PIN_INCORRECT":
-      case "CKR_PIN_INVALID":
-      case "CKR_PIN_LEN_RANGE":
-        throw new HelperFailure("pin_refused", because, error);
-      case "CKR_PIN_EXPIRED":
-        throw new HelperFailure("pin_expired", because, error);
-      case "CKR_PIN_LOCKED":
-        throw new HelperFailure("pin_locked", because, error);
-      case "CKR_USER_PIN_NOT_INITIALIZED":
-        throw new HelperFailure("pin_not_initialized", because, error);
-      default:
-        throw new HelperFailure("login_failed", because, error);
+    if (value !== "CKR_USER_ALREADY_LOGGED_IN") {
+      const code = LOGIN_FAILURES[value ?? ""] ?? "login_failed";
+      throw new HelperFailure(code, stepDetail("C_Login", value), error);
     }
   }
 }

@@ -44,12 +44,12 @@ export function loginRecord(path: string, clock: Clock): HoldRecord {
   return async (signal) => {
     for (;;) {
       signal.throwIfAborted();
-      const held = asOwner(() => tryToHold(path));
-      if (held !== undefined) {
+      const database = asOwner(() => tryToHold(path));
+      if (database !== undefined) {
         return {
-          read: () => asOwner(held.read),
-          write: (latch) => asOwner(() => held.write(latch)),
-          release: () => asOwner(held.release),
+          read: () => asOwner(() => readLatch(database)),
+          write: (latch) => asOwner(() => writeLatch(database, latch)),
+          release: () => asOwner(() => database.close()),
         };
       }
       await clock.sleep(POLL_MS, signal);
@@ -57,28 +57,23 @@ export function loginRecord(path: string, clock: Clock): HoldRecord {
   };
 }
 
-function tryToHold(path: string): HeldRecord | undefined {
+function tryToHold(path: string): Database | undefined {
+  checkPlace(path);
   let database: Database | undefined;
   try {
-    checkPlace(path);
-    const opened = openRecordDatabase(path);
-    database = opened;
-    opened.run("BEGIN EXCLUSIVE");
-    opened.run(
+    database = openRecordDatabase(path);
+    database.run("BEGIN EXCLUSIVE");
+    database.run(
       "CREATE TABLE IF NOT EXISTS pin_latch (one INTEGER PRIMARY KEY CHECK (one = 1), record TEXT NOT NULL)",
     );
-    opened.run("COMMIT");
-    return {
-      read: () => readLatch(opened),
-      write: (latch) => writeLatch(opened, latch),
-      release: () => opened.close(),
-    };
+    database.run("COMMIT");
+    return database;
   } catch (error) {
     database?.close();
     if (error instanceof SQLiteError && error.code === "SQLITE_BUSY") {
       return undefined;
     }
-    throw asRecordError(error);
+    throw error;
   }
 }
 
@@ -91,12 +86,7 @@ export function openRecordDatabase(path: string): Database {
 }
 
 function readLatch(database: Database): PinLatch | undefined {
-  let row: { readonly record: string } | null;
-  try {
-    row = database.query<{ record: string }, []>("SELECT record FROM pin_latch").get();
-  } catch (error) {
-    throw asRecordError(error);
-  }
+  const row = database.query<{ record: string }, []>("SELECT record FROM pin_latch").get();
   if (row === null) {
     return undefined;
   }
@@ -108,14 +98,10 @@ function readLatch(database: Database): PinLatch | undefined {
 }
 
 function writeLatch(database: Database, latch: PinLatch | undefined): void {
-  try {
-    if (latch === undefined) {
-      database.run("DELETE FROM pin_latch");
-    } else {
-      database.run("INSERT OR REPLACE INTO pin_latch VALUES (1, ?)", [JSON.stringify(latch)]);
-    }
-  } catch (error) {
-    throw asRecordError(error);
+  if (latch === undefined) {
+    database.run("DELETE FROM pin_latch");
+  } else {
+    database.run("INSERT OR REPLACE INTO pin_latch VALUES (1, ?)", [JSON.stringify(latch)]);
   }
 }
 

@@ -66,6 +66,8 @@ export const CKU_USER = 1;
 export const CKO_PRIVATE_KEY = 3;
 export const CKA = { class: 0x0, label: 0x3, keyType: 0x100, alwaysAuthenticate: 0x202 } as const;
 export const CKK = { rsa: 0x0, ec: 0x3 } as const;
+/** PKCS#11 2.40, section 2: the three mechanisms that sign a hash made outside of the token. */
+export const MECHANISM = { rsaPkcs: 0x1, rsaPkcsPss: 0xd, ecdsa: 0x1041 } as const;
 /** CK_RSA_PKCS_PSS_PARAMS: hash mechanism and mask generation function by hash. */
 export const PSS_PARAMETERS = {
   sha256: { hashAlg: 0x250, mgf: 2, saltLen: 32 },

@@ -1,8 +1,7 @@
 /** @module A PKCS#11 library in memory, with keys that really sign; a test says how it is odd and which calls fail. */
 import { constants, createHash, type KeyObject, privateEncrypt, randomBytes } from "node:crypto";
 import type { Attribute, Handle, Mechanism, Pkcs11, TokenInfo } from "../../../src/pkcs11/pkcs11-library.ts";
-import { CKA, CKK, CKO_PRIVATE_KEY, PSS_PARAMETERS } from "../../../src/pkcs11/pkcs11-library.ts";
-import { MECHANISM } from "../../../src/pkcs11/signature-schemes.ts";
+import { CKA, CKK, CKO_PRIVATE_KEY, MECHANISM, PSS_PARAMETERS } from "../../../src/pkcs11/pkcs11-library.ts";
 
 export interface MemoryKey {
   readonly label: string;

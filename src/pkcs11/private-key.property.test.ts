@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { createPublicKey, generateKeyPairSync, sign, verify } from "node:crypto";
 import fc from "fast-check";
-import { derFromRawEcdsa } from "./ecdsa-signature.ts";
+import { derFromRawEcdsa } from "./private-key.ts";
 
 describe("derFromRawEcdsa", () => {
   test.each(["P-256", "P-384"])(
