@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { constants, createPublicKey, generateKeyPairSync, verify } from "node:crypto";
 import { type MemoryToken, memoryToken } from "../../test/fakes/pkcs11/memory-token.ts";
-import { HelperFailure } from "./failure.ts";
+import { HelperFailure } from "./errors.ts";
 import { findToken } from "./find-token.ts";
 import { MECHANISM } from "./pkcs11-library.ts";
 import type { TokenKey } from "./private-key.ts";

@@ -1,6 +1,6 @@
 /** @module The PKCS#11 token: find it and log in once. */
 import type { KeyObject } from "node:crypto";
-import { HelperFailure, type HelperStage } from "./failure.ts";
+import { HelperFailure, type HelperStage } from "./errors.ts";
 import type { TokenNames } from "./helper-protocol.ts";
 import {
   CKF,

@@ -3,11 +3,11 @@ import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import type { Readable, Writable } from "node:stream";
 import type { Clock } from "../base/clock.ts";
-import type { HelperStage } from "./failure.ts";
+import type { HelperStage } from "./errors.ts";
 import {
   decodeLine,
   encodeRequest,
-  type HelperLine,
+  type HelperResult,
   type HelperTask,
   type TokenNames,
 } from "./helper-protocol.ts";
@@ -31,7 +31,7 @@ export interface HelperCall {
 export interface HelperEnd {
   readonly stage: HelperStage | undefined;
   readonly outcome:
-    | Extract<HelperLine, { kind: "failure" | "done" | "answer" }>
+    | HelperResult
     | { readonly kind: "timeout" }
     | { readonly kind: "aborted" }
     /** It ended by itself without a last word: the module crashed, called exit(3), or there is no memory. */
@@ -135,7 +135,7 @@ function readLines(stdout: Readable, marker: string) {
   let rest = "";
   let length = 0;
   let stage: HelperStage | undefined;
-  let last: Extract<HelperLine, { kind: "failure" | "done" | "answer" }> | undefined;
+  let last: HelperResult | undefined;
   const take = (text: string): void => {
     const line = decodeLine(marker, text);
     if (line?.kind === "stage") {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { HELPER_FAILURES, HELPER_STAGES } from "./failure.ts";
+import { HELPER_FAILURES, HELPER_STAGES } from "./errors.ts";
 import {
   decodeLine,
   decodeRequest,

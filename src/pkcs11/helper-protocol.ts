@@ -1,7 +1,7 @@
 /** @module What the provider and its helper process say to each other: one request on stdin, marked lines on stdout. */
 import * as v from "valibot";
 import { parseJson } from "../base/parse-json.ts";
-import { HELPER_FAILURES, HELPER_STAGES, type HelperFailureCode, type HelperStage } from "./failure.ts";
+import { HELPER_FAILURES, HELPER_STAGES } from "./errors.ts";
 
 /** The largest request that a helper reads: a chain, a CA bundle and a login body fit many times. */
 export const MAX_REQUEST_BYTES = 4 * 1024 * 1024;
@@ -66,17 +66,6 @@ export type HelperTask = HelperRequest["task"];
 export type Exchange = v.InferOutput<typeof exchangeSchema>;
 export type TokenNames = v.InferOutput<typeof tokenSchema>;
 
-export type HelperLine =
-  | { readonly kind: "stage"; readonly stage: HelperStage }
-  | { readonly kind: "failure"; readonly code: HelperFailureCode; readonly detail?: string | undefined }
-  | { readonly kind: "done" }
-  | {
-      readonly kind: "answer";
-      readonly status: number;
-      readonly headers: readonly (readonly [string, string])[];
-      readonly body: Uint8Array;
-    };
-
 const lineSchema = v.variant("kind", [
   v.strictObject({ kind: v.literal("stage"), stage: v.picklist(HELPER_STAGES) }),
   v.strictObject({
@@ -92,6 +81,10 @@ const lineSchema = v.variant("kind", [
     body: bytes,
   }),
 ]);
+
+export type HelperLine = v.InferOutput<typeof lineSchema>;
+/** A helper's last word. */
+export type HelperResult = Exclude<HelperLine, { kind: "stage" }>;
 
 /** Bytes travel as base64; everything else as it is. */
 function toJson(value: HelperRequest | HelperLine): string {

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { END, HELLO, memoryTls, READY } from "../../test/fakes/pkcs11/memory-tls.ts";
 import { type MemoryToken, memoryToken } from "../../test/fakes/pkcs11/memory-token.ts";
 import { makeTestCa } from "../../test/fakes/tls/test-ca.ts";
-import { HelperFailure } from "./failure.ts";
+import { HelperFailure } from "./errors.ts";
 import { answerRequest } from "./helper.ts";
 import { decodeLine, encodeRequest, type HelperTask } from "./helper-protocol.ts";
 

@@ -2,9 +2,8 @@
 
 import { X509Certificate } from "node:crypto";
 import { realpathSync, type Stats, statSync, writeSync } from "node:fs";
-import { assertNever } from "../base/assert-never.ts";
 import { readBounded } from "../base/read-bounded.ts";
-import { HelperFailure } from "./failure.ts";
+import { HelperFailure } from "./errors.ts";
 import { type FoundToken, findToken } from "./find-token.ts";
 import {
   decodeRequest,
@@ -44,9 +43,8 @@ export async function answerRequest(
     say(await doTask(request, loadAddons(), say));
     return 0;
   } catch (error) {
-    const failure =
-      error instanceof HelperFailure ? error : new HelperFailure("unexpected", undefined, error);
-    say({ kind: "failure", code: failure.code, detail: failure.detail });
+    const { code, detail } = HelperFailure.from(error, "unexpected");
+    say({ kind: "failure", code, detail });
     return 1;
   }
 }
@@ -64,25 +62,19 @@ async function doTask(
   const token = findToken(addons.pkcs11, request.token, (stage) => say({ kind: "stage", stage }));
   try {
     const { task } = request;
-    switch (task.kind) {
-      case "inspect":
-        return { kind: "done" };
-      case "prove":
-        openKey(token, task);
-        return { kind: "done" };
-      case "exchange": {
-        const key = openKey(token, task);
-        say({ kind: "stage", stage: "connect" });
-        const answer = await httpsExchange(addons.tls, task.exchange, {
-          chain: task.chain,
-          schemes: key.schemes.map((scheme) => scheme.id),
-          sign: (id, message) => signWith(key, id, message),
-        });
-        return { kind: "answer", ...answer };
-      }
-      default:
-        return assertNever(task);
+    if (task.kind === "inspect") {
+      return { kind: "done" };
     }
+    const key = openKey(token, task);
+    if (task.kind === "prove") {
+      return { kind: "done" };
+    }
+    say({ kind: "stage", stage: "connect" });
+    return await httpsExchange(addons.tls, task.exchange, {
+      chain: task.chain,
+      schemes: key.schemes.map((scheme) => scheme.id),
+      sign: (id, message) => signWith(key, id, message),
+    });
   } finally {
     token.close();
   }

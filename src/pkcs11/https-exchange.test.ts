@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { connect, createServer, type Server, Socket } from "node:net";
 import { BYE, END, HELLO, memoryTls, READY } from "../../test/fakes/pkcs11/memory-tls.ts";
-import { HelperFailure } from "./failure.ts";
+import { HelperFailure } from "./errors.ts";
 import type { Exchange } from "./helper-protocol.ts";
 import { httpsExchange } from "./https-exchange.ts";
 import { tlsFailure, tlsStream } from "./tls-client.ts";

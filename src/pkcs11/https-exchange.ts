@@ -2,20 +2,19 @@
 import { type IncomingMessage, request } from "node:http";
 import { connect } from "node:net";
 import { readBounded } from "../base/read-bounded.ts";
-import { HelperFailure } from "./failure.ts";
-import type { Exchange } from "./helper-protocol.ts";
-import { type SignFunction, type TlsLibrary, tlsFailure, tlsStream } from "./tls-client.ts";
+import { HelperFailure } from "./errors.ts";
+import type { Exchange, HelperLine } from "./helper-protocol.ts";
+import {
+  type SignFunction,
+  type TlsClient,
+  type TlsLibrary,
+  type TlsOptions,
+  tlsFailure,
+  tlsStream,
+} from "./tls-client.ts";
 
-interface ClientIdentity {
-  readonly chain: readonly Uint8Array[];
-  readonly schemes: readonly number[];
+interface ClientIdentity extends Pick<TlsOptions, "chain" | "schemes"> {
   readonly sign: SignFunction;
-}
-
-interface ExchangeAnswer {
-  readonly status: number;
-  readonly headers: readonly (readonly [string, string])[];
-  readonly body: Uint8Array;
 }
 
 /** Room for TLS records and HTTP framing beside the body itself. */
@@ -26,7 +25,7 @@ export async function httpsExchange(
   tls: TlsLibrary,
   exchange: Exchange,
   identity: ClientIdentity,
-): Promise<ExchangeAnswer> {
+): Promise<Extract<HelperLine, { kind: "answer" }>> {
   let signFailure: unknown;
   const client = openClient(tls, exchange, identity, (error) => {
     signFailure = error;
@@ -53,12 +52,16 @@ export async function httpsExchange(
       outgoing.end(exchange.body);
     });
     return {
+      kind: "answer",
       status: message.statusCode ?? 0,
-      headers: headersOf(message),
+      headers: Object.entries(message.headers).flatMap(([name, value]) =>
+        typeof value === "string" ? [[name, value]] : [],
+      ),
       body: await readBody(message, exchange.maxBytes),
     };
   } catch (error) {
-    throw asFailure(signFailure ?? stream.errored ?? error);
+    // A failure of the stream is ours; anything else is node:http's word about an answer that is not HTTP.
+    throw HelperFailure.from(signFailure ?? stream.errored ?? error, "answer_invalid");
   } finally {
     stream.destroy();
   }
@@ -69,7 +72,7 @@ function openClient(
   exchange: Exchange,
   identity: ClientIdentity,
   onSignFailure: (error: unknown) => void,
-): InstanceType<TlsLibrary["TlsClient"]> {
+): TlsClient {
   const options = {
     serverName: exchange.serverName,
     ca: exchange.ca,
@@ -92,12 +95,6 @@ function openClient(
   }
 }
 
-function headersOf(message: IncomingMessage): readonly (readonly [string, string])[] {
-  return Object.entries(message.headers).flatMap(([name, value]) =>
-    typeof value === "string" ? [[name, value] as const] : [],
-  );
-}
-
 async function readBody(message: IncomingMessage, maxBytes: number): Promise<Uint8Array> {
   const body = await readBounded(message as AsyncIterable<Uint8Array>, maxBytes);
   if (body === undefined) {
@@ -107,9 +104,4 @@ async function readBody(message: IncomingMessage, maxBytes: number): Promise<Uin
     throw new HelperFailure("connection_cut");
   }
   return body;
-}
-
-/** A failure of the stream is ours; anything else is node:http's word about an answer that is not HTTP. */
-function asFailure(error: unknown): HelperFailure {
-  return error instanceof HelperFailure ? error : new HelperFailure("answer_invalid", undefined, error);
 }

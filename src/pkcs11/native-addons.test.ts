@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { chmodSync, chownSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { HelperFailure } from "./failure.ts";
+import { HelperFailure } from "./errors.ts";
 import { addonProblem, INSTALLED_ADDONS, loadNativeAddons, type NativeAddonPlace } from "./native-addons.ts";
 
 let directory: string;

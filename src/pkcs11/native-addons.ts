@@ -1,7 +1,7 @@
 /** @module Loads tls.node and pkcs11.node from the one directory where they may be. */
 import { lstatSync, type Stats } from "node:fs";
 import { join } from "node:path";
-import { HelperFailure } from "./failure.ts";
+import { HelperFailure } from "./errors.ts";
 import type { Pkcs11Library } from "./pkcs11-library.ts";
 import type { TlsLibrary } from "./tls-client.ts";
 

@@ -1,5 +1,5 @@
 /** @module The part of pkcs11.node (pkcs11js, without its JavaScript) that is used here. */
-import { HelperFailure } from "./failure.ts";
+import { HelperFailure } from "./errors.ts";
 
 export type Handle = Uint8Array;
 

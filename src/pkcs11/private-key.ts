@@ -1,6 +1,6 @@
 /** @module The private key in the token: find it, prove that it is the certificate's, sign. */
 import { constants, createHash, type KeyObject, randomBytes, verify } from "node:crypto";
-import { HelperFailure } from "./failure.ts";
+import { HelperFailure } from "./errors.ts";
 import {
   CKA,
   CKK,

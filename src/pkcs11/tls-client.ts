@@ -1,7 +1,8 @@
 /** @module A socket that speaks TLS through tls.node. */
 import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
-import { HelperFailure, type HelperFailureCode } from "./failure.ts";
+import { errnoOf } from "../base/errno.ts";
+import { HelperFailure, type HelperFailureCode } from "./errors.ts";
 
 export interface TlsOptions {
   readonly serverName: string;
@@ -42,29 +43,20 @@ const FAILURES: Readonly<Record<string, HelperFailureCode>> = {
 };
 
 export function tlsFailure(error: unknown): HelperFailure {
-  if (error instanceof HelperFailure) {
-    return error;
-  }
   const word = error instanceof Error ? error.message : "";
-  return new HelperFailure(FAILURES[word] ?? "tls_failed", undefined, error);
+  return HelperFailure.from(error, FAILURES[word] ?? "tls_failed");
 }
 
-function connectFailure(error: Error): HelperFailureCode {
-  switch ("code" in error ? error.code : undefined) {
-    case "ENOTFOUND":
-    case "EAI_AGAIN":
-      return "name_not_found";
-    case "ECONNREFUSED":
-      return "connect_refused";
-    default:
-      return "connect_failed";
-  }
-}
+const CONNECT_FAILURES: Readonly<Record<string, HelperFailureCode>> = {
+  ENOTFOUND: "name_not_found",
+  EAI_AGAIN: "name_not_found",
+  ECONNREFUSED: "connect_refused",
+};
 
 /** Wraps a connected or connecting socket; the stream's errors are {@link HelperFailure}s. */
 export function tlsStream(client: TlsClient, socket: Socket): Duplex {
-  /** Writes that wait for the end of the handshake. */
-  let waiting: (() => void)[] = [];
+  /** The write that waits for the end of the handshake; a stream has one at a time. */
+  let waiting = (): void => {};
 
   const flush = (): void => {
     const out = client.writeTls();
@@ -104,7 +96,7 @@ export function tlsStream(client: TlsClient, socket: Socket): Duplex {
         });
       };
       if (client.isHandshaking) {
-        waiting.push(send);
+        waiting = send;
       } else {
         send();
       }
@@ -133,11 +125,9 @@ export function tlsStream(client: TlsClient, socket: Socket): Duplex {
       client.readTls(data);
       flush();
       if (!client.isHandshaking) {
-        const ready = waiting;
-        waiting = [];
-        for (const send of ready) {
-          send();
-        }
+        const send = waiting;
+        waiting = () => {};
+        send();
       }
       const plain = client.readPlain();
       if (plain.length > 0 && !stream.push(plain)) {
@@ -149,7 +139,7 @@ export function tlsStream(client: TlsClient, socket: Socket): Duplex {
     });
   });
   socket.on("error", (error) => {
-    const code = connected ? "connection_cut" : connectFailure(error);
+    const code = connected ? "connection_cut" : (CONNECT_FAILURES[errnoOf(error) ?? ""] ?? "connect_failed");
     stream.destroy(new HelperFailure(code, undefined, error));
   });
   socket.on("close", () => {

@@ -4,8 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { ProviderError } from "../base/error-class.ts";
-import { isPinRefusal, Pkcs11Error, pkcs11Error } from "./errors.ts";
-import { ConnectionFailure, DEVICE_FAILURES, HELPER_STAGES } from "./failure.ts";
+import {
+  ConnectionFailure,
+  DEVICE_FAILURES,
+  HELPER_STAGES,
+  isPinRefusal,
+  Pkcs11Error,
+  pkcs11Error,
+} from "./errors.ts";
 import type { HelperCall, HelperEnd } from "./helper-process.ts";
 import { type HeldRecord, type HoldRecord, LoginRecordError } from "./login-record.ts";
 import type { PinLatch } from "./pin-latch.ts";
@@ -296,6 +302,13 @@ test("every failure of the device has words of its own, and those of the PIN end
   expect(new Set(errors.map(({ message }) => message)).size).toBe(errors.length);
   expect(errors.every((error) => error instanceof Pkcs11Error && !error.message.includes("undefined"))).toBe(
     true,
+  );
+  const ours = [
+    ...(["pin_invalid", "pin_latched", "pin_outcome_unknown", "record_damaged", "record_unusable"] as const),
+    ...(["login_busy", "module_hung", "module_crashed", "helper_not_started"] as const),
+  ].map((code) => pkcs11Error(code, SUBJECT));
+  expect([...errors, ...ours].filter(({ message, advice }) => /[{}]/.test(`${message} ${advice}`))).toEqual(
+    [],
   );
   expect(errors.filter(isPinRefusal).map(({ code }) => code)).toEqual([
     "pin_locked",

@@ -3,10 +3,16 @@ import { assertNever } from "../base/assert-never.ts";
 import type { Clock } from "../base/clock.ts";
 import { stopReason, withDeadline } from "../base/deadline.ts";
 import { type FileIdentity, readSafeFile } from "../base/safe-file.ts";
-import { type Pkcs11Code, type Pkcs11Error, type Pkcs11Subject, pkcs11Error } from "./errors.ts";
-import { ConnectionFailure, isConnectionFailure } from "./failure.ts";
+import {
+  ConnectionFailure,
+  isConnectionFailure,
+  type Pkcs11Code,
+  type Pkcs11Error,
+  type Pkcs11Subject,
+  pkcs11Error,
+} from "./errors.ts";
 import type { HelperEnd, RunHelper } from "./helper-process.ts";
-import type { Exchange, HelperTask, TokenNames } from "./helper-protocol.ts";
+import type { Exchange, HelperResult, TokenNames } from "./helper-protocol.ts";
 import { type HeldRecord, type HoldRecord, LoginRecordError } from "./login-record.ts";
 import { afterPinTry, decidePinTry, type PinOutcome } from "./pin-latch.ts";
 
@@ -48,39 +54,28 @@ export interface TokenCertificates {
   readonly ca: readonly Uint8Array[];
 }
 
-export interface Pkcs11Token {
-  /** Loads the module and finds the token; gives it no PIN. @throws Pkcs11Error, ConnectionFailure */
-  inspect(call: TokenCall): Promise<void>;
-  /** Logs in and proves that the key is the certificate's. @throws Pkcs11Error, ConnectionFailure, SafeFileError */
-  prove(chain: readonly Uint8Array[], call: TokenCall): Promise<void>;
-  /** One request over TLS with the certificate. @throws Pkcs11Error, ConnectionFailure, SafeFileError */
-  request(certificates: TokenCertificates, request: TokenRequest): Promise<TokenResponse>;
-}
+export type Pkcs11Token = ReturnType<typeof pkcs11Token>;
 
-type Done = Extract<HelperEnd["outcome"], { kind: "done" | "answer" }>;
-type LoginTask = (pin: string, refuseAfterFailedTry: boolean) => HelperTask;
+type Done = Exclude<HelperResult, { kind: "failure" }>;
+/** What to do once the token is logged in to. */
+type LoginTask = { readonly kind: "prove" } | { readonly kind: "exchange"; readonly exchange: Exchange };
 
 /** Left of the caller's time, so that it hears what a killed helper was doing instead of its own timeout. */
 const REPORT_MS = 200;
 /** A PIN is at most so long in every token; PKCS#11 itself sets no bound. */
 const MAX_PIN_BYTES = 255;
 
-export function pkcs11Token(options: Pkcs11TokenOptions): Pkcs11Token {
+export function pkcs11Token(options: Pkcs11TokenOptions) {
   const { token, pinFile, recordPath, serverName, clock } = options;
   const subject: Pkcs11Subject = { ...token, pinFile, recordPath };
-  const fail = (code: Pkcs11Code, more?: Parameters<typeof pkcs11Error>[2]): Pkcs11Error =>
-    pkcs11Error(code, subject, more);
+  const fail: Fail = (code, more) => pkcs11Error(code, subject, more);
 
-  const inspect = async (call: TokenCall): Promise<void> => {
-    const end = await options.runHelper({ token, task: { kind: "inspect" }, ...call });
-    settle(end, fail);
-  };
-
-  const login = async (task: LoginTask, call: TokenCall): Promise<Done> => {
+  const login = async (task: LoginTask, chain: readonly Uint8Array[], call: TokenCall): Promise<Done> => {
     const startedMs = clock.monotonicMs();
     using deadline = withDeadline(call.signal, call.timeoutMs);
-    const record = await hold(options.holdRecord, deadline.signal, fail);
+    let record: HeldRecord | undefined;
     try {
+      record = await options.holdRecord(deadline.signal);
       const pin = await readPin(options, fail);
       const before = record.read();
       const decision = decidePinTry(before, pin.identity);
@@ -94,48 +89,49 @@ export function pkcs11Token(options: Pkcs11TokenOptions): Pkcs11Token {
       record.write(decision.record);
       const end = await options.runHelper({
         token,
-        task: task(pin.text, decision.afterUnknown),
+        task: { ...task, pin: pin.text, refuseAfterFailedTry: decision.afterUnknown, chain: [...chain] },
         signal: call.signal,
         timeoutMs: Math.max(call.timeoutMs - REPORT_MS - (clock.monotonicMs() - startedMs), 1),
       });
       record.write(afterPinTry(before, decision.record, pinOutcome(end)));
       return settle(end, fail);
     } catch (error) {
-      throw error instanceof LoginRecordError ? fail(`record_${error.reason}`, { cause: error }) : error;
+      if (error instanceof LoginRecordError) {
+        throw fail(`record_${error.reason}`, { cause: error });
+      }
+      if (record === undefined && deadline.signal.aborted) {
+        throw stopReason(deadline.signal) === "timeout"
+          ? fail("login_busy")
+          : new ConnectionFailure("canceled");
+      }
+      throw error;
     } finally {
-      record.release();
+      record?.release();
     }
   };
 
   return {
-    inspect,
-    prove: async (chain, call) => {
-      await login(
-        (pin, refuseAfterFailedTry) => ({ kind: "prove", pin, refuseAfterFailedTry, chain: [...chain] }),
-        call,
-      );
+    /** Loads the module and finds the token; gives it no PIN. @throws Pkcs11Error, ConnectionFailure */
+    inspect: async (call: TokenCall): Promise<void> => {
+      settle(await options.runHelper({ token, task: { kind: "inspect" }, ...call }), fail);
     },
-    request: async ({ chain, ca }, request) => {
+    /** Logs in and proves that the key is the certificate's. @throws Pkcs11Error, ConnectionFailure, SafeFileError */
+    prove: async (chain: readonly Uint8Array[], call: TokenCall): Promise<void> => {
+      await login({ kind: "prove" }, chain, call);
+    },
+    /** One request over TLS with the certificate. @throws Pkcs11Error, ConnectionFailure, SafeFileError */
+    request: async ({ chain, ca }: TokenCertificates, request: TokenRequest): Promise<TokenResponse> => {
       const exchange = exchangeOf(request, serverName, ca);
       if (exchange === undefined) {
         throw fail("request_invalid");
       }
-      const done = await login(
-        (pin, refuseAfterFailedTry) => ({
-          kind: "exchange",
-          pin,
-          refuseAfterFailedTry,
-          chain: [...chain],
-          exchange,
-        }),
-        request,
-      );
+      const done = await login({ kind: "exchange", exchange }, chain, request);
       if (done.kind !== "answer") {
         throw fail("unexpected");
       }
       return {
         status: done.status,
-        headers: new Headers(done.headers.map(([name, value]): [string, string] => [name, value])),
+        headers: new Headers(done.headers),
         body: done.body,
       };
     },
@@ -143,21 +139,6 @@ export function pkcs11Token(options: Pkcs11TokenOptions): Pkcs11Token {
 }
 
 type Fail = (code: Pkcs11Code, more?: Parameters<typeof pkcs11Error>[2]) => Pkcs11Error;
-
-async function hold(holdRecord: HoldRecord, signal: AbortSignal, fail: Fail): Promise<HeldRecord> {
-  try {
-    return await holdRecord(signal);
-  } catch (error) {
-    if (error instanceof LoginRecordError) {
-      throw fail(`record_${error.reason}`, { cause: error });
-    }
-    if (signal.aborted) {
-      throw stopReason(signal) === "timeout" ? fail("login_busy") : new ConnectionFailure("canceled");
-    }
-    throw error;
-  }
-}
-
 /** The PIN file, read anew for each login, without the line end that editors add. */
 async function readPin(
   { pinFile, serviceUid }: Pkcs11TokenOptions,

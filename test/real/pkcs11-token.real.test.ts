@@ -9,7 +9,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { systemClock } from "../../src/base/clock.ts";
 import { ProviderError } from "../../src/base/error-class.ts";
-import { ConnectionFailure } from "../../src/pkcs11/failure.ts";
+import { ConnectionFailure } from "../../src/pkcs11/errors.ts";
 import { helperProcess } from "../../src/pkcs11/helper-process.ts";
 import { loginRecord } from "../../src/pkcs11/login-record.ts";
 import { type Pkcs11Token, pkcs11Token } from "../../src/pkcs11/token.ts";

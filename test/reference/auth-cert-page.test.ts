@@ -32,7 +32,6 @@ test("both configurations are accepted", () => {
 test("its codes and checks are those of the code", () => {
   const sources = [
     "src/pkcs11/errors.ts",
-    "src/pkcs11/failure.ts",
     "src/openbao/auth/errors.ts",
     "src/http/errors.ts",
     "src/openbao/client/errors.ts",

@@ -4,7 +4,7 @@ import { makeTestCa } from "../../../test/fakes/tls/test-ca.ts";
 import { ProviderError } from "../../base/error-class.ts";
 import { TransportError } from "../../http/errors.ts";
 import type { HttpRequest } from "../../http/https.ts";
-import { CONNECTION_FAILURES, ConnectionFailure } from "../../pkcs11/failure.ts";
+import { CONNECTION_FAILURES, ConnectionFailure } from "../../pkcs11/errors.ts";
 import type { TokenCertificates, TokenResponse } from "../../pkcs11/token.ts";
 import { pkcs11Transport } from "./pkcs11-transport.ts";
 

@@ -3,7 +3,7 @@ import { X509Certificate } from "node:crypto";
 import type { CaFile } from "../../http/ca-file.ts";
 import { type EndpointNames, type TransportCode, transportError } from "../../http/errors.ts";
 import type { HttpTransport } from "../../http/https.ts";
-import { ConnectionFailure } from "../../pkcs11/failure.ts";
+import { ConnectionFailure } from "../../pkcs11/errors.ts";
 import type { Pkcs11Token } from "../../pkcs11/token.ts";
 
 interface Pkcs11TransportOptions {
