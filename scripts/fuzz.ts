@@ -29,7 +29,7 @@ const TARGETS: readonly {
   { what: "ciphertexts", files: ["src/openbao/transit/ciphertext.property.test.ts"], share: 13 },
   { what: "JWTs", files: ["src/openbao/auth/jwt-claims.property.test.ts"], share: 13 },
   { what: "configuration", files: ["src/config/decode-config.property.test.ts"], share: 5 },
-  { what: "registry and checkpoint", files: ["src/key/registry/decode.property.test.ts"], share: 10 },
+  { what: "registry and checkpoint", files: ["src/key/registry/encoding.property.test.ts"], share: 10 },
   { what: "snapshot pages", files: ["src/etcd/reader/snapshot.property.test.ts"], share: 3 },
   { what: "stored values", files: ["src/etcd/stored/stored-value.property.test.ts"], share: 13 },
   {

@@ -6,7 +6,7 @@
 import { expect } from "bun:test";
 import { ProviderError } from "../../src/base/error-class.ts";
 import { withRestored } from "../../src/key/registry/changes.ts";
-import { decodeRecord } from "../../src/key/registry/decode.ts";
+import { decodeRecord } from "../../src/key/registry/encoding.ts";
 import type { RegistryContent } from "../../src/key/registry/record.ts";
 import type { KeyHandle } from "../../src/key/rotation/key-handles.ts";
 import type { FakeKey, FakeKeyState } from "./fake-key.ts";

@@ -4,7 +4,7 @@
  * @module Short questions and steps over test/fakes/key-node.ts, shared by the tests of the key state.
  */
 import { ProviderError } from "../../src/base/error-class.ts";
-import { decodeRecord } from "../../src/key/registry/decode.ts";
+import { decodeRecord } from "../../src/key/registry/encoding.ts";
 import type { RegistryRecord } from "../../src/key/registry/record.ts";
 import { codeOf as rejectionCode } from "./code-of.ts";
 import { type FakeKey, fakeKey } from "./fake-key.ts";

@@ -4,7 +4,7 @@
  * @module One look at a time, each compared with the one before. Who dies, and when, is kill-storm.ts and command-storm.ts.
  */
 import { readFileSync } from "node:fs";
-import { decodeRecord } from "../../src/key/registry/decode.ts";
+import { decodeRecord } from "../../src/key/registry/encoding.ts";
 import type { VersionRecord } from "../../src/key/registry/record.ts";
 
 export interface RegistryJudge {

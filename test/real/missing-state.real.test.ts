@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { readFileSync, rmSync } from "node:fs";
-import { decodeRecord } from "../../src/key/registry/decode.ts";
+import { decodeRecord } from "../../src/key/registry/encoding.ts";
 import type { EncryptResponse } from "../../src/kms/gen/v2/api_pb.ts";
 import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import { provision } from "../fakes/openbao/provision.ts";

@@ -4,7 +4,7 @@ import { crashDisk } from "../../../test/fakes/crash-disk.ts";
 import { manualClock } from "../../../test/fakes/manual-clock.ts";
 import { rotated, testFirstContent, testIdentity } from "../../../test/fakes/registry-fixture.ts";
 import { identityHashes } from "../identity/fingerprint.ts";
-import { decodeRecord } from "./decode.ts";
+import { decodeRecord } from "./encoding.ts";
 import { encodeRecord } from "./encode.ts";
 import { isRegistryError } from "./errors.ts";
 import type { FileFacts } from "./file-system.ts";

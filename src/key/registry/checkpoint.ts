@@ -1,7 +1,7 @@
 /** @module The checkpoint beside a registry: how far the registry had come, so that an older copy of it is noticed. */
 import * as v from "valibot";
 import { decodeUtf8, parseJson } from "../../base/parse-json.ts";
-import { HASH, isOfGo } from "./decode.ts";
+import { HASH, isOfGo } from "./encoding.ts";
 import type { RegistryRecord } from "./record.ts";
 
 export interface Checkpoint {

@@ -10,7 +10,7 @@ import { encodeRecord } from "./encode.ts";
 import { asWriteFailure, RegistryError, refusal } from "./errors.ts";
 import { successorProblem } from "./invariants.ts";
 import { readState, type StateOnDisk, type StoredRecord } from "./read-state.ts";
-import { checkpointPath, readStateFile } from "./read-state-file.ts";
+import { checkpointPath, readStateFile } from "./state-files.ts";
 import { MAX_CHAIN, MAX_REGISTRY_BYTES, type RegistryContent, type RegistryRecord } from "./record.ts";
 import { removeFile, replaceFile } from "./replace-file.ts";
 import { checkStateDirectory, type StateOptions } from "./state-directory.ts";

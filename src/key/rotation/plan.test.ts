@@ -5,7 +5,7 @@ import { testMetadata } from "../../../test/fakes/key-scope.ts";
 import { rotated, testFirstContent, testIdentity } from "../../../test/fakes/registry-fixture.ts";
 import type { KeyVersion } from "../../openbao/transit/key-metadata.ts";
 import { withRemoved, withSeen } from "../registry/changes.ts";
-import { decodeRecord } from "../registry/decode.ts";
+import { decodeRecord } from "../registry/encoding.ts";
 import type { RegistryContent } from "../registry/record.ts";
 import { planRotation, type RotationReport } from "./plan.ts";
 import { planRestore } from "./plan-restore.ts";

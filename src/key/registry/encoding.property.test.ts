@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { rotated, testFirstContent } from "../../../test/fakes/registry-fixture.ts";
 import { sortedCopy } from "../../base/sorted-copy.ts";
 import { decodeCheckpoint, encodeCheckpoint } from "./checkpoint.ts";
-import { type DecodeRefusal, decodeRecord } from "./decode.ts";
+import { type DecodeRefusal, decodeRecord } from "./encoding.ts";
 import { bodyHash, encodeRecord, fileText } from "./encode.ts";
 import { MAX_REGISTRY_BYTES, type RegistryRecord } from "./record.ts";
 
