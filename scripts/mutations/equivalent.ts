@@ -107,7 +107,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
     reason: "a probe goes deep only after one that made or found the key; the check is for the compiler",
   },
   {
-    file: "src/key/rotation/key-look-up.ts",
+    file: "src/key/rotation/key-state.ts",
     before: "let isLookingUp = false;",
     after: "let isLookingUp = true;",
     reason: "the first look-up is allowed either way, and sets it",

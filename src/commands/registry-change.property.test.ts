@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { rotated, testFirstContent, testIdentity } from "../../test/fakes/registry-fixture.ts";
 import { identityHashes } from "../key/identity/fingerprint.ts";
-import { encodeRecord } from "../key/registry/encode.ts";
+import { encodeRecord } from "../key/registry/encoding.ts";
 import { REGISTRY_CODES, RegistryError } from "../key/registry/errors.ts";
 import { MAX_REGISTRY_BYTES } from "../key/registry/record.ts";
 import {

@@ -3,8 +3,7 @@ import * as v from "valibot";
 import { parseJson } from "../base/parse-json.ts";
 import { visibleLines } from "../base/visible-text.ts";
 import { IDENTITY_FIELDS, type IdentityHashes } from "../key/identity/fingerprint.ts";
-import { decodeRecord } from "../key/registry/encoding.ts";
-import { encodeRecord } from "../key/registry/encode.ts";
+import { decodeRecord, encodeRecord } from "../key/registry/encoding.ts";
 import { REGISTRY_CODES, RegistryError } from "../key/registry/errors.ts";
 import { MAX_REGISTRY_BYTES, type RegistryContent } from "../key/registry/record.ts";
 

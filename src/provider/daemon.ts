@@ -2,14 +2,19 @@
 import { ProviderError } from "../base/error-class.ts";
 import type { ProviderConfig } from "../config/schema.ts";
 import type { KeyState } from "../key/rotation/key-state.ts";
-import type { KeyProblem } from "../key/rotation/key-view.ts";
+import type { KeyProblem } from "../key/rotation/key-status.ts";
 import { type AdminListener, startAdminListener } from "../server/admin/admin-listener.ts";
 import type { KmsListener } from "../server/kms-listener.ts";
 import { logSink } from "../telemetry/log-sink.ts";
 import { createLogger, errorFields } from "../telemetry/logger.ts";
 import { buildProvider, type Provider, type ProviderOptions } from "./provider.ts";
-import { liveReply, READY, type ReadinessParts, readinessReply, sessionPart } from "./readiness.ts";
-import { exitsAfterFailedStart } from "./startup-exit.ts";
+import {
+  exitsAfterFailedStart,
+  liveReply,
+  type ReadinessParts,
+  readinessOf,
+  readinessReply,
+} from "./readiness.ts";
 
 interface DaemonOptions extends ProviderOptions {
   readonly signal: AbortSignal;
@@ -50,9 +55,9 @@ async function serve(provider: Provider, options: DaemonOptions): Promise<void> 
   const closing: (() => Promise<void> | void)[] = [];
   let background: readonly Promise<void>[] = [];
   let listener: KmsListener | undefined;
-  let phase: Phase = "starting";
+  let isStopping = false;
   try {
-    const parts = (): ReadinessParts => readinessParts(provider, options.config, listener, phase);
+    const parts = (): ReadinessParts => readinessOf(provider, options.config, listener, isStopping);
     // The socket first: its lock is what tells a second instance that it is one.
     const kms = await provider.listen();
     listener = kms;
@@ -72,12 +77,11 @@ async function serve(provider: Provider, options: DaemonOptions): Promise<void> 
     logger.info("provider.started", { path: options.config.server.socketPath });
     const stopped = aborted(options.signal);
     if (await Promise.race([...background, untilReady(keys, registryLoaded, options)])) {
-      phase = "serving";
       logger.info("provider.ready");
       await Promise.race([...background, stopped]);
     }
   } finally {
-    phase = "stopping";
+    isStopping = true;
     logger.info("provider.stopping");
     for (const close of closing) {
       await close();
@@ -105,8 +109,6 @@ async function reload({ logger, transport, readLogLevel }: Provider): Promise<vo
     logger.error("config.reloaded", errorFields(error));
   }
 }
-
-type Phase = "starting" | "serving" | "stopping";
 
 /**
  * Waits until the key is ready for the first time; false when the provider is stopped before that.
@@ -164,31 +166,3 @@ const startMetrics: StartAdmin = ({ metricsPage: { contentType, render } }, { se
     address: server.metricsAddress,
     routes: { "/metrics": async () => ({ status: 200, contentType, body: render() }) },
   });
-
-function readinessParts(
-  { keys, session }: Provider,
-  { status: { statusMaxStaleness } }: ProviderConfig,
-  listener: KmsListener | undefined,
-  phase: Phase,
-): ReadinessParts {
-  const { status, ready, failure, notReady, metadataAgeMs } = keys.view();
-  const isFresh = metadataAgeMs !== undefined && metadataAgeMs <= statusMaxStaleness;
-  return {
-    auth: sessionPart(session.health()),
-    metadata: isFresh
-      ? READY
-      : { state: metadataAgeMs === undefined ? "unknown" : "stale", errorClass: failure?.errorClass },
-    key: ready ? READY : { state: status.kind, errorClass: notReady?.errorClass },
-    status:
-      status.kind === "known"
-        ? { state: status.healthz === "ok" ? READY.state : status.healthz }
-        : { state: status.kind, errorClass: status.errorClass },
-    socket:
-      listener === undefined
-        ? { state: "closed" }
-        : listener.problem === undefined
-          ? READY
-          : { state: "unsafe", errorClass: listener.problem.errorClass },
-    process: phase === "stopping" ? { state: phase } : READY,
-  };
-}

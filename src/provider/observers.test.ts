@@ -65,18 +65,16 @@ test("credentials and sessions", async () => {
 });
 
 test("the key", async () => {
-  const active: { version: number; createdAtUnix: number; keyIdHash: string }[] = [];
+  const active: { version: number; keyIdHash: string }[] = [];
   const observe = keyObserver(telemetry, () => ({
-    status: { kind: "none", errorClass: "unknown" },
-    ready: true,
     rotationState: "pending",
-    findings: [],
+    origin: undefined,
     metadataAgeMs: 1500,
-    ...(active[0] === undefined ? {} : { active: active[0] }),
+    active: active[0],
   }));
   observe({ name: "status.probe", level: "debug", fields: { status: "ok", probeKind: "metadata" } });
   expect(await seen()).toMatchSnapshot();
-  active.push({ version: 3, createdAtUnix: 1, keyIdHash: "hash" });
+  active.push({ version: 3, keyIdHash: "hash" });
   observe({
     name: "status.probe",
     level: "warn",

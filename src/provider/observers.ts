@@ -2,7 +2,7 @@
 import { errorClassOf } from "../base/error-class.ts";
 import { hashText } from "../key/identity/key-scope.ts";
 import type { KeyEvent } from "../key/rotation/key-events.ts";
-import type { KeyView } from "../key/rotation/key-view.ts";
+import type { KeyView } from "../key/rotation/key-status.ts";
 import type { CallObserver, CallRecord, KmsMethod } from "../kms/call-record.ts";
 import type { CredentialObserver } from "../openbao/auth/jwt-method.ts";
 import type { SessionObserver, SessionReport } from "../openbao/auth/session.ts";
@@ -63,17 +63,17 @@ export function sessionObserver(telemetry: Telemetry, method: string): SessionOb
 /** Takes each event of the key, and shows the key's present state in the gauges after it. */
 export function keyObserver(
   { metrics, logger, failures }: Telemetry,
-  view: () => KeyView,
+  view: () => Pick<KeyView, "rotationState" | "origin" | "active" | "metadataAgeMs">,
 ): (event: KeyEvent) => void {
   metrics.statusCacheAge.readAtScrape(() => {
     const { metadataAgeMs } = view();
     return metadataAgeMs === undefined ? undefined : metadataAgeMs / 1000;
   });
   const show = (): void => {
-    const { active, registry, rotationState } = view();
+    const { active, origin, rotationState } = view();
     metrics.rotationState.show({ state: rotationState });
-    if (registry !== undefined) {
-      metrics.registryOrigin.show({ origin: registry.origin });
+    if (origin !== undefined) {
+      metrics.registryOrigin.show({ origin });
     }
     if (active !== undefined) {
       metrics.keyVersion.set({}, active.version);

@@ -2,16 +2,28 @@
 import type { Clock } from "../base/clock.ts";
 import type { ProviderConfig } from "../config/schema.ts";
 import { openCaFile } from "../http/ca-file.ts";
-import { createHttpTransport, type HttpTransport } from "../http/https.ts";
-import { type AuthenticatedClient, createAuthenticatedClient } from "../openbao/auth/authenticated-client.ts";
-import type { CredentialObserver } from "../openbao/auth/jwt-method.ts";
+import { type ClientIdentity, createHttpTransport, type HttpTransport } from "../http/https.ts";
+import { approleLoginMethod } from "../openbao/auth/approle-method.ts";
+import { createAuthenticatedClient } from "../openbao/auth/authenticated-client.ts";
+import {
+  type CertifiedConnection,
+  certFileLoginMethod,
+  certTokenLoginMethod,
+} from "../openbao/auth/cert-method.ts";
+import {
+  type CredentialObserver,
+  type JwtSource,
+  jwtFileSource,
+  jwtLoginMethod,
+} from "../openbao/auth/jwt-method.ts";
 import type { LoginMethod } from "../openbao/auth/login-method.ts";
+import { oauth2Source } from "../openbao/auth/oauth2-source.ts";
 import { pkcs11Transport } from "../openbao/auth/pkcs11-transport.ts";
 import { type SessionObserver, TokenSession } from "../openbao/auth/session.ts";
+import { spiffeSource } from "../openbao/auth/spiffe-source.ts";
 import { createOpenBao, inNamespace, type OpenBao, type OpenBaoObserver } from "../openbao/client/client.ts";
-import { createTransitClient, type TransitClient } from "../openbao/transit/client.ts";
+import { createTransitClient } from "../openbao/transit/client.ts";
 import type { Pkcs11Token } from "../pkcs11/token.ts";
-import { loginMethodOf } from "./auth-method.ts";
 import { type HelperStart, pkcs11TokenOf } from "./pkcs11-token.ts";
 
 interface TransitAccessOptions {
@@ -28,16 +40,7 @@ interface TransitAccessOptions {
   readonly helper?: HelperStart;
 }
 
-export interface TransitAccess {
-  readonly transport: HttpTransport;
-  readonly pkcs11Token: Pkcs11Token | undefined;
-  readonly openbao: OpenBao;
-  readonly authBao: OpenBao;
-  readonly method: LoginMethod;
-  readonly session: TokenSession;
-  readonly client: AuthenticatedClient;
-  readonly transit: TransitClient;
-}
+export type TransitAccess = Awaited<ReturnType<typeof openTransitAccess>>;
 
 /** What messages call the connection to OpenBao and its fields. */
 export const OPENBAO_NAMES = {
@@ -47,8 +50,8 @@ export const OPENBAO_NAMES = {
   serverNameField: "openbao.tlsServerName",
 } as const;
 
-/** @throws SafeFileError or CaFileError when the CA bundle cannot be used. */
-export async function openTransitAccess(options: TransitAccessOptions): Promise<TransitAccess> {
+/** @throws SafeFileError or CaFileError when a CA bundle cannot be used. */
+export async function openTransitAccess(options: TransitAccessOptions) {
   const { config, clock, random, serviceUid, sessionObserver, onTrustProblem } = options;
   const { auth, openbao: server, transit: key } = config;
   const [first, ...others] = server.addresses;
@@ -56,49 +59,38 @@ export async function openTransitAccess(options: TransitAccessOptions): Promise<
     throw new TypeError("a configuration without an OpenBao address escaped its schema");
   }
   const addresses = [first, ...others] as const;
+  const names = OPENBAO_NAMES;
+  const trust = await openCaFile({ path: server.caCertFile, field: names.caField, serviceUid });
   const transportOptions = {
-    names: OPENBAO_NAMES,
-    trust: await openCaFile({ path: server.caCertFile, field: OPENBAO_NAMES.caField, serviceUid }),
+    names,
+    trust,
     serverName: server.tlsServerName,
     clock,
     ...(onTrustProblem === undefined ? {} : { onTrustProblem }),
   };
-  const callObserver = options.openbaoObserver?.(addresses) ?? {};
-  const openBaoOn = (
-    transport: HttpTransport,
-    observer: OpenBaoObserver,
-    namespace: string = auth.namespace,
-  ): OpenBao =>
-    createOpenBao({
-      transport,
-      clock,
-      addresses,
-      namespace,
-      timeoutMs: server.timeout,
-      observer,
-    });
-  // The circuit of such a connection lives for one login only, so its state is not shown.
-  const loginObserver: OpenBaoObserver =
-    callObserver.onCall === undefined ? {} : { onCall: callObserver.onCall };
+  const observer = options.openbaoObserver?.(addresses) ?? {};
+  const openBaoOn = { clock, addresses, timeoutMs: server.timeout };
   const transport = createHttpTransport(transportOptions);
-  const openbao = openBaoOn(transport, callObserver, server.namespace);
+  const openbao = createOpenBao({ ...openBaoOn, transport, namespace: server.namespace, observer });
   const authBao = inNamespace(openbao, auth.namespace);
+  // The circuit of a connection for one login lives no longer than that, so its state is not shown.
+  const openBaoForLogin = (connection: HttpTransport): OpenBao =>
+    createOpenBao({
+      ...openBaoOn,
+      transport: connection,
+      namespace: auth.namespace,
+      observer: observer.onCall === undefined ? {} : { onCall: observer.onCall },
+    });
   const pkcs11Token = pkcs11TokenOf({ config, serviceUid, clock }, options.helper);
-  const method = await loginMethodOf({
-    auth,
-    clock,
-    serviceUid,
-    timeoutMs: server.timeout,
+  const method = await loginMethodOf(options, {
     connect: (identity) => {
       const certified = createHttpTransport({ ...transportOptions, identity });
-      return { openbao: openBaoOn(certified, loginObserver), close: certified.close };
+      return { openbao: openBaoForLogin(certified), close: certified.close };
     },
-    connectWithToken: (token, chain) => {
-      const { names, trust } = transportOptions;
-      return openBaoOn(pkcs11Transport({ token, chain, trust, names }), loginObserver);
-    },
+    connectWithToken: (token, chain) => ({
+      openbao: openBaoForLogin(pkcs11Transport({ token, chain, trust, names })),
+    }),
     pkcs11Token,
-    credentialObserver: options.credentialObserver,
   });
   const session = new TokenSession({
     openbao: authBao,
@@ -122,4 +114,93 @@ export async function openTransitAccess(options: TransitAccessOptions): Promise<
     client,
     transit: createTransitClient(client, { mountPath: key.mountPath, keyName: key.keyName }),
   };
+}
+
+interface CertifiedConnections {
+  /** A connection to OpenBao that presents a client certificate. */
+  readonly connect: (identity: ClientIdentity) => CertifiedConnection;
+  /** The same for a certificate whose key is in a PKCS#11 token; the chain as DER. */
+  readonly connectWithToken: (token: Pkcs11Token, chain: readonly Uint8Array[]) => CertifiedConnection;
+  readonly pkcs11Token: Pkcs11Token | undefined;
+}
+
+async function loginMethodOf(
+  options: TransitAccessOptions,
+  { connect, connectWithToken, pkcs11Token }: CertifiedConnections,
+): Promise<LoginMethod> {
+  const { config, clock, serviceUid } = options;
+  const { auth } = config;
+  switch (auth.method) {
+    case "jwt": {
+      const { jwt } = auth;
+      return jwtLoginMethod({
+        mountPath: jwt.mountPath,
+        role: jwt.role,
+        source: await jwtSourceOf(jwt.credential, options),
+        expected: {
+          minRemainingTtlMs: jwt.minRemainingTtl,
+          leewayMs: jwt.clockSkewLeeway,
+          issuer: jwt.expectedIssuer,
+          audience: jwt.expectedAudience,
+          subject: jwt.expectedSubject,
+        },
+        clock,
+      });
+    }
+    case "approle":
+      return approleLoginMethod({ ...auth.approle, serviceUid });
+    case "cert": {
+      const { mountPath, name, credential, minRemainingTtl, clockSkewLeeway } = auth.cert;
+      const { certificateFile } = credential;
+      const rules = { minRemainingTtlMs: minRemainingTtl, leewayMs: clockSkewLeeway };
+      const common = { mountPath, name, certificateFile, rules, serviceUid, clock };
+      if (credential.source === "file") {
+        return certFileLoginMethod({ ...common, privateKeyFile: credential.privateKeyFile, connect });
+      }
+      if (pkcs11Token === undefined) {
+        throw new TypeError("a configuration with a PKCS#11 token came without it");
+      }
+      return certTokenLoginMethod({ ...common, connect: (chain) => connectWithToken(pkcs11Token, chain) });
+    }
+  }
+}
+
+type JwtCredential = Extract<ProviderConfig["auth"], { method: "jwt" }>["jwt"]["credential"];
+
+async function jwtSourceOf(
+  credential: JwtCredential,
+  { config, clock, serviceUid, credentialObserver }: TransitAccessOptions,
+): Promise<JwtSource> {
+  const common = {
+    clock,
+    timeoutMs: config.openbao.timeout,
+    ...(credentialObserver === undefined ? {} : { observer: credentialObserver }),
+  };
+  switch (credential.source) {
+    case "file":
+      return jwtFileSource(credential.jwtFile, serviceUid);
+    case "oauth2": {
+      const { caCertFile, ...client } = credential;
+      const caField = "auth.jwt.oauth2.caCertFile";
+      const tokenUrlField = "auth.jwt.oauth2.tokenUrl";
+      return oauth2Source({
+        ...client,
+        ...common,
+        serviceUid,
+        transport: createHttpTransport({
+          names: {
+            what: "the token endpoint",
+            addressField: tokenUrlField,
+            caField,
+            serverNameField: tokenUrlField,
+          },
+          trust: await openCaFile({ path: caCertFile, field: caField, serviceUid }),
+          serverName: new URL(client.tokenUrl).hostname,
+          clock,
+        }),
+      });
+    }
+    case "spiffe":
+      return spiffeSource({ ...credential, ...common });
+  }
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { jsonLine, textLine } from "./log-line.ts";
+import { jsonLine, textLine } from "./logger.ts";
 
 const anyText = fc.string({ unit: "binary", maxLength: 200 });
 

@@ -2,8 +2,7 @@
 import { buildInfo } from "../../base/build-info.ts";
 import { countOf } from "../../base/words.ts";
 import type { VersionRecord } from "../../key/registry/record.ts";
-import { assess } from "../../key/rotation/assess.ts";
-import { FINDINGS } from "../../key/rotation/finding.ts";
+import { assess, FINDINGS } from "../../key/rotation/finding.ts";
 import { type HandleMaker, handleMaker } from "../../key/rotation/key-handles.ts";
 import { makeMarker, markerHolds } from "../../key/rotation/marker.ts";
 import type { TransitClient } from "../../openbao/transit/client.ts";

@@ -4,12 +4,11 @@ import { crashDisk } from "../../../test/fakes/crash-disk.ts";
 import { manualClock } from "../../../test/fakes/manual-clock.ts";
 import { rotated, testFirstContent, testIdentity } from "../../../test/fakes/registry-fixture.ts";
 import { identityHashes } from "../identity/fingerprint.ts";
-import { decodeRecord } from "./encoding.ts";
-import { encodeRecord } from "./encode.ts";
+import { decodeRecord, encodeRecord } from "./encoding.ts";
 import { isRegistryError } from "./errors.ts";
 import type { FileFacts } from "./file-system.ts";
 import { MAX_REGISTRY_BYTES, type RegistryRecord } from "./record.ts";
-import { checkStateDirectory } from "./state-directory.ts";
+import { checkStateDirectory } from "./state-files.ts";
 import { takeLock } from "./writer-lock.ts";
 
 const record: RegistryRecord = { ...rotated(testFirstContent), generation: 1, previousHashes: [] };

@@ -8,8 +8,7 @@ import {
   withRestored,
   withSeen,
 } from "./changes.ts";
-import { recordProblem, successorProblem } from "./invariants.ts";
-import type { RegistryContent, RegistryRecord } from "./record.ts";
+import { type RegistryContent, type RegistryRecord, recordProblem, successorProblem } from "./record.ts";
 
 const note = { atUnixMs: 1, kind: "override", by: "operator", reason: "test" };
 const threeVersions = rotated(rotated(testFirstContent));

@@ -5,7 +5,7 @@ import { open } from "node:fs/promises";
 import { rotated, testFirstContent } from "../../../test/fakes/registry-fixture.ts";
 import { codeOf, type RegistryOnDisk, registryOnDisk } from "../../../test/fakes/registry-on-disk.ts";
 import { encodeCheckpoint, judgeByCheckpoint } from "./checkpoint.ts";
-import { encodeRecord } from "./encode.ts";
+import { encodeRecord } from "./encoding.ts";
 import type { RegistryRecord } from "./record.ts";
 
 let disk: RegistryOnDisk;

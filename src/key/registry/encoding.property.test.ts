@@ -3,8 +3,8 @@ import fc from "fast-check";
 import { rotated, testFirstContent } from "../../../test/fakes/registry-fixture.ts";
 import { sortedCopy } from "../../base/sorted-copy.ts";
 import { decodeCheckpoint, encodeCheckpoint } from "./checkpoint.ts";
-import { type DecodeRefusal, decodeRecord } from "./encoding.ts";
-import { bodyHash, encodeRecord, fileText } from "./encode.ts";
+import { bodyHash, decodeRecord, encodeRecord, fileText } from "./encoding.ts";
+import type { FileRefusal } from "./errors.ts";
 import { MAX_REGISTRY_BYTES, type RegistryRecord } from "./record.ts";
 
 const record: RegistryRecord = {
@@ -23,7 +23,7 @@ function wellMadeFile(body: unknown): Uint8Array {
   return Buffer.from(fileText(bodyHash(sorted), sorted));
 }
 
-function refusalOf(file: Uint8Array | string): DecodeRefusal | "record" {
+function refusalOf(file: Uint8Array | string): FileRefusal | "record" {
   const decoded = decodeRecord(typeof file === "string" ? Buffer.from(file) : file);
   return decoded.kind === "refused" ? decoded.code : "record";
 }
@@ -93,7 +93,7 @@ describe("decodeRecord", () => {
   });
 
   const [one, two, three] = record.versions;
-  const bad: readonly (readonly [string, Uint8Array | string, DecodeRefusal])[] = [
+  const bad: readonly (readonly [string, Uint8Array | string, FileRefusal])[] = [
     ["nothing", "", "registry_torn"],
     ["zeros, as a file system leaves after a crash", new Uint8Array(4096), "registry_torn"],
     ["another program's text", "key = value\n", "registry_foreign"],

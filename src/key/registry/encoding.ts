@@ -1,28 +1,19 @@
-/** @module The one decoder of registry files: size, text, format, hash, shape and invariants, in this order. */
+/** @module The one encoder and the one decoder of registry files. What is refused on reading is never written. */
+import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { decodeUtf8, parseJson } from "../../base/parse-json.ts";
 import { sortedCopy } from "../../base/sorted-copy.ts";
 import { ciphertextVersion } from "../../openbao/transit/ciphertext.ts";
 import { IDENTITY_FIELDS } from "../identity/fingerprint.ts";
-import { bodyHash, fileText, REGISTRY_FORMAT, REGISTRY_FORMAT_VERSION } from "./encode.ts";
-import type { RefusalCode } from "./errors.ts";
-import { recordProblem } from "./invariants.ts";
-import { MAX_REGISTRY_BYTES, type RegistryRecord, VERSION_STATES } from "./record.ts";
+import { type FileRefusal, RegistryError } from "./errors.ts";
+import { MAX_REGISTRY_BYTES, type RegistryRecord, recordProblem, VERSION_STATES } from "./record.ts";
+
+const REGISTRY_FORMAT = "bao-kms-provider.registry";
+const REGISTRY_FORMAT_VERSION = 1;
 
 export type Decoded =
   | { readonly kind: "record"; readonly record: RegistryRecord; readonly hash: string }
-  | { readonly kind: "refused"; readonly code: DecodeRefusal; readonly detail?: string };
-
-export type DecodeRefusal = Extract<
-  RefusalCode,
-  | "registry_too_large"
-  | "registry_torn"
-  | "registry_foreign"
-  | "registry_of_go"
-  | "registry_newer"
-  | "registry_edited"
-  | "registry_invariant"
->;
+  | { readonly kind: "refused"; readonly code: FileRefusal; readonly detail?: string };
 
 export const HASH = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{43}$/));
 const VERSION = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
@@ -72,7 +63,7 @@ const ENVELOPE = v.strictObject({
 /** Every file of ours begins with this, also a torn one. */
 const OPENING = `{\n  "format": "${REGISTRY_FORMAT}"`;
 
-/** What the bytes of a registry file are. Never throws; the refusal's detail holds no content of the file. */
+/** Checks size, text, format, hash, shape and rules, in this order. Never throws; `detail` has no content of the file. */
 export function decodeRecord(bytes: Uint8Array): Decoded {
   if (bytes.length > MAX_REGISTRY_BYTES) {
     return { kind: "refused", code: "registry_too_large" };
@@ -141,4 +132,44 @@ function sorted(body: unknown): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** The self hash: over format, format version and the sorted body. */
+export function bodyHash(sortedBody: unknown): string {
+  return createHash("sha256")
+    .update(`${REGISTRY_FORMAT}\0${REGISTRY_FORMAT_VERSION}\0`)
+    .update(JSON.stringify(sortedBody))
+    .digest("base64url");
+}
+
+/** The file's text. Format and hash come first, so that even a torn file says whose it is. */
+export function fileText(hash: string, sortedBody: unknown): string {
+  return `${JSON.stringify(
+    { format: REGISTRY_FORMAT, formatVersion: REGISTRY_FORMAT_VERSION, hash, body: sortedBody },
+    null,
+    2,
+  )}\n`;
+}
+
+/** @throws RegistryError `registry_invariant` or `registry_too_large`; both mean that nothing may be written. */
+export function encodeRecord(record: RegistryRecord): { readonly bytes: Uint8Array; readonly hash: string } {
+  const problem = recordProblem(record);
+  if (problem !== undefined) {
+    throw new RegistryError({
+      code: "registry_invariant",
+      message: `a registry that breaks its own rules was not written: ${problem}`,
+      advice: "report this as a defect; the state on disk is unchanged",
+    });
+  }
+  const body = sortedCopy(record);
+  const hash = bodyHash(body);
+  const bytes = Buffer.from(fileText(hash, body), "utf8");
+  if (bytes.length > MAX_REGISTRY_BYTES) {
+    throw new RegistryError({
+      code: "registry_too_large",
+      message: `the registry would grow beyond ${MAX_REGISTRY_BYTES} bytes with ${record.versions.length} versions`,
+      advice: "rotate the key less often; the state on disk is unchanged",
+    });
+  }
+  return { bytes, hash };
 }

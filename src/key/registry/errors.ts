@@ -1,6 +1,7 @@
 /** @module Why a registry is not used, or not written, and what to do about it. A refusal changes no file. */
 import { errnoOf } from "../../base/errno.ts";
 import { ProviderError, type ProviderErrorInit } from "../../base/error-class.ts";
+import { checkpointPath } from "./record.ts";
 
 /** Refusals: something at the path is not what it should be. A person has to act. */
 const REFUSAL_CODES = [
@@ -37,7 +38,7 @@ const FAILURE_CODES = [
   "registry_changed",
 ] as const;
 
-export type RefusalCode = (typeof REFUSAL_CODES)[number];
+type RefusalCode = (typeof REFUSAL_CODES)[number];
 type FailureCode = (typeof FAILURE_CODES)[number];
 export type RegistryCode = RefusalCode | FailureCode;
 export const REGISTRY_CODES: readonly RegistryCode[] = [...REFUSAL_CODES, ...FAILURE_CODES];
@@ -100,29 +101,24 @@ const REFUSALS = {
   checkpoint_disagrees: { problem: "does not belong to the registry beside it" },
 } as const satisfies Partial<Record<RefusalCode, Refusal>>;
 
-/** The refusal of a file, with the next step; `detail` adds one clause that holds no content of the file. */
-export function refusal(
-  code: keyof typeof REFUSALS,
-  path: string,
-  statePath: string,
-  detail?: string,
-  cause?: unknown,
-): RegistryError {
-  const entry: Refusal = REFUSALS[code];
-  const advice =
-    entry.only ?? [entry.first, recoveryAdvice(statePath)].filter((each) => each !== undefined).join("; ");
+/** A refusal for what is in a file. */
+export type FileRefusal = keyof typeof REFUSALS;
+
+/** The refusal of the file that the code names, with the next step; `detail` adds one clause without content of the file. */
+export function refusal(code: FileRefusal, statePath: string, detail?: string): RegistryError {
+  const { problem, first, only }: Refusal = REFUSALS[code];
+  const path = code.startsWith("checkpoint_") ? checkpointPath(statePath) : statePath;
   return new RegistryError({
     code,
-    message: `state.path: ${path} ${entry.problem}${detail === undefined ? "" : ` (${detail})`}`,
-    advice,
-    cause,
+    message: `state.path: ${path} ${problem}${detail === undefined ? "" : ` (${detail})`}`,
+    advice: only ?? `${first === undefined ? "" : `${first}; `}${recoveryAdvice(statePath)}`,
   });
 }
 
 /** The cheapest recovery comes first: neither file is bound to a node. */
 export function recoveryAdvice(statePath: string): string {
   return (
-    `copy ${statePath} and ${statePath}.checkpoint, both, from a healthy node of the same control plane ` +
+    `copy ${statePath} and ${checkpointPath(statePath)}, both, from a healthy node of the same control plane ` +
     "(owner as here, mode 0600); if there is none, `bao-kms-provider rebuild-registry` creates it from evidence"
   );
 }

@@ -1,19 +1,17 @@
 /** @module The registry on disk. Its rename is the moment of a change; the checkpoint is at most one step behind. */
-import {
-  type Checkpoint,
-  decodeCheckpoint,
-  encodeCheckpoint,
-  judgeByCheckpoint,
-  MAX_CHECKPOINT_BYTES,
-} from "./checkpoint.ts";
-import { encodeRecord } from "./encode.ts";
+import { type Checkpoint, decodeCheckpoint, encodeCheckpoint, judgeByCheckpoint } from "./checkpoint.ts";
+import { encodeRecord } from "./encoding.ts";
 import { asWriteFailure, RegistryError, refusal } from "./errors.ts";
-import { successorProblem } from "./invariants.ts";
+import { removeFile, replaceFile } from "./file-system.ts";
 import { readState, type StateOnDisk, type StoredRecord } from "./read-state.ts";
-import { checkpointPath, readStateFile } from "./state-files.ts";
-import { MAX_CHAIN, MAX_REGISTRY_BYTES, type RegistryContent, type RegistryRecord } from "./record.ts";
-import { removeFile, replaceFile } from "./replace-file.ts";
-import { checkStateDirectory, type StateOptions } from "./state-directory.ts";
+import {
+  checkpointPath,
+  MAX_CHAIN,
+  type RegistryContent,
+  type RegistryRecord,
+  successorProblem,
+} from "./record.ts";
+import { checkStateDirectory, readStateFile, type StateOptions } from "./state-files.ts";
 import { type LockOptions, takeLock } from "./writer-lock.ts";
 
 export type RegistryStoreOptions = StateOptions & LockOptions;
@@ -101,17 +99,17 @@ async function asWriter<T>(
 async function readLostCheckpoint(options: RegistryStoreOptions): Promise<Checkpoint | undefined> {
   const { statePath } = options;
   const directory = await checkStateDirectory(options);
-  if ((await readStateFile(options, "registry", MAX_REGISTRY_BYTES, directory)) !== undefined) {
+  if ((await readStateFile(options, "registry", directory)) !== undefined) {
     throw new RegistryError({
       code: "registry_changed",
       message: `state.path: ${statePath} exists, so no registry is created in its place`,
       advice: `copy ${statePath} and its .checkpoint to a safe place, then move both away`,
     });
   }
-  const file = await readStateFile(options, "checkpoint", MAX_CHECKPOINT_BYTES, directory);
+  const file = await readStateFile(options, "checkpoint", directory);
   const decoded = file === undefined ? undefined : decodeCheckpoint(file.bytes);
   if (decoded?.kind === "refused" && decoded.code === "checkpoint_of_go") {
-    throw refusal(decoded.code, checkpointPath(statePath), statePath);
+    throw refusal(decoded.code, statePath);
   }
   return decoded?.kind === "checkpoint" ? decoded.checkpoint : undefined;
 }
@@ -124,7 +122,7 @@ async function writeAgainLocked(options: RegistryStoreOptions, base: StoredRecor
     checkpoint !== undefined &&
     !["current", "behind"].includes(judgeByCheckpoint(record, hash, checkpoint))
   ) {
-    throw refusal("checkpoint_disagrees", checkpointPath(statePath), statePath);
+    throw refusal("checkpoint_disagrees", statePath);
   }
   const { bytes } = encodeRecord(record);
   // The checkpoint first: a crash in between leaves a lost registry, as it was, and not one without a checkpoint.
@@ -139,7 +137,7 @@ function successorOf(
   state: StateOnDisk,
 ): StoredRecord {
   if (state.kind === "missing") {
-    throw refusal("registry_lost", statePath, statePath, "removed while the provider ran");
+    throw refusal("registry_lost", statePath, "removed while the provider ran");
   }
   const { record, hash } = state.stored;
   if (hash === base.hash) {
@@ -149,7 +147,7 @@ function successorOf(
   const descends = steps > 0 && record.previousHashes.at(-steps) === base.hash;
   const problem = descends ? successorProblem(base.record, record) : "it is not in its hash chain";
   if (problem !== undefined) {
-    throw refusal("registry_diverged", statePath, statePath, problem);
+    throw refusal("registry_diverged", statePath, problem);
   }
   return state.stored;
 }
@@ -163,7 +161,7 @@ async function commitLocked(
   const current = await readState(options);
   const found = current.kind === "found" ? current.stored : undefined;
   if (base !== undefined && found === undefined) {
-    throw refusal("registry_lost", statePath, statePath, "removed while the provider ran");
+    throw refusal("registry_lost", statePath, "removed while the provider ran");
   }
   if (found?.hash !== base?.hash) {
     throw new RegistryError({

@@ -5,14 +5,15 @@ import { rotated, testFirstContent } from "../../../test/fakes/registry-fixture.
 import { codeOf, type RegistryOnDisk, registryOnDisk } from "../../../test/fakes/registry-on-disk.ts";
 import { withSeen } from "./changes.ts";
 import { decodeCheckpoint, encodeCheckpoint, judgeByCheckpoint, MAX_CHECKPOINT_BYTES } from "./checkpoint.ts";
-import { encodeRecord } from "./encode.ts";
+import { encodeRecord } from "./encoding.ts";
 import { systemStateFiles } from "./file-system.ts";
-import { recordProblem, successorProblem } from "./invariants.ts";
 import type { StoredRecord } from "./read-state.ts";
 import {
   MAX_CHAIN,
   type RegistryContent,
   type RegistryRecord,
+  recordProblem,
+  successorProblem,
   type VersionRecord,
   type VersionState,
 } from "./record.ts";

@@ -1,15 +1,13 @@
 /** @module Reads registry and checkpoint and judges them together, without the lock: only what two reads agree on counts. */
 import { dirname } from "node:path";
-import { assertNever } from "../../base/assert-never.ts";
 import { errnoOf } from "../../base/errno.ts";
 import { IDENTITY_FIELDS, type IdentityHashes } from "../identity/fingerprint.ts";
-import { decodeCheckpoint, judgeByCheckpoint, MAX_CHECKPOINT_BYTES } from "./checkpoint.ts";
-import { type Decoded, decodeRecord } from "./encoding.ts";
+import { decodeCheckpoint, judgeByCheckpoint } from "./checkpoint.ts";
+import { decodeRecord } from "./encoding.ts";
 import { RegistryError, refusal } from "./errors.ts";
-import { checkpointPath, readStateFile, type StateFile } from "./state-files.ts";
-import { MAX_REGISTRY_BYTES, type RegistryRecord } from "./record.ts";
-import { syncDirectoryOf } from "./replace-file.ts";
-import { checkStateDirectory, type StateOptions } from "./state-directory.ts";
+import { syncDirectoryOf } from "./file-system.ts";
+import type { RegistryRecord } from "./record.ts";
+import { checkStateDirectory, readStateFile, type StateFile, type StateOptions } from "./state-files.ts";
 
 export interface StoredRecord {
   readonly record: RegistryRecord;
@@ -35,8 +33,8 @@ export async function readState(options: StateOptions): Promise<StateOnDisk> {
   const directory = await checkStateDirectory(options);
   let previous: string | undefined;
   for (let reads = 1; ; reads += 1) {
-    const checkpoint = await readStateFile(options, "checkpoint", MAX_CHECKPOINT_BYTES, directory);
-    const registry = await readStateFile(options, "registry", MAX_REGISTRY_BYTES, directory);
+    const checkpoint = await readStateFile(options, "checkpoint", directory);
+    const registry = await readStateFile(options, "registry", directory);
     try {
       const state = judge(options, registry, checkpoint);
       if (state.kind === "found" && options.access === "write") {
@@ -59,44 +57,36 @@ function judge(
   registry: StateFile | undefined,
   checkpointFile: StateFile | undefined,
 ): StateOnDisk {
-  const path = checkpointPath(statePath);
-  const decoded: Decoded | undefined = registry === undefined ? undefined : decodeRecord(registry.bytes);
+  const decoded = registry === undefined ? undefined : decodeRecord(registry.bytes);
   if (decoded?.kind === "refused") {
-    throw refusal(decoded.code, statePath, statePath, decoded.detail);
+    throw refusal(decoded.code, statePath, decoded.detail);
   }
   const checkpoint = checkpointFile === undefined ? undefined : decodeCheckpoint(checkpointFile.bytes);
   if (checkpoint?.kind === "refused") {
-    throw refusal(checkpoint.code, path, statePath);
+    throw refusal(checkpoint.code, statePath);
   }
   if (decoded === undefined || registry === undefined) {
     if (checkpoint !== undefined) {
-      throw refusal("registry_lost", statePath, statePath);
+      throw refusal("registry_lost", statePath);
     }
     return { kind: "missing" };
   }
   const { record, hash } = decoded;
   checkIdentity(statePath, identity, record);
   const verdict = judgeByCheckpoint(record, hash, checkpoint?.checkpoint);
-  switch (verdict) {
-    case "current":
-    case "behind":
-      return {
-        kind: "found",
-        stored: { record, hash, checkpoint: verdict, fileIdentity: registry.facts.identity },
-      };
-    case "registry_rolled_back":
-      throw refusal(
-        verdict,
-        statePath,
-        statePath,
-        `generation ${record.generation}, checkpoint ${checkpoint?.checkpoint.generation}`,
-      );
-    case "checkpoint_missing":
-    case "checkpoint_disagrees":
-      throw refusal(verdict, path, statePath, `registry generation ${record.generation}`);
-    default:
-      return assertNever(verdict);
+  if (verdict === "current" || verdict === "behind") {
+    return {
+      kind: "found",
+      stored: { record, hash, checkpoint: verdict, fileIdentity: registry.facts.identity },
+    };
   }
+  throw refusal(
+    verdict,
+    statePath,
+    verdict === "registry_rolled_back"
+      ? `generation ${record.generation}, checkpoint ${checkpoint?.checkpoint.generation}`
+      : `registry generation ${record.generation}`,
+  );
 }
 
 function checkIdentity(statePath: string, identity: IdentityHashes, record: RegistryRecord): void {

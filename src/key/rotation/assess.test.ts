@@ -6,7 +6,7 @@ import { rotated, testFirstContent } from "../../../test/fakes/registry-fixture.
 import type { KeyMetadata } from "../../openbao/transit/key-metadata.ts";
 import { withRejected, withRemoved, withSeen } from "../registry/changes.ts";
 import type { RegistryContent } from "../registry/record.ts";
-import { assess } from "./assess.ts";
+import { assess } from "./finding.ts";
 
 /** Versions 1 and 2 are retired, 3 is active, 4 is pending. */
 const content = withSeen(

@@ -4,9 +4,8 @@ import type { ProviderError } from "../../base/error-class.ts";
 import type { KeyMetadata, KeyVersion } from "../../openbao/transit/key-metadata.ts";
 import { profileDrifts } from "../../openbao/transit/key-profile.ts";
 import { refusal } from "../registry/errors.ts";
-import { assessProfile } from "./assess.ts";
 import { RotationError } from "./errors.ts";
-import { finding, type KeyFinding, profileFinding } from "./finding.ts";
+import { assessProfile, finding, type KeyFinding, profileFinding } from "./finding.ts";
 import { noticeMs, type ProbeAnswer, type RotationPolicy } from "./sightings.ts";
 
 export interface BootstrapPolicy extends RotationPolicy {
@@ -82,7 +81,7 @@ function onlyVersion(key: KeyMetadata, statePath: string): Chosen | NotYet {
   const [first] = key.versions;
   return first?.version === 1 && key.latestVersion === 1
     ? { active: first, isNew: true }
-    : { reason: refusal("registry_rotated_without_state", statePath, statePath) };
+    : { reason: refusal("registry_rotated_without_state", statePath) };
 }
 
 /**

@@ -1,14 +1,20 @@
-/** @module Everything that can be wrong with a key, with its effect, the word that Status shows, and what to do. */
-
-import type { KeyVersion } from "../../openbao/transit/key-metadata.ts";
-import type { KeyNames, ProfileDrift, ProfileDriftCode } from "../../openbao/transit/key-profile.ts";
+/** @module Everything that can be wrong with a key: its effect, what to do, and which of it one answer shows. Pure. */
+import type { KeyMetadata, KeyVersion } from "../../openbao/transit/key-metadata.ts";
+import {
+  type KeyNames,
+  type ProfileDrift,
+  type ProfileDriftCode,
+  profileDrifts,
+  upsertDrift,
+} from "../../openbao/transit/key-profile.ts";
+import { activeVersion, type RegistryContent, versionOf } from "../registry/record.ts";
 
 /**
  * - `lost`: the active version cannot be read again; once confirmed Status is an error, so that writes stop.
  * - `hold`: the key is not as it must be; nothing is encrypted, Decrypt continues, Status shows the reason.
  * - `notice`: the active version is sound, but a person should look; Status shows the reason.
  */
-export type Effect = "lost" | "hold" | "notice";
+type Effect = "lost" | "hold" | "notice";
 
 type OwnCode =
   | "key_missing"
@@ -140,7 +146,7 @@ export function finding(code: OwnCode, names: KeyNames, version = 0): KeyFinding
   return { code, evidence: code, message: message(version), advice: advice(names, version) };
 }
 
-export function recreatedFinding(
+function recreatedFinding(
   code: "active_version_recreated" | "version_recreated",
   names: KeyNames,
   recreated: KeyVersion,
@@ -155,4 +161,86 @@ export function recreatedFinding(
 
 export function profileFinding({ code, message, advice }: ProfileDrift): KeyFinding {
   return { code, evidence: code, message, advice };
+}
+
+export interface KeyAnswer {
+  readonly kind: "key";
+  readonly key: KeyMetadata;
+  readonly upsertDisabled: boolean;
+}
+
+export function assessProfile(
+  { key, upsertDisabled }: KeyAnswer,
+  names: KeyNames,
+  active: number,
+): readonly KeyFinding[] {
+  const upsert = upsertDrift(upsertDisabled, names);
+  return [
+    ...profileDrifts(key, names).map(profileFinding),
+    ...(key.minEncryptionVersion > active ? [finding("min_encryption_above_active", names, active)] : []),
+    ...(upsert === undefined ? [] : [profileFinding(upsert)]),
+  ];
+}
+
+export function assess(content: RegistryContent, answer: KeyAnswer, names: KeyNames): readonly KeyFinding[] {
+  const active = activeVersion(content);
+  const profile = assessProfile(answer, names, active.version);
+  return [
+    ...profile.filter(isLost),
+    ...assessActive(active, answer.key, names),
+    ...profile.filter((each) => !isLost(each)),
+    ...assessHidden(content, answer.key, names),
+    ...assessRecorded(content, answer.key, names, active.version),
+  ];
+}
+
+export function isLost({ code }: KeyFinding): boolean {
+  return FINDINGS[code].effect === "lost";
+}
+
+function assessActive(active: KeyVersion, key: KeyMetadata, names: KeyNames): readonly KeyFinding[] {
+  const { version, createdAtUnix } = active;
+  const shown = key.versions.find((each) => each.version === version);
+  if (key.latestVersion < version) {
+    return [finding("latest_below_active", names, version)];
+  }
+  if (key.minDecryptionVersion > version) {
+    return [finding("active_version_hidden", names, version)];
+  }
+  if (shown === undefined) {
+    return [finding("active_version_absent", names, version)];
+  }
+  return shown.createdAtUnix === createdAtUnix
+    ? []
+    : [recreatedFinding("active_version_recreated", names, shown)];
+}
+
+/** The lowest version that is still needed and hidden; the active one has a finding of its own. */
+function assessHidden(content: RegistryContent, key: KeyMetadata, names: KeyNames): readonly KeyFinding[] {
+  const hidden = content.versions.find(
+    (each) =>
+      each.version < key.minDecryptionVersion && (each.state === "retired" || each.state === "pending"),
+  );
+  return hidden === undefined ? [] : [finding("needed_version_hidden", names, hidden.version)];
+}
+
+function assessRecorded(
+  content: RegistryContent,
+  key: KeyMetadata,
+  names: KeyNames,
+  active: number,
+): readonly KeyFinding[] {
+  const highest = content.versions.findLast((each) => each.state !== "rejected")?.version ?? active;
+  const recreated = key.versions.filter(({ version, createdAtUnix }) => {
+    const known = versionOf(content, version);
+    return known !== undefined && known.state !== "removed" && known.createdAtUnix !== createdAtUnix;
+  });
+  return [
+    ...(key.latestVersion < highest && key.latestVersion >= active
+      ? [finding("latest_below_recorded", names, highest)]
+      : []),
+    ...recreated
+      .filter(({ version }) => version !== active)
+      .map((each) => recreatedFinding("version_recreated", names, each)),
+  ];
 }

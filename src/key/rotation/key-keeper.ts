@@ -14,9 +14,8 @@ import {
 } from "../registry/changes.ts";
 import type { RegistryError } from "../registry/errors.ts";
 import { originOf, type RegistryContent, versionOf } from "../registry/record.ts";
-import { assess } from "./assess.ts";
 import { type BootstrapPolicy, bootstrapStep } from "./bootstrap.ts";
-import { FINDINGS } from "./finding.ts";
+import { assess, FINDINGS } from "./finding.ts";
 import { changeEvents, errorFields, keyFields } from "./key-events.ts";
 import type { StatusPolicy } from "./key-status.ts";
 import { LiveRegistry, type LiveRegistryOptions } from "./live-registry.ts";

@@ -1,21 +1,26 @@
 /** @module The live key as the provider uses it: probed in a loop, looked up when a key_id is unknown, else from memory. */
+import type { ProviderError } from "../../base/error-class.ts";
 import { singleFlight } from "../../base/single-flight.ts";
 import type { TransitClient } from "../../openbao/transit/client.ts";
+import { isWellFormedKeyId } from "../identity/key-id.ts";
+import { malformedKeyId, unknownKeyId, versionNotServed } from "./errors.ts";
 import type { KeyHandle } from "./key-handles.ts";
 import { KeyKeeper, type KeyKeeperOptions } from "./key-keeper.ts";
-import { keyLookUp } from "./key-look-up.ts";
-import { KeyProbe, type ProbePolicy } from "./key-probe.ts";
+import { asProviderError, KeyProbe, type ProbePolicy } from "./key-probe.ts";
 import {
   encryptingKey,
   isReady,
   type KeyStatus,
+  type KeyView,
   keyReplaced,
   keyStatus,
+  keyView,
+  noKeyVersion,
   provingMarker,
 } from "./key-status.ts";
-import { type KeyView, keyView } from "./key-view.ts";
+import type { LiveState } from "./live-state.ts";
 import { readsBack, type Sealed } from "./marker.ts";
-import { PROBE_JITTER } from "./sightings.ts";
+import { momentOf, PROBE_JITTER } from "./sightings.ts";
 
 interface KeyStateOptions extends Omit<KeyKeeperOptions, "transit" | "policy"> {
   readonly transit: Omit<TransitClient, "calls">;
@@ -94,12 +99,71 @@ export function createKeyState(options: KeyStateOptions): KeyState {
       }
       throw keyReplaced(handle, policy);
     },
-    keyForDecrypt: keyLookUp(keeper, {
-      transit,
-      clock,
-      intervalMs: policy.probeIntervalMs,
-      report: (kind, sinceMs, error) => keyProbe.report(kind, sinceMs, error),
-    }),
+    keyForDecrypt: keyLookUp(keeper, keyProbe, options),
     view: () => keyView(keeper.state, clock, policy),
   };
+}
+
+/** The version that a Decrypt names by its key_id: from memory, else looked up, once for all who ask. */
+function keyLookUp(
+  keeper: KeyKeeper,
+  keyProbe: KeyProbe,
+  { transit, clock, policy }: KeyStateOptions,
+): KeyState["keyForDecrypt"] {
+  let lookedUpAtMs = Number.NEGATIVE_INFINITY;
+  let failure: ProviderError | undefined;
+  let isLookingUp = false;
+  const lookUp = singleFlight(async (signal) => {
+    isLookingUp = true;
+    lookedUpAtMs = clock.monotonicMs();
+    try {
+      const metadata = await transit.readKey(signal);
+      await keeper.learnVersions(metadata, momentOf(clock), signal);
+      failure = undefined;
+      keyProbe.report("discovery", lookedUpAtMs);
+    } catch (error) {
+      failure = asProviderError(error);
+      keyProbe.report("discovery", lookedUpAtMs, failure);
+      throw error;
+    } finally {
+      isLookingUp = false;
+    }
+  });
+  return async (keyId, signal) => {
+    const handle = knownKey(keeper.state, keyId);
+    if (handle !== undefined) {
+      return handle;
+    }
+    if (!isWellFormedKeyId(keyId)) {
+      throw malformedKeyId();
+    }
+    if (keeper.state.key === undefined) {
+      throw noKeyVersion(keeper.state);
+    }
+    if (!isLookingUp && clock.monotonicMs() - lookedUpAtMs < policy.probeIntervalMs) {
+      throw unknownKeyId("key_id_not_looked_up", failure);
+    }
+    await lookUp(signal);
+    const found = knownKey(keeper.state, keyId);
+    if (found === undefined) {
+      throw unknownKeyId("key_id_unknown", undefined);
+    }
+    return found;
+  };
+}
+
+/** @throws RotationError for a version that is known and not served. */
+function knownKey({ key, observing }: LiveState, keyId: string): KeyHandle | undefined {
+  const entry = (key ?? observing)?.table.get(keyId);
+  switch (entry?.state) {
+    case undefined:
+      return undefined;
+    case "removed":
+    case "rejected":
+      throw versionNotServed(entry.state, entry.handle.version);
+    case "active":
+    case "pending":
+    case "retired":
+      return entry.handle;
+  }
 }

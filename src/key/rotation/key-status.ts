@@ -1,7 +1,9 @@
-/** @module What Status shows of the live key, which version encrypts, and why not. Pure questions to one snapshot. */
+/** @module What Status, health and metrics show of the live key, which version encrypts, and why not. Pure questions to one state. */
 import type { Clock } from "../../base/clock.ts";
-import type { ErrorClass } from "../../base/error-class.ts";
+import type { ErrorClass, ProviderError } from "../../base/error-class.ts";
 import type { KeyVersion } from "../../openbao/transit/key-metadata.ts";
+import { hashText } from "../identity/key-scope.ts";
+import { type Observation, originOf, type RegistryOrigin } from "../registry/record.ts";
 import { RotationError } from "./errors.ts";
 import { FINDINGS, finding, type KeyFinding } from "./finding.ts";
 import type { KeyHandle } from "./key-handles.ts";
@@ -154,4 +156,54 @@ function failureClass({ failure }: LiveState): ErrorClass {
 export function isReady(state: LiveState, clock: Clock, policy: StatusPolicy): boolean {
   const status = keyStatus(state, clock, policy);
   return status.kind === "known" && status.healthz === HEALTHY;
+}
+
+export type KeyProblem = Pick<ProviderError, "code" | "errorClass" | "message" | "advice">;
+
+export interface KeyView {
+  readonly status: KeyStatus;
+  readonly ready: boolean;
+  readonly rotationState: "active" | "pending" | "lost" | "unknown";
+  readonly origin: RegistryOrigin | undefined;
+  readonly active: { readonly version: number; readonly keyIdHash: string } | undefined;
+  readonly observation: Observation | undefined;
+  /** Time since metadata last showed the active version as it must be, sleep included. */
+  readonly metadataAgeMs: number | undefined;
+  readonly findings: readonly KeyProblem[];
+  /** The last probe, or the last deep one, could not ask. */
+  readonly failure: KeyProblem | undefined;
+  /** The state directory; what is loaded stays in use, and nothing is promoted. */
+  readonly storeFailure: KeyProblem | undefined;
+  /** The first thing that keeps the key from being ready, for a start that waits; absent when it is ready. */
+  readonly notReady: KeyProblem | undefined;
+}
+
+/** The live key as health, metrics and reports show it. Nothing in it is secret. */
+export function keyView(state: LiveState, clock: Clock, policy: StatusPolicy): KeyView {
+  const { key, sightings, storeFailure } = state;
+  const { soundAt } = sightings;
+  const isLost = lostFinding(sightings, policy) !== undefined;
+  const isPending = key?.stored.record.versions.some((each) => each.state === "pending");
+  const findings = sightings.counts.map(({ finding: { code, message, advice } }): KeyProblem => {
+    const errorClass = FINDINGS[code].effect === "lost" ? "transit_key_missing" : "status_stale";
+    return { code, errorClass, message, advice };
+  });
+  const [present] = presentFindings(sightings, policy);
+  const failure = (state.failure ?? state.deepFailure)?.error;
+  const ready = isReady(state, clock, policy);
+  return {
+    status: keyStatus(state, clock, policy),
+    ready,
+    rotationState: key === undefined ? "unknown" : isLost ? "lost" : isPending ? "pending" : "active",
+    origin: key && originOf(key.stored.record),
+    active: key && { version: key.active.version, keyIdHash: hashText(key.active.keyId) },
+    observation: key?.stored.record.observation,
+    metadataAgeMs: soundAt && Math.max(0, clock.bootMs() - soundAt.bootMs),
+    findings,
+    failure,
+    storeFailure,
+    notReady: ready
+      ? undefined
+      : (findings.find(({ code }) => code === present?.code) ?? failure ?? findings[0]),
+  };
 }

@@ -33,6 +33,6 @@ test("an error that is not the store's own is thrown", async () => {
 });
 
 test("an error of the store is a value", async () => {
-  const problem = refusal("registry_torn", NODE_STATE_PATH, NODE_STATE_PATH);
+  const problem = refusal("registry_torn", NODE_STATE_PATH);
   expect(await write(problem)).toEqual({ problem });
 });

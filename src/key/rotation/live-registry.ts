@@ -1,5 +1,5 @@
 /** @module The live key and its registry on disk: what is shown is durable, and why it could not be written is remembered. */
-import { type ConfigIdentity } from "../identity/fingerprint.ts";
+import type { ConfigIdentity } from "../identity/fingerprint.ts";
 import { isRegistryError, type RegistryError } from "../registry/errors.ts";
 import type { RegistryStore } from "../registry/file-store.ts";
 import type { StoredRecord } from "../registry/read-state.ts";

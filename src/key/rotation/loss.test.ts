@@ -1,6 +1,6 @@
 /** The two kinds of bad: what holds Encrypt, and what stops writes. */
 import { describe, expect, test } from "bun:test";
-import { type FakeKey } from "../../../test/fakes/fake-key.ts";
+import type { FakeKey } from "../../../test/fakes/fake-key.ts";
 import { testPolicy } from "../../../test/fakes/key-node.ts";
 import {
   codeOf,

@@ -6,7 +6,7 @@ import { codeOf, healthz, N, never, recordOf, running } from "../../../test/fake
 import { ProviderError } from "../../base/error-class.ts";
 import type { TransitClient } from "../../openbao/transit/client.ts";
 import { encodeCheckpoint } from "../registry/checkpoint.ts";
-import { encodeRecord } from "../registry/encode.ts";
+import { encodeRecord } from "../registry/encoding.ts";
 import type { KeyHandle } from "./key-handles.ts";
 import { MARKER, makeMarker, readsBack, type Sealed } from "./marker.ts";
 

@@ -76,7 +76,7 @@ describe("on a rotated key", () => {
     await probes(started, 1);
     expect(healthz(node)).toBe("ok");
     expect(node.keys.keyForEncrypt().keyId).toBe(keyIdOf(key, 2));
-    expect(node.keys.view().registry?.origin).toBe("observed");
+    expect(node.keys.view().origin).toBe("observed");
     const record = recordOf(node);
     expect(record.versions.map(({ state }) => state)).toEqual(["retired", "active"]);
     expect(record.versions[1]?.marker).toStartWith("vault:v2:");
@@ -85,7 +85,7 @@ describe("on a rotated key", () => {
     expect((await node.keys.keyForDecrypt(keyIdOf(key, 1), never)).version).toBe(1);
 
     await node.restart();
-    expect(node.keys.view()).toMatchObject({ active: { version: 2 }, registry: { origin: "observed" } });
+    expect(node.keys.view()).toMatchObject({ active: { version: 2 }, origin: "observed" });
   });
 
   test("a young version waits its turn as in any rotation", async () => {
@@ -179,7 +179,7 @@ describe("on an unrotated key", () => {
     const started = await without([1000]);
     await probes(started, 1);
     expect(healthz(started.node)).toBe("ok");
-    expect(started.node.keys.view().registry?.origin).toBe("first_version");
+    expect(started.node.keys.view().origin).toBe("first_version");
     expect(recordOf(started.node).notes).toBeUndefined();
   });
 
@@ -188,7 +188,7 @@ describe("on an unrotated key", () => {
     await probes(started, N - 1);
     expect(started.node.keys.status().kind).toBe("none");
     await probes(started, 1);
-    expect(started.node.keys.view().registry?.origin).toBe("observed");
+    expect(started.node.keys.view().origin).toBe("observed");
   });
 });
 

@@ -3,8 +3,7 @@ import { deriveKeyId } from "../identity/key-id.ts";
 import type { KeyScope } from "../identity/key-scope.ts";
 import type { StoredRecord } from "../registry/read-state.ts";
 import { activeVersion, originOf, type RegistryOrigin, type VersionState } from "../registry/record.ts";
-import { assess } from "./assess.ts";
-import { FINDINGS, finding, type KeyFinding } from "./finding.ts";
+import { assess, FINDINGS, finding, type KeyFinding } from "./finding.ts";
 import type { ProbeAnswer, RotationPolicy } from "./sightings.ts";
 
 export interface PlannedVersion {

@@ -2,8 +2,7 @@
 import type { KeyMetadata, KeyVersion } from "../../openbao/transit/key-metadata.ts";
 import { withObservation, withRejected, withSeen } from "../registry/changes.ts";
 import { type Observation, type RegistryContent, versionOf } from "../registry/record.ts";
-import { assess, isLost } from "./assess.ts";
-import { finding } from "./finding.ts";
+import { assess, finding, isLost } from "./finding.ts";
 import {
   isConfirmed,
   type Moment,

@@ -1,8 +1,7 @@
 /** @module What this process has seen of the key, and from when a finding counts. Pure; gone with the process. */
 import type { Clock } from "../../base/clock.ts";
 import type { KeyNames } from "../../openbao/transit/key-profile.ts";
-import { isLost, type KeyAnswer } from "./assess.ts";
-import { FINDINGS, finding, type KeyFinding } from "./finding.ts";
+import { FINDINGS, finding, isLost, type KeyAnswer, type KeyFinding } from "./finding.ts";
 
 export interface RotationPolicy {
   /** How many successive probes must agree before something bad counts, and how often a new version must be seen. */
