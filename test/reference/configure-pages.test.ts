@@ -6,7 +6,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parse } from "yaml";
-import { credentialFiles } from "../../src/commands/init/credential-files.ts";
+import { credentialFiles } from "../../src/commands/credential-files.ts";
 import { decodeConfig } from "../../src/config/decode-config.ts";
 import { configFile } from "../fakes/config-file.ts";
 import { blocksIn } from "../packaging/doc-blocks.ts";

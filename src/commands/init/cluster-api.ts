@@ -6,7 +6,7 @@
 import { dirname } from "node:path";
 import { parse, stringify } from "yaml";
 import type { ProviderConfig } from "../../config/schema.ts";
-import { credentialFiles } from "./credential-files.ts";
+import { credentialFiles } from "../credential-files.ts";
 import { InitError } from "./errors.ts";
 import { kubeApiServerPatch, kubeadmConfig } from "./kubeadm.ts";
 import { SERVICE_USER, staticPodManifest } from "./static-pod.ts";

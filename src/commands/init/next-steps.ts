@@ -2,7 +2,7 @@
 import { assertNever } from "../../base/assert-never.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
 import { filesOfMachine, SECRET_NAME, secretKeys } from "./cluster-api.ts";
-import { credentialFiles } from "./credential-files.ts";
+import { credentialFiles } from "../credential-files.ts";
 import type { InstallationRequest } from "./installation.ts";
 import { SERVICE_USER } from "./static-pod.ts";
 

@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { parseDocument } from "yaml";
 import sample from "../../../deploy/static-pod/bao-kms-provider.yaml" with { type: "text" };
 import type { ProviderConfig } from "../../config/schema.ts";
-import { credentialFiles } from "./credential-files.ts";
+import { credentialFiles } from "../credential-files.ts";
 
 /** The user of the image, by number: the host has no name for it. */
 export const SERVICE_USER = 65_532;

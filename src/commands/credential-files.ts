@@ -3,7 +3,7 @@
  *
  * @module One table for every model: what is mounted, copied, or put into a Secret.
  */
-import type { ProviderConfig } from "../../config/schema.ts";
+import type { ProviderConfig } from "../config/schema.ts";
 
 interface CredentialFile {
   readonly path: string;
