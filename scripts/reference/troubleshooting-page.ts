@@ -1,6 +1,6 @@
 /** @module docs/troubleshooting.md, from the tables of error classes and checks; the compiler and a test refuse a missing entry. */
 import type { ErrorClass } from "../../src/base/error-class.ts";
-import { ALL_CHECKS } from "../../src/commands/doctor/doctor.ts";
+import { ALL_CHECKS } from "../../src/commands/doctor/run.ts";
 import { PROBE_CHECKS } from "../../src/commands/probe/checks.ts";
 import { VERIFY_CHECKS } from "../../src/commands/verify-key/checks.ts";
 import { code, GENERATED } from "./markdown.ts";

@@ -49,6 +49,11 @@ export function warning(code: string, message: string, advice: string): Finding 
   return { severity: "warning", code, message, advice };
 }
 
+/** Without those whose condition was false. */
+export function raised(...findings: readonly (Finding | false)[]): readonly Finding[] {
+  return findings.filter((finding) => finding !== false);
+}
+
 /** What was thrown, as a finding. Of an unknown error only the system's code is shown. */
 export function findingOf(error: unknown, whenFailed: string): Finding {
   return error instanceof ProviderError

@@ -1,13 +1,9 @@
-/**
- * The files that the chosen auth method reads.
- *
- * @module One table for every model: what is mounted, copied, or put into a Secret.
- */
+/** @module The files that each auth method reads: what is checked, mounted, copied, or put into a Secret. */
 import type { ProviderConfig } from "../config/schema.ts";
 
-interface CredentialFile {
+export interface CredentialFile {
   readonly path: string;
-  /** Its key in a Secret. Undefined for what the machine itself provides: a JWT that expires, a socket, a PKCS#11 module. */
+  /** Its key in a Secret. Undefined for what the machine provides: a JWT that expires, a socket, a PKCS#11 module. */
   readonly secretKey: string | undefined;
 }
 

@@ -1,8 +1,8 @@
 /** @module What the operator does with the files, for each model; one line for each step. Pure. */
 import { assertNever } from "../../base/assert-never.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
-import { filesOfMachine, SECRET_NAME, secretKeys } from "./cluster-api.ts";
 import { credentialFiles } from "../credential-files.ts";
+import { filesOfMachine, SECRET_NAME, secretKeys } from "./cluster-api.ts";
 import type { InstallationRequest } from "./installation.ts";
 import { SERVICE_USER } from "./static-pod.ts";
 

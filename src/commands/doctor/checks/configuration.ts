@@ -1,7 +1,7 @@
 /** @module `config.load` and `config.validate`: the file is read once, and judged for the service's user. */
 import { countOf } from "../../../base/words.ts";
 import { ConfigError, describeProblem } from "../../../config/errors.ts";
-import { type Finding, failure, warning } from "../../check.ts";
+import { failure, raised, warning } from "../../check.ts";
 import { loadForService } from "../../load-for-service.ts";
 import { accessProblem } from "../../service-identity.ts";
 import type { DoctorCheck } from "../context.ts";
@@ -20,27 +20,22 @@ export const configLoad: DoctorCheck = {
       const problem = accessProblem(loaded.path, "read", service);
       return {
         detail: `${loaded.path}, for the user ${service.name}`,
-        findings: [
-          ...(problem === undefined
-            ? []
-            : [
-                failure(
-                  "config_unreadable",
-                  problem,
-                  `chown root:${service.gid ?? service.uid} ${loaded.path}; chmod 0640 ${loaded.path}`,
-                  "config_invalid",
-                ),
-              ]),
-          ...(service.uid === options.self.uid || options.self.uid === 0
-            ? []
-            : [
-                warning(
-                  "not_the_service",
-                  `doctor runs as uid ${options.self.uid}, but the service as ${service.name} (uid ${service.uid}): what only the service may read cannot be checked`,
-                  `run it as root, or: sudo -u ${service.name} bao-kms-provider doctor …`,
-                ),
-              ]),
-        ],
+        findings: raised(
+          problem !== undefined &&
+            failure(
+              "config_unreadable",
+              problem,
+              `chown root:${service.gid ?? service.uid} ${loaded.path}; chmod 0640 ${loaded.path}`,
+              "config_invalid",
+            ),
+          service.uid !== options.self.uid &&
+            options.self.uid !== 0 &&
+            warning(
+              "not_the_service",
+              `doctor runs as uid ${options.self.uid}, but the service as ${service.name} (uid ${service.uid}): what only the service may read cannot be checked`,
+              `run it as root, or: sudo -u ${service.name} bao-kms-provider doctor …`,
+            ),
+        ),
       };
     } catch (error) {
       if (error instanceof ConfigError && error.code === "config_refused") {
@@ -67,10 +62,10 @@ export const configValidate: DoctorCheck = {
         ),
       };
     }
-    const { warnings } = context.fact("loaded");
-    const findings: readonly Finding[] = warnings.map((text) =>
-      warning("config_warning", text, "change it unless it is intended"),
-    );
-    return { findings, detail: countOf(context.fact("loaded").fields.length, "field") };
+    const { warnings, fields } = context.fact("loaded");
+    return {
+      findings: warnings.map((text) => warning("config_warning", text, "change it unless it is intended")),
+      detail: countOf(fields.length, "field"),
+    };
   },
 };

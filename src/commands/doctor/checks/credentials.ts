@@ -3,7 +3,8 @@ import { statSync } from "node:fs";
 import { formatDuration } from "../../../base/duration.ts";
 import { ProviderError } from "../../../base/error-class.ts";
 import type { ProviderConfig } from "../../../config/schema.ts";
-import { type Finding, failure, warning } from "../../check.ts";
+import { type Finding, failure, raised, warning } from "../../check.ts";
+import { type CredentialFile, credentialFiles } from "../../credential-files.ts";
 import { accessProblem } from "../../service-identity.ts";
 import type { DoctorCheck, DoctorContext } from "../context.ts";
 
@@ -15,12 +16,7 @@ const jwtLocal: DoctorCheck = {
     "The JWT file exists, is safe and readable for the service, and its claims match the configuration.",
   needs: ["config.validate"],
   whenFailed: "write a fresh JWT to auth.jwt.jwtFile",
-  run: async (context, signal) => {
-    const { auth } = context.fact("loaded").config;
-    const files =
-      auth.method === "jwt" && auth.jwt.credential.source === "file" ? [auth.jwt.credential.jwtFile] : [];
-    return credentialOutcome(context, files, signal);
-  },
+  run: (context, signal) => credentialOutcome(context, filesOf(context), signal),
 };
 
 const approleLocal: DoctorCheck = {
@@ -28,17 +24,7 @@ const approleLocal: DoctorCheck = {
   proves: "Role id and secret id exist, are safe, and are readable for the service.",
   needs: ["config.validate"],
   whenFailed: "write a fresh secret id to auth.approle.secretIdFile",
-  run: async (context, signal) => {
-    const { auth } = context.fact("loaded").config;
-    const files =
-      auth.method === "approle"
-        ? [
-            auth.approle.secretIdFile,
-            ...(auth.approle.roleId.kind === "file" ? [auth.approle.roleId.file] : []),
-          ]
-        : [];
-    return credentialOutcome(context, files, signal);
-  },
+  run: (context, signal) => credentialOutcome(context, filesOf(context), signal),
 };
 
 const oauth2Local: DoctorCheck = {
@@ -47,14 +33,10 @@ const oauth2Local: DoctorCheck = {
     "The client secret and the CA of the authorization server exist, are safe, and are readable for the service.",
   needs: ["config.validate"],
   whenFailed: "write the client secret to auth.jwt.oauth2.clientSecretFile",
-  run: (context) => {
-    const { auth } = context.fact("loaded").config;
-    const files =
-      auth.method === "jwt" && auth.jwt.credential.source === "oauth2"
-        ? [auth.jwt.credential.clientSecretFile, auth.jwt.credential.caCertFile]
-        : [];
-    return { findings: unreadable(context, files), detail: files.join(", ") };
-  },
+  run: (context) => ({
+    findings: unreadable(context, filesOf(context)),
+    detail: filesOf(context).join(", "),
+  }),
 };
 
 const oauth2Acquire: DoctorCheck = {
@@ -71,21 +53,17 @@ const spiffeLocal: DoctorCheck = {
   needs: ["config.validate"],
   whenFailed: "systemctl status spire-agent",
   run: (context) => {
-    const { auth } = context.fact("loaded").config;
-    const socketPath =
-      auth.method === "jwt" && auth.jwt.credential.source === "spiffe" ? auth.jwt.credential.socketPath : "";
-    return isSocket(socketPath)
-      ? { findings: unreadable(context, [socketPath], "write"), detail: socketPath }
-      : {
-          findings: [
-            failure(
-              "socket_missing",
-              `auth.jwt.spiffe.socketPath: the socket ${socketPath} does not exist`,
-              "start the SPIFFE agent, or correct the path: systemctl status spire-agent",
-              "auth_failed",
-            ),
-          ],
-        };
+    const [socketPath = ""] = filesOf(context);
+    if (statSync(socketPath, { throwIfNoEntry: false })?.isSocket()) {
+      return { findings: unreadable(context, [socketPath], "write"), detail: socketPath };
+    }
+    const missing = failure(
+      "socket_missing",
+      `auth.jwt.spiffe.socketPath: the socket ${socketPath} does not exist`,
+      "start the SPIFFE agent, or correct the path: systemctl status spire-agent",
+      "auth_failed",
+    );
+    return { findings: [missing] };
   },
 };
 
@@ -99,19 +77,16 @@ const spiffeAcquire: DoctorCheck = {
     const service = context.fact("service");
     return credentialOutcome(context, [], signal).catch((error: unknown) => {
       // The agent knows callers by their user: to another one it rightly gives nothing.
-      if (self.uid !== service.uid && error instanceof ProviderError && error.code.startsWith("spiffe_")) {
-        return {
-          findings: [
-            failure(
-              error.code,
-              `${error.message}; it was asked as uid ${self.uid}, and the service runs as ${service.name}`,
-              `ask as the service: sudo -u ${service.name} bao-kms-provider doctor …`,
-              error.errorClass,
-            ),
-          ],
-        };
+      if (self.uid === service.uid || !(error instanceof ProviderError && error.code.startsWith("spiffe_"))) {
+        throw error;
       }
-      throw error;
+      const refused = failure(
+        error.code,
+        `${error.message}; it was asked as uid ${self.uid}, and the service runs as ${service.name}`,
+        `ask as the service: sudo -u ${service.name} bao-kms-provider doctor …`,
+        error.errorClass,
+      );
+      return { findings: [refused] };
     });
   },
 };
@@ -121,14 +96,8 @@ const certLocal: DoctorCheck = {
   proves: "The client certificate and its key exist, are safe, valid, and readable for the service.",
   needs: ["config.validate"],
   whenFailed: "write a fresh certificate to the path in auth.cert",
-  run: async (context, signal) => {
-    const { auth } = context.fact("loaded").config;
-    const files =
-      auth.method !== "cert"
-        ? []
-        : auth.cert.credential.source === "file"
-          ? [auth.cert.credential.certificateFile, auth.cert.credential.privateKeyFile]
-          : [auth.cert.credential.certificateFile, auth.cert.credential.pinFile];
+  run: (context, signal) => {
+    const files = filesOf(context, ({ secretKey }) => secretKey !== undefined);
     return credentialOutcome(context, files, signal);
   },
 };
@@ -141,13 +110,8 @@ const certPkcs11: DoctorCheck = {
   whenFailed:
     "check that the module of auth.cert.pkcs11.modulePath works: pkcs11-tool --module MODULE --show-info",
   run: async (context, signal) => {
-    const { auth } = context.fact("loaded").config;
-    const { pkcs11Token } = await accessOf(context);
-    await pkcs11Token?.inspect(signal);
-    const modules =
-      auth.method === "cert" && auth.cert.credential.source === "pkcs11"
-        ? [auth.cert.credential.modulePath]
-        : [];
+    await (await accessOf(context)).pkcs11Token?.inspect(signal);
+    const modules = filesOf(context, ({ secretKey }) => secretKey === undefined);
     return { findings: unreadable(context, modules), detail: "the token is there" };
   },
 };
@@ -177,28 +141,29 @@ export const CREDENTIAL_CHECKS: readonly DoctorCheck[] = [
   certSigner,
 ];
 
-/** The local checks of the configured method; all of them before a configuration is known. */
+/** The local checks of the configured method; before a configuration is known that of a JWT file. */
 export function credentialChecks(auth: Auth | undefined): readonly DoctorCheck[] {
-  const wanted = ((): readonly string[] => {
-    switch (auth?.method) {
-      case "cert":
-        return auth.cert.credential.source === "pkcs11"
-          ? [certLocal.id, certPkcs11.id, certSigner.id]
-          : [certLocal.id];
-      case "approle":
-        return [approleLocal.id];
-      default:
-        switch (auth?.jwt.credential.source) {
-          case "oauth2":
-            return [oauth2Local.id, oauth2Acquire.id];
-          case "spiffe":
-            return [spiffeLocal.id, spiffeAcquire.id];
-          default:
-            return [jwtLocal.id];
-        }
-    }
-  })();
-  return CREDENTIAL_CHECKS.filter(({ id }) => wanted.includes(id));
+  switch (auth?.method) {
+    case "cert":
+      return auth.cert.credential.source === "pkcs11" ? [certLocal, certPkcs11, certSigner] : [certLocal];
+    case "approle":
+      return [approleLocal];
+    default:
+      switch (auth?.jwt.credential.source) {
+        case "oauth2":
+          return [oauth2Local, oauth2Acquire];
+        case "spiffe":
+          return [spiffeLocal, spiffeAcquire];
+        default:
+          return [jwtLocal];
+      }
+  }
+}
+
+function filesOf(context: DoctorContext, isWanted: (file: CredentialFile) => boolean = () => true) {
+  return credentialFiles(context.fact("loaded").config.auth)
+    .filter(isWanted)
+    .map(({ path }) => path);
 }
 
 async function credentialOutcome(context: DoctorContext, files: readonly string[], signal: AbortSignal) {
@@ -231,10 +196,6 @@ export async function accessOf(context: DoctorContext) {
   return context.fact("access");
 }
 
-function isSocket(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isSocket() ?? false;
-}
-
 function unreadable(
   context: DoctorContext,
   files: readonly string[],
@@ -259,14 +220,13 @@ function unreadable(
 }
 
 function circularIssuer(issuer: string | undefined): readonly Finding[] {
-  return issuer !== undefined &&
-    /(^|[/.])kubernetes\.default\.svc\b|\.svc(\.cluster\.local)?([:/]|$)/.test(issuer)
-    ? [
-        warning(
-          "issuer_circular",
-          "the JWT was issued by a Kubernetes cluster: if it is this cluster, the JWT cannot be renewed while its API server waits for the key",
-          "use an identity from outside this cluster",
-        ),
-      ]
-    : [];
+  return raised(
+    issuer !== undefined &&
+      /(^|[/.])kubernetes\.default\.svc\b|\.svc(\.cluster\.local)?([:/]|$)/.test(issuer) &&
+      warning(
+        "issuer_circular",
+        "the JWT was issued by a Kubernetes cluster: if it is this cluster, the JWT cannot be renewed while its API server waits for the key",
+        "use an identity from outside this cluster",
+      ),
+  );
 }

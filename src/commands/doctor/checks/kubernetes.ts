@@ -7,7 +7,7 @@ import { socketPathOf } from "../../../kubernetes/encryption-config/kms-endpoint
 import { type LostReader, lostReaders } from "../../../kubernetes/encryption-config/readers.ts";
 import { groupsFor, providersFor } from "../../../kubernetes/encryption-config/resources.ts";
 import type { EncryptionConfig, KmsProvider } from "../../../kubernetes/encryption-config/types.ts";
-import { type Finding, failure, warning } from "../../check.ts";
+import { type Finding, failure, raised, warning } from "../../check.ts";
 import type { DoctorCheck } from "../context.ts";
 
 const RESOURCE = "secrets";
@@ -81,27 +81,21 @@ export function legacyFindings(
   const isNew = kmsProviders(current.groups).some(
     ({ apiVersion, name }) => apiVersion === "v1" && !known.has(name),
   );
-  return [
-    ...(current.isLegacyKind
-      ? [
-          warning(
-            "legacy_kind",
-            "its kind is EncryptionConfig of apiVersion v1, which kube-apiserver still loads and does not document",
-            "write apiVersion: apiserver.config.k8s.io/v1 and kind: EncryptionConfiguration",
-          ),
-        ]
-      : []),
-    ...(isNew
-      ? [
-          failure(
-            "kms_v1_gate",
-            "it has a provider of KMS v1, which kube-apiserver refuses unless it runs with --feature-gates=KMSv1=true",
-            "set apiVersion: v2, or give the file that kube-apiserver runs with as --previous-encryption-config",
-            "config_invalid",
-          ),
-        ]
-      : []),
-  ];
+  return raised(
+    current.isLegacyKind &&
+      warning(
+        "legacy_kind",
+        "its kind is EncryptionConfig of apiVersion v1, which kube-apiserver still loads and does not document",
+        "write apiVersion: apiserver.config.k8s.io/v1 and kind: EncryptionConfiguration",
+      ),
+    isNew &&
+      failure(
+        "kms_v1_gate",
+        "it has a provider of KMS v1, which kube-apiserver refuses unless it runs with --feature-gates=KMSv1=true",
+        "set apiVersion: v2, or give the file that kube-apiserver runs with as --previous-encryption-config",
+        "config_invalid",
+      ),
+  );
 }
 
 /** What is wrong with the entry of this provider, or missing. */
@@ -126,46 +120,33 @@ export function encryptionFindings(config: EncryptionConfig, expected: ExpectedP
           ),
     ];
   }
-  return [
-    ...(kms.apiVersion === "v2"
-      ? []
-      : [
-          failure(
-            "kms_version",
-            `its KMS provider has apiVersion ${JSON.stringify(kms.apiVersion)}, which is what an absent apiVersion means too; this provider speaks v2 only`,
-            "set apiVersion: v2 in that entry",
-            "config_invalid",
-          ),
-        ]),
-    ...(sameEndpoint(kms.endpoint, expected.endpoint)
-      ? []
-      : [
-          failure(
-            "endpoint_differs",
-            `its endpoint is not ${expected.endpoint}, where server.socketPath lets the provider listen`,
-            `set endpoint: ${expected.endpoint}`,
-            "config_invalid",
-          ),
-        ]),
-    ...timeoutFindings(kms.timeoutMs, expected.openbaoTimeoutMs),
-    ...orderFindings(config, kms),
-  ];
+  const findings = raised(
+    kms.apiVersion !== "v2" &&
+      failure(
+        "kms_version",
+        `its KMS provider has apiVersion ${JSON.stringify(kms.apiVersion)}, which is what an absent apiVersion means too; this provider speaks v2 only`,
+        "set apiVersion: v2 in that entry",
+        "config_invalid",
+      ),
+    !sameEndpoint(kms.endpoint, expected.endpoint) &&
+      failure(
+        "endpoint_differs",
+        `its endpoint is not ${expected.endpoint}, where server.socketPath lets the provider listen`,
+        `set endpoint: ${expected.endpoint}`,
+        "config_invalid",
+      ),
+    kms.timeoutMs < Math.max(SHORTEST_TIMEOUT_MS, expected.openbaoTimeoutMs) &&
+      warning(
+        "timeout_short",
+        `its timeout of ${formatDuration(kms.timeoutMs)} is shorter than one call to OpenBao may take (${formatDuration(expected.openbaoTimeoutMs)})`,
+        "set timeout: 3s, or shorten openbao.timeout",
+      ),
+  );
+  return [...findings, ...orderFindings(config, kms)];
 }
 
 function sameEndpoint(endpoint: string, expected: string): boolean {
   return socketPathOf(endpoint) === socketPathOf(expected);
-}
-
-function timeoutFindings(timeoutMs: number, openbaoTimeoutMs: number): readonly Finding[] {
-  return timeoutMs < Math.max(SHORTEST_TIMEOUT_MS, openbaoTimeoutMs)
-    ? [
-        warning(
-          "timeout_short",
-          `its timeout of ${formatDuration(timeoutMs)} is shorter than one call to OpenBao may take (${formatDuration(openbaoTimeoutMs)})`,
-          "set timeout: 3s, or shorten openbao.timeout",
-        ),
-      ]
-    : [];
 }
 
 function orderFindings(config: EncryptionConfig, kms: KmsProvider): readonly Finding[] {
@@ -192,36 +173,27 @@ function orderFindings(config: EncryptionConfig, kms: KmsProvider): readonly Fin
     ];
   }
   const [writer] = providers;
-  const uncovered = ["configmaps"].filter((resource) => !providersFor(config, resource).includes(kms));
-  return [
-    ...(index === 0
-      ? []
-      : [
-          warning(
-            "not_writing",
-            `its KMS provider reads but does not write yet: ${writer?.kind ?? "nothing"} is first`,
-            "this is correct in the first phase of a migration; in the second, put the KMS provider first",
-          ),
-        ]),
-    ...(index === 0 && providers.some(({ kind }) => kind === "identity")
-      ? [
-          warning(
-            "identity_left",
-            "identity is still a reader, so kube-apiserver accepts values in plaintext",
-            "remove identity when bao-kms-provider audit finds no plaintext",
-          ),
-        ]
-      : []),
-    ...(uncovered.length > 0
-      ? [
-          warning(
-            "resources_uncovered",
-            `${uncovered.join(", ")} and other resources are not encrypted by it`,
-            "add the resources that contain secrets to its entry",
-          ),
-        ]
-      : []),
-  ];
+  return raised(
+    index !== 0 &&
+      warning(
+        "not_writing",
+        `its KMS provider reads but does not write yet: ${writer?.kind ?? "nothing"} is first`,
+        "this is correct in the first phase of a migration; in the second, put the KMS provider first",
+      ),
+    index === 0 &&
+      providers.some(({ kind }) => kind === "identity") &&
+      warning(
+        "identity_left",
+        "identity is still a reader, so kube-apiserver accepts values in plaintext",
+        "remove identity when bao-kms-provider audit finds no plaintext",
+      ),
+    !providersFor(config, "configmaps").includes(kms) &&
+      warning(
+        "resources_uncovered",
+        "configmaps and other resources are not encrypted by it",
+        "add the resources that contain secrets to its entry",
+      ),
+  );
 }
 
 export function lostFinding({ resource, kind, name, hasOtherSecret }: LostReader): Finding {

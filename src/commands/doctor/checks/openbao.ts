@@ -2,13 +2,15 @@
 
 import { formatDuration } from "../../../base/duration.ts";
 import { countOf } from "../../../base/words.ts";
-import { type CheckOutcome, type Finding, failure, warning } from "../../check.ts";
+import { type CheckOutcome, failure, raised, warning } from "../../check.ts";
 import { accessProblem } from "../../service-identity.ts";
 import type { DoctorCheck } from "../context.ts";
 import { accessOf } from "./credentials.ts";
 
 /** A Date header is exact to the second, and an answer takes a moment. */
 const DATE_ERROR_MS = 1500;
+/** Below this, one bad day of restarts uses them up. */
+const FEW_LOGINS = 10;
 
 export const openbaoTls: DoctorCheck = {
   id: "openbao.tls",
@@ -25,42 +27,31 @@ export const openbaoTls: DoctorCheck = {
     const middleMs = (beforeMs + context.options.wallMs()) / 2;
     context.learn("clockSkewMs", wallMs === undefined ? undefined : wallMs + 500 - middleMs);
     const blocked = accessProblem(openbao.caCertFile, "read", service);
+    const inside = openbao.addresses.find((address) =>
+      /\.svc(\.|:|$)|\.cluster\.local/.test(new URL(address).host),
+    );
+    const isClusterDns = /^\s*search\s.*\bsvc\.cluster\.local\b/m.test(context.options.resolverConfig);
     return {
       detail: `${openbao.addresses.join(", ")}${openbao.namespace === "" ? "" : `; \`bao\` commands below are meant with BAO_NAMESPACE=${openbao.namespace}`}`,
-      findings: [
-        ...(blocked === undefined
-          ? []
-          : [failure("ca_unreadable", blocked, `chmod 0644 ${openbao.caCertFile}`, "config_invalid")]),
-        ...circularAddresses(openbao.addresses, context.options.resolverConfig),
-      ],
-    };
-  },
-};
-
-function circularAddresses(addresses: readonly string[], resolverConfig: string): readonly Finding[] {
-  const inside = addresses.find((address) => /\.svc(\.|:|$)|\.cluster\.local/.test(new URL(address).host));
-  const clusterDns = /^\s*search\s.*\bsvc\.cluster\.local\b/m.test(resolverConfig);
-  return [
-    ...(inside === undefined
-      ? []
-      : [
+      findings: raised(
+        blocked !== undefined &&
+          failure("ca_unreadable", blocked, `chmod 0644 ${openbao.caCertFile}`, "config_invalid"),
+        inside !== undefined &&
           warning(
             "openbao_circular",
             `${inside} is a name of a Service in a cluster: if it is this one, OpenBao cannot be reached before the API server is up, which waits for OpenBao`,
             "run OpenBao outside the cluster whose key it keeps, or use an address that works without it",
           ),
-        ]),
-    ...(clusterDns
-      ? [
+        isClusterDns &&
           warning(
             "dns_circular",
             "this machine resolves names through a cluster's DNS, which may be down when the key is needed",
             "let the provider's host use a DNS server outside the cluster, or put OpenBao into /etc/hosts",
           ),
-        ]
-      : []),
-  ];
-}
+      ),
+    };
+  },
+};
 
 export const openbaoClock: DoctorCheck = {
   id: "openbao.clock",
@@ -110,18 +101,21 @@ export const openbaoAuth: DoctorCheck = {
     const { ttlMs, renewable, credential } = await (await accessOf(context)).logIn(signal);
     return {
       detail: `a token for ${formatDuration(ttlMs)}${renewable ? ", renewable" : ""}${secretIdDetail(auth.method, credential, context.options.wallMs())}`,
-      findings: [
-        ...fewLoginsLeft(credential.usesLeft),
-        ...(ttlMs <= auth.loginBeforeTokenExpiry
-          ? [
-              warning(
-                "token_short",
-                `the token lasts ${formatDuration(ttlMs)}, no longer than auth.loginBeforeTokenExpiry (${formatDuration(auth.loginBeforeTokenExpiry)}), so the provider would log in all the time`,
-                "give the role a longer token_ttl, or shorten auth.loginBeforeTokenExpiry",
-              ),
-            ]
-          : []),
-      ],
+      findings: raised(
+        credential.usesLeft !== undefined &&
+          credential.usesLeft <= FEW_LOGINS &&
+          warning(
+            "secret_id_uses_low",
+            `the secret id is good for ${countOf(credential.usesLeft, "more login")}, and each start, each run of doctor and each end of a token takes one`,
+            "put a new one in place, of a role with secret_id_num_uses=0 and a secret_id_ttl instead",
+          ),
+        ttlMs <= auth.loginBeforeTokenExpiry &&
+          warning(
+            "token_short",
+            `the token lasts ${formatDuration(ttlMs)}, no longer than auth.loginBeforeTokenExpiry (${formatDuration(auth.loginBeforeTokenExpiry)}), so the provider would log in all the time`,
+            "give the role a longer token_ttl, or shorten auth.loginBeforeTokenExpiry",
+          ),
+      ),
     };
   },
 };
@@ -142,19 +136,4 @@ function secretIdDetail(
   const logins = usesLeft === undefined ? [] : [`for ${countOf(usesLeft, "more login")}`];
   const known = [...span, ...logins];
   return known.length === 0 ? "" : `; the secret id is good ${known.join(" and ")}`;
-}
-
-/** Below this, one bad day of restarts uses them up. */
-const FEW_LOGINS = 10;
-
-function fewLoginsLeft(usesLeft: number | undefined): readonly Finding[] {
-  return usesLeft === undefined || usesLeft > FEW_LOGINS
-    ? []
-    : [
-        warning(
-          "secret_id_uses_low",
-          `the secret id is good for ${countOf(usesLeft, "more login")}, and each start, each run of doctor and each end of a token takes one`,
-          "put a new one in place, of a role with secret_id_num_uses=0 and a secret_id_ttl instead",
-        ),
-      ];
 }

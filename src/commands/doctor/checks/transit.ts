@@ -4,7 +4,7 @@ import { handleMaker } from "../../../key/rotation/key-handles.ts";
 import { makeMarker } from "../../../key/rotation/marker.ts";
 import { profileDrifts, upsertDrift } from "../../../openbao/transit/key-profile.ts";
 import { configIdentity } from "../../../provider/registry.ts";
-import { failure, warning, withAdvice } from "../../check.ts";
+import { failure, raised, warning, withAdvice } from "../../check.ts";
 import { forbiddenCapabilities, hasCapability, neededCapabilities } from "../capabilities.ts";
 import type { DoctorCheck } from "../context.ts";
 
@@ -71,26 +71,20 @@ export const transitMetadata: DoctorCheck = {
     context.learn("metadata", metadata);
     return {
       detail: `latest version ${metadata.latestVersion}`,
-      findings: [
-        ...(metadata.autoRotatePeriodSeconds > 0
-          ? [
-              warning(
-                "auto_rotate",
-                `OpenBao rotates the key automatically every ${metadata.autoRotatePeriodSeconds} s; each rotation makes kube-apiserver write under a new version, unattended`,
-                `bao write ${key}/config auto_rotate_period=0, unless this is intended`,
-              ),
-            ]
-          : []),
-        ...(metadata.imported
-          ? [
-              warning(
-                "imported_key",
-                "the key's material was imported: its creator may have a copy",
-                "use a key that OpenBao generated, unless the import is intended",
-              ),
-            ]
-          : []),
-      ],
+      findings: raised(
+        metadata.autoRotatePeriodSeconds > 0 &&
+          warning(
+            "auto_rotate",
+            `OpenBao rotates the key automatically every ${metadata.autoRotatePeriodSeconds} s; each rotation makes kube-apiserver write under a new version, unattended`,
+            `bao write ${key}/config auto_rotate_period=0, unless this is intended`,
+          ),
+        metadata.imported &&
+          warning(
+            "imported_key",
+            "the key's material was imported: its creator may have a copy",
+            "use a key that OpenBao generated, unless the import is intended",
+          ),
+      ),
     };
   },
 };
