@@ -18,11 +18,11 @@ const RESOURCES = v.object({
   resources: v.array(v.object({ name: v.string(), namespaced: v.boolean(), verbs: v.array(v.string()) })),
 });
 
-/** Discovery that asks for each group once; `undefined` for what is not served or cannot be patched. */
-export function discovery(
-  client: KubeClient,
-  signal: AbortSignal,
-): (resource: string) => Promise<ServedResource | undefined> {
+/** `undefined` for what is not served or cannot be patched. */
+export type Discover = (resource: string) => Promise<ServedResource | undefined>;
+
+/** Asks for each resource once. */
+export function discovery(client: KubeClient, signal: AbortSignal): Discover {
   const known = new Map<string, Promise<ServedResource | undefined>>();
   return (resource) => {
     const found = known.get(resource) ?? discover(client, resource, signal);

@@ -1,10 +1,68 @@
-/** @module Finds every API server and proves it: one object is rewritten through it, and etcd then names the key. */
+/** @module A client for each API server, reached directly, and its proof: one object is rewritten through it, and etcd then names the key. */
 import * as v from "valibot";
-import { objectPath, type ServedResource } from "../../kubernetes/discovery.ts";
+import { systemClock } from "../../base/clock.ts";
+import type { CommandContext } from "../../cli/command.ts";
+import type { Evidence } from "../../etcd/evidence.ts";
+import type { StoredValue } from "../../etcd/stored/stored-value.ts";
+import { credentialHolder, resolveCredential, textOf } from "../../kubernetes/credential.ts";
+import type { Discover } from "../../kubernetes/discovery.ts";
 import { migrateError } from "../../kubernetes/errors.ts";
-import { getShaped, type KubeClient } from "../../kubernetes/kube-client.ts";
-import { rewrite } from "./rewrite.ts";
-import type { StaleObject } from "./rewrite-all.ts";
+import { getShaped, type KubeClient, kubeClient } from "../../kubernetes/kube-client.ts";
+import { decodeKubeconfig, MAX_KUBECONFIG_BYTES } from "../../kubernetes/kubeconfig.ts";
+import { readInputFile } from "../input-file.ts";
+import type { MigrateFlags } from "./command.ts";
+import { rewriteObject, type StaleObject } from "./rewrite.ts";
+
+type ApiServers = readonly [KubeClient, ...KubeClient[]];
+
+/** A client for each API server: those named, else those behind the Service `kubernetes`, else the kubeconfig's own. */
+export async function openApiServers(
+  flags: Pick<MigrateFlags, "kube-context" | "api-server">,
+  kubeconfigPath: string,
+  before: Evidence,
+  { callerEnvironment, signal }: CommandContext,
+): Promise<ApiServers> {
+  const bytes = await readInputFile(kubeconfigPath, {
+    what: "the kubeconfig",
+    field: "--kubeconfig",
+    maxBytes: MAX_KUBECONFIG_BYTES,
+    secret: true,
+  });
+  const access = decodeKubeconfig(bytes, kubeconfigPath, flags["kube-context"]);
+  const source = {
+    kubeconfigPath,
+    euid: process.geteuid?.() ?? 0,
+    environment: callerEnvironment,
+    hasTerminal: process.stdin.isTTY,
+  };
+  const options = {
+    serverName: access.serverName,
+    caPem: await textOf(access.ca, "the cluster's CA", false, source),
+    credentials: credentialHolder(() => resolveCredential(access, source, signal)),
+    clock: systemClock,
+  };
+  const clientOf = (address: string): KubeClient => kubeClient({ ...options, address });
+  const entry = clientOf(access.server);
+  const named = flags["api-server"];
+  const [first, ...others] = named.length > 0 ? named : await apiServerAddresses(entry, signal);
+  assertEnough(1 + others.length, before);
+  if (first === undefined) {
+    return [entry];
+  }
+  entry.close();
+  return [clientOf(first), ...others.map(clientOf)];
+}
+
+function assertEnough(reached: number, { audits }: Evidence): void {
+  const live = Math.max(...audits.map(({ source }) => (source.kind === "etcd" ? source.apiServers : 0)));
+  if (reached < live) {
+    throw migrateError(
+      "api_servers_missing",
+      `${live} API servers hold a Lease, but only ${reached} can be reached directly`,
+      "name each of them with --api-server https://host:6443; a Lease of a server that is gone expires within an hour",
+    );
+  }
+}
 
 const SLICES = v.object({
   items: v.array(
@@ -41,19 +99,13 @@ export async function apiServerAddresses(
   });
 }
 
-/** `other`: in plaintext, or under anything that is not ours. */
-export type StoredUnder =
-  | { readonly kind: "ours"; readonly keyId: string }
-  | { readonly kind: "other" }
-  | { readonly kind: "gone" };
-
-export interface ProofOptions {
+interface ProofOptions {
   readonly candidates: readonly StaleObject[];
-  readonly discover: (resource: string) => Promise<ServedResource | undefined>;
-  /** Under what the object lies in etcd now. */
-  readonly storedUnder: (object: StaleObject) => Promise<StoredUnder>;
+  readonly discover: Discover;
+  /** What etcd stores of the object now; `undefined` when it is gone. */
+  readonly storedNow: (object: StaleObject) => Promise<StoredValue | undefined>;
   /** Whether what a server has written is as it should be from now on. */
-  readonly isAsWanted: (stored: StoredUnder) => boolean;
+  readonly isReached: (stored: StoredValue) => boolean;
   readonly signal: AbortSignal;
 }
 
@@ -62,7 +114,7 @@ export interface ProofOptions {
  * Throws MigrateError `api_server_behind` for a server that writes otherwise than it should.
  */
 export async function proveApiServers(clients: readonly KubeClient[], options: ProofOptions): Promise<void> {
-  const { candidates, discover, storedUnder, isAsWanted, signal } = options;
+  const { candidates, discover, storedNow, isReached, signal } = options;
   let next = 0;
   for (const client of clients) {
     let isProven = false;
@@ -72,13 +124,10 @@ export async function proveApiServers(clients: readonly KubeClient[], options: P
         // Fewer stale objects than servers: nothing is left that an unproven server would have to rewrite.
         return;
       }
-      const served = await discover(object.resource);
-      const path = served === undefined ? undefined : objectPath(served, object.path);
-      const outcome =
-        path === undefined ? "refused" : await rewrite(client, path, object.resourceVersion, signal);
-      const stored = outcome === "rewritten" ? await storedUnder(object) : { kind: "gone" as const };
-      isProven = stored.kind !== "gone" && isAsWanted(stored);
-      if (!isProven && stored.kind !== "gone") {
+      const outcome = await rewriteObject(client, object, discover, signal);
+      const stored = outcome === "rewritten" ? await storedNow(object) : undefined;
+      isProven = stored !== undefined && isReached(stored);
+      if (!isProven && stored !== undefined) {
         throw behind(client.address);
       }
     }

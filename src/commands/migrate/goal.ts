@@ -4,6 +4,7 @@ import type { CommandContext } from "../../cli/command.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
 import type { Evidence } from "../../etcd/evidence.ts";
 import { isStale } from "../../etcd/stale.ts";
+import type { StoredValue } from "../../etcd/stored/stored-value.ts";
 import type { ListedObject } from "../../etcd/tally.ts";
 import {
   encryptedResources,
@@ -16,7 +17,6 @@ import { deriveKeyId } from "../../key/identity/key-id.ts";
 import { activeVersion } from "../../key/registry/record.ts";
 import { readLiveKey } from "../key-inspection.ts";
 import type { requireRecorded } from "../recorded-versions.ts";
-import type { StoredUnder } from "./api-servers.ts";
 
 type Recorded = Awaited<ReturnType<typeof requireRecorded>>;
 
@@ -48,7 +48,8 @@ export const AWAY_WORDS: GoalWords = {
 export interface Goal {
   readonly words: GoalWords;
   readonly isStale: (object: ListedObject) => boolean;
-  readonly isReached: (stored: StoredUnder) => boolean;
+  /** Whether what an API server has stored is as it should be. */
+  readonly isReached: (stored: StoredValue) => boolean;
   readonly judge: (evidence: Evidence) => Verdict;
 }
 
@@ -109,7 +110,7 @@ export function awayGoal(
   return {
     words: AWAY_WORDS,
     isStale: ({ group }) => group.kind === "ours",
-    isReached: ({ kind }) => kind === "other",
+    isReached: ({ kind }) => kind !== "ours",
     judge: (evidence) => ({
       ...verifyAway(before, evidence, ourKeyIds),
       warnings: plaintextWarnings(before, evidence),

@@ -3,7 +3,7 @@ import { visible } from "../../base/visible-text.ts";
 import { jsonText, type Output } from "../../cli/output.ts";
 import { grouped } from "../../etcd/group-label.ts";
 import type { GoalWords, Verdict } from "./goal.ts";
-import type { RewriteCounts } from "./rewrite-all.ts";
+import type { RewriteCounts } from "./rewrite.ts";
 import type { RequestedMigration } from "./rewrite-through-cluster.ts";
 
 export interface MigrateOutcome {

@@ -1,6 +1,6 @@
 /** @module Whole resources written again by the cluster, and the wait for it. */
 import type { Clock } from "../../base/clock.ts";
-import type { ServedResource } from "../../kubernetes/discovery.ts";
+import type { Discover } from "../../kubernetes/discovery.ts";
 import type { MigrationState, StorageVersionMigrations } from "../../kubernetes/storage-version-migration.ts";
 
 export interface RequestedMigration {
@@ -12,7 +12,7 @@ export interface RequestedMigration {
 
 interface ClusterRewriteOptions {
   readonly migrations: StorageVersionMigrations;
-  readonly discover: (resource: string) => Promise<ServedResource | undefined>;
+  readonly discover: Discover;
   readonly clock: Clock;
   readonly signal: AbortSignal;
   /** From the last request on; 0 only asks. */

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { systemClock } from "../../base/clock.ts";
+import type { StoredValue } from "../../etcd/stored/stored-value.ts";
 import { discovery, objectPath } from "../../kubernetes/discovery.ts";
 import type { KubeCall, KubeClient } from "../../kubernetes/kube-client.ts";
-import { apiServerAddresses, proveApiServers, type StoredUnder } from "./api-servers.ts";
-import { rewrite } from "./rewrite.ts";
-import { rewriteAll } from "./rewrite-all.ts";
+import { apiServerAddresses, proveApiServers } from "./api-servers.ts";
+import { rewrite, rewriteAll } from "./rewrite.ts";
 
 const signal = new AbortController().signal;
 
@@ -113,27 +113,33 @@ describe("discovery", () => {
 
 describe("API servers", () => {
   const discover = () => Promise.resolve({ namespaced: true, root: "/api/v1", plural: "secrets" });
-  const candidates = [1, 2, 3].map((n) => ({ resource: "secrets", path: `n/s${n}`, resourceVersion: "1" }));
-  const prove = (stored: StoredUnder, servers: number) =>
+  const candidates = [1, 2, 3].map((n) => ({
+    key: `k${n}`,
+    resource: "secrets",
+    path: `n/s${n}`,
+    resourceVersion: "1",
+  }));
+  const ours = (keyId: string): StoredValue => ({ kind: "ours", provider: "p", keyId, statedVersion: "1" });
+  const prove = (stored: StoredValue | undefined, servers: number) =>
     proveApiServers(
       Array.from({ length: servers }, (_, n) => fakeClient(() => ({ status: 200 }), `https://s${n}`).client),
       {
         candidates,
         discover,
-        isAsWanted: (each) => each.kind === "ours" && each.keyId === "new",
+        isReached: (each) => each.kind === "ours" && each.keyId === "new",
         signal,
-        storedUnder: () => Promise.resolve(stored),
+        storedNow: () => Promise.resolve(stored),
       },
     ).then(
       () => "proven",
       (error: unknown) => (error instanceof Error && "code" in error ? error.code : error),
     );
 
-  test.each<[string, StoredUnder, string]>([
-    ["writes under the active key_id", { kind: "ours", keyId: "new" }, "proven"],
-    ["writes under an old one", { kind: "ours", keyId: "old" }, "api_server_behind"],
-    ["writes plaintext", { kind: "other" }, "api_server_behind"],
-    ["deleted meanwhile: nothing is left to rewrite", { kind: "gone" }, "proven"],
+  test.each<[string, StoredValue | undefined, string]>([
+    ["writes under the active key_id", ours("new"), "proven"],
+    ["writes under an old one", ours("old"), "api_server_behind"],
+    ["writes plaintext", { kind: "plaintext" }, "api_server_behind"],
+    ["deleted meanwhile: nothing is left to rewrite", undefined, "proven"],
   ])("%s", async (_, stored, expected) => {
     expect(await prove(stored, 2)).toBe(expected);
   });
@@ -173,7 +179,12 @@ test("each object is tried once, whatever becomes of it, and counted once", asyn
       const left: string[] = [];
       const progress: number[] = [];
       const counts = await rewriteAll(
-        statuses.map((_, n) => ({ resource: "secrets", path: `n/s${n}`, resourceVersion: "1" })),
+        statuses.map((_, n) => ({
+          key: `k${n}`,
+          resource: "secrets",
+          path: `n/s${n}`,
+          resourceVersion: "1",
+        })),
         {
           clients: [client, client],
           discover: () => Promise.resolve({ namespaced: true, root: "/api/v1", plural: "secrets" }),

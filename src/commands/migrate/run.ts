@@ -9,29 +9,29 @@ import type { Evidence } from "../../etcd/evidence.ts";
 import { readStoredValue } from "../../etcd/reader/read-stored-value.ts";
 import { canBeRewritten } from "../../etcd/stale.ts";
 import { keyIdsOf } from "../../etcd/tally.ts";
-import type { Remaining } from "../../etcd/verify-rotation.ts";
-import { discovery } from "../../kubernetes/discovery.ts";
-import type { KubeClient } from "../../kubernetes/kube-client.ts";
+import { type Discover, discovery } from "../../kubernetes/discovery.ts";
 import { storageVersionMigrations } from "../../kubernetes/storage-version-migration.ts";
 import { openTargets } from "../audit-sources.ts";
 import { loadConfiguration } from "../configuration.ts";
 import { collectEvidence } from "../gather-evidence.ts";
 import { requireRecorded } from "../recorded-versions.ts";
-import { openApiServers } from "./api-server-clients.ts";
-import { type ProofOptions, proveApiServers } from "./api-servers.ts";
+import { openApiServers, proveApiServers } from "./api-servers.ts";
 import type { MigrateFlags } from "./command.ts";
 import { activeGoal, awayGoal, type Goal, type Verdict } from "./goal.ts";
 import { isProven, reportMigration } from "./report.ts";
-import { type RewriteCounts, rewriteAll, type StaleObject } from "./rewrite-all.ts";
+import { type RewriteCounts, rewriteAll, type StaleObject } from "./rewrite.ts";
 import { type RequestedMigration, rewriteThroughCluster } from "./rewrite-through-cluster.ts";
 
 /** How many objects are remembered at once; more are rewritten in further rounds. */
 const MAX_ROUND = 50_000;
 
-type Recorded = Awaited<ReturnType<typeof requireRecorded>>;
-
-interface KeyedObject extends StaleObject {
-  readonly key: string;
+/** What the steps of one run share. */
+interface Run {
+  readonly flags: MigrateFlags;
+  readonly context: CommandContext;
+  readonly recorded: Awaited<ReturnType<typeof requireRecorded>>;
+  readonly goal: Goal;
+  readonly clients: Awaited<ReturnType<typeof openApiServers>>;
 }
 
 export async function migrate(flags: MigrateFlags, context: CommandContext): Promise<ExitName> {
@@ -44,14 +44,13 @@ export async function migrate(flags: MigrateFlags, context: CommandContext): Pro
   }
   const { config } = await loadConfiguration(flags, context);
   const recorded = await requireRecorded(config);
-  const before = await auditOf(flags, recorded, context);
+  const before = await audit({ flags, recorded, context });
   const goal = flags.away ? awayGoal(recorded, before) : await activeGoal(config, recorded, before, context);
   const found = goal.judge(before);
   const clients = await openApiServers(flags, kubeconfig, before, context);
+  const run = { flags, context, recorded, goal, clients };
   try {
-    return await (flags.apply
-      ? apply(flags, recorded, { goal, found, clients }, context)
-      : plan(flags, { goal, found, clients }, context));
+    return await (flags.apply ? apply(run, found) : plan(run, found));
   } finally {
     for (const client of clients) {
       client.close();
@@ -59,131 +58,82 @@ export async function migrate(flags: MigrateFlags, context: CommandContext): Pro
   }
 }
 
-interface Migration {
-  readonly goal: Goal;
-  readonly found: Verdict;
-  readonly clients: readonly KubeClient[];
-}
-
 /** A dry run. It asks discovery too, so that a kubeconfig that does not work is seen before `--apply`. */
-async function plan(
-  flags: MigrateFlags,
-  { goal, found, clients }: Migration,
-  { output, signal }: CommandContext,
-): Promise<ExitName> {
+async function plan({ flags, goal, clients, context }: Run, found: Verdict): Promise<ExitName> {
   const resources = new Set(["secrets", ...found.remaining.map(({ resource }) => resource)]);
   for (const client of clients) {
-    const discover = discovery(client, signal);
+    const discover = discovery(client, context.signal);
     for (const resource of resources) {
       await discover(resource);
     }
   }
-  reportMigration(flags.output, output, goal.words, { found, left: found });
+  reportMigration(flags.output, context.output, goal.words, { found, left: found });
   return found.remaining.length > 0 || isProven(found) ? "good" : "refused";
 }
 
-async function apply(
-  flags: MigrateFlags,
-  recorded: Recorded,
-  { goal, found, clients }: Migration,
-  context: CommandContext,
-): Promise<ExitName> {
+async function apply(run: Run, found: Verdict): Promise<ExitName> {
+  const { flags, goal, context } = run;
   const work = flags["storage-version-migration"]
-    ? {
-        requested: await rewriteByCluster(
-          flags,
-          recorded,
-          goal,
-          { clients, remaining: found.remaining },
-          context,
-        ),
-      }
-    : { counts: await rewriteInRounds(flags, recorded, goal, clients, context) };
-  const left = goal.judge(await auditOf(flags, recorded, context));
+    ? { requested: await rewriteByCluster(run, found) }
+    : { counts: await rewriteInRounds(run) };
+  const left = goal.judge(await audit(run));
   reportMigration(flags.output, context.output, goal.words, { found, left, ...work });
   return isProven(left) ? "good" : "refused";
 }
 
 /** Leaves the work to the cluster: one request for each resource with objects that a rewrite can repair. */
-async function rewriteByCluster(
-  flags: MigrateFlags,
-  recorded: Recorded,
-  goal: Goal,
-  {
-    clients,
-    remaining,
-  }: { readonly clients: readonly KubeClient[]; readonly remaining: readonly Remaining[] },
-  context: CommandContext,
-): Promise<readonly RequestedMigration[]> {
-  const { output, signal } = context;
-  const mendable = remaining.filter(({ group }) => group !== "damaged" && group !== "unknown");
-  const resources = [...new Set(mendable.map(({ resource }) => resource))];
-  const [first] = clients;
-  if (first === undefined || resources.length === 0) {
+async function rewriteByCluster(run: Run, { remaining }: Verdict): Promise<readonly RequestedMigration[]> {
+  const { output, signal } = run.context;
+  const repairable = remaining.filter(({ group }) => group !== "damaged" && group !== "unknown");
+  const resources = [...new Set(repairable.map(({ resource }) => resource))];
+  if (resources.length === 0) {
     return [];
   }
+  const [first] = run.clients;
   const migrations = await storageVersionMigrations(first, signal);
   const discover = discovery(first, signal);
-  const objects = await staleObjects(flags, recorded, goal, new Set(), context);
-  await proveAll(flags, clients, objects, { discover, isAsWanted: goal.isReached, signal });
+  await prove(run, await staleObjects(run, new Set()), discover);
   const progress = progressBar(output, systemClock);
   return rewriteThroughCluster(resources, {
     migrations,
     discover,
     clock: systemClock,
     signal,
-    waitMs: flags.wait,
+    waitMs: run.flags.wait,
     onProgress: (ended, total) => progress("rewritten by the cluster", ended, total),
   });
 }
 
-function auditOf(
-  flags: MigrateFlags,
-  { identity, versions, configuration }: Recorded,
-  context: CommandContext,
-  onObject?: Parameters<typeof collectEvidence>[1]["onObject"],
-  onReset?: () => void,
+function audit(
+  { flags, recorded, context }: Pick<Run, "flags" | "recorded" | "context">,
+  watch: Pick<Parameters<typeof collectEvidence>[1], "onObject" | "onReset"> = {},
 ): Promise<Evidence> {
+  const { identity, versions, configuration } = recorded;
   return collectEvidence(
     { ...flags, snapshot: [] },
-    {
-      knownKeyIds: keyIdsOf(identity, versions),
-      configuration,
-      onObject,
-      onReset,
-    },
+    { knownKeyIds: keyIdsOf(identity, versions), configuration, ...watch },
     context,
   );
 }
 
-async function rewriteInRounds(
-  flags: MigrateFlags,
-  recorded: Recorded,
-  goal: Goal,
-  clients: readonly KubeClient[],
-  context: CommandContext,
-): Promise<RewriteCounts> {
-  const { output, signal } = context;
-  const [first] = clients;
-  const total = { rewritten: 0, deleted: 0, contended: 0, refused: 0, not_served: 0 };
-  if (first === undefined) {
-    return total;
-  }
-  const discover = discovery(first, signal);
+async function rewriteInRounds(run: Run): Promise<RewriteCounts> {
+  const { flags, clients } = run;
+  const { output, signal } = run.context;
+  const discover = discovery(clients[0], signal);
   const progress = progressBar(output, systemClock);
+  const total = { rewritten: 0, deleted: 0, contended: 0, refused: 0, not_served: 0 };
   const given = new Set<string>();
   let left = Number.POSITIVE_INFINITY;
   for (;;) {
-    const objects = await staleObjects(flags, recorded, goal, given, context);
+    const objects = await staleObjects(run, given);
     // What a whole round did not make fewer, another one will not either.
     if (objects.length === 0 || (objects.length >= left && left < MAX_ROUND)) {
-      break;
+      return total;
     }
-    const isFirst = left === Number.POSITIVE_INFINITY;
+    if (left === Number.POSITIVE_INFINITY) {
+      await prove(run, objects, discover);
+    }
     left = objects.length;
-    if (isFirst) {
-      await proveAll(flags, clients, objects, { discover, isAsWanted: goal.isReached, signal });
-    }
     const counts = await rewriteAll(objects, {
       clients,
       discover,
@@ -202,7 +152,6 @@ async function rewriteInRounds(
     total.refused += counts.refused;
     total.not_served += counts.not_served;
   }
-  return total;
 }
 
 const LEFT = {
@@ -213,57 +162,40 @@ const LEFT = {
 } as const;
 
 /** What is stale now, at most one round of it, without what was given up on before. */
-async function staleObjects(
-  flags: MigrateFlags,
-  recorded: Recorded,
-  goal: Goal,
-  given: ReadonlySet<string>,
-  context: CommandContext,
-): Promise<readonly KeyedObject[]> {
-  const objects: KeyedObject[] = [];
-  await auditOf(
-    flags,
-    recorded,
-    context,
-    (object) => {
+async function staleObjects(run: Run, given: ReadonlySet<string>): Promise<readonly StaleObject[]> {
+  const objects: StaleObject[] = [];
+  await audit(run, {
+    onObject: (object) => {
       const { key, resource, path, modRevision, group } = object;
       const isWanted =
         objects.length < MAX_ROUND &&
         canBeRewritten(group) &&
-        goal.isStale(object) &&
+        run.goal.isStale(object) &&
         !given.has(`${resource}/${path}`);
       if (isWanted) {
         objects.push({ key, resource, path, resourceVersion: String(modRevision) });
       }
     },
-    () => objects.splice(0),
-  );
+    onReset: () => objects.splice(0),
+  });
   return objects;
 }
 
-async function proveAll(
-  flags: MigrateFlags,
-  clients: readonly KubeClient[],
-  objects: readonly KeyedObject[],
-  { discover, isAsWanted, signal }: Pick<ProofOptions, "discover" | "isAsWanted" | "signal">,
+async function prove(
+  { flags, goal, clients, context }: Run,
+  candidates: readonly StaleObject[],
+  discover: Discover,
 ): Promise<void> {
+  const { signal } = context;
   const { targets, close } = await openTargets({ ...flags, snapshot: [] });
   const endpoints = targets.flatMap((target) => (target.kind === "etcd" ? target.endpoints : []));
-  const keyOf = new Map(objects.map((object): [StaleObject, string] => [object, object.key]));
   try {
     await proveApiServers(clients, {
-      candidates: objects,
+      candidates,
       discover,
-      isAsWanted,
+      isReached: goal.isReached,
       signal,
-      storedUnder: async (object) => {
-        const stored = await readStoredValue(endpoints, keyOf.get(object) ?? "", signal);
-        return stored === undefined
-          ? { kind: "gone" }
-          : stored.kind === "ours"
-            ? { kind: "ours", keyId: stored.keyId }
-            : { kind: "other" };
-      },
+      storedNow: ({ key }) => readStoredValue(endpoints, key, signal),
     });
   } finally {
     close();
