@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { credentialHolder, type KubeCredential, resolveCredential } from "./credential.ts";
-import { MigrateError } from "./errors.ts";
+import { KubernetesError } from "./errors.ts";
 import type { ExecPlugin, KubeAccess, KubeUser } from "./kubeconfig.ts";
 
 let dir = "";
@@ -133,7 +133,7 @@ printf '{"apiVersion":"${VERSION}","kind":"ExecCredential","status":{"token":"%s
       "while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done",
     ],
   ])("%s is refused", async (_, script) => {
-    expect(await resolved(plugin(script)).catch((error: unknown) => error)).toBeInstanceOf(MigrateError);
+    expect(await resolved(plugin(script)).catch((error: unknown) => error)).toBeInstanceOf(KubernetesError);
   });
 
   test.each<[string, object]>([

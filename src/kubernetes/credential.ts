@@ -11,8 +11,8 @@ import { parseJson } from "../base/parse-json.ts";
 import { readSafeFile } from "../base/safe-file.ts";
 import { Secret } from "../base/secret.ts";
 import { decodeYaml } from "../config/decode-yaml.ts";
-import { migrateError } from "./errors.ts";
-import type { ExecPlugin, KubeAccess, Material } from "./kubeconfig.ts";
+import { KubernetesError } from "./errors.ts";
+import { type ExecPlugin, type KubeAccess, type Material, optionalText } from "./kubeconfig.ts";
 
 const MAX_MATERIAL_BYTES = 262_144;
 const MAX_PLUGIN_OUTPUT = 262_144;
@@ -32,10 +32,7 @@ export interface CredentialHolder {
 
 export function credentialHolder(make: () => Promise<KubeCredential>): CredentialHolder {
   let current: Promise<KubeCredential> | undefined;
-  const get = (): Promise<KubeCredential> => {
-    current ??= make();
-    return current;
-  };
+  const get = (): Promise<KubeCredential> => (current ??= make());
   return {
     get,
     renew: async (refused) => {
@@ -59,7 +56,7 @@ interface CredentialSource {
   readonly hasTerminal: boolean;
 }
 
-/** Throws MigrateError `kubeconfig_invalid` or `exec_plugin_failed`, or SafeFileError. */
+/** Throws KubernetesError `kubeconfig_invalid` or `exec_plugin_failed`, or SafeFileError. */
 export async function resolveCredential(
   access: KubeAccess,
   source: CredentialSource,
@@ -102,11 +99,7 @@ export async function textOf(
   return Buffer.from(bytes).toString("utf8");
 }
 
-/** An empty text or null counts as absent. */
-const OPTIONAL = v.pipe(
-  v.nullish(v.string()),
-  v.transform((text) => (text === "" || text === null ? undefined : text)),
-);
+const OPTIONAL = optionalText(MAX_PLUGIN_OUTPUT);
 const EXEC_CREDENTIAL = v.object({
   apiVersion: v.string(),
   kind: v.literal("ExecCredential"),
@@ -164,12 +157,9 @@ async function runPlugin(
     : plugin.command;
   const output = await outputOf(
     command,
-    plugin.args ?? [],
-    {
-      env: { ...environment, ...env, KUBERNETES_EXEC_INFO: JSON.stringify(info) },
-      stdin: interactive ? "inherit" : "ignore",
-      installHint: plugin.installHint,
-    },
+    plugin,
+    { ...environment, ...env, KUBERNETES_EXEC_INFO: JSON.stringify(info) },
+    interactive ? "inherit" : "ignore",
     signal,
   );
   return credentialIn(output, plugin, command);
@@ -207,20 +197,17 @@ function credentialIn(output: Buffer, plugin: ExecPlugin, command: string): Kube
 /** What the plugin prints; its stderr goes to ours, since it may ask a person to log in elsewhere first. */
 async function outputOf(
   command: string,
-  args: readonly string[],
-  {
-    env,
-    stdin,
-    installHint,
-  }: {
-    readonly env: Readonly<Record<string, string | undefined>>;
-    readonly stdin: "inherit" | "ignore";
-    readonly installHint: string | undefined;
-  },
+  { args, installHint }: ExecPlugin,
+  env: Readonly<Record<string, string | undefined>>,
+  stdin: "inherit" | "ignore",
   signal: AbortSignal,
 ): Promise<Buffer> {
   using deadline = withDeadline(signal, PLUGIN_TIMEOUT_MS);
-  const child = spawn(command, args, { env, stdio: [stdin, "pipe", "inherit"], signal: deadline.signal });
+  const child = spawn(command, args ?? [], {
+    env,
+    stdio: [stdin, "pipe", "inherit"],
+    signal: deadline.signal,
+  });
   const parts: Buffer[] = [];
   let bytes = 0;
   child.stdout.on("data", (part: Buffer) => {
@@ -252,7 +239,7 @@ async function outputOf(
 }
 
 function pluginFailed(command: string, problem: string, cause?: unknown): Error {
-  return migrateError(
+  return new KubernetesError(
     "exec_plugin_failed",
     `the exec plugin ${command} ${problem}`,
     "run `kubectl get namespaces` with the same kubeconfig and read its error",

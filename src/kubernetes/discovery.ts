@@ -3,7 +3,7 @@
  * @see https://kubernetes.io/docs/concepts/overview/kubernetes-api/#discovery-api
  */
 import * as v from "valibot";
-import { migrateError } from "./errors.ts";
+import { KubernetesError } from "./errors.ts";
 import { getShaped, type KubeClient } from "./kube-client.ts";
 
 export interface ServedResource {
@@ -76,7 +76,7 @@ async function get<T>(
     return undefined;
   }
   if (value === undefined) {
-    throw migrateError(
+    throw new KubernetesError(
       "kube_reply_invalid",
       `${client.address} does not answer ${path} as a kube-apiserver does`,
       "check the server in --kubeconfig",

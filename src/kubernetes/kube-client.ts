@@ -11,7 +11,7 @@ import type { CaFile } from "../http/ca-file.ts";
 import { TransportError } from "../http/errors.ts";
 import { createHttpTransport, type HttpResponse, type HttpTransport } from "../http/https.ts";
 import type { CredentialHolder, KubeCredential } from "./credential.ts";
-import { migrateError } from "./errors.ts";
+import { KubernetesError } from "./errors.ts";
 
 export interface KubeCall {
   readonly method: "GET" | "PATCH" | "POST";
@@ -27,7 +27,7 @@ export interface KubeClient {
   readonly address: string;
   /**
    * Status and body of the answer, whatever the status, except those of a server that is busy or away: these are tried
-   * again. Throws MigrateError `kube_unavailable` when it stays so, `kube_denied` for 401 and 403.
+   * again. Throws KubernetesError `kube_unavailable` when it stays so, `kube_denied` for 401 and 403.
    */
   readonly call: (call: KubeCall) => Promise<HttpResponse>;
   readonly close: () => void;
@@ -166,7 +166,7 @@ function pauseMs(attempt: number, retryAfter: string | null): number {
 
 function denied(address: string, { method, path }: KubeCall, status: number): Error {
   const [, , plural] = /^\/(?:api\/v1|apis\/[^/]+\/[^/]+)(\/namespaces\/[^/]+)?\/([^/]+)/.exec(path) ?? [];
-  return migrateError(
+  return new KubernetesError(
     "kube_denied",
     status === 401
       ? `kube-apiserver at ${address} does not take the credential of --kubeconfig`
@@ -183,13 +183,13 @@ const FAILED_WEBHOOK = /failed calling webhook \\?"([a-z0-9](?:[a-z0-9.-]{0,251}
 function unavailable(address: string, { path }: KubeCall, { status, body }: HttpResponse): Error {
   const webhook = FAILED_WEBHOOK.exec(Buffer.from(body).toString("utf8"))?.[1];
   if (webhook !== undefined) {
-    return migrateError(
+    return new KubernetesError(
       "webhook_failed",
       `the admission webhook ${webhook} does not answer, so kube-apiserver at ${address} refuses ${path.split("?")[0]}`,
       "bring the webhook back, or exempt the object from it; then run the same command again",
     );
   }
-  return migrateError(
+  return new KubernetesError(
     "kube_unavailable",
     `kube-apiserver at ${address} answered ${status}, ${MAX_ATTEMPTS} times in a row`,
     "see its log; when kube-apiserver answers again, run the same command: it continues where it stopped",

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { stringify } from "yaml";
-import { MigrateError } from "./errors.ts";
+import { KubernetesError } from "./errors.ts";
 import { decodeKubeconfig } from "./kubeconfig.ts";
 
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
@@ -85,7 +85,7 @@ test.each([
   ["a certificate without its key", { "client-certificate-data": base64("C") }],
   ["a key without its certificate", { "client-key": "c.key" }],
 ])("%s is no credential", (_, user) => {
-  expect(() => decode(kubeconfig({}, user))).toThrow(MigrateError);
+  expect(() => decode(kubeconfig({}, user))).toThrow(KubernetesError);
 });
 
 test("a kubeconfig has at most 1 MiB", () => {
@@ -94,7 +94,7 @@ test("a kubeconfig has at most 1 MiB", () => {
     return Buffer.from(`${text}#`.padEnd(length, "x"));
   };
   expect(decode(bytes(1024 * 1024)).serverName).toBe("10.0.0.1");
-  expect(() => decode(bytes(1024 * 1024 + 1))).toThrow(MigrateError);
+  expect(() => decode(bytes(1024 * 1024 + 1))).toThrow(KubernetesError);
 });
 
 describe("what is not the context in use does not matter", () => {
@@ -233,7 +233,7 @@ describe("refused", () => {
     ["bytes", Buffer.of(0xff, 0xfe), undefined],
     ["aliases", Buffer.from("a: &a [x]\nb: *a\n"), undefined],
   ])("%s", (_, bytes, context) => {
-    expect(() => decode(bytes, context)).toThrow(MigrateError);
+    expect(() => decode(bytes, context)).toThrow(KubernetesError);
   });
 
   test("no bytes make it fail otherwise, and no message holds a secret", () => {
@@ -245,7 +245,7 @@ describe("refused", () => {
         try {
           decode(hostile);
         } catch (error) {
-          expect(error).toBeInstanceOf(MigrateError);
+          expect(error).toBeInstanceOf(KubernetesError);
           expect(String(error)).not.toContain("CANARY");
         }
       }),

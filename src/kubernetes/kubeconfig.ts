@@ -4,19 +4,18 @@
  */
 import * as v from "valibot";
 import { decodeYaml } from "../config/decode-yaml.ts";
-import { migrateError } from "./errors.ts";
+import { KubernetesError } from "./errors.ts";
 
 export const MAX_KUBECONFIG_BYTES = 1024 * 1024;
 
 /** client-go takes an empty text as none. */
-const TEXT = v.pipe(
-  v.nullish(v.pipe(v.string(), v.maxLength(4096))),
-  v.transform((text) => (text === "" || text === null ? undefined : text)),
-);
-const DATA = v.pipe(
-  v.nullish(v.pipe(v.string(), v.maxLength(262_144))),
-  v.transform((text) => (text === "" || text === null ? undefined : text)),
-);
+export const optionalText = (maxLength: number) =>
+  v.pipe(
+    v.nullish(v.pipe(v.string(), v.maxLength(maxLength))),
+    v.transform((text) => (text === "" || text === null ? undefined : text)),
+  );
+const TEXT = optionalText(4096);
+const DATA = optionalText(262_144);
 const WORD = v.pipe(v.string(), v.minLength(1), v.maxLength(4096));
 
 const CLUSTER = v.object({
@@ -39,17 +38,20 @@ const EXEC = v.object({
   installHint: TEXT,
 });
 
-const USER = v.object({
-  "client-certificate": TEXT,
-  "client-certificate-data": DATA,
-  "client-key": TEXT,
-  "client-key-data": DATA,
-  token: DATA,
-  tokenFile: TEXT,
-  exec: v.nullish(EXEC),
-  username: TEXT,
-  "auth-provider": v.nullish(v.unknown()),
-});
+const USER = v.nullish(
+  v.object({
+    "client-certificate": TEXT,
+    "client-certificate-data": DATA,
+    "client-key": TEXT,
+    "client-key-data": DATA,
+    token: DATA,
+    tokenFile: TEXT,
+    exec: v.nullish(EXEC),
+    username: TEXT,
+    "auth-provider": v.nullish(v.unknown()),
+  }),
+  {},
+);
 
 /** What is not the context in use may hold anything. */
 const NAMED = v.nullish(v.array(v.looseObject({ name: v.string() })), []);
@@ -92,10 +94,11 @@ export interface KubeAccess {
 
 /**
  * The context named, or the current one. `file` is for messages.
- * Throws MigrateError `kubeconfig_invalid`.
+ * Throws KubernetesError `kubeconfig_invalid`.
  */
 export function decodeKubeconfig(bytes: Uint8Array, file: string, wanted: string | undefined): KubeAccess {
-  const fail: Fail = (problem, advice) => migrateError("kubeconfig_invalid", `${file}: ${problem}`, advice);
+  const fail: Fail = (problem, advice) =>
+    new KubernetesError("kubeconfig_invalid", `${file}: ${problem}`, advice);
   const tree = decodeYaml(bytes, MAX_KUBECONFIG_BYTES);
   if (!tree.ok) {
     throw fail(tree.problem, tree.fix);
@@ -105,19 +108,9 @@ export function decodeKubeconfig(bytes: Uint8Array, file: string, wanted: string
   if (contextName === undefined) {
     throw fail("it has no current-context", "name one of `kubectl config get-contexts` with --kube-context");
   }
-  const context = partOf(
-    CONTEXT,
-    entryOf(contexts, "contexts", contextName, fail)["context"],
-    "context",
-    fail,
-  );
-  const cluster = partOf(
-    CLUSTER,
-    entryOf(clusters, "clusters", context.cluster, fail)["cluster"],
-    "cluster",
-    fail,
-  );
-  const user = partOf(USER, entryOf(users, "users", context.user, fail)["user"] ?? {}, "user", fail);
+  const context = entryOf(CONTEXT, "context", contexts, contextName, fail);
+  const cluster = entryOf(CLUSTER, "cluster", clusters, context.cluster, fail);
+  const user = entryOf(USER, "user", users, context.user, fail);
   if (cluster["insecure-skip-tls-verify"]) {
     throw fail(
       "it disables verification of the API server",
@@ -153,24 +146,24 @@ export function decodeKubeconfig(bytes: Uint8Array, file: string, wanted: string
 
 type Fail = (problem: string, advice: string) => Error;
 
-/** The one entry of that name. client-go refuses a name that stands twice. */
-function entryOf(
+/** What the one entry of that name has. client-go refuses a name that stands twice. */
+function entryOf<const Schema extends v.GenericSchema>(
+  schema: Schema,
+  what: "context" | "cluster" | "user",
   entries: v.InferOutput<typeof NAMED>,
-  list: string,
   name: string | undefined,
   fail: Fail,
-): Readonly<Record<string, unknown>> {
-  const found = (entries ?? []).filter((each) => each.name === name);
-  const [entry, second] = found;
+): v.InferOutput<Schema> {
+  const [entry, second] = (entries ?? []).filter((each) => each.name === name);
   if (entry === undefined || second !== undefined) {
     throw fail(
       name === undefined
-        ? `the context in use names none of ${list}`
-        : `${list} has ${second === undefined ? "no entry" : "two entries"} named ${JSON.stringify(name)}`,
+        ? `the context in use names none of ${what}s`
+        : `${what}s has ${second === undefined ? "no entry" : "two entries"} named ${JSON.stringify(name)}`,
       "compare it with `kubectl config view`, or name another context with --kube-context",
     );
   }
-  return entry;
+  return partOf(schema, entry[what], what, fail);
 }
 
 /** @throws what `fail` makes, with the path below `what` and no value. */
@@ -192,10 +185,7 @@ function partOf<const Schema extends v.GenericSchema>(
 }
 
 function userOf(user: v.InferOutput<typeof USER>, fail: Fail): KubeUser {
-  if (
-    user.username !== undefined ||
-    (user["auth-provider"] !== undefined && user["auth-provider"] !== null)
-  ) {
+  if (user.username !== undefined || (user["auth-provider"] ?? undefined) !== undefined) {
     throw fail(
       "its user has a password or an auth provider, which kube-apiserver does not accept",
       "use a client certificate, a token or an exec plugin",

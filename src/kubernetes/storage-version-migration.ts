@@ -5,7 +5,7 @@
 import * as v from "valibot";
 import { parseJson } from "../base/parse-json.ts";
 import type { ServedResource } from "./discovery.ts";
-import { migrateError } from "./errors.ts";
+import { KubernetesError } from "./errors.ts";
 import { getShaped, type KubeClient } from "./kube-client.ts";
 
 const GROUP_PATH = "/apis/storagemigration.k8s.io";
@@ -30,29 +30,22 @@ export const MIGRATION_STATES = ["pending", "running", "succeeded", "failed", "g
 
 export type MigrationState = (typeof MIGRATION_STATES)[number];
 
-export interface StorageVersionMigrations {
-  /** Creates one for a resource and returns its name. @throws MigrateError `kube_reply_invalid` when it is not accepted. */
-  readonly request: (resource: ServedResource) => Promise<string>;
-  readonly stateOf: (name: string) => Promise<MigrationState>;
-}
+export type StorageVersionMigrations = Awaited<ReturnType<typeof storageVersionMigrations>>;
 
-/** @throws MigrateError `migration_not_offered` */
-export async function storageVersionMigrations(
-  client: KubeClient,
-  signal: AbortSignal,
-): Promise<StorageVersionMigrations> {
+/** @throws KubernetesError `migration_not_offered` */
+export async function storageVersionMigrations(client: KubeClient, signal: AbortSignal) {
   const groupVersion = await offeredVersion(client, signal);
   const path = `/apis/${groupVersion}/storageversionmigrations`;
-  const accept = "application/json";
   return {
-    request: async (resource) => {
+    /** Creates one for a resource and returns its name. @throws KubernetesError `kube_reply_invalid` when it is not accepted. */
+    request: async (resource: ServedResource): Promise<string> => {
       const body = JSON.stringify({
         apiVersion: groupVersion,
         kind: "StorageVersionMigration",
         metadata: { generateName: "bao-kms-provider-" },
         spec: { resource: targetOf(resource, groupVersion) },
       });
-      const reply = await client.call({ method: "POST", path, accept, body, signal });
+      const reply = await client.call({ method: "POST", path, accept: "application/json", body, signal });
       const parsed = v.safeParse(CREATED, reply.status === 201 ? parseJson(reply.body) : undefined);
       if (!parsed.success) {
         throw invalidReply(
@@ -61,16 +54,15 @@ export async function storageVersionMigrations(
       }
       return parsed.output.metadata.name;
     },
-    stateOf: async (name) => {
-      const reply = await client.call({ method: "GET", path: `${path}/${name}`, accept, signal });
-      if (reply.status === 404) {
+    stateOf: async (name: string): Promise<MigrationState> => {
+      const { status, value } = await getShaped(client, PROGRESS, { path: `${path}/${name}`, signal });
+      if (status === 404) {
         return "gone";
       }
-      const parsed = v.safeParse(PROGRESS, reply.status === 200 ? parseJson(reply.body) : undefined);
-      if (!parsed.success) {
-        throw invalidReply(`does not tell how far the StorageVersionMigration ${name} is (${reply.status})`);
+      if (value === undefined) {
+        throw invalidReply(`does not tell how far the StorageVersionMigration ${name} is (${status})`);
       }
-      const conditions = parsed.output.status?.conditions ?? [];
+      const conditions = value.status?.conditions ?? [];
       const has = (type: string): boolean =>
         conditions.some((condition) => condition.type === type && condition.status === "True");
       return has("Succeeded")
@@ -87,7 +79,7 @@ export async function storageVersionMigrations(
 async function offeredVersion(client: KubeClient, signal: AbortSignal): Promise<string> {
   const { value } = await getShaped(client, GROUP, { path: GROUP_PATH, signal });
   if (value === undefined) {
-    throw migrateError(
+    throw new KubernetesError(
       "migration_not_offered",
       "this cluster does not offer StorageVersionMigration",
       "leave --storage-version-migration out: migrate then rewrites the objects itself",
@@ -109,7 +101,7 @@ function targetOf({ root, plural }: ServedResource, groupVersion: string): Reado
 }
 
 function invalidReply(what: string): Error {
-  return migrateError(
+  return new KubernetesError(
     "kube_reply_invalid",
     `kube-apiserver ${what}`,
     "leave --storage-version-migration out: migrate then rewrites the objects itself",

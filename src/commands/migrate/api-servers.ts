@@ -6,7 +6,7 @@ import type { Evidence } from "../../etcd/evidence.ts";
 import type { StoredValue } from "../../etcd/stored/stored-value.ts";
 import { credentialHolder, resolveCredential, textOf } from "../../kubernetes/credential.ts";
 import type { Discover } from "../../kubernetes/discovery.ts";
-import { migrateError } from "../../kubernetes/errors.ts";
+import { KubernetesError } from "../../kubernetes/errors.ts";
 import { getShaped, type KubeClient, kubeClient } from "../../kubernetes/kube-client.ts";
 import { decodeKubeconfig, MAX_KUBECONFIG_BYTES } from "../../kubernetes/kubeconfig.ts";
 import { readInputFile } from "../input-file.ts";
@@ -56,7 +56,7 @@ export async function openApiServers(
 function assertEnough(reached: number, { audits }: Evidence): void {
   const live = Math.max(...audits.map(({ source }) => (source.kind === "etcd" ? source.apiServers : 0)));
   if (reached < live) {
-    throw migrateError(
+    throw new KubernetesError(
       "api_servers_missing",
       `${live} API servers hold a Lease, but only ${reached} can be reached directly`,
       "name each of them with --api-server https://host:6443; a Lease of a server that is gone expires within an hour",
@@ -111,7 +111,7 @@ interface ProofOptions {
 
 /**
  * Rewrites one of the candidates through each server and looks at what was stored.
- * Throws MigrateError `api_server_behind` for a server that writes otherwise than it should.
+ * Throws KubernetesError `api_server_behind` for a server that writes otherwise than it should.
  */
 export async function proveApiServers(clients: readonly KubeClient[], options: ProofOptions): Promise<void> {
   const { candidates, discover, storedNow, isReached, signal } = options;
@@ -135,7 +135,7 @@ export async function proveApiServers(clients: readonly KubeClient[], options: P
 }
 
 function behind(address: string): Error {
-  return migrateError(
+  return new KubernetesError(
     "api_server_behind",
     `kube-apiserver at ${address} does not write as it should from now on`,
     "wait a few minutes and try again; if it stays so, compare that node's EncryptionConfiguration with the others', and run `bao-kms-provider probe` there and compare key_ids",

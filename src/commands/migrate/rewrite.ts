@@ -35,7 +35,7 @@ const METADATA = v.object({
   metadata: v.object({ resourceVersion: v.pipe(v.string(), v.regex(/^[0-9]{1,20}$/)) }),
 });
 
-/** `resourceVersion` is that of the audit; after a conflict the present one is asked for. Throws MigrateError. */
+/** `resourceVersion` is that of the audit; after a conflict the present one is asked for. Throws KubernetesError. */
 export async function rewrite(
   client: KubeClient,
   path: string,
