@@ -99,5 +99,5 @@ export const CHECK_IDS = [
   "kms.status_encrypt",
 ] as const;
 
-export type CheckId = (typeof CHECK_IDS)[number];
+type CheckId = (typeof CHECK_IDS)[number];
 export type DoctorCheck = Check<CheckId, DoctorContext>;
