@@ -2,8 +2,8 @@
 import { describeRefused, hardenProcess, sanitiseEnvironment } from "./base/environment.ts";
 import { dropPrivileges, parseCredentials } from "./base/privileges.ts";
 import { HIDDEN } from "./base/self-command.ts";
+import { seeClass } from "./cli/describe-error.ts";
 import { EXIT_CODES } from "./cli/exit-code.ts";
-import { seeClass } from "./cli/see-also.ts";
 
 /** A second Ctrl-C does not wait for the clean-up that the first one asked for. */
 const SIGNALS_BEFORE_EXIT = 2;
@@ -43,7 +43,7 @@ async function dispatch(args: readonly string[], callerEnvironment: Environment)
       return runHelper();
     }
     case HIDDEN.writeRegistry: {
-      const { runRegistryWriter } = await import("./commands/run-registry-writer.ts");
+      const { runRegistryWriter } = await import("./commands/change-registry.ts");
       return runRegistryWriter();
     }
     default:

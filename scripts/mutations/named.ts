@@ -43,7 +43,7 @@ export const NAMED: readonly NamedMutation[] = [
     before: "stats.isFile() && stats.uid === 0 &&",
     after: "stats.isFile() &&",
   },
-  { under: "src/commands/run-registry-writer.ts", before: "euid === 0 ? undefined : ", after: "" },
+  { under: "src/commands/change-registry.ts", before: "euid === 0 ? undefined : ", after: "" },
   {
     under: "src/key/registry/",
     before: "previousHashes.at(-steps) === base.hash",

@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { ERROR_CLASSES } from "../../src/base/error-class.ts";
 import { CHECK_IDS } from "../../src/commands/doctor/context.ts";
 import { PROBE_IDS } from "../../src/commands/probe/checks.ts";
-import { VERIFY_IDS } from "../../src/commands/verify-key/checks.ts";
+import { VERIFY_IDS } from "../../src/commands/verify-key/run.ts";
 import { EVIDENCE } from "../../src/etcd/evidence.ts";
 import { VERSION_STATES } from "../../src/key/registry/record.ts";
 import { MIGRATION_STATES } from "../../src/kubernetes/storage-version-migration.ts";

@@ -2,7 +2,7 @@
 import type { ErrorClass } from "../../src/base/error-class.ts";
 import { ALL_CHECKS } from "../../src/commands/doctor/run.ts";
 import { PROBE_CHECKS } from "../../src/commands/probe/checks.ts";
-import { VERIFY_CHECKS } from "../../src/commands/verify-key/checks.ts";
+import { VERIFY_CHECKS } from "../../src/commands/verify-key/run.ts";
 import { code, GENERATED } from "./markdown.ts";
 
 interface ClassHelp {

@@ -103,7 +103,7 @@ describe.skipIf(process.geteuid?.() !== 0)("with a swapping owner", () => {
   }, 30_000);
 
   test("the writer of the registry touches nothing of root's", async () => {
-    const { encodeChange } = await import("../commands/registry-change.ts");
+    const { encodeChange } = await import("../commands/change-registry.ts");
     const { identityHashes } = await import("../key/identity/fingerprint.ts");
     const input = encodeChange({
       statePath: at("state/key-registry.json"),

@@ -1,8 +1,8 @@
-/** @module Lines for stderr when a command fails. Of a foreign error only the kind is shown: its text may be a remote's. */
-import { ProviderError } from "../base/error-class.ts";
+/** @module What stderr shows of a failure, with where to read more. Of a foreign error only the kind is shown: its text may be a remote's. */
+import { type ErrorClass, errorClassOf, ProviderError } from "../base/error-class.ts";
 import { visible } from "../base/visible-text.ts";
 import { ConfigError, describeProblem } from "../config/errors.ts";
-import { seeClass } from "./see-also.ts";
+import { UsageError } from "./usage-error.ts";
 
 export function describeError(error: unknown): readonly string[] {
   if (error instanceof ConfigError && error.problems.length > 0) {
@@ -30,4 +30,22 @@ export function describeOnOneLine({ message, advice, errorClass }: ProviderError
   return visible(
     `error: ${message}${advice === undefined ? "" : `; fix: ${advice}`}; ${seeClass(errorClass)}`,
   );
+}
+
+export const TROUBLESHOOTING_PAGE = "/usr/share/doc/bao-kms-provider/troubleshooting.md";
+
+export function seeClass(errorClass: ErrorClass): string {
+  return `see: ${TROUBLESHOOTING_PAGE}#${errorClass}`;
+}
+
+/** GitHub and the documentation's site leave the dots out of an anchor. */
+export function seeCheck(id: string): string {
+  return `see: ${TROUBLESHOOTING_PAGE}#${id.replaceAll(".", "")}`;
+}
+
+/** The last line of a command that failed. A wrong command line leads to the command's help. */
+export function seeError(error: unknown, command: string): string {
+  return error instanceof UsageError
+    ? `see: bao-kms-provider ${command} --help`
+    : seeClass(errorClassOf(error));
 }

@@ -1,6 +1,8 @@
-/** @module What a check is, and the runner: a check is skipped when one that it needs did not pass. */
+/** @module Checks: what one is, how several run in order, and how their results are printed. */
 import { errnoOf } from "../base/errno.ts";
 import { type ErrorClass, ProviderError } from "../base/error-class.ts";
+import { seeCheck } from "../cli/describe-error.ts";
+import type { Colour, Output, Paint } from "../cli/output.ts";
 
 export interface Finding {
   readonly severity: "failure" | "warning";
@@ -129,4 +131,54 @@ async function runOne<Id extends string, Context>(
     signal.throwIfAborted();
     return { id, status: "failed", detail: "", findings: [findingOf(error, whenFailed)] };
   }
+}
+
+/** Colour and mark of a check, and the word that counts it. */
+const STATUSES: Readonly<Record<CheckStatus, readonly [colour: Colour, mark: string, word: string]>> = {
+  passed: ["green", "✓", "passed"],
+  warning: ["yellow", "!", "with a warning"],
+  failed: ["red", "✗", "failed"],
+  skipped: ["dim", "–", "skipped"],
+};
+
+/** Prints one check; `width` is that of the longest id. */
+export function printCheck(output: Output, result: CheckResult, width: number): void {
+  output.result(`${checkLines(result, width, output.paint).join("\n")}\n`);
+}
+
+/** The last line leads to the first check that failed, or else to the first with a warning. */
+export function printSummary(output: Output, results: readonly CheckResult[]): void {
+  const first =
+    results.find(({ status }) => status === "failed") ?? results.find(({ status }) => status === "warning");
+  output.result(`\n${summaryLine(results)}\n${first === undefined ? "" : `${seeCheck(first.id)}\n`}`);
+}
+
+/** How a check stands in JSON. */
+export function checkJson({ id, status, detail, findings }: CheckResult) {
+  return { id, status, detail, findings };
+}
+
+export function checkLines(
+  { id, status, detail, findings }: CheckResult,
+  width: number,
+  paint: Paint,
+): readonly string[] {
+  const [colour, mark] = STATUSES[status];
+  const text = status === "skipped" ? `skipped: ${detail}` : detail;
+  return [
+    `${paint(colour, mark)} ${id.padEnd(width)}${text === "" ? "" : `  ${paint("dim", text)}`}`.trimEnd(),
+    ...findings.flatMap(({ severity, message, advice }) => [
+      `    ${paint(severity === "failure" ? "red" : "yellow", `${severity}:`)} ${message}`,
+      `    fix: ${advice}`,
+    ]),
+  ];
+}
+
+/** `12 passed, 1 with a warning, 1 failed, 3 skipped` */
+export function summaryLine(results: readonly CheckResult[]): string {
+  return Object.entries(STATUSES)
+    .map(([status, [, , word]]) => [results.filter((each) => each.status === status).length, word] as const)
+    .filter(([count]) => count > 0)
+    .map(([count, word]) => `${count} ${word}`)
+    .join(", ");
 }

@@ -9,8 +9,7 @@ import type { ProbeAnswer } from "../key/rotation/sightings.ts";
 import type { KeyMetadata } from "../openbao/transit/key-metadata.ts";
 import { type OperatorAccess, openOperatorAccess } from "../provider/operator.ts";
 import { configIdentity, openRegistry } from "../provider/registry.ts";
-import { loadConfiguration } from "./configuration.ts";
-import { serviceUidOf } from "./load-for-service.ts";
+import { loadConfiguration, serviceUidOf } from "./configuration.ts";
 
 export interface KeyInspection {
   readonly config: ProviderConfig;

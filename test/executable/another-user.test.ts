@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { encodeChange } from "../../src/commands/registry-change.ts";
+import { encodeChange } from "../../src/commands/change-registry.ts";
 import { identityHashes } from "../../src/key/identity/fingerprint.ts";
 import { testFirstContent, testIdentity } from "../fakes/registry-fixture.ts";
 import { builtExecutable } from "../harness/executable.ts";

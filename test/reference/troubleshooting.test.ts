@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { contents } from "../../packaging/contents.ts";
 import { anchorsIn, linksIn } from "../../scripts/reference/markdown-links.ts";
 import { ERROR_CLASSES } from "../../src/base/error-class.ts";
-import { seeCheck, seeClass, TROUBLESHOOTING_PAGE } from "../../src/cli/see-also.ts";
+import { seeCheck, seeClass, TROUBLESHOOTING_PAGE } from "../../src/cli/describe-error.ts";
 import { CHECK_IDS } from "../../src/commands/doctor/context.ts";
 import { PROBE_IDS } from "../../src/commands/probe/checks.ts";
-import { VERIFY_IDS } from "../../src/commands/verify-key/checks.ts";
+import { VERIFY_IDS } from "../../src/commands/verify-key/run.ts";
 import { LOG_EVENTS } from "../../src/telemetry/log-event.ts";
 
 const root = join(import.meta.dir, "..", "..");

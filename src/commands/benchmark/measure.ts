@@ -1,4 +1,5 @@
-/** @module Several calls, timed in turns, so that whatever disturbs the machine disturbs all of them alike. */
+/** @module Calls timed in turns, so that what disturbs the machine disturbs all alike, and their latencies in numbers. */
+
 export interface TimedCall {
   readonly name: string;
   /** One call; what it throws is counted as a failure. */
@@ -60,4 +61,46 @@ export async function measure(
   };
   await Promise.all(Array.from({ length: concurrency }, work));
   return timed.map(({ result }) => result);
+}
+
+export type Statistics = NonNullable<ReturnType<typeof statisticsOf>>;
+
+/** `undefined` when nothing was measured. */
+export function statisticsOf(samplesMs: readonly number[]) {
+  const sorted = Float64Array.from(samplesMs).sort();
+  const [first] = sorted;
+  if (first === undefined) {
+    return undefined;
+  }
+  /** Nearest rank: the smallest value that at least this share of all are not above. */
+  const at = (share: number): number => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? first;
+  return {
+    count: sorted.length,
+    minMs: first,
+    meanMs: sorted.reduce((sum, each) => sum + each, 0) / sorted.length,
+    p50Ms: at(0.5),
+    p90Ms: at(0.9),
+    p99Ms: at(0.99),
+    maxMs: at(1),
+  };
+}
+
+/** Two buckets for each doubling, from the fastest to the slowest. */
+export function bucketsOf(samplesMs: readonly number[]) {
+  const counts = new Map<number, number>();
+  for (const ms of samplesMs) {
+    const step = Math.floor(2 * Math.log2(Math.max(ms, 0.001)));
+    counts.set(step, (counts.get(step) ?? 0) + 1);
+  }
+  const steps = [...counts.keys()];
+  if (steps.length === 0) {
+    return [];
+  }
+  const first = Math.min(...steps);
+  const length = Math.max(...steps) - first + 1;
+  return Array.from({ length }, (_, index) => ({
+    fromMs: 2 ** ((first + index) / 2),
+    toMs: 2 ** ((first + index + 1) / 2),
+    count: counts.get(first + index) ?? 0,
+  }));
 }

@@ -14,8 +14,14 @@ import { MARKER, makeMarker } from "../../key/rotation/marker.ts";
 import { openKmsClient } from "../../kms/client.ts";
 import { inspectKey, type KeyInspection } from "../key-inspection.ts";
 import type { BenchmarkFlags } from "./command.ts";
-import { type Measurement, measure, type TimedCall } from "./measure.ts";
-import { bucketsOf, type Statistics, statisticsOf } from "./statistics.ts";
+import {
+  bucketsOf,
+  type Measurement,
+  measure,
+  type Statistics,
+  statisticsOf,
+  type TimedCall,
+} from "./measure.ts";
 
 const CALL_TIMEOUT_MS = 10_000;
 const BAR_WIDTH = 40;

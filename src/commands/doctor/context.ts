@@ -5,7 +5,7 @@ import type { StoredRecord } from "../../key/registry/read-state.ts";
 import type { KeyMetadata } from "../../openbao/transit/key-metadata.ts";
 import type { OperatorAccess } from "../../provider/operator.ts";
 import type { Check } from "../check.ts";
-import type { ServiceLoad } from "../load-for-service.ts";
+import type { ServiceLoad } from "../configuration.ts";
 import type { UserIdentity } from "../service-identity.ts";
 
 export interface DoctorOptions extends ServiceLoad {

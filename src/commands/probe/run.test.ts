@@ -15,7 +15,7 @@ import { recordedOutput } from "../../../test/fakes/recorded-output.ts";
 import { run } from "../../cli/run.ts";
 import type { KeyStatus } from "../../key/rotation/key-status.ts";
 import { COMMANDS } from "../table.ts";
-import { unprovenBy } from "./caller.ts";
+import { unprovenBy } from "./run.ts";
 
 let provider: Harness;
 beforeAll(async () => {

@@ -1,5 +1,6 @@
 /** @module `probe`: waits for the socket if asked to, runs the checks, and prints the report that plans take as a node report. */
 import { randomBytes, randomUUID } from "node:crypto";
+import { statSync } from "node:fs";
 import { hostname } from "node:os";
 import { systemClock } from "../../base/clock.ts";
 import { errnoOf } from "../../base/errno.ts";
@@ -9,16 +10,13 @@ import type { CommandContext } from "../../cli/command.ts";
 import { EXIT_CODES, type ExitName } from "../../cli/exit-code.ts";
 import { jsonText } from "../../cli/output.ts";
 import { type KmsClient, KmsClientError, openKmsClient } from "../../kms/client.ts";
-import { type CheckResult, runChecks } from "../check.ts";
-import { checkJson, printCheck, printSummary } from "../check-report.ts";
+import { type CheckResult, checkJson, printCheck, printSummary, runChecks } from "../check.ts";
 import { loadConfiguration } from "../configuration.ts";
-import { readNodeReport } from "../node-report.ts";
+import { compareReports, readNodeReport } from "../node-report.ts";
 import { recordedVersions } from "../recorded-versions.ts";
 import { findApiServer } from "./apiserver-process.ts";
-import { currentCaller, unprovenBy } from "./caller.ts";
 import { PROBE_CHECKS, PROBE_IDS, type ProbeContext } from "./checks.ts";
 import type { ProbeFlags } from "./command.ts";
-import { compareReports } from "./compare.ts";
 
 const ID_WIDTH = Math.max(...PROBE_IDS.map((id) => id.length));
 const WAIT_STEP_MS = 100;
@@ -187,4 +185,40 @@ async function asApiServer(flags: ProbeFlags, { output, signal }: CommandContext
     (name) => EXIT_CODES[name].code === code,
   );
   return known ?? "internal";
+}
+
+interface Caller {
+  readonly uid: number;
+  readonly gid: number;
+  readonly groups: readonly number[];
+}
+
+export function currentCaller(): Caller {
+  return {
+    uid: process.geteuid?.() ?? 0,
+    gid: process.getegid?.() ?? 0,
+    groups: [...(process.getgroups?.() ?? [])].sort((left, right) => left - right),
+  };
+}
+
+/** What a probe by this caller cannot prove, each as a sentence with what to do instead. */
+export function unprovenBy({ uid }: Caller, socketPath: string): readonly string[] {
+  if (uid === 0) {
+    return [
+      "this probe ran as root and does not prove that kube-apiserver's user may connect; use --as-apiserver, or sudo -u that user",
+    ];
+  }
+  return ownerOf(socketPath) === uid
+    ? [
+        "this probe ran as the socket's owner and does not prove that kube-apiserver's user may connect; as root, use --as-apiserver",
+      ]
+    : [];
+}
+
+function ownerOf(path: string): number | undefined {
+  try {
+    return statSync(path).uid;
+  } catch {
+    return undefined;
+  }
 }

@@ -13,11 +13,10 @@ import type { RegistryContent } from "../../key/registry/record.ts";
 import { planRebuild, type RebuildPlan } from "../../key/rotation/plan-rebuild.ts";
 import type { KeyVersion } from "../../openbao/transit/key-metadata.ts";
 import { configIdentity } from "../../provider/registry.ts";
-import { changeRegistry } from "../apply-registry-change.ts";
-import { loadConfiguration } from "../configuration.ts";
+import { changeRegistry } from "../change-registry.ts";
+import { loadConfiguration, serviceUidOf } from "../configuration.ts";
 import { gatherEvidence } from "../gather-evidence.ts";
 import { readLiveKey } from "../key-inspection.ts";
-import { serviceUidOf } from "../load-for-service.ts";
 import { blockerLines, requireStateHash, stateHashLines } from "../reviewed-plan.ts";
 import type { RebuildFlags } from "./command.ts";
 

@@ -6,7 +6,7 @@ import { jsonText } from "../../cli/output.ts";
 import { UsageError } from "../../cli/usage-error.ts";
 import { withRestored } from "../../key/registry/changes.ts";
 import { planRestore } from "../../key/rotation/plan-restore.ts";
-import { changeRegistry } from "../apply-registry-change.ts";
+import { changeRegistry } from "../change-registry.ts";
 import { loadConfiguration } from "../configuration.ts";
 import { readLiveKey } from "../key-inspection.ts";
 import { requireRecorded } from "../recorded-versions.ts";

@@ -9,7 +9,7 @@ import type { ProviderConfig } from "../../config/schema.ts";
 import { keyUsages } from "../../etcd/key-usages.ts";
 import { planRetire, type RetirePlan, withRetired } from "../../key/rotation/plan-retire.ts";
 import type { Blocker } from "../../key/rotation/usage.ts";
-import { changeRegistry } from "../apply-registry-change.ts";
+import { changeRegistry } from "../change-registry.ts";
 import { loadConfiguration } from "../configuration.ts";
 import { gatherEvidence } from "../gather-evidence.ts";
 import { readLiveKey } from "../key-inspection.ts";

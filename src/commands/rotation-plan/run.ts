@@ -1,4 +1,4 @@
-/** @module `rotation-plan`: prints the report of key/rotation/plan.ts. */
+/** @module `rotation-plan`: prints the report of key/rotation/plan.ts, once or whenever it changes. */
 import { assertNever } from "../../base/assert-never.ts";
 import { systemClock } from "../../base/clock.ts";
 import { formatDuration } from "../../base/duration.ts";
@@ -19,7 +19,6 @@ import {
 import type { RotationPolicy } from "../../key/rotation/sightings.ts";
 import { inspectKey, type OpenBaoAnswer } from "../key-inspection.ts";
 import type { RotationPlanFlags } from "./command.ts";
-import { type PlanState, watchPlan } from "./watch.ts";
 
 export async function rotationPlan(flags: RotationPlanFlags, context: CommandContext): Promise<ExitName> {
   if (!flags.watch) {
@@ -204,4 +203,36 @@ const timeText = (wallMs: number): string => new Date(wallMs).toISOString().repl
 function atText(inMs: number): string {
   const at = timeText(systemClock.wallMs() + inMs);
   return `in ${formatDuration(Math.ceil(inMs / 1000) * 1000)} (${at})`;
+}
+
+export interface PlanState {
+  /** Undefined when there is no registry yet, or OpenBao could not be asked. */
+  readonly next: RotationStep | undefined;
+  readonly line: string;
+}
+
+interface WatchOptions {
+  readonly look: () => Promise<PlanState>;
+  /** Rejects when the command is interrupted. */
+  readonly sleep: () => Promise<void>;
+  readonly print: (line: string) => void;
+}
+
+/** Ends when there is nothing to do, or with a problem that waiting does not solve. */
+export async function watchPlan({ look, sleep, print }: WatchOptions): Promise<"good" | "refused"> {
+  let shown: string | undefined;
+  for (;;) {
+    const { next, line } = await look();
+    if (line !== shown) {
+      print(line);
+      shown = line;
+    }
+    if (next?.kind === "none") {
+      return "good";
+    }
+    if (next?.kind === "blocked") {
+      return "refused";
+    }
+    await sleep();
+  }
 }

@@ -2,7 +2,7 @@
 import { countOf } from "../../../base/words.ts";
 import { ConfigError, describeProblem } from "../../../config/errors.ts";
 import { failure, raised, warning } from "../../check.ts";
-import { loadForService } from "../../load-for-service.ts";
+import { loadForService } from "../../configuration.ts";
 import { accessProblem } from "../../service-identity.ts";
 import type { DoctorCheck } from "../context.ts";
 

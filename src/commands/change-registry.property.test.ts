@@ -12,7 +12,7 @@ import {
   encodeOutcome,
   MAX_CHANGE_BYTES,
   type RegistryChange,
-} from "./registry-change.ts";
+} from "./change-registry.ts";
 
 const HASH = "h".repeat(43);
 const change: RegistryChange = {

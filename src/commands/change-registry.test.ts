@@ -18,8 +18,7 @@ import { HIDDEN } from "../base/self-command.ts";
 import { deriveKeyId } from "../key/identity/key-id.ts";
 import { RegistryError } from "../key/registry/errors.ts";
 import { openRegistry } from "../provider/registry.ts";
-import { changeRegistry } from "./apply-registry-change.ts";
-import { encodeChange } from "./registry-change.ts";
+import { changeRegistry, encodeChange } from "./change-registry.ts";
 
 const never = new AbortController().signal;
 const SERVICE = { uid: 47_130, gid: 47_131, groups: [] };

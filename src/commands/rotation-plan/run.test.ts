@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { RotationStep } from "../../key/rotation/plan.ts";
-import { watchPlan } from "./watch.ts";
+import { watchPlan } from "./run.ts";
 
 const observe: RotationStep = { kind: "observe", version: 2 };
 const promote: RotationStep = { kind: "promote", version: 2 };

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { compareReports } from "./compare.ts";
+import { compareReports } from "./node-report.ts";
 
 const node = (host: string, keyId = "a", healthy = true) => ({
   host,

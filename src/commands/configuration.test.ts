@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { configFile } from "../../test/fakes/config-file.ts";
 import { decodeConfig } from "../config/decode-config.ts";
-import { loadForService } from "./load-for-service.ts";
+import { loadForService } from "./configuration.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "load-"));
 afterAll(() => rmSync(directory, { recursive: true }));
