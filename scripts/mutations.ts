@@ -1,5 +1,5 @@
 /** @module Mutates one line of the sources at a time and runs the tests that should fail: `bun scripts/mutations.ts --help`. */
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import {
   chmodSync,
   cpSync,
@@ -19,11 +19,10 @@ import { EQUIVALENT } from "./mutations/equivalent.ts";
 import { type Mutation, mutationsOf, sample } from "./mutations/mutate.ts";
 import { NAMED } from "./mutations/named.ts";
 import { mutationPage, type Outcome, type Result, score } from "./mutations/page.ts";
+import { testsFail } from "./mutations/run-tests.ts";
 
 const root = dirname(import.meta.dir);
 const FLOOR_PERCENT = 95;
-/** Of one mutant's tests; a mutant that hangs them is seen. */
-const TESTS_MS = 120_000;
 /** Tests that reach the file, nearest first. */
 const MAX_TESTS = 20;
 const NEAREST = 3;
@@ -165,29 +164,9 @@ function makeCopy(directory: string): void {
   symlinkSync(join(root, "node_modules"), join(directory, "node_modules"));
 }
 
-/** Whether the tests fail; a group of their own, so that nothing of a hanging run is left. */
 async function isSeen(directory: string, asked: readonly string[]): Promise<boolean> {
   const chosen = asked.filter((test) => !leftOut.has(test));
-  if (chosen.length === 0) {
-    return false;
-  }
-  const child = spawn(
-    process.execPath,
-    ["test", "--bail=1", "--timeout=30000", ...chosen.map((test) => `./${test}`)],
-    { cwd: directory, stdio: "ignore", detached: true },
-  );
-  const kill = (): void => {
-    try {
-      process.kill(-(child.pid ?? 0), "SIGKILL");
-    } catch {
-      // It has ended.
-    }
-  };
-  const timer = setTimeout(kill, TESTS_MS);
-  const code = await new Promise<number | null>((resolve) => child.once("exit", resolve));
-  clearTimeout(timer);
-  kill();
-  return code !== 0;
+  return chosen.length > 0 && (await testsFail(directory, chosen));
 }
 
 /** A test that fails without a mutation would see every one: it is left out, and the run fails at its end. */

@@ -1,9 +1,8 @@
 /** @module Mutations by rule that change nothing observable, each with its reason. An entry whose line is gone has no effect. */
-export interface Equivalent {
-  readonly file: string;
-  /** The line without its indentation, and what the rule makes of it. */
-  readonly before: string;
-  readonly after: string;
+import type { Mutation } from "./mutate.ts";
+
+/** `before` is the line without its indentation, `after` what the rule makes of it. */
+interface Equivalent extends Pick<Mutation, "file" | "before" | "after"> {
   readonly reason: string;
 }
 

@@ -1,11 +1,5 @@
 /** @module Mutations that no rule makes, of lines that matter. `before` is on exactly one line below `under`, or the script fails. */
-export interface NamedMutation {
-  readonly under: string;
-  readonly before: string;
-  readonly after: string;
-}
-
-export const NAMED: readonly NamedMutation[] = [
+export const NAMED: readonly { readonly under: string; readonly before: string; readonly after: string }[] = [
   { under: "src/kms/service.ts", before: '.toString("latin1")', after: '.toString("ascii")' },
   { under: "src/kms/", before: "        checkEncryptResponse(reply);", after: "" },
   { under: "src/kms/", before: "        checkOwnAnnotations(key);", after: "" },

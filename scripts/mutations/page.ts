@@ -1,4 +1,5 @@
 /** @module What a run of the mutations achieved, as numbers and as a page. */
+import { table } from "../reference/markdown.ts";
 import type { Mutation } from "./mutate.ts";
 
 export type Outcome = "killed" | "survived" | "equivalent" | "not_run";
@@ -8,16 +9,8 @@ export interface Result {
   readonly outcome: Outcome;
 }
 
-export interface Score {
-  readonly killed: number;
-  readonly survived: number;
-  readonly equivalent: number;
-  readonly notRun: number;
-  /** Killed, of those that were run and change something. */
-  readonly percent: number;
-}
-
-export function score(results: readonly Result[]): Score {
+/** `percent` is the share of the killed among those that were run and change something. */
+export function score(results: readonly Result[]) {
   const count = (outcome: Outcome): number => results.filter((each) => each.outcome === outcome).length;
   const [killed, survived] = [count("killed"), count("survived")];
   return {
@@ -70,11 +63,13 @@ export function mutationPage(
           "",
           "## Survivors of the recorded run",
           "",
-          "| place | rule | line |",
-          "| --- | --- | --- |",
-          ...survivors.map(
-            ({ mutation: { file, line, rule, after } }) =>
-              `| \`${file}:${line}\` | ${rule} | \`${after.trim().replaceAll("|", "\\|")}\` |`,
+          table(
+            ["place", "rule", "line"],
+            survivors.map(({ mutation: { file, line, rule, after } }) => [
+              `\`${file}:${line}\``,
+              rule,
+              `\`${after.trim()}\``,
+            ]),
           ),
         ]),
     "",
