@@ -8,12 +8,12 @@
  *
  * @module Arguments and the display; what is done and judged is test/faults/kill-storm.ts and command-storm.ts.
  */
-import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { commandStorm } from "../test/faults/command-storm.ts";
 import { killStorm } from "../test/faults/kill-storm.ts";
 import { makeWorld } from "../test/faults/world.ts";
 import { needBinary } from "../test/harness/real-suite.ts";
+import { runScript, writeJson } from "./run-script.ts";
 
 const SHOWN_EVERY = 50;
 const { values } = parseArgs({
@@ -50,9 +50,7 @@ async function main(): Promise<number> {
       console.log(`${command}: ${killed} killed, ${done} done before that`);
     }
     console.log(`${commands.ciphertexts} ciphertexts, ${commands.problems.length} problems with commands`);
-    if (values.out !== undefined) {
-      writeFileSync(values.out, `${JSON.stringify({ provider, commands }, undefined, 2)}\n`);
-    }
+    writeJson(values.out, { provider, commands });
     const problems = [...provider.problems, ...commands.problems];
     for (const problem of problems.slice(0, 10)) {
       console.log(`  ${problem}`);
@@ -63,10 +61,4 @@ async function main(): Promise<number> {
   }
 }
 
-main().then(
-  (code) => process.exit(code),
-  (error: unknown) => {
-    console.error(`faults-kill: ${error instanceof Error ? error.message : String(error)}`);
-    process.exit(1);
-  },
-);
+runScript("faults-kill", main);

@@ -12,9 +12,7 @@
  *
  * @module Arguments and the display. The rows are in test/faults/rows, the world they act on in test/faults/world.ts.
  */
-import { spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import manifest from "../package.json";
 import type { FaultReport, FaultResult } from "../test/faults/fault.ts";
@@ -23,8 +21,8 @@ import { runFault } from "../test/faults/run-fault.ts";
 import { FAULTS, inRunOrder } from "../test/faults/table.ts";
 import { makeWorld, type World } from "../test/faults/world.ts";
 import { needBinary } from "../test/harness/real-suite.ts";
+import { root, runScript, shortCommit, writeJson } from "./run-script.ts";
 
-const root = dirname(import.meta.dir);
 const { values } = parseArgs({
   options: {
     short: { type: "boolean", default: false },
@@ -66,10 +64,9 @@ async function runAll(world: World): Promise<FaultReport> {
   if (lost.length > 0) {
     throw new Error(lost.slice(0, 5).join("\n"));
   }
-  const commit = spawnSync("git", ["rev-parse", "--short", "HEAD"], { cwd: root, encoding: "utf8" });
   return {
     version: manifest.version,
-    commit: commit.stdout.trim(),
+    commit: shortCommit(),
     startedAt: startedAt.toISOString(),
     seconds: Math.round((Date.now() - startedAt.getTime()) / 1000),
     cluster: world.cluster !== undefined,
@@ -107,13 +104,10 @@ async function main(): Promise<number> {
   process.once("SIGINT", () => void dispose().finally(() => process.exit(5)));
   try {
     const report = await runAll(world);
-    const text = `${JSON.stringify(report, undefined, 2)}\n`;
-    if (values.out !== undefined) {
-      writeFileSync(values.out, text);
-    }
+    writeJson(values.out, report);
     if (values.record) {
       const recorded = values.only === undefined ? report : mergeReports(readReport(root), report);
-      writeFileSync(join(root, "docs", "reliability.json"), `${JSON.stringify(recorded, undefined, 2)}\n`);
+      writeJson(join(root, "docs", "reliability.json"), recorded);
       renderReliabilityPage(root);
     }
     const broken = report.results.filter(({ verdict }) => verdict === "broken");
@@ -126,10 +120,4 @@ async function main(): Promise<number> {
   }
 }
 
-main().then(
-  (code) => process.exit(code),
-  (error: unknown) => {
-    console.error(`faults: ${error instanceof Error ? error.message : String(error)}`);
-    process.exit(1);
-  },
-);
+runScript("faults", main);

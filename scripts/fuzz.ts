@@ -12,44 +12,40 @@
  * @module Which properties, and how the budget is shared. How a property gets its share is fuzz/budget.ts.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import * as v from "valibot";
+import { root, writeJson } from "./run-script.ts";
 
 /** What is decoded, by whom, and how many of a hundred inputs it gets: bytes from a socket cost more than bytes in memory. */
-const TARGETS: readonly {
-  readonly what: string;
-  readonly files: readonly string[];
-  readonly share: number;
-}[] = [
-  { what: "OpenBao's replies", files: ["src/openbao/client/answer.property.test.ts"], share: 13 },
-  { what: "key metadata", files: ["src/openbao/transit/key-metadata.property.test.ts"], share: 8 },
-  { what: "ciphertexts", files: ["src/openbao/transit/ciphertext.property.test.ts"], share: 13 },
-  { what: "JWTs", files: ["src/openbao/auth/jwt-claims.property.test.ts"], share: 13 },
-  { what: "configuration", files: ["src/config/decode-config.property.test.ts"], share: 5 },
-  { what: "registry and checkpoint", files: ["src/key/registry/encoding.property.test.ts"], share: 10 },
-  { what: "snapshot pages", files: ["src/etcd/reader/snapshot.property.test.ts"], share: 3 },
-  { what: "stored values", files: ["src/etcd/stored/stored-value.property.test.ts"], share: 13 },
+const TARGETS = [
+  { what: "OpenBao's replies", file: "src/openbao/client/answer.property.test.ts", share: 13 },
+  { what: "key metadata", file: "src/openbao/transit/key-metadata.property.test.ts", share: 8 },
+  { what: "ciphertexts", file: "src/openbao/transit/ciphertext.property.test.ts", share: 13 },
+  { what: "JWTs", file: "src/openbao/auth/jwt-claims.property.test.ts", share: 13 },
+  { what: "configuration", file: "src/config/decode-config.property.test.ts", share: 5 },
+  { what: "registry and checkpoint", file: "src/key/registry/encoding.property.test.ts", share: 10 },
+  { what: "snapshot pages", file: "src/etcd/reader/snapshot.property.test.ts", share: 3 },
+  { what: "stored values", file: "src/etcd/stored/stored-value.property.test.ts", share: 13 },
   {
     what: "HTTP requests to health and metrics",
-    files: ["src/server/admin/http-request.property.test.ts"],
+    file: "src/server/admin/http-request.property.test.ts",
     share: 13,
   },
   {
     what: "EncryptionConfiguration",
-    files: ["src/kubernetes/encryption-config/decode.property.test.ts"],
+    file: "src/kubernetes/encryption-config/decode.property.test.ts",
     share: 5,
   },
   {
     what: "HTTP/2, protobuf, Decrypt and Encrypt requests",
-    files: ["test/conformance/fuzz.test.ts"],
+    file: "test/conformance/fuzz.test.ts",
     share: 4,
   },
-];
+] as const;
 
-const root = dirname(import.meta.dir);
 const { values } = parseArgs({
   options: {
     inputs: { type: "string", default: "1000000" },
@@ -59,19 +55,14 @@ const { values } = parseArgs({
   },
 });
 const line = v.object({ where: v.string(), inputs: v.number(), failed: v.boolean(), seed: v.number() });
-type Line = v.InferOutput<typeof line>;
 
 /** A first round with one input each counts the properties of a file, so that its share can be divided. */
-function run(
-  files: readonly string[],
-  runs: number,
-  ms: number,
-): { lines: readonly Line[]; output: string; ok: boolean } {
+function run(file: string, runs: number, ms: number) {
   const dir = mkdtempSync(join(tmpdir(), "fuzz-"));
   const report = join(dir, "report");
   const { status, stderr } = spawnSync(
     process.execPath,
-    ["test", "--timeout=7200000", "--preload=./scripts/fuzz/budget.ts", ...files.map((file) => `./${file}`)],
+    ["test", "--timeout=7200000", "--preload=./scripts/fuzz/budget.ts", `./${file}`],
     {
       cwd: root,
       encoding: "utf8",
@@ -93,24 +84,21 @@ function run(
 
 const totalInputs = Number(values.inputs);
 const totalMs = Number(values.minutes) * 60_000;
-const results: {
-  readonly what: string;
-  readonly inputs: number;
-  readonly seconds: number;
-  readonly properties: readonly Line[];
-}[] = [];
+const results: object[] = [];
+let inputsOfAll = 0;
 let failures = 0;
-for (const { what, files, share } of TARGETS) {
+for (const { what, file, share } of TARGETS) {
   const began = performance.now();
-  const properties = Math.max(1, run(files, 1, 1000).lines.length);
+  const properties = Math.max(1, run(file, 1, 1000).lines.length);
   const { lines, output, ok } = run(
-    files,
+    file,
     Math.ceil((totalInputs * share) / 100 / properties),
     Math.ceil((totalMs * share) / 100 / properties),
   );
   const inputs = lines.reduce((sum, each) => sum + each.inputs, 0);
   const seconds = Math.round((performance.now() - began) / 1000);
   results.push({ what, inputs, seconds, properties: lines });
+  inputsOfAll += inputs;
   console.log(
     `${ok ? "held  " : "broken"}  ${String(inputs).padStart(8)} inputs  ${String(seconds).padStart(4)} s  ${what}`,
   );
@@ -119,12 +107,6 @@ for (const { what, files, share } of TARGETS) {
     console.error(output.slice(-4000));
   }
 }
-const all = results.reduce((sum, each) => sum + each.inputs, 0);
-console.log(`${all} inputs of ${totalInputs}, ${failures} targets broken`);
-if (values.out !== undefined) {
-  writeFileSync(
-    values.out,
-    `${JSON.stringify({ inputs: all, budget: totalInputs, failures, targets: results }, undefined, 2)}\n`,
-  );
-}
+console.log(`${inputsOfAll} inputs of ${totalInputs}, ${failures} targets broken`);
+writeJson(values.out, { inputs: inputsOfAll, budget: totalInputs, failures, targets: results });
 process.exitCode = failures === 0 ? 0 : 1;

@@ -6,9 +6,9 @@
  * --jit MODE   on, off or both (default)
  * --out FILE   the figures of every twentieth, as JSON
  *
- * @module The load, the figures and the verdict. OpenBao is the real one when there is one, else the stand-in.
+ * @module OpenBao is the real one when there is one, else the stand-in.
  */
-import { readdirSync, writeFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { parseArgs } from "node:util";
 import type { EncryptResponse } from "../src/kms/gen/v2/api_pb.ts";
 import { makeJwtIssuer } from "../test/fakes/openbao/jwt-issuer.ts";
@@ -19,21 +19,9 @@ import { prepareProvider } from "../test/harness/provider.ts";
 import { findBinary } from "../test/harness/real-suite.ts";
 import { residentMib } from "./bench/process-figures.ts";
 import { unitEnvironment } from "./bench/unit-environment.ts";
+import { runScript, writeJson } from "./run-script.ts";
 
-interface Stretch {
-  readonly calls: number;
-  readonly failed: number;
-  readonly residentMib: number;
-  readonly descriptors: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-}
-
-interface Soak {
-  readonly jit: "on" | "off";
-  readonly stretches: readonly Stretch[];
-  readonly problems: readonly string[];
-}
+type Stretch = Awaited<ReturnType<typeof stretch>>;
 
 const STRETCHES = 20;
 const ROTATIONS_EACH = 2;
@@ -54,12 +42,7 @@ const { values } = parseArgs({
 });
 
 /** Makes so many calls and measures each; `kept` has ciphertexts of all key versions and grows to its bound. */
-async function stretch(
-  client: KmsClient,
-  calls: number,
-  kept: EncryptResponse[],
-  pid: number,
-): Promise<Stretch> {
+async function stretch(client: KmsClient, calls: number, kept: EncryptResponse[], pid: number) {
   const latencies: number[] = [];
   let left = calls;
   let failed = 0;
@@ -98,7 +81,7 @@ async function stretch(
   };
 }
 
-async function soak(jit: "on" | "off", calls: number): Promise<Soak> {
+async function soak(jit: "on" | "off", calls: number) {
   const openbao = await startAnyOpenBao(findBinary("bao"));
   const issuer = makeJwtIssuer();
   const names = await provision(openbao.operator, issuer.publicKeyPem);
@@ -156,23 +139,15 @@ function judge(stretches: readonly Stretch[]): readonly string[] {
 async function main(): Promise<number> {
   const modes =
     values.jit === "both" ? (["on", "off"] as const) : ([values.jit === "off" ? "off" : "on"] as const);
-  const soaks: Soak[] = [];
+  const soaks: Awaited<ReturnType<typeof soak>>[] = [];
   for (const mode of modes) {
     soaks.push(await soak(mode, Number(values.calls) / modes.length));
   }
-  if (values.out !== undefined) {
-    writeFileSync(values.out, `${JSON.stringify(soaks, undefined, 2)}\n`);
-  }
+  writeJson(values.out, soaks);
   for (const { jit, problems } of soaks) {
     console.log(`jit ${jit}: ${problems.length === 0 ? "the end is as the start" : problems.join("; ")}`);
   }
   return soaks.every(({ problems }) => problems.length === 0) ? 0 : 1;
 }
 
-main().then(
-  (code) => process.exit(code),
-  (error: unknown) => {
-    console.error(`soak: ${error instanceof Error ? error.message : String(error)}`);
-    process.exit(1);
-  },
-);
+runScript("soak", main);

@@ -6,9 +6,10 @@
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, dirname, join } from "node:path";
+import { delimiter, join } from "node:path";
 import { parseArgs } from "node:util";
 import * as v from "valibot";
+import { root, shortCommit, writeJson } from "../run-script.ts";
 import {
   type CompatReport,
   type CompatRow,
@@ -28,7 +29,6 @@ import {
   type SetName,
 } from "./versions.ts";
 
-const root = dirname(dirname(import.meta.dir));
 const file = (...names: readonly string[]): string => join(root, ...names);
 /** What a suite runs; the page states no version that a suite did not touch. */
 const USES: Readonly<Record<Suite, readonly Component[]>> = {
@@ -92,7 +92,6 @@ function runSuite(
   if (failed !== "0") {
     console.log(stdout.slice(stdout.indexOf("\nfailed: ")));
   }
-  const commit = spawnSync("git", ["rev-parse", "--short", "HEAD"], { cwd: root, encoding: "utf8" });
   return {
     set,
     suite,
@@ -102,7 +101,7 @@ function runSuite(
     skipped: Number(skipped),
     seconds: Math.round((Date.now() - startedAt.getTime()) / 1000),
     startedAt: startedAt.toISOString(),
-    commit: commit.stdout.trim(),
+    commit: shortCommit(),
     measured: measuredIn(stdout),
   };
 }
@@ -148,7 +147,7 @@ const json = file("docs", "compatibility.json");
 
 function write(report: CompatReport, sets: Readonly<Record<SetName, ComponentSet>>): void {
   const page = file("docs", "compatibility.md");
-  writeFileSync(json, `${JSON.stringify(report, undefined, 2)}\n`);
+  writeJson(json, report);
   writeFileSync(page, compatibilityPage(readFileSync(page, "utf8"), report, sets));
 }
 
