@@ -31,8 +31,9 @@ async function demo(cluster: boolean): Promise<void> {
       "--cluster needs etcd and kube-apiserver: put them on PATH, or set ETCD_BIN and KUBE_APISERVER_BIN",
     );
   }
-  const narrator = makeNarrator((line) => console.log(line));
+  const narrator = makeNarrator();
   const undo: (() => Promise<void>)[] = [];
+  // What is added while this runs is undone too.
   const cleanUp = async (): Promise<void> => {
     for (let step = undo.pop(); step !== undefined; step = undo.pop()) {
       await step();
@@ -70,26 +71,24 @@ async function demo(cluster: boolean): Promise<void> {
   narrator.end();
 }
 
-/** @throws for an argument that does not exist */
-function readArguments(): { readonly cluster: boolean; readonly help: boolean } {
-  const options = {
-    cluster: { type: "boolean", default: false },
-    help: { type: "boolean", short: "h", default: false },
-  } as const;
-  return parseArgs({ options }).values;
-}
-
 function fail(error: unknown, code: number): never {
   console.error(`demo: ${error instanceof Error ? error.message : String(error)}`);
   process.exit(code);
 }
 
-let chosen: ReturnType<typeof readArguments>;
-try {
-  chosen = readArguments();
-} catch (error) {
-  fail(error, WRONG_ARGUMENTS);
+function readArguments() {
+  const options = {
+    cluster: { type: "boolean", default: false },
+    help: { type: "boolean", short: "h", default: false },
+  } as const;
+  try {
+    return parseArgs({ options }).values;
+  } catch (error) {
+    return fail(error, WRONG_ARGUMENTS);
+  }
 }
+
+const chosen = readArguments();
 if (chosen.help) {
   console.log(HELP);
   process.exit(0);

@@ -5,12 +5,7 @@ import { dirname, join, relative } from "node:path";
 const IMPORTED = /(?:from|import)\s*\(?\s*"(\.[^"]+)"/g;
 const cache = new Map<string, readonly string[]>();
 
-/** Paths from `root`, the file itself included. */
-export function importClosure(root: string, file: string): ReadonlySet<string> {
-  return new Set(importDistances(root, file).keys());
-}
-
-/** How many imports lie between the file and each that it reaches; 0 for itself. */
+/** How many imports lie between the file and each that it reaches, by its path from `root`; 0 for itself. */
 export function importDistances(root: string, file: string): ReadonlyMap<string, number> {
   const distances = new Map([[file, 0]]);
   // A map can grow while it is walked, in the order of insertion: nearest first.

@@ -1,17 +1,11 @@
 /** @module What failed in the output of a `bun test`, out of thousands of lines. */
+
 /** A line with which bun begins a file, ends a test, or reports what no test owns. */
 const RESULT = /^\((?:pass|skip|todo)\) /;
 const FAILED = /^\(fail\) /;
 const FILE = /^(\S+\.test\.ts):$/;
 const UNOWNED = "# Unhandled error between tests";
 const TIMED_OUT = /^\s+\^ this test timed out/;
-
-export interface FailureBounds {
-  /** Lines kept of one failure, its name among them; the ones nearest to the name stay. */
-  readonly linesEach: number;
-  /** Characters kept of a line. */
-  readonly lineLength: number;
-}
 
 export interface Failure {
   /** Path of the test file, as bun prints it. */
@@ -22,12 +16,9 @@ export interface Failure {
 
 /**
  * The failures in `output`, each with the lines before its name (bun prints the reason above it), in the order of the output. An
- * error between tests is one of them.
+ * error between tests is one of them. Of each, at most `linesEach` lines stay, those nearest to its name.
  */
-export function failuresIn(
-  output: string,
-  { linesEach, lineLength }: FailureBounds = { linesEach: 24, lineLength: 240 },
-): readonly Failure[] {
+export function failuresIn(output: string, { linesEach = 24, lineLength = 240 } = {}): readonly Failure[] {
   const failures: Failure[] = [];
   let file = "";
   let since: string[] = [];
@@ -61,14 +52,10 @@ export function failuresIn(
   return failures;
 }
 
-export interface Rerun {
-  readonly suite: string;
-  /** What failed in the first run of a file that passed in its second. */
-  readonly passedAgain: readonly Failure[];
-}
-
 /** The flakes of a run, counted and named, each file once; nothing when there is none. */
-export function flakeReport(reruns: readonly Rerun[]): string | undefined {
+export function flakeReport(
+  reruns: readonly { readonly suite: string; readonly passedAgain: readonly Failure[] }[],
+): string | undefined {
   const flakes = new Set(
     reruns.flatMap(({ suite, passedAgain }) => passedAgain.map(({ file }) => `suite ${suite}, ${file}`)),
   );

@@ -5,7 +5,7 @@ import { dirname } from "node:path";
 import { parseArgs } from "node:util";
 import { Glob } from "bun";
 import { builtExecutable } from "../test/harness/executable.ts";
-import { importClosure } from "./import-closure.ts";
+import { importDistances } from "./import-closure.ts";
 import { type Failure, failuresIn, flakeReport } from "./test-failures.ts";
 
 const root = dirname(import.meta.dir);
@@ -59,12 +59,6 @@ Suites: `;
 /** Of one test, for slow machines; those that take longer say so themselves. */
 const TIMEOUT = "--timeout=60000";
 
-interface Totals {
-  readonly pass: number;
-  readonly fail: number;
-  readonly skip: number;
-}
-
 /** `src/**` is the suite "unit"; under test/ each folder is one; packaging/ and scripts/ are their own. */
 function suiteOf(file: string): string {
   const [top = "", second = ""] = file.split("/");
@@ -72,36 +66,22 @@ function suiteOf(file: string): string {
 }
 
 function suites(): ReadonlyMap<string, readonly string[]> {
-  const found = new Map<string, string[]>();
-  for (const file of [...new Glob("{src,test,scripts,packaging}/**/*.test.ts").scanSync(root)].sort()) {
-    const name = suiteOf(file);
-    found.set(name, [...(found.get(name) ?? []), file]);
-  }
+  const files = [...new Glob("{src,test,scripts,packaging}/**/*.test.ts").scanSync(root)].sort();
   const rank = (name: string): number => LAST.indexOf(name);
-  return new Map([...found].sort(([a], [b]) => rank(a) - rank(b)));
+  return new Map([...Map.groupBy(files, suiteOf)].sort(([a], [b]) => rank(a) - rank(b)));
 }
 
-interface SuiteResult extends Totals {
-  readonly name: string;
-  readonly failures: readonly Failure[];
-  /** What failed in the first run and not in the second. */
-  readonly passedAgain: readonly Failure[];
-}
+/** What failed in the first run and not in the second. */
+const noFailures: readonly Failure[] = [];
+
+type SuiteResult = Awaited<ReturnType<typeof runSuite>>;
 
 /** Runs `bun test` on files, hands its output on as it comes, and reads the totals from its end and what failed from the whole. */
-async function runSuite(
-  name: string,
-  files: readonly string[],
-  write: (text: string) => void,
-): Promise<SuiteResult> {
+async function runSuite(name: string, files: readonly string[], write: (text: string) => void) {
   const began = performance.now();
   const filter = values["test-name-pattern"];
-  const args = [
-    "test",
-    TIMEOUT,
-    ...(filter === undefined ? [] : ["-t", filter]),
-    ...files.map((file) => `./${file}`),
-  ];
+  const named = filter === undefined ? [] : ["-t", filter];
+  const args = ["test", TIMEOUT, ...named, ...files.map((file) => `./${file}`)];
   const child = spawn(process.execPath, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
@@ -115,17 +95,13 @@ async function runSuite(
   const tail = output.slice(-4096);
   const count = (word: string): number =>
     Number(new RegExp(`^\\s*(\\d+) ${word}$`, "m").exec(tail)?.[1] ?? 0);
+  const pass = count("pass");
   // A crash, or a failure outside any test, is a failure too.
-  const totals = {
-    pass: count("pass"),
-    fail: Math.max(count("fail"), status === 0 ? 0 : 1),
-    skip: count("skip"),
-  };
+  const fail = Math.max(count("fail"), status === 0 ? 0 : 1);
+  const skip = count("skip");
   const seconds = ((performance.now() - began) / 1000).toFixed(1);
-  write(
-    `suite ${name}: ${totals.pass} passed, ${totals.fail} failed, ${totals.skip} skipped in ${seconds} s\n`,
-  );
-  return { ...totals, name, failures: failuresIn(output), passedAgain: [] };
+  write(`suite ${name}: ${pass} passed, ${fail} failed, ${skip} skipped in ${seconds} s\n`);
+  return { name, pass, fail, skip, failures: failuresIn(output), passedAgain: noFailures };
 }
 
 function chosenSuites(names: readonly string[]): ReadonlyMap<string, readonly string[]> {
@@ -174,7 +150,8 @@ if (values.help) {
   process.exit(0);
 }
 const chosen = [...chosenSuites(positionals)];
-const usesExecutable = (file: string): boolean => importClosure(root, file).has("test/harness/executable.ts");
+const usesExecutable = (file: string): boolean =>
+  importDistances(root, file).has("test/harness/executable.ts");
 if (chosen.some(([, files]) => files.some(usesExecutable))) {
   // Once, before suites that run side by side would build it both.
   builtExecutable();
@@ -202,7 +179,7 @@ for (const { name, failures, passedAgain } of results) {
   tell("passed only when asked again", name, passedAgain);
   tell("failed", name, failures);
 }
-const flakes = flakeReport(results.map(({ name, passedAgain }) => ({ suite: name, passedAgain })));
+const flakes = flakeReport(results.map(({ name: suite, passedAgain }) => ({ suite, passedAgain })));
 if (flakes !== undefined) {
   console.log(`\n${flakes}`);
   const summary = process.env["GITHUB_STEP_SUMMARY"];
@@ -210,6 +187,7 @@ if (flakes !== undefined) {
     appendFileSync(summary, flakes);
   }
 }
-const sum = (count: keyof Totals): number => results.reduce((total, each) => total + each[count], 0);
+const sum = (count: "pass" | "fail" | "skip"): number =>
+  results.reduce((total, each) => total + each[count], 0);
 console.log(`${sum("pass")} passed, ${sum("fail")} failed, ${sum("skip")} skipped`);
 process.exitCode = sum("fail") > 0 || (values["fail-on-flakes"] && flakes !== undefined) ? 1 : 0;

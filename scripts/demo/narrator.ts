@@ -1,40 +1,28 @@
 /** @module The demo's output: one line per step, with the time it took. */
-export interface Narrator {
-  readonly chapter: (title: string) => void;
-  readonly say: (line: string) => void;
-  /** Does the work, then prints the line and the milliseconds. A function makes the line from the result. */
-  readonly timed: <T>(line: string | ((result: T) => string), work: () => Promise<T>) => Promise<T>;
-  readonly end: () => void;
-}
-
 const TIME_WIDTH = 9;
 
-export function makeNarrator(
-  print: (line: string) => void,
-  now: () => number = () => performance.now(),
-): Narrator {
-  const began = now();
+export type Narrator = ReturnType<typeof makeNarrator>;
+
+export function makeNarrator() {
+  const began = performance.now();
   let chapters = 0;
-  const line = (ms: number | undefined, text: string): void =>
-    print(`${(ms === undefined ? "" : milliseconds(ms)).padStart(TIME_WIDTH)}  ${text}`);
+  const line = (time: string, text: string): void => console.log(`${time.padStart(TIME_WIDTH)}  ${text}`);
   return {
-    chapter: (title) => {
+    chapter: (title: string): void => {
       chapters += 1;
-      print("");
-      print(`${chapters}. ${title}`);
+      console.log(`\n${chapters}. ${title}`);
     },
-    say: (text) => line(undefined, text),
-    timed: async (text, work) => {
-      const start = now();
+    say: (text: string): void => line("", text),
+    /** Does the work, then prints the line and the milliseconds. A function makes the line from the result. */
+    timed: async <T>(text: string | ((result: T) => string), work: () => Promise<T>): Promise<T> => {
+      const start = performance.now();
       const result = await work();
-      line(now() - start, typeof text === "string" ? text : text(result));
+      line(milliseconds(performance.now() - start), typeof text === "string" ? text : text(result));
       return result;
     },
-    end: () => {
-      print("");
-      print(
-        `Done in ${((now() - began) / 1000).toFixed(1)} s; every process has ended and the temporary files are gone.`,
-      );
+    end: (): void => {
+      const seconds = ((performance.now() - began) / 1000).toFixed(1);
+      console.log(`\nDone in ${seconds} s; every process has ended and the temporary files are gone.`);
     },
   };
 }

@@ -1,38 +1,29 @@
 /** @module The demo's OpenBao: the installed one where it starts, else the stand-in, with the reason. */
 import type { JwtIssuer } from "../../test/fakes/openbao/jwt-issuer.ts";
-import { type Provisioning, provision } from "../../test/fakes/openbao/provision.ts";
-import { type AnyOpenBao, startAnyOpenBao } from "../../test/harness/any-openbao.ts";
+import { provision } from "../../test/fakes/openbao/provision.ts";
+import { startAnyOpenBao } from "../../test/harness/any-openbao.ts";
 import { runCommand } from "../../test/harness/command.ts";
-
-export interface DemoOpenBao {
-  readonly openbao: AnyOpenBao;
-  readonly names: Provisioning;
-  /** One line: which OpenBao this is, and why. */
-  readonly choice: string;
-}
 
 const VERSION_TIMEOUT_SECONDS = "5";
 const MAX_REASON = 200;
+const STAND_IN = "OpenBao: the stand-in of this repository, because";
 
-export async function startDemoOpenBao(binary: string | undefined, issuer: JwtIssuer): Promise<DemoOpenBao> {
+/** `choice` is one line: which OpenBao this is, and why. */
+export async function startDemoOpenBao(binary: string | undefined, issuer: JwtIssuer) {
   if (binary === undefined) {
-    const choice =
-      "OpenBao: the stand-in of this repository, because there is no `bao` on PATH (or in BAO_BIN)";
+    const choice = `${STAND_IN} there is no \`bao\` on PATH (or in BAO_BIN)`;
     return { ...(await started(undefined, issuer)), choice };
   }
-  const version = await versionOf(binary);
+  const named = `${binary} (${await versionOf(binary)})`;
   try {
-    return { ...(await started(binary, issuer)), choice: `OpenBao: the real one, ${binary} (${version})` };
+    return { ...(await started(binary, issuer)), choice: `OpenBao: the real one, ${named}` };
   } catch (error) {
-    const choice = `OpenBao: the stand-in of this repository, because ${binary} (${version}) does not start: ${reasonOf(error)}`;
+    const choice = `${STAND_IN} ${named} does not start: ${reasonOf(error)}`;
     return { ...(await started(undefined, issuer)), choice };
   }
 }
 
-async function started(
-  binary: string | undefined,
-  issuer: JwtIssuer,
-): Promise<Pick<DemoOpenBao, "openbao" | "names">> {
+async function started(binary: string | undefined, issuer: JwtIssuer) {
   const openbao = await startAnyOpenBao(binary);
   try {
     return { openbao, names: await provision(openbao.operator, issuer.publicKeyPem) };
