@@ -1,12 +1,10 @@
 /**
- * Kills the provider with SIGKILL at random moments, through starts, rotations and promotions, and then the commands that retire and
+ * @module Kills the provider with SIGKILL at random moments, through starts, rotations and promotions, and then the commands that retire and
  * restore versions and rebuild the registry: `bun scripts/faults-kill.ts`.
  *
  * --kills N      how often the provider (default 1000, about 20 minutes)
  * --commands N   how many commands (default 240, about 6 minutes)
  * --out FILE     the result as JSON
- *
- * @module Arguments and the display; what is done and judged is test/faults/kill-storm.ts and command-storm.ts.
  */
 import { parseArgs } from "node:util";
 import { commandStorm } from "../test/faults/command-storm.ts";

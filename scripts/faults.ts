@@ -1,5 +1,5 @@
 /**
- * Causes every fault of test/faults for real and writes down what was seen: `bun scripts/faults.ts`.
+ * @module Causes every fault of test/faults for real and writes down what was seen: `bun scripts/faults.ts`.
  *
  * --short             each fault only as long as it takes to see it (CI runs these in test/faults/faults.test.ts)
  * --cluster           etcd and kube-apiserver too, with objects written and read all the time
@@ -9,8 +9,6 @@
  *                     these rows replace those of the last recording
  *
  * Exit code 1 when a row is broken.
- *
- * @module Arguments and the display. The rows are in test/faults/rows, the world they act on in test/faults/world.ts.
  */
 import { join } from "node:path";
 import { parseArgs } from "node:util";

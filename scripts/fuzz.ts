@@ -1,5 +1,5 @@
 /**
- * Fuzzes every decoder of hostile bytes with a budget: `bun scripts/fuzz.ts --inputs 1000000`.
+ * @module Fuzzes every decoder of hostile bytes with a budget: `bun scripts/fuzz.ts --inputs 1000000`.
  *
  * --inputs N     how many inputs in all (default 1,000,000), shared out among the properties
  * --minutes M    and at most so long in all (default 30)
@@ -8,8 +8,6 @@
  *
  * The inputs are made by the properties' own generators, which know the structure of what they spoil; a counterexample is
  * shrunk and printed, and becomes a test beside the decoder. Exit code 1 when there is one.
- *
- * @module Which properties, and how the budget is shared. How a property gets its share is fuzz/budget.ts.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";

@@ -8,11 +8,12 @@ import { makeJwtIssuer } from "../../test/fakes/openbao/jwt-issuer.ts";
 import { provision } from "../../test/fakes/openbao/provision.ts";
 import { startOpenBao } from "../../test/harness/openbao.ts";
 import { prepareProvider } from "../../test/harness/provider.ts";
+import { writeJson } from "../run-script.ts";
 import { chart } from "./chart.ts";
 import { type Figure, figureLine, spread } from "./figure.ts";
 import { worsened } from "./floors.ts";
-import { buildGenerator } from "./load.ts";
 import { measure } from "./measure.ts";
+import { buildGenerator } from "./rounds.ts";
 import { directTargetOf } from "./transit-post.ts";
 import { unitEnvironment } from "./unit-environment.ts";
 
@@ -33,20 +34,19 @@ const SCALE = flags.quick ? 0.25 : 1;
 /** Rounds of the direct call that differ by more than this say more about the machine than about us. */
 const QUIET_SPREAD = 0.35;
 
+function unusable(reason: string): never {
+  console.error(`bench: ${reason}`);
+  process.exit(2);
+}
+
 async function main(): Promise<void> {
   const binary = process.env["BAO_BIN"] ?? Bun.which("bao");
   if (binary === null) {
-    console.error("bench: no OpenBao found; put bao on PATH or set BAO_BIN");
-    process.exitCode = 2;
-    return;
+    unusable("no OpenBao found; put bao on PATH or set BAO_BIN");
   }
   const nativePlugin = flags["native-plugin"];
   if (nativePlugin !== undefined && !existsSync(nativePlugin)) {
-    console.error(
-      `bench: --native-plugin ${nativePlugin} is not there; it is the executable of vault-kubernetes-kms`,
-    );
-    process.exitCode = 2;
-    return;
+    unusable(`--native-plugin ${nativePlugin} is not there; it is the executable of vault-kubernetes-kms`);
   }
   buildGenerator();
   const openbao = await startOpenBao(binary);
@@ -55,9 +55,7 @@ async function main(): Promise<void> {
     const names = await provision(openbao.operator, issuer.publicKeyPem);
     const direct = await directTargetOf(openbao, names);
     const figures: Figure[] = [];
-    for (const jit of [false, true].filter(
-      (on) => flags.jit === undefined || flags.jit === (on ? "on" : "off"),
-    )) {
+    for (const jit of (["off", "on"] as const).filter((mode) => mode === (flags.jit ?? mode))) {
       const provider = await prepareProvider({
         openbao,
         names,
@@ -68,7 +66,7 @@ async function main(): Promise<void> {
           status: { probeInterval: "30s", deepProbeInterval: "5m", statusMaxStaleness: "2m" },
           bootstrap: { graceTimeout: "10s", retryInterval: "1s" },
         },
-        env: unitEnvironment(jit ? "on" : "off"),
+        env: unitEnvironment(jit),
       });
       try {
         for await (const each of measure({
@@ -78,7 +76,7 @@ async function main(): Promise<void> {
           rounds: ROUNDS,
           scale: SCALE,
           // What is compared is the provider as it runs under its unit.
-          ...(jit || nativePlugin === undefined ? {} : { nativePlugin }),
+          nativePlugin: jit === "on" ? undefined : nativePlugin,
         })) {
           figures.push(each);
           console.log(figureLine(each));
@@ -108,9 +106,7 @@ function conclude(figures: readonly Figure[]): void {
   console.log(
     missed.length === 0 ? "all targets met" : `missed: ${missed.map(({ name }) => name).join("; ")}`,
   );
-  if (flags.json !== undefined) {
-    writeFileSync(flags.json, `${JSON.stringify({ noise, isQuiet, figures }, undefined, 2)}\n`);
-  }
+  writeJson(flags.json, { noise, isQuiet, figures });
   if (flags.chart !== undefined) {
     writeFileSync(flags.chart, chart(figures.filter(isCharted)));
   }

@@ -1,10 +1,4 @@
-/**
- * One figure of a benchmark, measured several times.
- *
- * @module Median and spread, and the target of a figure. A figure is judged by its median; the spread says how far to
- * trust it.
- */
-
+/** @module One figure of a benchmark, measured several times. It is judged by its median; the spread says how far to trust it. */
 export interface Figure {
   readonly name: string;
   readonly unit: string;

@@ -1,18 +1,15 @@
 /**
- * All figures of the provider with the JIT on or off.
- *
- * @module What is measured, in which order, and the target of each figure: the targets are those of the hardened unit, where
- * the JIT is off, and one with the JIT on. What does not live here: how a round is made (rounds.ts), what becomes of the
- * figures (bench.ts).
+ * @module All figures of the provider with the JIT on or off, and the target of each: the targets are those of the hardened unit, where
+ * the JIT is off, and one with the JIT on.
  */
 import { existsSync } from "node:fs";
 import { eventually } from "../../test/harness/eventually.ts";
 import type { Provider } from "../../test/harness/provider.ts";
 import { type Figure, figure } from "./figure.ts";
-import type { LoadResult } from "./load.ts";
 import { anonymousMib, cpuSeconds, residentMib } from "./process-figures.ts";
 import {
   inTurns,
+  type LoadResult,
   loadCounting,
   loadDirect,
   loadProvider,
@@ -27,12 +24,12 @@ export interface Subject {
   /** Not started yet. */
   readonly provider: Provider;
   readonly direct: DirectTarget;
-  readonly jit: boolean;
+  readonly jit: "on" | "off";
   readonly rounds: number;
   /** Part of the calls of a full run. */
   readonly scale: number;
   /** The executable of vault-kubernetes-kms, to measure beside ours. */
-  readonly nativePlugin?: string;
+  readonly nativePlugin: string | undefined;
 }
 
 type Figures = AsyncGenerator<Figure, void, undefined>;
@@ -63,7 +60,7 @@ const FIRST_ENCRYPT_MS = 10_000;
 export async function* measure(subject: Subject): Figures {
   const { provider, direct, jit } = subject;
   const show: Show = (name, unit, values, jitOff, jitOn) =>
-    figure(`${jit ? "JIT on" : "JIT off"}: ${name}`, unit, values, jit ? jitOn : jitOff);
+    figure(`JIT ${jit}: ${name}`, unit, values, jit === "on" ? jitOn : jitOff);
   yield* starts(subject, show);
   yield* idle(subject, show);
   const parts = await startPartsAlone(provider, direct, jit);
@@ -88,14 +85,8 @@ export async function* measure(subject: Subject): Figures {
   await provider.stop();
 }
 
-interface Start {
-  readonly socketMs: number;
-  readonly statusMs: number;
-  readonly encryptMs: number;
-}
-
 /** Milliseconds from exec to the socket, to the first Status that is `ok`, and to the first Encrypt that is answered. */
-async function start(provider: Provider): Promise<Start> {
+async function start(provider: Provider) {
   const began = performance.now();
   provider.spawn();
   const poll = { timeoutMs: FIRST_STATUS_MS, everyMs: 1 };
@@ -115,28 +106,15 @@ async function* starts({ provider, rounds }: Subject, show: Show): Figures {
   const fresh = await start(provider);
   yield show("exec to first good Status, no state", "ms", [fresh.statusMs]);
   yield show("exec to first Encrypt, no state", "ms", [fresh.encryptMs]);
-  const all: Start[] = [];
+  const all: (typeof fresh)[] = [];
   for (let round = 0; round < rounds; round += 1) {
     await provider.stop();
     all.push(await start(provider));
   }
-  yield show(
-    "exec to the socket",
-    "ms",
-    all.map(({ socketMs }) => socketMs),
-    { atMost: 60 },
-  );
-  yield show(
-    "exec to first good Status",
-    "ms",
-    all.map(({ statusMs }) => statusMs),
-    { atMost: 100 },
-  );
-  yield show(
-    "exec to first Encrypt",
-    "ms",
-    all.map(({ encryptMs }) => encryptMs),
-  );
+  const each = (what: keyof typeof fresh): number[] => all.map((times) => times[what]);
+  yield show("exec to the socket", "ms", each("socketMs"), { atMost: 60 });
+  yield show("exec to first good Status", "ms", each("statusMs"), { atMost: 100 });
+  yield show("exec to first Encrypt", "ms", each("encryptMs"));
   yield show("resident memory after start", "MiB", [residentMib(provider.pid())], { atMost: 64 });
 }
 
@@ -259,12 +237,6 @@ async function* manyCallers({ provider, rounds }: Subject, show: Show): Figures 
   yield show("1,000 callers, 3 s each: failed of 4,000", "calls", failed, { atMost: 0 });
 }
 
-interface BesideTargets {
-  readonly p50?: Target | undefined;
-  readonly rate?: Target | undefined;
-  readonly rateJitOn?: Target | undefined;
-}
-
 /** Both ratios of rounds that were made in turns. */
 function* beside(
   other: "direct" | "native plugin",
@@ -272,7 +244,7 @@ function* beside(
   ours: readonly LoadResult[],
   theirs: readonly LoadResult[],
   show: Show,
-  targets: BesideTargets = {},
+  targets: Readonly<Partial<Record<"p50" | "rate" | "rateJitOn", Target | undefined>>> = {},
 ): Generator<Figure, void, undefined> {
   yield show(`${name}: p50 / ${other}`, "x", ratios(p50(ours), p50(theirs)), targets.p50);
   const rates = ratios(rate(ours), rate(theirs));

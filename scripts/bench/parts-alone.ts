@@ -1,9 +1,6 @@
 /**
- * The parts that a KMS provider in Bun is made of, with nothing else: `parts-alone.ts SOCKET`, its job as JSON on stdin.
- *
- * @module A server of its own process on `node:http2`. A Status is answered with a constant, a Decrypt is decoded with
- * Protobuf-ES and goes to Transit with `fetch`, many in one request as the provider sends them. No Connect, no deadlines, no
- * checks, no logs, no metrics, no retries: the floor below which no figure of the provider can come while it is made of these.
+ * @module `parts-alone.ts SOCKET`, its job as JSON on stdin: the parts of a KMS provider in Bun with nothing else, a server on
+ * `node:http2`, Protobuf-ES and `fetch`. No figure of the provider can be better than its figures.
  */
 import { createServer, type ServerHttp2Stream } from "node:http2";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";

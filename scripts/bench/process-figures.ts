@@ -1,8 +1,4 @@
-/**
- * What a process has used so far.
- *
- * @module Reads /proc: resident memory and CPU time. Linux only, as the provider is.
- */
+/** @module What a process has used so far, from /proc: memory and CPU time. */
 import { readFileSync } from "node:fs";
 
 /** USER_HZ of every Linux that matters. @see proc(5) */

@@ -1,22 +1,68 @@
 /**
- * Rounds of load, each from a process of its own.
- *
- * @module Starts the load generator (load.ts), against the provider, Transit, the parts alone and a native plugin. What is made of
- * the results: bench.ts.
+ * @module Rounds of load from the load generator (generator/main.go, with grpc-go), each in a process of its own: against the provider,
+ * Transit, the parts alone and a native plugin.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { toBinary } from "@bufbuild/protobuf";
+import * as v from "valibot";
 import { EncryptResponseSchema } from "../../src/kms/gen/v2/api_pb.ts";
 import { eventually } from "../../test/harness/eventually.ts";
 import { freePorts } from "../../test/harness/free-port.ts";
 import type { Provider } from "../../test/harness/provider.ts";
-import { type LoadJob, type LoadResult, load } from "./load.ts";
 import type { PartsJob } from "./parts-alone.ts";
-import type { DirectTarget } from "./transit-post.ts";
+import { ASSOCIATED_DATA, type DirectTarget } from "./transit-post.ts";
 import { unitEnvironment } from "./unit-environment.ts";
+
+interface LoadJob {
+  readonly target: { readonly socketPath: string } | DirectTarget;
+  readonly method: "Status" | "Encrypt" | "Decrypt";
+  readonly callers: number;
+  readonly calls: number;
+  /** How many different ciphertexts a Decrypt job goes through, in turn. */
+  readonly distinct: number;
+  /** Of each call. */
+  readonly timeoutMs: number;
+  /** The process whose CPU is read while the calls are made, after preparation and warm-up. */
+  readonly watchedPid?: number;
+}
+
+const loadResult = v.object({
+  callsPerSecond: v.number(),
+  p50Ms: v.number(),
+  p99Ms: v.number(),
+  failed: v.number(),
+  /** CPU of the watched process, microseconds a call; 0 when none is watched. */
+  cpuMicros: v.number(),
+});
+export type LoadResult = v.InferOutput<typeof loadResult>;
+
+const executable = join(import.meta.dir, "..", "..", "dist", "bench-generator");
+
+/** @throws when Go is missing or the build fails, with its output. */
+export function buildGenerator(): void {
+  const build = spawnSync("go", ["build", "-trimpath", "-mod=readonly", "-o", executable, "."], {
+    cwd: join(import.meta.dir, "generator"),
+    env: { ...process.env, CGO_ENABLED: "0" },
+    encoding: "utf8",
+  });
+  if (build.status !== 0) {
+    throw new Error(`the load generator cannot be built: ${build.error?.message ?? build.stderr}`);
+  }
+}
+
+/** Runs one job in a process of its own. */
+async function load(job: LoadJob): Promise<LoadResult> {
+  const child = spawn(executable, { stdio: ["pipe", "pipe", "inherit"] });
+  child.stdin.end(JSON.stringify({ ...job, target: { ...job.target, associatedData: ASSOCIATED_DATA } }));
+  let output = "";
+  for await (const chunk of child.stdout.setEncoding("utf8")) {
+    output += String(chunk);
+  }
+  return v.parse(loadResult, JSON.parse(output));
+}
 
 const START_TIMEOUT_MS = 10_000;
 
@@ -104,13 +150,13 @@ async function listening(server: ChildProcess, name: string, socketPath: string)
 export async function startPartsAlone(
   provider: Provider,
   direct: DirectTarget,
-  jit: boolean,
+  jit: "on" | "off",
 ): Promise<OtherServer> {
   const socketPath = join(provider.dir, "parts-alone.sock");
   const reply = toBinary(EncryptResponseSchema, await provider.client.encrypt(new Uint8Array(32)));
   const job: PartsJob = { direct, encryptReply: Buffer.from(reply).toString("base64") };
   const server = spawn(process.execPath, [join(import.meta.dir, "parts-alone.ts"), socketPath], {
-    env: { ...unitEnvironment(jit ? "on" : "off") },
+    env: { ...unitEnvironment(jit) },
     stdio: ["pipe", "ignore", "inherit"],
   });
   server.stdin.end(JSON.stringify(job));

@@ -1,8 +1,4 @@
-/**
- * What the provider's environment is under its systemd unit.
- *
- * @module Read from the unit, so that what is measured is what is installed.
- */
+/** @module The environment of the systemd unit, read from the unit, so that what is measured is what is installed. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 

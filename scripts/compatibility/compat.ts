@@ -1,8 +1,4 @@
-/**
- * Runs suites against one set of `.ci/versions`: `scripts/compat SET [SUITE...]`. All suites of the set unless some are named.
- *
- * @module Arguments and processes. `--record` writes the rows into docs/compatibility.json and the page.
- */
+/** @module `scripts/compat SET [SUITE...]`: runs all suites of a set of `.ci/versions`, or those named; --record writes their rows. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

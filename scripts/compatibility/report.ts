@@ -1,11 +1,6 @@
-/**
- * docs/compatibility.json: which suites were run against which versions, and how they ended.
- *
- * @module The shape, and the tables of docs/compatibility.md made from it.
- */
+/** @module docs/compatibility.json: which suites were run against which versions, how they ended, and the tables made from it. */
 import * as v from "valibot";
-import { table } from "../reference/markdown.ts";
-import { withRecordedPart } from "../reference/recorded-part.ts";
+import { table, withRecordedPart } from "../reference/markdown.ts";
 import { COMPONENTS, type ComponentSet, SET_NAMES, type SetName } from "./versions.ts";
 
 /** Suites of `npm test`; the unit of recording. */

@@ -1,8 +1,4 @@
-/**
- * The sets of real components in `.ci/versions`.
- *
- * @module Parsing only; `.ci/components` fetches them.
- */
+/** @module The sets of real components in `.ci/versions`; `.ci/components` fetches them. */
 export const SET_NAMES = ["newest", "oldest"] as const;
 export type SetName = (typeof SET_NAMES)[number];
 

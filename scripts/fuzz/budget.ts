@@ -1,8 +1,6 @@
 /**
- * Gives every property of a test run a budget of its own instead of its everyday number of runs, and writes down what it got.
- *
- * @module Loaded before the tests (`bun test --preload`). FUZZ_PROPERTY_RUNS and FUZZ_PROPERTY_MS bound each property,
- * FUZZ_SEED repeats a run, FUZZ_REPORT is the file that gets one line of JSON for each.
+ * @module Loaded before the tests (`bun test --preload`), it bounds each property by FUZZ_PROPERTY_RUNS and FUZZ_PROPERTY_MS. FUZZ_SEED
+ * repeats a run, FUZZ_REPORT is the file that gets one line of JSON for each property.
  */
 import { mock } from "bun:test";
 import { appendFileSync } from "node:fs";

@@ -6,7 +6,7 @@ import { code, GENERATED, table } from "./markdown.ts";
 
 export function configurationPage(): string {
   const rows = fieldTable(configSchema);
-  const sections = [...new Set(rows.map(({ path }) => path.split(".")[0] ?? ""))];
+  const sections = Map.groupBy(rows, ({ path }) => path.split(".")[0] ?? "");
   return `# Configuration file
 ${GENERATED}
 
@@ -17,14 +17,7 @@ YAML, one document, at most 64 KiB. Unknown fields are refused at every level. D
 
 The file belongs to root or the service's user and cannot be written by its group or others.
 
-${sections
-  .map((section) =>
-    sectionText(
-      section,
-      rows.filter(({ path }) => path === section || path.startsWith(`${section}.`)),
-    ),
-  )
-  .join("\n\n")}
+${[...sections].map(sectionText).join("\n\n")}
 
 ## Environment and flags
 
@@ -45,7 +38,7 @@ ${table(
 `;
 }
 
-function sectionText(section: string, rows: readonly FieldRow[]): string {
+function sectionText([section, rows]: readonly [string, readonly FieldRow[]]): string {
   return `## ${section}\n\n${table(
     ["field", "default", "value", "meaning"],
     rows

@@ -6,8 +6,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
-import { table } from "../../scripts/reference/markdown.ts";
-import { withRecordedPart } from "../../scripts/reference/recorded-part.ts";
+import { table, withRecordedPart } from "../../scripts/reference/markdown.ts";
 import { type FaultReport, type FaultResult, faultReportSchema, GROUPS } from "./fault.ts";
 
 const BEGIN = "<!-- made by `bun scripts/faults.ts --record` -->";
