@@ -39,11 +39,11 @@ const loadResult = v.object({
 });
 export type LoadResult = v.InferOutput<typeof loadResult>;
 
-const executable = join(import.meta.dir, "..", "..", "dist", "bench-generator");
+const GENERATOR = join(import.meta.dir, "..", "..", "dist", "bench-generator");
 
 /** @throws when Go is missing or the build fails, with its output. */
 export function buildGenerator(): void {
-  const build = spawnSync("go", ["build", "-trimpath", "-mod=readonly", "-o", executable, "."], {
+  const build = spawnSync("go", ["build", "-trimpath", "-mod=readonly", "-o", GENERATOR, "."], {
     cwd: join(import.meta.dir, "generator"),
     env: { ...process.env, CGO_ENABLED: "0" },
     encoding: "utf8",
@@ -55,7 +55,7 @@ export function buildGenerator(): void {
 
 /** Runs one job in a process of its own. */
 async function load(job: LoadJob): Promise<LoadResult> {
-  const child = spawn(executable, { stdio: ["pipe", "pipe", "inherit"] });
+  const child = spawn(GENERATOR, { stdio: ["pipe", "pipe", "inherit"] });
   child.stdin.end(JSON.stringify({ ...job, target: { ...job.target, associatedData: ASSOCIATED_DATA } }));
   let output = "";
   for await (const chunk of child.stdout.setEncoding("utf8")) {
