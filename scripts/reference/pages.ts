@@ -13,6 +13,7 @@ import { withRunbooks } from "./runbook-urls.ts";
 import { troubleshootingPage } from "./troubleshooting-page.ts";
 
 const root = join(import.meta.dir, "..", "..");
+const TROUBLESHOOTING = "docs/troubleshooting.md";
 const RULES = "deploy/prometheus/bao-kms-provider.rules.yaml";
 
 export const PAGES: Readonly<Record<string, () => string>> = {
@@ -21,7 +22,7 @@ export const PAGES: Readonly<Record<string, () => string>> = {
   "docs/reference/configuration.md": configurationPage,
   "docs/reference/config.schema.json": () => jsonText(configJsonSchema()),
   "docs/reference/commands.md": commandsPage,
-  "docs/troubleshooting.md": troubleshootingPage,
+  [TROUBLESHOOTING]: () => troubleshootingPage(readFileSync(join(root, TROUBLESHOOTING), "utf8")),
   "docs/reference/bao-kms-provider.8": () => manualPage(manifest.version, manifest.homepage),
   [RULES]: () => withRunbooks(readFileSync(join(root, RULES), "utf8"), manifest.homepage),
   ...Object.fromEntries(

@@ -22,10 +22,10 @@ function entry(heading: string): string {
 }
 
 test.each(ERROR_CLASSES.map((each) => [each]))(
-  "class %s has an entry with a step, and its link leads there",
+  "class %s has an entry with a meaning, an effect and a step, and its link leads there",
   (name) => {
     expect(anchors).toContain(anchorOf(seeClass(name)));
-    expect(entry(`### ${name}`)).toMatch(/\n- \S/);
+    expect(entry(`### ${name}`)).toMatch(/^\n\S.*\n\nEffect: \S.*\n\n- \S/);
   },
 );
 
