@@ -8,10 +8,10 @@ interface Equivalent extends Pick<Mutation, "file" | "before" | "after"> {
 
 export const EQUIVALENT: readonly Equivalent[] = [
   {
-    file: "src/server/grpc/grpc-sessions.ts",
-    before: "if (nap.endMs > clock.monotonicMs() + ms) {",
-    after: "if (nap.endMs >= clock.monotonicMs() + ms) {",
-    reason: "a nap that ends then already is begun again and ends at the same time",
+    file: "src/base/repeat.ts",
+    before: "if (this.#pause.endMs > this.#clock.monotonicMs() + ms) {",
+    after: "if (this.#pause.endMs >= this.#clock.monotonicMs() + ms) {",
+    reason: "a pause that ends then already is begun again and ends at the same time",
   },
   {
     file: "src/commands/change-registry.ts",

@@ -4,7 +4,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import { createServiceImplSpec, type ServiceImpl } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { MAX_BODIES_BYTES } from "./grpc/body-budget.ts";
-import { type GrpcSessions, grpcSessions, type SessionLimits } from "./grpc/grpc-sessions.ts";
+import { GrpcSessions, type SessionLimits } from "./grpc/grpc-sessions.ts";
 import { type UnaryGrpcOptions, unaryGrpc } from "./grpc/unary-grpc.ts";
 import { type KmsSocket, type KmsSocketOptions, openKmsSocket } from "./socket/kms-socket.ts";
 
@@ -62,7 +62,7 @@ export function unaryHandlers<S extends DescService>(
 
 /** @throws ServerError as openKmsSocket does. */
 export async function startKmsListener(options: KmsListenerOptions): Promise<KmsListener> {
-  const sessions: GrpcSessions = grpcSessions(options);
+  const sessions = new GrpcSessions(options);
   let socket: KmsSocket;
   try {
     socket = await openKmsSocket({ ...options, accept: (each) => sessions.accept(each) });

@@ -1,7 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { BodyBudget } from "./body-budget.ts";
-import { BodyBuffer } from "./body-buffer.ts";
+import { BodyBudget, BodyBuffer } from "./body-budget.ts";
 
 const MAX = 65_541;
 

@@ -17,7 +17,7 @@ import {
 import { type ManualClock, manualClock } from "../../../test/fakes/manual-clock.ts";
 import { KeyManagementService } from "../../kms/gen/v2/api_pb.ts";
 import { DEFAULT_SESSION_LIMITS, unaryHandlers } from "../kms-listener.ts";
-import { type GrpcSessions, grpcSessions, type SessionLimits } from "./grpc-sessions.ts";
+import { GrpcSessions, type SessionLimits } from "./grpc-sessions.ts";
 
 const ENCRYPT = `${SERVICE}Encrypt`;
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -50,7 +50,7 @@ let naps: number[];
 let held: { readonly signal: AbortSignal; readonly release: () => void }[];
 
 function serve(limits: Partial<SessionLimits> = {}): void {
-  sessions = grpcSessions({
+  sessions = new GrpcSessions({
     handlers: unaryHandlers(
       KeyManagementService,
       {

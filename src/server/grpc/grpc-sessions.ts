@@ -3,30 +3,31 @@ import { performServerHandshake, type ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import type { Clock } from "../../base/clock.ts";
+import { Repeater } from "../../base/repeat.ts";
 import { BodyBudget } from "./body-budget.ts";
 import { FairTurns } from "./fair-turns.ts";
-import { type StreamCall, type StreamOptions, serveStream } from "./grpc-stream.ts";
+import { type CallOwner, StreamCall, type StreamOptions } from "./grpc-stream.ts";
 import {
   callAnswered,
   callEnded,
   callHandled,
   callOpened,
   callRefused,
-  callsUnderWay,
-  givesWay,
+  callsInProgress,
+  dueAction,
   isUnsettled,
   newStanding,
   overdue,
   type SessionStanding,
   type StandingLimits,
-  verdict,
+  sessionToEvict,
 } from "./session-standing.ts";
 import { ENVELOPE_BYTES } from "./unary-grpc.ts";
 import { WaitingConnections } from "./waiting-connections.ts";
 
 export interface SessionLimits extends StandingLimits {
   readonly maxSessions: number;
-  /** Connections that wait for a session to give way. */
+  /** Connections that wait for a place. */
   readonly maxWaitingConnections: number;
   readonly maxStreamsPerSession: number;
   /** So many sessions may have more streams: those that are first to complete a call. */
@@ -50,16 +51,7 @@ interface GrpcSessionsOptions {
   readonly clock: Clock;
 }
 
-export interface GrpcSessions {
-  /** Takes a paused connection. */
-  accept(socket: Socket): void;
-  readonly sessions: number;
-  readonly calls: number;
-  /** GOAWAY to all, lets calls in progress finish for at most `timeoutMs`, then ends every connection. */
-  drain(timeoutMs: number): Promise<void>;
-}
-
-interface Session {
+interface Session extends CallOwner {
   readonly http2: ServerHttp2Session;
   readonly socket: Socket;
   readonly standing: SessionStanding;
@@ -69,55 +61,104 @@ interface Session {
 const QUIET_SWEEP_MS = 60_000;
 
 /** Serves connections until drained. */
-export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
-  const { limits, clock } = options;
-  const open = new Set<Session>();
+export class GrpcSessions {
+  readonly #limits: SessionLimits;
+  readonly #clock: Clock;
+  readonly #streams: StreamOptions;
+  readonly #waiting: WaitingConnections;
+  readonly #open = new Set<Session>();
   /** Closed in order, with the last calls to be answered and the last bytes to be sent, and since when. */
-  const leaving = new Map<Session, number>();
-  const wide = new Set<Session>();
-  const streamOptions: StreamOptions = {
-    handlers: new Map(options.handlers.map((handler) => [handler.requestPath, handler])),
-    maxBodyBytes: options.maxMessageBytes + ENVELOPE_BYTES,
-    budget: new BodyBudget(limits.maxBodiesBytes),
-    turns: new FairTurns(limits.callsPerTurn, setImmediate),
-  };
-  const stop = new AbortController();
-  let draining = false;
-  const empty = Promise.withResolvers<void>();
-  let nap = { endMs: 0, wake: new AbortController() };
+  readonly #leaving = new Map<Session, number>();
+  readonly #wide = new Set<Session>();
+  readonly #sweeper: Repeater;
+  readonly #empty = Promise.withResolvers<void>();
+  #isDraining = false;
 
-  const waiting = new WaitingConnections({
-    maxWaiting: limits.maxWaitingConnections,
-    perTurn: limits.connectionsPerTurn,
-    makePlace: () => {
-      const hasPlace = open.size < limits.maxSessions || makeRoom();
-      if (!hasPlace) {
-        lookWithin(limits.greetingGraceMs);
-      }
-      return hasPlace;
-    },
-    serve,
-  });
+  constructor({ handlers, maxMessageBytes, limits, clock }: GrpcSessionsOptions) {
+    this.#limits = limits;
+    this.#clock = clock;
+    this.#streams = {
+      handlers: new Map(handlers.map((handler) => [handler.requestPath, handler])),
+      maxBodyBytes: maxMessageBytes + ENVELOPE_BYTES,
+      budget: new BodyBudget(limits.maxBodiesBytes),
+      turns: new FairTurns(limits.callsPerTurn, setImmediate),
+    };
+    this.#waiting = new WaitingConnections({
+      maxWaiting: limits.maxWaitingConnections,
+      perTurn: limits.connectionsPerTurn,
+      makePlace: () => {
+        const hasPlace = this.#open.size < limits.maxSessions || this.#evict();
+        if (!hasPlace) {
+          this.#sweeper.pauseAtMost(limits.greetingGraceMs);
+        }
+        return hasPlace;
+      },
+      serve: (socket) => this.#serve(socket),
+    });
+    this.#sweeper = new Repeater(
+      clock,
+      () => this.#pauseMs(),
+      () => this.#sweep(),
+    );
+  }
 
-  function makeRoom(): boolean {
-    const found = givesWay(open, clock.monotonicMs(), limits);
+  /** Takes a paused connection. */
+  accept(socket: Socket): void {
+    this.#waiting.add(socket);
+  }
+
+  get sessions(): number {
+    return this.#open.size;
+  }
+
+  get calls(): number {
+    let calls = 0;
+    for (const { standing } of this.#open) {
+      calls += callsInProgress(standing);
+    }
+    return calls;
+  }
+
+  /** GOAWAY to all, lets calls in progress finish for at most `timeoutMs`, then ends every connection. */
+  async drain(timeoutMs: number): Promise<void> {
+    this.#isDraining = true;
+    this.#waiting.close();
+    await this.#sweeper.stop();
+    for (const session of this.#open) {
+      this.#leave(session);
+    }
+    if (this.#leaving.size > 0) {
+      const expired = new AbortController();
+      const expiry = this.#clock.sleep(timeoutMs, expired.signal).catch(() => {});
+      await Promise.race([this.#empty.promise, expiry]);
+      expired.abort();
+    }
+    for (const session of this.#leaving.keys()) {
+      this.#drop(session);
+    }
+  }
+
+  #evict(): boolean {
+    const found = sessionToEvict(this.#open, this.#clock.monotonicMs(), this.#limits);
     switch (found?.how) {
       case "drop":
-        drop(found.session);
+        this.#drop(found.session);
         return true;
       case "close":
         // Those that leave still have their calls: together they may be as many as there are places.
-        if (leaving.size >= limits.maxSessions) {
+        if (this.#leaving.size >= this.#limits.maxSessions) {
           return false;
         }
-        leave(found.session);
+        this.#leave(found.session);
         return true;
       default:
         return false;
     }
   }
 
-  function serve(socket: Socket): void {
+  #serve(socket: Socket): void {
+    const clock = this.#clock;
+    const limits = this.#limits;
     const http2 = performServerHandshake(socket, {
       maxHeaderListPairs: limits.maxHeaderPairs,
       settings: {
@@ -127,93 +168,97 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
       },
     });
     const standing = newStanding(clock.monotonicMs());
-    const session: Session = { http2, socket, standing };
-    open.add(session);
+    const session: Session = {
+      http2,
+      socket,
+      standing,
+      handled: (call) => callHandled(standing, call),
+      answered: (call) => {
+        callAnswered(standing, call, clock.monotonicMs());
+        this.#widen(session);
+      },
+      refused: () => {
+        if (callRefused(standing, limits)) {
+          this.#drop(session);
+        }
+      },
+      unread: () => this.#drop(session),
+      ended: (call) => {
+        callEnded(standing, call);
+        if (this.#leaving.has(session) && callsInProgress(standing) === 0) {
+          socket.destroySoon();
+        }
+      },
+    };
+    this.#open.add(session);
     http2.on("error", () => {});
     http2.once("remoteSettings", () => {
       standing.greeted = true;
     });
-    http2.once("close", () => gone(session));
+    http2.once("close", () => this.#gone(session));
     http2.on("stream", (stream, headers) => {
-      const call: StreamCall = serveStream(stream, headers, session, streamOptions, {
-        handled: () => callHandled(standing, call),
-        answered: () => {
-          callAnswered(standing, call, clock.monotonicMs());
-          widen(session);
-        },
-        refused: () => {
-          if (callRefused(standing, limits)) {
-            drop(session);
-          }
-        },
-        unread: () => drop(session),
-        ended: () => {
-          callEnded(standing, call);
-          if (leaving.has(session) && callsUnderWay(standing) === 0) {
-            socket.destroySoon();
-          }
-        },
-      });
-      callOpened(standing, call, clock.monotonicMs());
-      lookWithin(limits.sweepIntervalMs);
+      callOpened(standing, new StreamCall(stream, headers, session, this.#streams), clock.monotonicMs());
+      this.#sweeper.pauseAtMost(limits.sweepIntervalMs);
     });
-    lookWithin(limits.sweepIntervalMs);
+    this.#sweeper.pauseAtMost(limits.sweepIntervalMs);
     socket.resume();
   }
 
-  function widen(session: Session): void {
-    if (wide.size < limits.wideSessions && open.has(session) && !wide.has(session)) {
-      wide.add(session);
-      session.http2.settings({ maxConcurrentStreams: limits.maxStreamsPerWideSession });
+  #widen(session: Session): void {
+    const { wideSessions, maxStreamsPerWideSession } = this.#limits;
+    if (this.#wide.size < wideSessions && this.#open.has(session) && !this.#wide.has(session)) {
+      this.#wide.add(session);
+      session.http2.settings({ maxConcurrentStreams: maxStreamsPerWideSession });
     }
   }
 
-  function gone(session: Session): void {
-    open.delete(session);
-    leaving.delete(session);
-    wide.delete(session);
-    streamOptions.turns.forget(session);
-    waiting.serve();
-    if (draining && leaving.size === 0) {
-      empty.resolve();
+  #gone(session: Session): void {
+    this.#open.delete(session);
+    this.#leaving.delete(session);
+    this.#wide.delete(session);
+    this.#streams.turns.forget(session);
+    this.#waiting.serve();
+    if (this.#isDraining && this.#leaving.size === 0) {
+      this.#empty.resolve();
     }
   }
 
   /** At once, for a peer that is not worth waiting for. The end of each stream and of the session follows. */
-  function drop(session: Session): void {
-    open.delete(session);
-    wide.delete(session);
+  #drop(session: Session): void {
+    this.#open.delete(session);
+    this.#wide.delete(session);
     session.http2.destroy();
     session.socket.destroy();
   }
 
   /** GOAWAY names the calls that the peer must send again on its next connection. */
-  function leave(session: Session): void {
-    open.delete(session);
-    wide.delete(session);
-    leaving.set(session, clock.monotonicMs());
+  #leave(session: Session): void {
+    this.#open.delete(session);
+    this.#wide.delete(session);
+    this.#leaving.set(session, this.#clock.monotonicMs());
     session.http2.close();
-    if (callsUnderWay(session.standing) === 0) {
+    if (callsInProgress(session.standing) === 0) {
       session.socket.destroySoon();
     }
   }
 
-  function sweep(): void {
-    const nowMs = clock.monotonicMs();
-    for (const [session, leftMs] of leaving) {
-      // Without calls it had the time of a nap for its last bytes.
-      const isOver = callsUnderWay(session.standing) === 0;
+  #sweep(): void {
+    const limits = this.#limits;
+    const nowMs = this.#clock.monotonicMs();
+    for (const [session, leftMs] of this.#leaving) {
+      // Without calls it had the time of a pause for its last bytes.
+      const isOver = callsInProgress(session.standing) === 0;
       if (isOver || nowMs - leftMs >= limits.requestTimeoutMs) {
-        drop(session);
+        this.#drop(session);
       }
     }
-    for (const session of open) {
-      switch (verdict(session.standing, nowMs, limits)) {
+    for (const session of this.#open) {
+      switch (dueAction(session.standing, nowMs, limits)) {
         case "drop":
-          drop(session);
+          this.#drop(session);
           break;
         case "close":
-          leave(session);
+          this.#leave(session);
           break;
         case "keep":
           for (const call of overdue(session.standing, nowMs, limits)) {
@@ -221,61 +266,14 @@ export function grpcSessions(options: GrpcSessionsOptions): GrpcSessions {
           }
       }
     }
-    waiting.serve();
+    this.#waiting.serve();
   }
 
   /** A quiet kube-apiserver is not worth a timer a second. */
-  function napMs(): number {
-    const isBusy = leaving.size > 0 || [...open].some(({ standing }) => isUnsettled(standing));
-    const ms = isBusy ? limits.sweepIntervalMs : QUIET_SWEEP_MS;
-    return waiting.isEmpty ? ms : Math.min(limits.greetingGraceMs, ms);
+  #pauseMs(): number {
+    const { sweepIntervalMs, greetingGraceMs } = this.#limits;
+    const isBusy = this.#leaving.size > 0 || [...this.#open].some(({ standing }) => isUnsettled(standing));
+    const ms = isBusy ? sweepIntervalMs : QUIET_SWEEP_MS;
+    return this.#waiting.isEmpty ? ms : Math.min(greetingGraceMs, ms);
   }
-
-  /** Ends a nap that would be longer. */
-  function lookWithin(ms: number): void {
-    if (nap.endMs > clock.monotonicMs() + ms) {
-      nap.wake.abort();
-    }
-  }
-
-  const sweeping = (async () => {
-    while (!stop.signal.aborted) {
-      const ms = napMs();
-      nap = { endMs: clock.monotonicMs() + ms, wake: new AbortController() };
-      await clock
-        .sleep(ms, AbortSignal.any([stop.signal, nap.wake.signal]))
-        .then(sweep, () => stop.signal.throwIfAborted());
-    }
-  })().catch(() => {
-    // The sleep was ended by drain(); sweep() itself does not throw.
-  });
-
-  return {
-    accept: (socket) => waiting.add(socket),
-    get sessions() {
-      return open.size;
-    },
-    get calls() {
-      let calls = 0;
-      for (const { standing } of open) {
-        calls += callsUnderWay(standing);
-      }
-      return calls;
-    },
-    drain: async (timeoutMs) => {
-      draining = true;
-      waiting.close();
-      stop.abort();
-      await sweeping;
-      open.forEach(leave);
-      if (leaving.size > 0) {
-        const expired = new AbortController();
-        await Promise.race([empty.promise, clock.sleep(timeoutMs, expired.signal).catch(() => {})]);
-        expired.abort();
-      }
-      for (const session of leaving.keys()) {
-        drop(session);
-      }
-    },
-  };
 }

@@ -2,8 +2,7 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { constants } from "node:http2";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
-import type { BodyBudget } from "./body-budget.ts";
-import { BodyBuffer } from "./body-buffer.ts";
+import { type BodyBudget, BodyBuffer, type BodyShare } from "./body-budget.ts";
 import type { FairTurns } from "./fair-turns.ts";
 import { UnaryRequest, WholeBody } from "./unary-request.ts";
 
@@ -16,23 +15,18 @@ export interface StreamOptions {
   readonly turns: FairTurns;
 }
 
-/** A request in progress. */
-export interface StreamCall {
-  /** Ends a request whose peer does not send the rest of it, or does not read the answer. */
-  giveUp(): void;
-}
-
-interface StreamEvents {
+/** Whose call it is: its share of the budget and its turn are counted for the owner, which learns what becomes of the call. */
+export interface CallOwner {
   /** The body has arrived, and a handler has the call or gets it when it is its session's turn. */
-  handled(): void;
+  handled(call: StreamCall): void;
   /** The handler's answer is being sent. */
-  answered(): void;
-  /** The request was refused without a handler. */
+  answered(call: StreamCall): void;
+  /** A request was refused without a handler. */
   refused(): void;
-  /** The answer was given up since the peer does not read it. */
+  /** An answer was given up since the peer does not read it. */
   unread(): void;
   /** The request has ended. Called once. */
-  ended(): void;
+  ended(call: StreamCall): void;
 }
 
 /** gRPC's status codes that are answered without a handler (status codes and their use in gRPC). */
@@ -51,96 +45,117 @@ function trailersOnly(status: string, encodedMessage: string): OutgoingHttpHeade
   };
 }
 
-/** Serves one stream of `session`, which is who its share of the budget and its turn are counted for. */
-export function serveStream(
-  stream: ServerHttp2Stream,
-  headers: IncomingHttpHeaders,
-  session: object,
-  options: StreamOptions,
-  events: StreamEvents,
-): StreamCall {
-  const { budget, turns } = options;
-  let request: UnaryRequest | undefined;
+/** The request of one stream, from its headers to its end. */
+export class StreamCall {
+  readonly #stream: ServerHttp2Stream;
+  readonly #headers: IncomingHttpHeaders;
+  readonly #owner: CallOwner;
+  readonly #options: StreamOptions;
+  readonly #share: BodyShare | undefined;
+  #state: "receiving" | "handled" | "answered" | "refused" = "receiving";
   /** Dropped when the request is refused. */
-  let body: BodyBuffer | undefined;
-  let state: "receiving" | "handled" | "answered" | "refused" = "receiving";
+  #body: BodyBuffer | undefined;
+  #request: UnaryRequest | undefined;
 
-  const refuse = (refusal: OutgoingHttpHeaders): void => {
-    if (state === "answered") {
-      events.unread();
-    } else if (state !== "refused") {
-      const wasHandled = state === "handled";
-      state = "refused";
-      body = undefined;
-      request?.callerIsGone();
-      respondOnly(stream, refusal, ignore);
-      // The peer may still be sending what is not read.
-      stream.close(constants.NGHTTP2_NO_ERROR);
-      if (!wasHandled) {
-        events.refused();
-      }
-    }
-  };
+  constructor(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    owner: CallOwner,
+    options: StreamOptions,
+  ) {
+    this.#stream = stream;
+    this.#headers = headers;
+    this.#owner = owner;
+    this.#options = options;
+    const { budget, handlers, maxBodyBytes } = options;
+    const path = headers[":path"];
+    const handler = path === undefined ? undefined : handlers.get(path);
+    this.#share =
+      handler === undefined ? undefined : budget.admit(owner, () => this.#refuse(BODIES_TOO_LARGE));
 
-  const path = headers[":path"];
-  const handler = path === undefined ? undefined : options.handlers.get(path);
-  const share = handler === undefined ? undefined : budget.admit(session, () => refuse(BODIES_TOO_LARGE));
-
-  // A reset by the peer surfaces as an error too; the call is over either way, and "close" follows.
-  stream.on("error", ignore);
-  stream.on("close", () => {
-    if (share !== undefined) {
-      budget.release(share);
-    }
-    if (state === "handled") {
-      request?.callerIsGone();
-    }
-    events.ended();
-  });
-
-  if (handler === undefined || share === undefined) {
-    refuse(handler === undefined ? UNKNOWN_METHOD : BODIES_TOO_LARGE);
-    return { giveUp: ignore };
-  }
-
-  body = new BodyBuffer(budget, share, options.maxBodyBytes);
-  stream.on("data", (piece: Uint8Array) => {
-    const outcome = body?.add(piece) ?? "added";
-    if (outcome !== "added") {
-      refuse(outcome === "too_large" ? BODY_TOO_LARGE : BODIES_TOO_LARGE);
-    }
-  });
-  const answered = (): void => {
-    if (state === "handled") {
-      state = "answered";
-      budget.setHandled(share, false);
-      events.answered();
-    }
-  };
-  const handle = (): void => {
-    if (body === undefined || stream.closed) {
+    // A reset by the peer surfaces as an error too; the call is over either way, and "close" follows.
+    stream.on("error", ignore);
+    stream.on("close", () => this.#end());
+    if (handler === undefined || this.#share === undefined) {
+      this.#refuse(handler === undefined ? UNKNOWN_METHOD : BODIES_TOO_LARGE);
       return;
     }
-    request = new UnaryRequest({
-      path: handler.requestPath,
-      method: headers[":method"] ?? "",
-      metadata: headers,
-      bytes: body.bytes,
-      caller: session,
-    });
-    void answer(stream, handler, request, answered);
-  };
-  stream.on("end", () => {
-    // A stream that was reset also ends.
-    if (state === "receiving" && !stream.aborted && (stream.rstCode ?? 0) === 0) {
-      state = "handled";
-      budget.setHandled(share, true);
-      events.handled();
-      turns.begin(session, handle);
-    }
-  });
+    this.#body = new BodyBuffer(budget, this.#share, maxBodyBytes);
+    stream.on("data", (piece: Uint8Array) => this.#receive(piece));
+    stream.on("end", () => this.#handle(handler));
+  }
 
-  return { giveUp: () => refuse(BODY_TOO_SLOW) };
+  /** Ends a request whose peer does not send the rest of it, or does not read the answer. */
+  giveUp(): void {
+    this.#refuse(BODY_TOO_SLOW);
+  }
+
+  #receive(piece: Uint8Array): void {
+    const outcome = this.#body?.add(piece) ?? "added";
+    if (outcome !== "added") {
+      this.#refuse(outcome === "too_large" ? BODY_TOO_LARGE : BODIES_TOO_LARGE);
+    }
+  }
+
+  /** The body is whole. */
+  #handle(handler: UniversalHandler): void {
+    const stream = this.#stream;
+    // A stream that was reset also ends.
+    if (this.#state !== "receiving" || stream.aborted || (stream.rstCode ?? 0) !== 0) {
+      return;
+    }
+    this.#state = "handled";
+    this.#countAsHandled(true);
+    this.#owner.handled(this);
+    this.#options.turns.begin(this.#owner, () => {
+      if (this.#body !== undefined && !stream.closed) {
+        const { bytes } = this.#body;
+        this.#request = new UnaryRequest(handler.requestPath, this.#headers, bytes, this.#owner);
+        void answer(stream, handler, this.#request, () => this.#answered());
+      }
+    });
+  }
+
+  #answered(): void {
+    if (this.#state === "handled") {
+      this.#state = "answered";
+      this.#countAsHandled(false);
+      this.#owner.answered(this);
+    }
+  }
+
+  #refuse(refusal: OutgoingHttpHeaders): void {
+    if (this.#state === "answered") {
+      this.#owner.unread();
+    } else if (this.#state !== "refused") {
+      const wasHandled = this.#state === "handled";
+      this.#state = "refused";
+      this.#body = undefined;
+      this.#request?.callerIsGone();
+      respondOnly(this.#stream, refusal, ignore);
+      // The peer may still be sending what is not read.
+      this.#stream.close(constants.NGHTTP2_NO_ERROR);
+      if (!wasHandled) {
+        this.#owner.refused();
+      }
+    }
+  }
+
+  #end(): void {
+    if (this.#share !== undefined) {
+      this.#options.budget.release(this.#share);
+    }
+    if (this.#state === "handled") {
+      this.#request?.callerIsGone();
+    }
+    this.#owner.ended(this);
+  }
+
+  #countAsHandled(isHandled: boolean): void {
+    if (this.#share !== undefined) {
+      this.#options.budget.setHandled(this.#share, isHandled);
+    }
+  }
 }
 
 function ignore(): void {}

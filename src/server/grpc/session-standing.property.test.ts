@@ -6,14 +6,14 @@ import {
   callHandled,
   callOpened,
   callRefused,
-  callsUnderWay,
-  givesWay,
+  callsInProgress,
+  dueAction,
   isUnsettled,
   newStanding,
   overdue,
   type PendingCall,
   type SessionStanding,
-  verdict,
+  sessionToEvict,
 } from "./session-standing.ts";
 
 const limits = {
@@ -91,7 +91,7 @@ const NOW = 10_000;
 const named = (kinds: Readonly<Record<string, () => SessionStanding>>): Session[] =>
   Object.entries(kinds).map(([name, make]) => ({ name, standing: make() }));
 const victimOf = (sessions: readonly Session[]): string | undefined =>
-  givesWay(sessions, NOW, limits)?.session.name;
+  sessionToEvict(sessions, NOW, limits)?.session.name;
 
 describe("who gives way", () => {
   test("each kind before those that earned more, whatever their order", () => {
@@ -122,7 +122,7 @@ describe("who gives way", () => {
 
   test("in order, with its calls answered, where it did nothing wrong; else at once", () => {
     const how = Object.fromEntries(
-      named(KINDS).map((session) => [session.name, givesWay([session], NOW, limits)?.how]),
+      named(KINDS).map((session) => [session.name, sessionToEvict([session], NOW, limits)?.how]),
     );
     expect(how).toEqual({
       "never completed a call": "drop",
@@ -231,7 +231,7 @@ describe("who gives way", () => {
     };
     const sessions = [0, 1, 2, 3].map(proven);
     const withSeniors = (seniorSessions: number): string | undefined =>
-      givesWay(sessions, NOW, { ...limits, seniorSessions })?.session.name;
+      sessionToEvict(sessions, NOW, { ...limits, seniorSessions })?.session.name;
     expect([0, 1, 2, 3, 4].map(withSeniors)).toEqual(["0", "1", "2", "3", undefined]);
     const [oldest] = sessions;
     if (oldest !== undefined) {
@@ -239,7 +239,7 @@ describe("who gives way", () => {
     }
     expect(withSeniors(4)).toBe("0");
     const unproven = { name: "unproven", standing: newStanding(0) };
-    expect(givesWay([unproven, ...sessions], NOW, { ...limits, seniorSessions: 4 })?.session.name).toBe(
+    expect(sessionToEvict([unproven, ...sessions], NOW, { ...limits, seniorSessions: 4 })?.session.name).toBe(
       "unproven",
     );
   });
@@ -256,7 +256,7 @@ describe("who gives way", () => {
       return { name: `peer ${index}`, standing };
     });
     for (let nowMs = 60_000; nowMs < 660_000; nowMs += 60_000) {
-      const victim = givesWay([{ name: "server", standing: server }, ...peers], nowMs, limits);
+      const victim = sessionToEvict([{ name: "server", standing: server }, ...peers], nowMs, limits);
       expect(victim?.session.name).not.toBe("server");
       complete(server, nowMs);
     }
@@ -272,19 +272,19 @@ describe("time", () => {
     ["greeted, without a call", greeted(), 29_999, "keep"],
     ["greeted, without a call for too long", greeted(), 30_000, "drop"],
   ] as const)("%s", (_name, standing, nowMs, expected) => {
-    expect(verdict(standing, nowMs, limits)).toBe(expected);
+    expect(dueAction(standing, nowMs, limits)).toBe(expected);
   });
 
   test("a session that called is closed in order once it was idle, and never while a call is in progress", () => {
     const standing = greeted();
     complete(standing, 1000);
-    expect(verdict(standing, 600_999, limits)).toBe("keep");
-    expect(verdict(standing, 601_000, limits)).toBe("close");
+    expect(dueAction(standing, 600_999, limits)).toBe("keep");
+    expect(dueAction(standing, 601_000, limits)).toBe("close");
     const own = call();
     callOpened(standing, own, 1000);
-    expect(verdict(standing, 700_000, limits)).toBe("keep");
+    expect(dueAction(standing, 700_000, limits)).toBe("keep");
     callHandled(standing, own);
-    expect(verdict(standing, 700_000, limits)).toBe("keep");
+    expect(dueAction(standing, 700_000, limits)).toBe("keep");
   });
 
   test("a call is overdue when its request or the reading of its answer takes too long, not while it is handled", () => {
@@ -344,7 +344,7 @@ test("calls are counted, whatever becomes of them", () => {
       }
       const count = (...names: readonly string[]): number =>
         fates.filter((each) => names.includes(each)).length;
-      expect(callsUnderWay(standing)).toBe(count("open", "handled", "answered"));
+      expect(callsInProgress(standing)).toBe(count("open", "handled", "answered"));
       expect(standing.handling).toBe(count("handled"));
       expect(standing.completedCalls).toBe(count("answered", "ended"));
       expect(standing.hasCalled).toBe(fates.length > 0);

@@ -1,4 +1,4 @@
-/** @module What a session has earned: whether it stays, and which one gives way when there are too many. Pure. */
+/** @module What a session has earned: whether it stays, and which one is evicted when there are too many. Pure. */
 
 export interface StandingLimits {
   /** From accept to the client's SETTINGS. */
@@ -16,7 +16,7 @@ export interface StandingLimits {
   readonly stallMs: number;
   /** A session of which so many requests in a row were refused without a handler is dropped. */
   readonly maxRefusedInARow: number;
-  /** So many of the oldest sessions that completed calls do not give way, unless they stall. */
+  /** So many of the oldest sessions that completed calls are not evicted, unless they stall. */
   readonly seniorSessions: number;
 }
 
@@ -85,17 +85,17 @@ export function callRefused(standing: SessionStanding, { maxRefusedInARow }: Sta
   return standing.refused >= maxRefusedInARow;
 }
 
-export function callsUnderWay({ pending, handling }: SessionStanding): number {
+export function callsInProgress({ pending, handling }: SessionStanding): number {
   return pending.size + handling;
 }
 
 /** Whether the session may soon be overdue, so that it has to be looked at often. */
 export function isUnsettled(standing: SessionStanding): boolean {
-  return !standing.greeted || standing.completedCalls === 0 || callsUnderWay(standing) > 0;
+  return !standing.greeted || standing.completedCalls === 0 || callsInProgress(standing) > 0;
 }
 
 /** What time alone makes of a session: `drop` at once, `close` in order. */
-export function verdict(
+export function dueAction(
   standing: SessionStanding,
   nowMs: number,
   limits: StandingLimits,
@@ -107,7 +107,7 @@ export function verdict(
   if (!standing.hasCalled && ageMs >= limits.firstCallTimeoutMs) {
     return "drop";
   }
-  return callsUnderWay(standing) === 0 && nowMs - standing.lastCallMs >= limits.idleTimeoutMs
+  return callsInProgress(standing) === 0 && nowMs - standing.lastCallMs >= limits.idleTimeoutMs
     ? "close"
     : "keep";
 }
@@ -121,7 +121,7 @@ export function overdue(
   return [...pending].filter(([, sinceMs]) => nowMs - sinceMs >= requestTimeoutMs).map(([call]) => call);
 }
 
-/** In which order sessions give way. */
+/** In which order sessions are evicted. */
 const RANK = { unproven: 0, stalled: 1, new: 2, idle: 3, pending: 4, firstCall: 5, serving: 6 } as const;
 
 /** Ranks of sessions that did nothing wrong: none of their calls is lost. */
@@ -150,7 +150,7 @@ function rankOf(standing: SessionStanding, nowMs: number, limits: StandingLimits
  * Of sessions with the same rank: fewest completed calls first; then the oldest of those without any, else the idlest. Of those
  * that are served, the oldest first, so that all have a place in turn.
  */
-function givesWayBefore(one: SessionStanding, other: SessionStanding, rank: number): boolean {
+function isEvictedBefore(one: SessionStanding, other: SessionStanding, rank: number): boolean {
   if (rank === RANK.serving) {
     return one.acceptedMs < other.acceptedMs;
   }
@@ -160,24 +160,17 @@ function givesWayBefore(one: SessionStanding, other: SessionStanding, rank: numb
   return one.completedCalls === 0 ? one.acceptedMs < other.acceptedMs : one.lastCallMs < other.lastCallMs;
 }
 
-interface GivingWay<Session> {
-  readonly session: Session;
-  /** `close` in order, so that its calls are answered and its peer connects again; or `drop` at once. */
-  readonly how: "drop" | "close";
-}
-
 /**
- * The session that gives way to a new one, or `undefined` while the new one has to wait: first those that never completed a
- * call, then those that stall. While others are so new that they may turn out to be such, no session that completed calls
- * gives way. Then the idle ones, those with a call that waits for its peer, those whose first call is handled, and at last
- * those whose calls are handled.
+ * The session that is evicted for a new one, or `undefined` while the new one has to wait, in the order of {@link RANK}. While a
+ * session is so new that it may turn out to be unproven, none that completed calls is evicted.
  * @param sessions in the order in which they were accepted.
+ * @returns how: `close` in order, so that its calls are answered and its peer connects again; or `drop` at once.
  */
-export function givesWay<Session extends { readonly standing: SessionStanding }>(
+export function sessionToEvict<Session extends { readonly standing: SessionStanding }>(
   sessions: Iterable<Session>,
   nowMs: number,
   limits: StandingLimits,
-): GivingWay<Session> | undefined {
+): { readonly session: Session; readonly how: "drop" | "close" } | undefined {
   let found: Session | undefined;
   let lowest = Number.POSITIVE_INFINITY;
   let proven = 0;
@@ -190,7 +183,7 @@ export function givesWay<Session extends { readonly standing: SessionStanding }>
     }
     if (
       rank < lowest ||
-      (rank === lowest && found !== undefined && givesWayBefore(session.standing, found.standing, rank))
+      (rank === lowest && found !== undefined && isEvictedBefore(session.standing, found.standing, rank))
     ) {
       found = session;
       lowest = rank;

@@ -38,8 +38,8 @@ async function ask(
     throw new Error("no handler");
   }
   const caller = {};
-  const metadata = { "content-type": "application/grpc", ...headers };
-  const answer = await status(new UnaryRequest({ path: "/Status", method: "POST", metadata, bytes, caller }));
+  const metadata = { ":method": "POST", "content-type": "application/grpc", ...headers };
+  const answer = await status(new UnaryRequest("/Status", metadata, bytes, caller));
   const sent = answer.body instanceof WholeBody ? answer.body.bytes : undefined;
   return {
     status: answer.trailer?.get("grpc-status"),
@@ -170,13 +170,12 @@ test("headers that a method sets are sent for its call alone", async () => {
   });
   const call = () =>
     status?.(
-      new UnaryRequest({
-        path: "/Status",
-        method: "POST",
-        metadata: { "content-type": "application/grpc" },
-        bytes: new Uint8Array(5),
-        caller: {},
-      }),
+      new UnaryRequest(
+        "/Status",
+        { ":method": "POST", "content-type": "application/grpc" },
+        new Uint8Array(5),
+        {},
+      ),
     );
   const first = await call();
   expect(first?.header?.get("x-header")).toBe("1");

@@ -6,7 +6,13 @@ import {
   type Message,
   type MessageInitShape,
 } from "@bufbuild/protobuf";
-import { Code, ConnectError, type MethodImplSpec } from "@connectrpc/connect";
+import {
+  Code,
+  ConnectError,
+  type ContextValues,
+  type HandlerContext,
+  type MethodImplSpec,
+} from "@connectrpc/connect";
 import {
   contentTypeMatcher,
   createMethodSerializationLookup,
@@ -16,8 +22,13 @@ import {
   type UniversalServerRequest,
   type UniversalServerResponse,
 } from "@connectrpc/connect/protocol";
-import { parseTimeout, setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
-import { PROTOCOL, UnaryContext } from "./unary-context.ts";
+import {
+  grpcStatusOk,
+  headerContentType,
+  headerGrpcStatus,
+  parseTimeout,
+  setTrailerStatus,
+} from "@connectrpc/connect/protocol-grpc";
 import { UnaryRequest, WholeBody } from "./unary-request.ts";
 
 /** Each gives `undefined` for a message that is left to the generic codec. */
@@ -40,6 +51,64 @@ export const ENVELOPE_BYTES = 5;
 
 /** Protobuf only: gRPC's JSON is optional, and no KMS client speaks it. */
 const CONTENT_TYPE = /^application\/grpc(?:\+proto)?$/i;
+
+const PROTOCOL = "grpc";
+const RESPONSE_HEADER = { [headerContentType]: "application/grpc+proto" };
+const RESPONSE_TRAILER = { [headerGrpcStatus]: grpcStatusOk };
+/** For answers whose own were not asked for. Never given to a method, so never changed. */
+const PLAIN_HEADER = new Headers(RESPONSE_HEADER);
+const PLAIN_TRAILER = new Headers(RESPONSE_TRAILER);
+
+/** What Connect's interface tells a method about its call. Headers are made when they are asked for: ours are not. */
+class UnaryContext implements HandlerContext {
+  readonly protocolName = PROTOCOL;
+  readonly service: HandlerContext["service"];
+  readonly method: HandlerContext["method"];
+  readonly requestMethod: string;
+  readonly url: string;
+  readonly signal: AbortSignal;
+  readonly timeoutMs: () => number;
+  readonly #request: UnaryRequest;
+  #header: Headers | undefined;
+  #trailer: Headers | undefined;
+
+  constructor(
+    { service, method }: Pick<HandlerContext, "service" | "method">,
+    request: UnaryRequest,
+    timeoutMs: () => number,
+  ) {
+    this.service = service;
+    this.method = method;
+    this.requestMethod = request.method;
+    this.url = request.url;
+    this.signal = request.signal;
+    this.timeoutMs = timeoutMs;
+    this.#request = request;
+  }
+
+  get requestHeader(): Headers {
+    return this.#request.header;
+  }
+
+  get responseHeader(): Headers {
+    this.#header ??= new Headers(RESPONSE_HEADER);
+    return this.#header;
+  }
+
+  get responseTrailer(): Headers {
+    this.#trailer ??= new Headers(RESPONSE_TRAILER);
+    return this.#trailer;
+  }
+
+  get values(): ContextValues {
+    return this.#request.contextValues;
+  }
+
+  /** What the answer carries. */
+  get sent(): { readonly header: Headers; readonly trailer: Headers } {
+    return { header: this.#header ?? PLAIN_HEADER, trailer: this.#trailer ?? PLAIN_TRAILER };
+  }
+}
 
 /** Makes handlers of unary methods; a service with a streaming method is a mistake of the program and throws. */
 export function unaryGrpc(options: UnaryGrpcOptions): ProtocolHandlerFactory {

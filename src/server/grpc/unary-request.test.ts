@@ -5,7 +5,7 @@ import { UnaryRequest } from "./unary-request.ts";
 
 const caller = {};
 const request = (): UnaryRequest =>
-  new UnaryRequest({ path: "/s/M", method: "POST", metadata: {}, bytes: new Uint8Array(5), caller });
+  new UnaryRequest("/s/M", { ":method": "POST" }, new Uint8Array(5), caller);
 
 function codeOf({ signal }: UnaryRequest): Code | undefined {
   const reason: unknown = signal.reason;

@@ -16,16 +16,6 @@ export class WholeBody implements AsyncIterable<Uint8Array> {
   }
 }
 
-interface UnaryRequestInit {
-  /** Such as `/v2.KeyManagementService/Status`. */
-  readonly path: string;
-  readonly method: string;
-  readonly metadata: Metadata;
-  readonly bytes: Uint8Array;
-  /** The session, for {@link CALLER}. */
-  readonly caller: object;
-}
-
 /** Header fields by name in lower case. */
 type Metadata = Readonly<Record<string, string | readonly string[] | undefined>>;
 
@@ -43,9 +33,13 @@ export class UnaryRequest implements UniversalServerRequest {
   #values: ContextValues | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor({ path, method, metadata, bytes, caller }: UnaryRequestInit) {
+  /**
+   * @param path such as `/v2.KeyManagementService/Status`.
+   * @param caller the session, for {@link CALLER}.
+   */
+  constructor(path: string, metadata: Metadata, bytes: Uint8Array, caller: object) {
     this.url = `http://localhost${path}`;
-    this.method = method;
+    this.method = String(metadata[":method"] ?? "");
     this.#metadata = metadata;
     this.body = new WholeBody(bytes);
     this.#caller = caller;
