@@ -16,7 +16,7 @@ import {
   removeUnfinishedSockets,
   type SocketDirectory,
   type SocketFileRules,
-} from "./socket-file.ts";
+} from "./bind-socket.ts";
 import { examineSocketPath } from "./socket-occupant.ts";
 
 export interface KmsSocketOptions {

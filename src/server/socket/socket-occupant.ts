@@ -3,7 +3,7 @@ import type { BigIntStats } from "node:fs";
 import { connect } from "node:net";
 import { basename } from "node:path";
 import { errnoOf } from "../../base/errno.ts";
-import { lstatIfThere, type SocketDirectory, type SocketFileRules } from "./socket-file.ts";
+import { lstatIfThere, type SocketDirectory, type SocketFileRules } from "./bind-socket.ts";
 
 /** How long a listener may take to accept the connection that asks whether it lives. */
 const LIVENESS_TIMEOUT_MS = 1000;

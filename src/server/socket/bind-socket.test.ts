@@ -27,7 +27,7 @@ import {
   type SocketDirectory,
   type SocketFileRules,
   verifySocket,
-} from "./socket-file.ts";
+} from "./bind-socket.ts";
 import { examineSocketPath } from "./socket-occupant.ts";
 
 let root: string;
