@@ -1,7 +1,7 @@
 /** @module A directory that the provider makes for itself directly below a mount point, such as an emptyDir of a pod. */
 import { closeSync, constants, fchmodSync, fchownSync, fstatSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
-import { errnoOf } from "./errno.ts";
+import { errnoOf, reasonOf } from "./errno.ts";
 import { type ErrorClass, ProviderError } from "./error-class.ts";
 
 export type VolumeDirectoryCode =
@@ -38,7 +38,7 @@ export function makeVolumeDirectory(wanted: VolumeDirectory): void {
   } catch (error) {
     throw fail(
       "volume_directory_unmakable",
-      `${path} cannot be made (${errnoOf(error) ?? "unknown reason"})`,
+      `${path} cannot be made (${reasonOf(error)})`,
       `give the provider's user write permission on the volume at ${dirname(path)}, for example with fsGroup`,
       error,
     );
@@ -101,7 +101,7 @@ function changeGroup(
   } catch (error) {
     throw fail(
       "volume_directory_unmakable",
-      `${path} cannot be given to gid ${gid} (${errnoOf(error) ?? "unknown reason"})`,
+      `${path} cannot be given to gid ${gid} (${reasonOf(error)})`,
       `add ${gid} to the pod's supplementalGroups, or set its fsGroup to ${gid}`,
       error,
     );

@@ -30,3 +30,14 @@ export type ServerCode =
   | "listen_failed";
 
 export class ServerError extends ProviderError<ServerCode> {}
+
+/** Why the provider cannot listen at server.socketPath. */
+export function socketError(
+  code: ServerCode,
+  problem: string,
+  advice?: string,
+  cause?: unknown,
+): ServerError {
+  const message = `server.socketPath: ${problem}`;
+  return new ServerError({ code, errorClass: "socket_unavailable", message, advice, cause });
+}

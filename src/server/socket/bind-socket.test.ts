@@ -21,6 +21,7 @@ import { listenAt } from "../../../test/fakes/socket-stage.ts";
 import { ServerError } from "../errors.ts";
 import {
   bindSocket,
+  examineSocketPath,
   openSocketDirectory,
   removeSocket,
   removeUnfinishedSockets,
@@ -28,7 +29,6 @@ import {
   type SocketFileRules,
   verifySocket,
 } from "./bind-socket.ts";
-import { examineSocketPath } from "./socket-occupant.ts";
 
 let root: string;
 let run: string;

@@ -1,7 +1,4 @@
-/**
- * @module The socket's file, below one open handle of its directory (`/proc/self/fd/N/name`), whatever the path has become. It is
- * bound under a random name and then linked to its own, so that it replaces nothing and closing it removes only what it made.
- */
+/** @module Binds the socket under a random name below one open handle of its directory, and links it to its own name. */
 import { randomBytes } from "node:crypto";
 import {
   type BigIntStats,
@@ -14,11 +11,10 @@ import {
   readdirSync,
   unlinkSync,
 } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { basename, dirname } from "node:path";
-import { errnoOf } from "../../base/errno.ts";
-import { MAX_SOCKET_PATH_BYTES } from "../../base/unix-socket.ts";
-import { ServerError } from "../errors.ts";
+import { errnoOf, reasonOf } from "../../base/errno.ts";
+import { type ServerError, socketError } from "../errors.ts";
 import type { DirectoryIdentity } from "./socket-directory.ts";
 
 export interface SocketFileRules {
@@ -28,35 +24,6 @@ export interface SocketFileRules {
   readonly mode: number;
   readonly ownerUid: number;
   readonly groupGid: number;
-}
-
-const WIDEST_MODE = 0o660;
-
-/** What can be said of a path and mode without looking at the file system. @throws ServerError `config_invalid`. */
-export function checkSocketRules({ path, mode }: Pick<SocketFileRules, "path" | "mode">): void {
-  if (!path.startsWith("/") || basename(path) === "" || path.includes("\0")) {
-    throw configInvalid(
-      "socket_path_relative",
-      `server.socketPath: ${JSON.stringify(path)} is not an absolute path`,
-    );
-  }
-  const length = Buffer.byteLength(path);
-  if (length > MAX_SOCKET_PATH_BYTES) {
-    throw configInvalid(
-      "socket_path_too_long",
-      `server.socketPath: ${path} has ${length} bytes; a Unix socket's path has at most ${MAX_SOCKET_PATH_BYTES}`,
-    );
-  }
-  if ((mode & ~WIDEST_MODE) !== 0) {
-    throw configInvalid("socket_mode_too_wide", "server.socketMode: wider than 0660");
-  }
-}
-
-function configInvalid(
-  code: "socket_path_relative" | "socket_path_too_long" | "socket_mode_too_wide",
-  message: string,
-) {
-  return new ServerError({ code, errorClass: "config_invalid", message });
 }
 
 /** An open handle of the directory that was found fit. */
@@ -107,11 +74,6 @@ export function removeUnfinishedSockets(directory: SocketDirectory, rules: Socke
   }
 }
 
-interface BoundSocket {
-  readonly server: Server;
-  readonly inode: bigint;
-}
-
 /**
  * Listens at the path, which must be free. The socket has its mode from its first moment on.
  * @throws ServerError `socket_occupied`, `socket_bind_failed`, `socket_not_verified`; then nothing of it is left.
@@ -120,7 +82,7 @@ export async function bindSocket(
   directory: SocketDirectory,
   rules: SocketFileRules,
   accept: (socket: Socket) => void,
-): Promise<BoundSocket> {
+): Promise<{ readonly server: Server; readonly inode: bigint }> {
   const unfinished = directory.at(unfinishedPrefix(rules.path) + randomBytes(6).toString("hex"));
   // Paused, so that a connection that waits for a place costs what the kernel has of it.
   const server = createServer({ pauseOnConnect: true }, accept);
@@ -163,12 +125,8 @@ async function listen(server: Server, path: string, rules: SocketFileRules): Pro
   try {
     await listening;
   } catch (error) {
-    throw new ServerError({
-      code: "socket_bind_failed",
-      errorClass: "socket_unavailable",
-      message: `server.socketPath: cannot listen in ${dirname(rules.path)} (${errnoOf(error) ?? "unknown reason"})`,
-      cause: error,
-    });
+    const problem = `cannot listen in ${dirname(rules.path)} (${reasonOf(error)})`;
+    throw socketError("socket_bind_failed", problem, undefined, error);
   }
 }
 
@@ -178,23 +136,17 @@ function link(from: string, to: string, path: string): void {
   } catch (error) {
     throw errnoOf(error) === "EEXIST"
       ? occupied(path, "a file that appeared meanwhile", error)
-      : new ServerError({
-          code: "socket_bind_failed",
-          errorClass: "socket_unavailable",
-          message: `server.socketPath: cannot create ${path} (${errnoOf(error) ?? "unknown reason"})`,
-          cause: error,
-        });
+      : socketError("socket_bind_failed", `cannot create ${path} (${reasonOf(error)})`, undefined, error);
   }
 }
 
 export function occupied(path: string, what: string, cause?: unknown): ServerError {
-  return new ServerError({
-    code: "socket_occupied",
-    errorClass: "socket_unavailable",
-    message: `server.socketPath: ${path} is ${what}, which was not changed`,
-    advice: `examine ${path}; remove it if nothing needs it, or choose another server.socketPath`,
+  return socketError(
+    "socket_occupied",
+    `${path} is ${what}, which was not changed`,
+    `examine ${path}; remove it if nothing needs it, or choose another server.socketPath`,
     cause,
-  });
+  );
 }
 
 /** @throws ServerError `socket_not_verified` unless this is a socket as the rules want it. */
@@ -214,14 +166,67 @@ export function verifySocket(stat: BigIntStats, rules: SocketFileRules): void {
 }
 
 function notVerified(problem: string): ServerError {
-  return new ServerError({
-    code: "socket_not_verified",
-    errorClass: "socket_unavailable",
-    message: `server.socketPath: ${problem}`,
-    advice: "find the process that changes the directory of server.socketPath, then start the provider again",
-  });
+  return socketError(
+    "socket_not_verified",
+    problem,
+    "find the process that changes the directory of server.socketPath, then start the provider again",
+  );
 }
 
 export function lstatIfThere(path: string): BigIntStats | undefined {
   return lstatSync(path, { bigint: true, throwIfNoEntry: false });
+}
+
+/** How long a listener may take to accept the connection that asks whether it lives. */
+const LIVENESS_TIMEOUT_MS = 1000;
+
+type Occupant =
+  | { readonly kind: "nothing" }
+  /** A socket of this provider on which no process listens. */
+  | { readonly kind: "stale"; readonly inode: bigint }
+  | { readonly kind: "live" }
+  | { readonly kind: "foreign"; readonly what: string };
+
+/** What is at the socket's path. Nothing is changed. A socket counts as stale only when the kernel refused a connection to it. */
+export async function examineSocketPath(
+  directory: SocketDirectory,
+  rules: SocketFileRules,
+): Promise<Occupant> {
+  const path = directory.at(basename(rules.path));
+  const stat = lstatIfThere(path);
+  if (stat === undefined) {
+    return { kind: "nothing" };
+  }
+  if (!stat.isSocket()) {
+    return { kind: "foreign", what: describe(stat) };
+  }
+  if (stat.uid !== BigInt(rules.ownerUid)) {
+    return { kind: "foreign", what: `a socket of uid ${stat.uid}` };
+  }
+  return (await refusesConnections(path)) ? { kind: "stale", inode: stat.ino } : { kind: "live" };
+}
+
+function describe(stat: BigIntStats): string {
+  if (stat.isFile()) {
+    return "a regular file";
+  }
+  if (stat.isSymbolicLink()) {
+    return "a symbolic link";
+  }
+  return stat.isDirectory() ? "a directory" : "neither a socket nor a regular file";
+}
+
+/** True only for ECONNREFUSED: no process has the socket open. Whatever else happens, a process may be there. */
+async function refusesConnections(path: string): Promise<boolean> {
+  return await new Promise<boolean>((resolve) => {
+    const socket = connect(path);
+    const timer = setTimeout(() => done(false), LIVENESS_TIMEOUT_MS);
+    const done = (refused: boolean): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(refused);
+    };
+    socket.once("connect", () => done(false));
+    socket.once("error", (error) => done(errnoOf(error) === "ECONNREFUSED"));
+  });
 }

@@ -1,14 +1,13 @@
 /** @module The socket from start to stop: one instance, one socket, made again when it is lost. */
-import { closeSync, constants, openSync } from "node:fs";
 import type { Server, Socket } from "node:net";
 import { basename, dirname } from "node:path";
 import type { Clock } from "../../base/clock.ts";
-import { errnoOf } from "../../base/errno.ts";
-import { ServerError } from "../errors.ts";
-import { makeSocketDirectory, type SocketDirectoryRules } from "./socket-directory.ts";
+import { Repeater } from "../../base/repeat.ts";
+import { MAX_SOCKET_PATH_BYTES } from "../../base/unix-socket.ts";
+import { ServerError, socketError } from "../errors.ts";
 import {
   bindSocket,
-  checkSocketRules,
+  examineSocketPath,
   lstatIfThere,
   occupied,
   openSocketDirectory,
@@ -17,22 +16,16 @@ import {
   type SocketDirectory,
   type SocketFileRules,
 } from "./bind-socket.ts";
-import { examineSocketPath } from "./socket-occupant.ts";
+import { type InstanceLock, type InstanceLockOptions, takeInstanceLock } from "./instance-lock.ts";
+import { makeSocketDirectory, type SocketDirectoryRules } from "./socket-directory.ts";
 
-export interface KmsSocketOptions {
-  readonly path: string;
-  /** Permission bits, at most 0660. */
-  readonly mode: number;
-  readonly ownerUid: number;
-  readonly groupGid: number;
+export interface KmsSocketOptions extends SocketFileRules, InstanceLockOptions {
   /** Names for the install command in a message. */
   readonly ownerName: string;
   readonly groupName: string;
   /** Set with `server.createDirectory`; see SocketDirectoryRules. */
   readonly mountPoints?: ReadonlySet<string> | undefined;
   readonly accept: (socket: Socket) => void;
-  /** Takes a lock on that file, which is there, that the kernel releases with the process, without waiting; `undefined` while another holds it. */
-  readonly tryLock: (path: string) => { release(): void } | undefined;
   readonly clock: Clock;
   readonly watchIntervalMs: number;
   readonly onEvent: (event: SocketEvent) => void;
@@ -48,13 +41,6 @@ export type SocketEvent =
   /** New connections can come in again. */
   | { readonly kind: "ready" };
 
-export interface KmsSocket {
-  /** Why no new connection can come in; `undefined` while all is well. */
-  readonly problem: ServerError | undefined;
-  /** Stops listening and removes the socket that this process made; accepted connections continue. May be called again. */
-  close(): Promise<void>;
-}
-
 interface Listening {
   readonly directory: SocketDirectory;
   readonly server: Server;
@@ -66,192 +52,170 @@ interface Listening {
  * @throws ServerError of class `config_invalid` or `socket_unavailable`; nothing that another made has been touched.
  */
 export async function openKmsSocket(options: KmsSocketOptions): Promise<KmsSocket> {
-  const file: SocketFileRules = options;
-  checkSocketRules(file);
+  checkSocketRules(options);
   const rules: SocketDirectoryRules = { ...options, directory: dirname(options.path) };
   const lock = takeInstanceLock(rules, options);
-
-  let listening: Listening | undefined;
-  let problem: ServerError | undefined;
-
-  async function bind(): Promise<Listening> {
-    const directory = openSocketDirectory(rules.directory, makeSocketDirectory(rules));
-    try {
-      await clearPath(directory);
-      return { directory, ...(await bindSocket(directory, file, options.accept)) };
-    } catch (error) {
-      directory.close();
-      throw error;
-    }
-  }
-
-  async function clearPath(directory: SocketDirectory): Promise<void> {
-    removeUnfinishedSockets(directory, file);
-    const occupant = await examineSocketPath(directory, file);
-    switch (occupant.kind) {
-      case "nothing":
-        return;
-      case "stale":
-        if (removeSocket(directory, file, occupant.inode)) {
-          options.onEvent({ kind: "stale_removed" });
-        }
-        return;
-      case "live":
-        throw new ServerError({
-          code: "socket_live",
-          errorClass: "socket_unavailable",
-          message: `server.socketPath: another process listens at ${file.path}`,
-          advice: `find it: ss -xlp | grep ${file.path}`,
-        });
-      case "foreign":
-        throw occupied(file.path, occupant.what);
-    }
-  }
-
-  /** Whether the socket is where it was made, as it was made. */
-  function inPlace({ inode }: Listening): boolean {
-    const stat = lstatIfThere(file.path);
-    return (
-      stat !== undefined &&
-      stat.isSocket() &&
-      stat.ino === inode &&
-      stat.gid === BigInt(file.groupGid) &&
-      Number(stat.mode & 0o7777n) === file.mode
-    );
-  }
-
-  async function restoreIfLost(): Promise<void> {
-    try {
-      makeSocketDirectory(rules);
-      if (listening === undefined || !inPlace(listening)) {
-        letGo(listening);
-        listening = undefined;
-        listening = await bind();
-        options.onEvent({ kind: "restarted" });
-      }
-      if (problem !== undefined) {
-        problem = undefined;
-        options.onEvent({ kind: "ready" });
-      }
-    } catch (error) {
-      const found = asServerError(error);
-      if (found.code !== problem?.code) {
-        options.onEvent({ kind: "not_ready", error: found });
-      }
-      problem = found;
-    }
-  }
-
-  function letGo(old: Listening | undefined): void {
-    if (old !== undefined) {
-      removeSocket(old.directory, file, old.inode);
-      old.server.close();
-      old.directory.close();
-    }
-  }
-
   try {
-    listening = await bind();
+    return new KmsSocket(options, rules, lock, await bind(options, rules));
   } catch (error) {
     lock.release();
     throw asServerError(error);
   }
-
-  const stop = new AbortController();
-  const watching = (async () => {
-    while (!stop.signal.aborted) {
-      await options.clock.sleep(options.watchIntervalMs, stop.signal);
-      await restoreIfLost();
-    }
-  })().catch(() => {
-    // The sleep was ended by close(); restoreIfLost() itself never rejects.
-  });
-
-  let closing: Promise<void> | undefined;
-  async function close(): Promise<void> {
-    stop.abort();
-    await watching;
-    letGo(listening);
-    lock.release();
-  }
-
-  return {
-    get problem() {
-      return problem;
-    },
-    close: () => (closing ??= close()),
-  };
 }
 
-/** One lock file for each socket path; it is never removed, since removing it would let two processes hold two locks. */
-function takeInstanceLock(rules: SocketDirectoryRules, options: KmsSocketOptions): { release(): void } {
-  const path = `${options.path}.lock`;
-  let directory: SocketDirectory | undefined;
-  try {
-    directory = openSocketDirectory(rules.directory, makeSocketDirectory(rules));
-    createLockFile(directory.at(basename(path)));
-  } catch (error) {
-    throw error instanceof ServerError ? error : lockUnusable(path, error);
-  } finally {
-    directory?.close();
-  }
-  const stat = lstatIfThere(path);
-  if (stat !== undefined && (!stat.isFile() || stat.uid !== BigInt(options.ownerUid) || stat.nlink !== 1n)) {
-    throw new ServerError({
-      code: "lock_not_ours",
-      errorClass: "socket_unavailable",
-      message: `server.socketPath: ${path} is not a regular file of the provider's user`,
-      advice: `examine ${path}, then remove it`,
-    });
-  }
-  let lock: { release(): void } | undefined;
-  try {
-    lock = options.tryLock(path);
-  } catch (error) {
-    throw lockUnusable(path, error);
-  }
-  if (lock === undefined) {
-    throw new ServerError({
-      code: "instance_running",
-      errorClass: "socket_unavailable",
-      message: `server.socketPath: another instance serves ${basename(options.path)} (it has locked ${path})`,
-      advice: "stop the other instance first; this start did not affect it",
-    });
-  }
-  return lock;
-}
+/** The socket of this process, which is watched and made again when it is lost. */
+export class KmsSocket {
+  readonly #options: KmsSocketOptions;
+  readonly #rules: SocketDirectoryRules;
+  readonly #lock: InstanceLock;
+  readonly #watch: Repeater;
+  #listening: Listening | undefined;
+  #problem: ServerError | undefined;
+  #closing: Promise<void> | undefined;
 
-/**
- * Made below the directory's handle, so that a directory that was swapped gets no file of ours; taking the lock itself
- * makes none. A file that is there is not opened: closing it would drop the lock that this process may hold on it.
- */
-function createLockFile(path: string): void {
-  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
-  try {
-    closeSync(openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600));
-  } catch (error) {
-    if (errnoOf(error) !== "EEXIST") {
-      throw error;
+  constructor(
+    options: KmsSocketOptions,
+    rules: SocketDirectoryRules,
+    lock: InstanceLock,
+    listening: Listening,
+  ) {
+    this.#options = options;
+    this.#rules = rules;
+    this.#lock = lock;
+    this.#listening = listening;
+    this.#watch = new Repeater(
+      options.clock,
+      () => options.watchIntervalMs,
+      () => this.#restoreIfLost(),
+    );
+  }
+
+  /** Why no new connection can come in; `undefined` while all is well. */
+  get problem(): ServerError | undefined {
+    return this.#problem;
+  }
+
+  /** Stops listening and removes the socket that this process made; accepted connections continue. May be called again. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.#watch.stop();
+    this.#letGo();
+    this.#lock.release();
+  }
+
+  async #restoreIfLost(): Promise<void> {
+    const { onEvent } = this.#options;
+    try {
+      makeSocketDirectory(this.#rules);
+      if (this.#listening === undefined || !inPlace(this.#listening, this.#options)) {
+        this.#letGo();
+        this.#listening = await bind(this.#options, this.#rules);
+        onEvent({ kind: "restarted" });
+      }
+      if (this.#problem !== undefined) {
+        this.#problem = undefined;
+        onEvent({ kind: "ready" });
+      }
+    } catch (error) {
+      const found = asServerError(error);
+      if (found.code !== this.#problem?.code) {
+        onEvent({ kind: "not_ready", error: found });
+      }
+      this.#problem = found;
     }
   }
+
+  #letGo(): void {
+    const old = this.#listening;
+    this.#listening = undefined;
+    if (old !== undefined) {
+      removeSocket(old.directory, this.#options, old.inode);
+      old.server.close();
+      old.directory.close();
+    }
+  }
 }
 
-function lockUnusable(path: string, cause: unknown): ServerError {
-  return new ServerError({
-    code: "socket_bind_failed",
-    errorClass: "socket_unavailable",
-    message: `server.socketPath: the instance lock ${path} cannot be opened`,
-    cause,
-  });
+async function bind(options: KmsSocketOptions, rules: SocketDirectoryRules): Promise<Listening> {
+  const directory = openSocketDirectory(rules.directory, makeSocketDirectory(rules));
+  try {
+    await clearPath(directory, options);
+    return { directory, ...(await bindSocket(directory, options, options.accept)) };
+  } catch (error) {
+    directory.close();
+    throw error;
+  }
+}
+
+async function clearPath(directory: SocketDirectory, options: KmsSocketOptions): Promise<void> {
+  removeUnfinishedSockets(directory, options);
+  const occupant = await examineSocketPath(directory, options);
+  switch (occupant.kind) {
+    case "nothing":
+      return;
+    case "stale":
+      if (removeSocket(directory, options, occupant.inode)) {
+        options.onEvent({ kind: "stale_removed" });
+      }
+      return;
+    case "live":
+      throw socketError(
+        "socket_live",
+        `another process listens at ${options.path}`,
+        `find it: ss -xlp | grep ${options.path}`,
+      );
+    case "foreign":
+      throw occupied(options.path, occupant.what);
+  }
+}
+
+/** Whether the socket is where it was made, as it was made. */
+function inPlace({ inode }: Listening, file: SocketFileRules): boolean {
+  const stat = lstatIfThere(file.path);
+  return (
+    stat !== undefined &&
+    stat.isSocket() &&
+    stat.ino === inode &&
+    stat.gid === BigInt(file.groupGid) &&
+    Number(stat.mode & 0o7777n) === file.mode
+  );
+}
+
+const WIDEST_MODE = 0o660;
+
+/** What can be said of a path and mode without looking at the file system. @throws ServerError `config_invalid`. */
+function checkSocketRules({ path, mode }: Pick<SocketFileRules, "path" | "mode">): void {
+  if (!path.startsWith("/") || basename(path) === "" || path.includes("\0")) {
+    throw configInvalid(
+      "socket_path_relative",
+      `server.socketPath: ${JSON.stringify(path)} is not an absolute path`,
+    );
+  }
+  const length = Buffer.byteLength(path);
+  if (length > MAX_SOCKET_PATH_BYTES) {
+    throw configInvalid(
+      "socket_path_too_long",
+      `server.socketPath: ${path} has ${length} bytes; a Unix socket's path has at most ${MAX_SOCKET_PATH_BYTES}`,
+    );
+  }
+  if ((mode & ~WIDEST_MODE) !== 0) {
+    throw configInvalid("socket_mode_too_wide", "server.socketMode: wider than 0660");
+  }
+}
+
+function configInvalid(
+  code: "socket_path_relative" | "socket_path_too_long" | "socket_mode_too_wide",
+  message: string,
+) {
+  return new ServerError({ code, errorClass: "config_invalid", message });
 }
 
 function asServerError(error: unknown): ServerError {
   return error instanceof ServerError
     ? error
-    : new ServerError({
-        code: "socket_bind_failed",
-        errorClass: "socket_unavailable",
-        message: "server.socketPath: the socket cannot be created",
-        cause: error,
-      });
+    : socketError("socket_bind_failed", "the socket cannot be created", undefined, error);
 }

@@ -2,9 +2,9 @@
 import { type BigIntStats, lstatSync, realpathSync } from "node:fs";
 import { dirname } from "node:path";
 import { ancestorsOf } from "../../base/ancestors.ts";
-import { errnoOf } from "../../base/errno.ts";
+import { errnoOf, reasonOf } from "../../base/errno.ts";
 import { makeVolumeDirectory, VolumeDirectoryError } from "../../base/volume-directory.ts";
-import { type ServerCode, ServerError } from "../errors.ts";
+import { type ServerCode, ServerError, socketError } from "../errors.ts";
 
 export interface SocketDirectoryRules {
   /** Absolute path of the directory that holds the socket. */
@@ -83,7 +83,15 @@ function octal(mode: number): string {
 export function makeSocketDirectory(rules: SocketDirectoryRules): DirectoryIdentity {
   if (rules.mountPoints !== undefined) {
     try {
-      makeVolumeDirectory({ ...volumeDirectory(rules), mountPoints: rules.mountPoints });
+      makeVolumeDirectory({
+        path: rules.directory,
+        field: "server.createDirectory",
+        errorClass: "socket_unavailable",
+        uid: rules.ownerUid,
+        gid: rules.groupGid,
+        mode: 0o2750,
+        mountPoints: rules.mountPoints,
+      });
     } catch (error) {
       throw error instanceof VolumeDirectoryError ? asServerError(error) : error;
     }
@@ -94,17 +102,6 @@ export function makeSocketDirectory(rules: SocketDirectoryRules): DirectoryIdent
 function asServerError(error: VolumeDirectoryError): ServerError {
   const { code, errorClass, message, advice } = error;
   return new ServerError({ code, errorClass, message, advice, cause: error });
-}
-
-function volumeDirectory({ directory, ownerUid, groupGid }: SocketDirectoryRules) {
-  return {
-    path: directory,
-    field: "server.createDirectory",
-    errorClass: "socket_unavailable",
-    uid: ownerUid,
-    gid: groupGid,
-    mode: 0o2750,
-  } as const;
 }
 
 /** Every directory above, both as the path names them and as they are behind symbolic links such as /var/run. */
@@ -126,12 +123,11 @@ function checkAncestor(path: string, rules: SocketDirectoryRules): void {
   // Who else may write a pod's volume is the pod's own affair; see docs/deployment/sidecar.md.
   const isVolume = path === dirname(rules.directory) && rules.mountPoints?.has(path) === true;
   if (stat.uid !== 0n && stat.uid !== BigInt(rules.ownerUid)) {
-    throw new ServerError({
-      code: "ancestor_wrong_owner",
-      errorClass: "socket_unavailable",
-      message: `server.socketPath: ${path}, above the socket, belongs to uid ${stat.uid}, who could replace the directories below it`,
-      advice: `chown root ${path}, or choose another server.socketPath`,
-    });
+    throw socketError(
+      "ancestor_wrong_owner",
+      `${path}, above the socket, belongs to uid ${stat.uid}, who could replace the directories below it`,
+      `chown root ${path}, or choose another server.socketPath`,
+    );
   }
   // The mode of a symbolic link means nothing; what it leads to is in the list by its real path.
   const mode = Number(stat.mode & 0o7777n);
@@ -142,12 +138,11 @@ function checkAncestor(path: string, rules: SocketDirectoryRules): void {
     (groupMayWrite || (mode & 0o002) !== 0) &&
     (mode & STICKY) === 0
   ) {
-    throw new ServerError({
-      code: "ancestor_writable",
-      errorClass: "socket_unavailable",
-      message: `server.socketPath: ${path}, above the socket, can be written by other users (mode ${octal(mode)})`,
-      advice: `chmod go-w ${path}, or choose another server.socketPath`,
-    });
+    throw socketError(
+      "ancestor_writable",
+      `${path}, above the socket, can be written by other users (mode ${octal(mode)})`,
+      `chmod go-w ${path}, or choose another server.socketPath`,
+    );
   }
 }
 
@@ -155,16 +150,9 @@ function lstat(path: string, rules: SocketDirectoryRules): BigIntStats {
   try {
     return lstatSync(path, { bigint: true });
   } catch (error) {
-    const errno = errnoOf(error);
-    throw errno === "ENOENT" || errno === "ENOTDIR"
+    throw ["ENOENT", "ENOTDIR"].includes(errnoOf(error) ?? "")
       ? unfit("directory_missing", `${path} does not exist`, rules, "", error)
-      : unfit(
-          "directory_unreadable",
-          `${path} cannot be examined (${errno ?? "unknown reason"})`,
-          rules,
-          "",
-          error,
-        );
+      : unfit("directory_unreadable", `${path} cannot be examined (${reasonOf(error)})`, rules, "", error);
   }
 }
 
@@ -176,13 +164,7 @@ function unfit(
   first = "",
   cause?: unknown,
 ): ServerError {
-  return new ServerError({
-    code,
-    errorClass: "socket_unavailable",
-    message: `server.socketPath: ${problem}`,
-    advice: `${first}${installCommand(rules)}`,
-    cause,
-  });
+  return socketError(code, problem, `${first}${installCommand(rules)}`, cause);
 }
 
 /** The line that makes the directory as it has to be. */

@@ -1,6 +1,6 @@
 /** @module `server.socketGroup` as a number: a GID, or a name of /etc/group, for LDAP and other sources need the C library. */
 import { open } from "node:fs/promises";
-import { errnoOf } from "../../base/errno.ts";
+import { reasonOf } from "../../base/errno.ts";
 import { readFileBounded } from "../../base/read-bounded.ts";
 import { ServerError } from "../errors.ts";
 
@@ -44,7 +44,7 @@ async function readGroupFile(path: string): Promise<string> {
     await using file = await open(path);
     bytes = await readFileBounded(file, MAX_GROUP_FILE_BYTES);
   } catch (error) {
-    throw unreadable(`${path} cannot be read (${errnoOf(error) ?? "unknown reason"})`, error);
+    throw unreadable(`${path} cannot be read (${reasonOf(error)})`, error);
   }
   if (bytes.length > MAX_GROUP_FILE_BYTES) {
     throw unreadable(`${path} is larger than ${MAX_GROUP_FILE_BYTES} bytes`);

@@ -2,8 +2,8 @@
 import { dirname } from "node:path";
 import { readMountPoints } from "../../../base/mount-points.ts";
 import { checkBelowMountPoint } from "../../../base/volume-directory.ts";
-import { checkSocketDirectory } from "../../../server/socket/socket-directory.ts";
 import { lstatIfThere } from "../../../server/socket/bind-socket.ts";
+import { checkSocketDirectory } from "../../../server/socket/socket-directory.ts";
 import { resolveSocketGroup } from "../../../server/socket/socket-group.ts";
 import { identityWarnings } from "../../../server/startup-warnings.ts";
 import { warning, withAdvice } from "../../check.ts";
