@@ -14,14 +14,7 @@ interface KmsListenerOptions extends Omit<KmsSocketOptions, "accept"> {
   readonly limits: SessionLimits;
 }
 
-export interface KmsListener {
-  /** Why no new connection can come in; `undefined` while all is well. */
-  readonly problem: KmsSocket["problem"];
-  readonly sessions: number;
-  readonly calls: number;
-  /** No new connections; calls in progress finish for at most `timeoutMs`; then the socket of this process is gone. */
-  stop(timeoutMs: number): Promise<void>;
-}
+export type KmsListener = Awaited<ReturnType<typeof startKmsListener>>;
 
 /**
  * kube-apiserver has one connection, on which Status must not queue behind its Decrypts: hence the many streams of a wide
@@ -61,7 +54,7 @@ export function unaryHandlers<S extends DescService>(
 }
 
 /** @throws ServerError as openKmsSocket does. */
-export async function startKmsListener(options: KmsListenerOptions): Promise<KmsListener> {
+export async function startKmsListener(options: KmsListenerOptions) {
   const sessions = new GrpcSessions(options);
   let socket: KmsSocket;
   try {
@@ -71,16 +64,18 @@ export async function startKmsListener(options: KmsListenerOptions): Promise<Kms
     throw error;
   }
   return {
-    get problem() {
+    /** Why no new connection can come in; `undefined` while all is well. */
+    get problem(): KmsSocket["problem"] {
       return socket.problem;
     },
-    get sessions() {
+    get sessions(): number {
       return sessions.sessions;
     },
-    get calls() {
+    get calls(): number {
       return sessions.calls;
     },
-    stop: async (timeoutMs) => {
+    /** No new connections; calls in progress finish for at most `timeoutMs`; then the socket of this process is gone. */
+    stop: async (timeoutMs: number): Promise<void> => {
       await socket.close();
       await sessions.drain(timeoutMs);
     },

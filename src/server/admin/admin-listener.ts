@@ -1,7 +1,9 @@
 /** @module Metrics and health over HTTP. `Bun.serve` bounds neither connections nor slow headers, and accepts two Host fields. */
+import { once } from "node:events";
+import { STATUS_CODES } from "node:http";
 import { createServer, type Server, type Socket } from "node:net";
-import { errnoOf } from "../../base/errno.ts";
-import { ServerError } from "../errors.ts";
+import { errnoOf, reasonOf } from "../../base/errno.ts";
+import { type ServerCode, ServerError } from "../errors.ts";
 import { decodeHttpRequest, MAX_REQUEST_BYTES } from "./http-request.ts";
 
 export interface RouteReply {
@@ -22,29 +24,13 @@ interface AdminListenerOptions {
   readonly maxConnections?: number;
 }
 
-export interface AdminListener {
-  /** The port that is listened on; of use when the address said 0. */
-  readonly port: number;
-  /** Stops listening and ends every connection at once: every request can be repeated. */
-  close(): Promise<void>;
-}
+export type AdminListener = Awaited<ReturnType<typeof startAdminListener>>;
 
 const CONNECTION_TIMEOUT_MS = 5000;
 const MAX_CONNECTIONS = 32;
 
-const REASON: Readonly<Record<number, string>> = {
-  200: "OK",
-  400: "Bad Request",
-  404: "Not Found",
-  405: "Method Not Allowed",
-  408: "Request Timeout",
-  431: "Request Header Fields Too Large",
-  500: "Internal Server Error",
-  503: "Service Unavailable",
-};
-
 /** @throws ServerError of class `config_invalid` when the address cannot be listened on. */
-export async function startAdminListener(options: AdminListenerOptions): Promise<AdminListener> {
+export async function startAdminListener(options: AdminListenerOptions) {
   const timeoutMs = options.connectionTimeoutMs ?? CONNECTION_TIMEOUT_MS;
   const maxConnections = options.maxConnections ?? MAX_CONNECTIONS;
   /** In the order of their arrival. */
@@ -69,8 +55,10 @@ export async function startAdminListener(options: AdminListenerOptions): Promise
 
   const bound = server.address();
   return {
+    /** The port that is listened on; of use when the address said 0. */
     port: bound !== null && typeof bound === "object" ? bound.port : options.address.port,
-    close: async () => {
+    /** Stops listening and ends every connection at once: every request can be repeated. */
+    close: async (): Promise<void> => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       for (const socket of connections) {
         socket.destroy();
@@ -135,13 +123,13 @@ async function route(method: string, path: string, routes: Routes): Promise<Rout
 }
 
 function plain(status: number): RouteReply {
-  return { status, contentType: "text/plain; charset=utf-8", body: `${REASON[status] ?? "Error"}\n` };
+  return { status, contentType: "text/plain; charset=utf-8", body: `${STATUS_CODES[status] ?? "Error"}\n` };
 }
 
 function encodeReply({ status, contentType, body }: RouteReply, head: boolean): Buffer {
   const bytes = Buffer.from(body);
   const lines = [
-    `HTTP/1.1 ${status} ${REASON[status] ?? "Unknown"}`,
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}`,
     `Content-Type: ${contentType}`,
     `Content-Length: ${bytes.length}`,
     "Cache-Control: no-store",
@@ -154,54 +142,44 @@ function encodeReply({ status, contentType, body }: RouteReply, head: boolean): 
 }
 
 async function listen(server: Server, { field, address }: AdminListenerOptions): Promise<void> {
+  const listening = once(server, "listening");
   try {
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen({ host: address.host, port: address.port, exclusive: true }, () => {
-        server.off("error", reject);
-        // A failed accept(2) concerns one connection; the listener continues.
-        server.on("error", () => {});
-        resolve();
-      });
-    });
+    server.listen({ host: address.host, port: address.port, exclusive: true });
+    await listening;
+    // A failed accept(2) concerns one connection; the listener continues.
+    server.on("error", () => {});
   } catch (error) {
-    throw listenFailure(errnoOf(error), `${address.host}:${address.port}`, field, error);
+    throw listenFailure(error, `${address.host}:${address.port}`, field);
   }
 }
 
-function listenFailure(errno: string | undefined, where: string, field: string, cause: unknown): ServerError {
-  const common = { errorClass: "config_invalid", cause } as const;
-  switch (errno) {
+function listenFailure(cause: unknown, where: string, field: string): ServerError {
+  const failure = (code: ServerCode, problem: string, advice?: string): ServerError =>
+    new ServerError({ code, errorClass: "config_invalid", message: `${field}: ${problem}`, advice, cause });
+  switch (errnoOf(cause)) {
     case "EADDRINUSE":
-      return new ServerError({
-        ...common,
-        code: "address_in_use",
-        message: `${field}: another process already listens on ${where}`,
-        advice: `find it with: ss -ltnp; stop it, or set ${field} to another port`,
-      });
+      return failure(
+        "address_in_use",
+        `another process already listens on ${where}`,
+        `find it with: ss -ltnp; stop it, or set ${field} to another port`,
+      );
     case "EACCES":
     case "EPERM":
-      return new ServerError({
-        ...common,
-        code: "address_denied",
-        message: `${field}: this user may not listen on ${where}`,
-        advice: `set ${field} to a port of 1024 or above`,
-      });
+      return failure(
+        "address_denied",
+        `this user may not listen on ${where}`,
+        `set ${field} to a port of 1024 or above`,
+      );
     case "EADDRNOTAVAIL":
     case "ENOTFOUND":
     case "EAI_AGAIN":
     case "EINVAL":
-      return new ServerError({
-        ...common,
-        code: "address_invalid",
-        message: `${field}: ${where} is not an address of this machine`,
-        advice: `set ${field} to an address that this machine has, such as 127.0.0.1`,
-      });
+      return failure(
+        "address_invalid",
+        `${where} is not an address of this machine`,
+        `set ${field} to an address that this machine has, such as 127.0.0.1`,
+      );
     default:
-      return new ServerError({
-        ...common,
-        code: "listen_failed",
-        message: `${field}: cannot listen on ${where} (${errno ?? "unknown reason"})`,
-      });
+      return failure("listen_failed", `cannot listen on ${where} (${reasonOf(cause)})`);
   }
 }

@@ -1,5 +1,6 @@
 /** @module Binds the socket under a random name below one open handle of its directory, and links it to its own name. */
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import {
   type BigIntStats,
   closeSync,
@@ -111,10 +112,7 @@ function unfinishedPrefix(path: string): string {
 }
 
 async function listen(server: Server, path: string, rules: SocketFileRules): Promise<void> {
-  const listening = new Promise<void>((resolve, reject) => {
-    server.once("listening", resolve);
-    server.once("error", reject);
-  });
+  const listening = once(server, "listening");
   // Bun binds inside listen(), so the mask is changed for no other file.
   const before = process.umask(0o777 & ~rules.mode);
   try {
