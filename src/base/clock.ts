@@ -6,9 +6,7 @@ export interface Clock {
   wallMs(): number;
   /** CLOCK_MONOTONIC in milliseconds; never jumps, stands still while the machine sleeps. */
   monotonicMs(): number;
-  /**
-   * CLOCK_BOOTTIME in milliseconds; advances while the machine sleeps and never goes back. For lifetimes of remote things.
-   */
+  /** CLOCK_BOOTTIME in milliseconds, for lifetimes of remote things: advances while the machine sleeps, never goes back. */
   bootMs(): number;
   /** Resolves after `ms` milliseconds of monotonic time; rejects with the signal's reason as soon as it aborts. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;

@@ -4,15 +4,14 @@ import { ProviderError } from "./error-class.ts";
 /** Why a signal of {@link withDeadline} aborted: time was up, or the parent aborted. */
 export class DeadlineError extends ProviderError<"deadline_exceeded"> {}
 
-interface Deadline extends Disposable {
-  readonly signal: AbortSignal;
-}
-
 /**
  * Derives a signal that aborts with a {@link DeadlineError} after `timeoutMs` milliseconds, or with the parent's own
  * reason when that aborts earlier. Use it with `using`, so that timer and listener never outlive the wait.
  */
-export function withDeadline(parent: AbortSignal | undefined, timeoutMs: number): Deadline {
+export function withDeadline(
+  parent: AbortSignal | undefined,
+  timeoutMs: number,
+): Disposable & { readonly signal: AbortSignal } {
   const controller = new AbortController();
   const stop = (): void => controller.abort(parent?.reason);
   if (parent?.aborted) {

@@ -13,10 +13,7 @@ const UNIT_MS: Readonly<Record<string, number>> = {
 const PART = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/y;
 const MAX_TEXT = 64;
 
-/**
- * Milliseconds of a Go duration; `undefined` when the text is not one. `0` needs no unit. Bounded to 100 years.
- * @see https://pkg.go.dev/time#ParseDuration
- */
+/** Milliseconds of a Go duration (pkg.go.dev/time#ParseDuration) of at most 100 years; `undefined` for another text. */
 export function parseDurationMs(text: string): number | undefined {
   if (text === "0") {
     return 0;

@@ -79,10 +79,7 @@ interface RefusedVariable {
   readonly effect: string;
 }
 
-/**
- * Deletes from `environment` what deleting makes harmless, and returns what must stop the process. Values are not looked
- * at and not returned.
- */
+/** Deletes what deleting makes harmless, and returns what must stop the process. Values are neither looked at nor returned. */
 export function sanitiseEnvironment(
   environment: Record<string, string | undefined>,
 ): readonly RefusedVariable[] {

@@ -40,10 +40,7 @@ export function parseCredentials(text: string): UnixCredentials | undefined {
     : undefined;
 }
 
-/**
- * Gives up every other right of this process, for good.
- * @throws Error when the kernel refuses, or when anything of the old identity is left.
- */
+/** Gives up every other right of this process, for good. @throws Error when anything of the old identity is left. */
 export function dropPrivileges(
   { uid, gid, groups }: UnixCredentials,
   self: Pick<NodeJS.Process, "setgroups" | "setgid" | "setuid"> = process,

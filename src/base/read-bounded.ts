@@ -18,10 +18,7 @@ export async function readBounded(
   return Buffer.concat(chunks, length);
 }
 
-/**
- * All bytes of an open file, or `maxBytes` plus one of them when it has more, whatever size it claims. They are in one
- * buffer, so that a secret can be wiped.
- */
+/** All bytes of an open file, or `maxBytes` plus one when it has more, in one buffer, so that a secret can be wiped. */
 export async function readFileBounded(handle: FileHandle, maxBytes: number): Promise<Uint8Array> {
   const buffer = new Uint8Array(maxBytes + 1);
   let length = 0;

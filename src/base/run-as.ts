@@ -6,12 +6,6 @@ import { readBounded } from "./read-bounded.ts";
 import { HIDDEN, selfCommand } from "./self-command.ts";
 import { visibleLines } from "./visible-text.ts";
 
-interface ChildRun {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 interface RunAsOptions {
   readonly identity: UnixCredentials;
   readonly args: readonly string[];
@@ -21,7 +15,7 @@ interface RunAsOptions {
 }
 
 /** @throws the signal's reason, or what starting the child throws. */
-export async function runAs({ identity, args, input, maxBytes, signal }: RunAsOptions): Promise<ChildRun> {
+export async function runAs({ identity, args, input, maxBytes, signal }: RunAsOptions) {
   signal.throwIfAborted();
   const [executable, ...words] = selfCommand([HIDDEN.asUser, credentialsText(identity), ...args]);
   const child = spawn(executable, words, {

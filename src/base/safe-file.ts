@@ -42,18 +42,13 @@ export function isSameFile(a: FileIdentity, b: FileIdentity): boolean {
   return a.inode === b.inode && a.changedNs === b.changedNs && a.sizeBytes === b.sizeBytes;
 }
 
-interface SafeFile {
-  readonly bytes: Uint8Array;
-  readonly identity: FileIdentity;
-}
-
 /**
  * Reads a whole file of at most `maxBytes` bytes after checking type, owner and mode with fstat(2) on the descriptor
  * that is then read, so that nothing can be swapped in between.
  * @throws SafeFileError that names the path, the field and the fix.
  */
-export async function readSafeFile(path: string, rules: SafeFileRules): Promise<SafeFile> {
-  const fail = (code: SafeFileCode, problem: string, advice: string, cause?: unknown): SafeFileError =>
+export async function readSafeFile(path: string, rules: SafeFileRules) {
+  const fail: Fail = (code, problem, advice, cause) =>
     new SafeFileError({
       code,
       errorClass: rules.errorClass,
@@ -89,14 +84,9 @@ export async function readSafeFile(path: string, rules: SafeFileRules): Promise<
     if (bytes.length === 0) {
       throw fail("file_empty", "is empty", `write ${rules.what} to ${path}`);
     }
-    return {
-      bytes,
-      identity: {
-        inode: `${stat.dev}:${stat.ino}`,
-        changedNs: String(stat.ctimeNs),
-        sizeBytes: bytes.length,
-      },
-    };
+    const inode = `${stat.dev}:${stat.ino}`;
+    const identity: FileIdentity = { inode, changedNs: String(stat.ctimeNs), sizeBytes: bytes.length };
+    return { bytes, identity };
   } finally {
     await handle.close();
   }

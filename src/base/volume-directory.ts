@@ -22,13 +22,15 @@ export interface VolumeDirectory {
   readonly mountPoints: ReadonlySet<string>;
 }
 
+type Fail = (code: VolumeDirectoryCode, problem: string, advice: string, cause?: unknown) => Error;
+
 /**
  * Makes the directory, or gives the one that is there its group and mode again: a crash may have come between the two.
  * @throws VolumeDirectoryError when the parent is no mount point, or when the directory is a link or another user's.
  */
 export function makeVolumeDirectory(wanted: VolumeDirectory): void {
   const { path, field, errorClass, uid, gid, mode } = wanted;
-  const fail = (code: VolumeDirectoryCode, problem: string, advice: string, cause?: unknown) =>
+  const fail: Fail = (code, problem, advice, cause) =>
     new VolumeDirectoryError({ code, errorClass, message: `${field}: ${problem}`, advice, cause });
   checkBelowMountPoint(wanted);
   let descriptor: number;
@@ -90,12 +92,7 @@ function mkdirIfMissing(path: string): void {
   }
 }
 
-function changeGroup(
-  descriptor: number,
-  { path, uid }: VolumeDirectory,
-  gid: number,
-  fail: (code: VolumeDirectoryCode, problem: string, advice: string, cause?: unknown) => VolumeDirectoryError,
-): void {
+function changeGroup(descriptor: number, { path, uid }: VolumeDirectory, gid: number, fail: Fail): void {
   try {
     fchownSync(descriptor, uid, gid);
   } catch (error) {

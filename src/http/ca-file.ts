@@ -13,10 +13,7 @@ const MAX_CERTIFICATES = 1024;
 export interface CaFile {
   /** The certificates of the last good read, PEM, nothing else. */
   readonly pem: () => string;
-  /**
-   * Reads the file again; true when its certificates have changed.
-   * @throws SafeFileError or CaFileError when it is unusable now; {@link pem} then stays as it was.
-   */
+  /** Reads the file again; true when its certificates have changed. @throws when it is unusable; {@link pem} then stays as it was. */
   readonly refresh: () => Promise<boolean>;
 }
 
@@ -27,10 +24,7 @@ interface CaFileOptions {
   readonly serviceUid: number;
 }
 
-/**
- * Opens the bundle for the first time.
- * @throws SafeFileError or CaFileError with the field, the path and the fix.
- */
+/** Opens the bundle for the first time. @throws SafeFileError or CaFileError with the field, the path and the fix. */
 export async function openCaFile({ path, field, serviceUid }: CaFileOptions): Promise<CaFile> {
   const read = () =>
     readSafeFile(path, {

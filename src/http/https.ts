@@ -32,10 +32,7 @@ export interface HttpResponse {
 export interface HttpTransport {
   /** @throws TransportError */
   readonly request: (request: HttpRequest) => Promise<HttpResponse>;
-  /**
-   * Reads the CA bundle again now, as on SIGHUP; true when it changed.
-   * @throws SafeFileError or CaFileError when it is unusable; the old one stays in use.
-   */
+  /** Reads the CA bundle again, as on SIGHUP; true when it changed. @throws when it is unusable; the old one stays in use. */
   readonly reloadTrust: () => Promise<boolean>;
   /** Closes idle connections; those in use end with their requests. */
   readonly close: () => void;

@@ -14,10 +14,7 @@ interface Call {
   keyId: string | undefined;
   key: KeyHandle | undefined;
   answer: Pick<Answered<unknown>, "requestId" | "batchIndex"> | undefined;
-  /**
-   * Takes the call's turn; `undefined` when it may run at once. To be called once.
-   * @param dedupKey calls of one caller with the same one do the same work and count once.
-   */
+  /** Takes the call's turn; `undefined` when it may run at once. Calls of one caller with the same key count once. Called once. */
   turn(dedupKey?: string): Promise<void> | undefined;
 }
 

@@ -18,13 +18,7 @@ export interface KmsCiphertext {
   readonly annotations: Readonly<Record<string, Uint8Array>>;
 }
 
-/** Every method throws KmsClientError. */
-export interface KmsClient {
-  readonly status: (signal: AbortSignal) => Promise<KmsStatus>;
-  readonly encrypt: (plaintext: Uint8Array, signal: AbortSignal) => Promise<KmsCiphertext>;
-  readonly decrypt: (sealed: KmsCiphertext, signal: AbortSignal) => Promise<Uint8Array>;
-  readonly close: () => void;
-}
+export type KmsClient = ReturnType<typeof openKmsClient>;
 
 type KmsClientCode =
   | "socket_missing"
@@ -53,8 +47,8 @@ interface KmsClientOptions {
   readonly uid: () => string;
 }
 
-/** Connects at the first call. kube-apiserver's authority is `localhost`. */
-export function openKmsClient({ socketPath, timeoutMs, uid }: KmsClientOptions): KmsClient {
+/** Connects at the first call. kube-apiserver's authority is `localhost`. Every method throws KmsClientError. */
+export function openKmsClient({ socketPath, timeoutMs, uid }: KmsClientOptions) {
   const sessions = new Http2SessionManager("http://localhost", undefined, {
     createConnection: () => connect(socketPath),
   });
@@ -76,12 +70,12 @@ export function openKmsClient({ socketPath, timeoutMs, uid }: KmsClientOptions):
     }
   };
   return {
-    status: (signal) =>
+    status: (signal: AbortSignal): Promise<KmsStatus> =>
       asked("Status", async () => {
         const { version, healthz, keyId } = await client.status({}, { timeoutMs, signal });
         return { version, healthz, keyId };
       }),
-    encrypt: (plaintext, signal) =>
+    encrypt: (plaintext: Uint8Array, signal: AbortSignal): Promise<KmsCiphertext> =>
       asked("Encrypt", async () => {
         const { ciphertext, keyId, annotations } = await client.encrypt(
           { plaintext, uid: uid() },
@@ -89,12 +83,12 @@ export function openKmsClient({ socketPath, timeoutMs, uid }: KmsClientOptions):
         );
         return { ciphertext, keyId, annotations };
       }),
-    decrypt: ({ ciphertext, keyId, annotations }, signal) =>
+    decrypt: ({ ciphertext, keyId, annotations }: KmsCiphertext, signal: AbortSignal): Promise<Uint8Array> =>
       asked("Decrypt", async () => {
         const request = { ciphertext, keyId, annotations: { ...annotations }, uid: uid() };
         return (await client.decrypt(request, { timeoutMs, signal })).plaintext;
       }),
-    close: () => sessions.abort(),
+    close: (): void => sessions.abort(),
   };
 }
 

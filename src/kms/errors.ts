@@ -3,22 +3,7 @@ import { Code } from "@connectrpc/connect";
 import { type ErrorClass, ProviderError } from "../base/error-class.ts";
 import type { AnnotationProblem } from "../key/identity/annotations.ts";
 
-export type KmsCode =
-  | "concurrency_limit"
-  | "plaintext_empty"
-  | "plaintext_too_large"
-  | "ciphertext_size"
-  | "ciphertext_not_canonical"
-  | "ciphertext_version_differs"
-  | "key_id_size"
-  | "key_id_malformed"
-  | "annotations_too_large"
-  | "annotations_refused"
-  | "reply_out_of_bounds"
-  | "no_key_version"
-  /** Only with `status.outage: fail`. */
-  | "openbao_outage"
-  | "active_version_lost";
+export type KmsCode = keyof typeof KMS_REPLIES | "key_id_malformed" | "annotations_refused";
 
 export class KmsError extends ProviderError<KmsCode> {}
 
@@ -75,23 +60,28 @@ const BY_CLASS: Readonly<Record<ErrorClass, Reply>> = {
   unknown: { code: Code.Internal, text: "internal error" },
 };
 
-/** Codes of errors that say more than their class, each with its own constant text. */
+/** Codes that tell more than their class, each with its own constant text. */
+const KMS_REPLIES = {
+  concurrency_limit: { code: Code.ResourceExhausted, text: "too many calls at once" },
+  plaintext_empty: { code: Code.InvalidArgument, text: "plaintext is empty" },
+  plaintext_too_large: { code: Code.InvalidArgument, text: "plaintext is too large" },
+  ciphertext_size: { code: Code.InvalidArgument, text: "ciphertext must have 1 to 1024 bytes" },
+  ciphertext_not_canonical: { code: Code.InvalidArgument, text: "ciphertext is not in canonical form" },
+  ciphertext_version_differs: {
+    code: Code.InvalidArgument,
+    text: "ciphertext is of another key version than key_id",
+  },
+  key_id_size: { code: Code.InvalidArgument, text: "key_id must have 1 to 1024 bytes" },
+  annotations_too_large: { code: Code.InvalidArgument, text: "annotations exceed 32768 bytes" },
+  reply_out_of_bounds: { code: Code.Internal, text: "reply would be outside the limits of KMS v2" },
+  no_key_version: { code: Code.Unavailable, text: "no key version is known yet" },
+  /** Only with `status.outage: fail`. */
+  openbao_outage: { code: Code.Unavailable, text: "OpenBao is unavailable" },
+  active_version_lost: { code: Code.FailedPrecondition, text: "the active key version is lost" },
+} as const satisfies Readonly<Record<string, Reply>>;
+
 const BY_CODE: ReadonlyMap<string, Reply> = new Map<string, Reply>([
-  ["concurrency_limit", { code: Code.ResourceExhausted, text: "too many calls at once" }],
-  ["plaintext_empty", { code: Code.InvalidArgument, text: "plaintext is empty" }],
-  ["plaintext_too_large", { code: Code.InvalidArgument, text: "plaintext is too large" }],
-  ["ciphertext_size", { code: Code.InvalidArgument, text: "ciphertext must have 1 to 1024 bytes" }],
-  ["ciphertext_not_canonical", { code: Code.InvalidArgument, text: "ciphertext is not in canonical form" }],
-  [
-    "ciphertext_version_differs",
-    { code: Code.InvalidArgument, text: "ciphertext is of another key version than key_id" },
-  ],
-  ["key_id_size", { code: Code.InvalidArgument, text: "key_id must have 1 to 1024 bytes" }],
-  ["annotations_too_large", { code: Code.InvalidArgument, text: "annotations exceed 32768 bytes" }],
-  ["reply_out_of_bounds", { code: Code.Internal, text: "reply would be outside the limits of KMS v2" }],
-  ["no_key_version", { code: Code.Unavailable, text: "no key version is known yet" }],
-  ["openbao_outage", { code: Code.Unavailable, text: "OpenBao is unavailable" }],
-  ["active_version_lost", { code: Code.FailedPrecondition, text: "the active key version is lost" }],
+  ...Object.entries(KMS_REPLIES),
   ["version_removed", { code: Code.FailedPrecondition, text: "key version was removed by retire-versions" }],
   ["version_rejected", { code: Code.FailedPrecondition, text: "key version contradicts what was recorded" }],
 ]);

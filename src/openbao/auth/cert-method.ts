@@ -86,10 +86,7 @@ export function certTokenLoginMethod(
   );
 }
 
-/**
- * The chain of the token's key, read and checked. That the token's key is the certificate's is proved by a signature later.
- * @throws SafeFileError or AuthError with the field, the path and the fix.
- */
+/** The chain of the token's key, read and checked; a signature proves later that the two match. @throws SafeFileError or AuthError. */
 export async function readTokenChain(options: ChainOptions): Promise<CertificateChain> {
   const chain = decodeChain(await readChainFile(TOKEN_CERTIFICATE_FIELD, options));
   return checkedChain(chain, TOKEN_CERTIFICATE_FIELD, options, ([leaf]) => leaf.publicKey);

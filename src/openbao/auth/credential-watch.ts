@@ -16,19 +16,14 @@ interface CredentialWatchOptions {
   readonly observer: (error?: unknown) => void;
 }
 
-export interface CredentialWatch {
-  /** What the last look found. */
-  readonly state: () => CredentialState;
-  /** Looks until the signal aborts. Never throws. */
-  readonly run: (signal: AbortSignal) => Promise<void>;
-}
+export type CredentialWatch = NonNullable<ReturnType<typeof credentialWatch>>;
 
 const EVERY_MS = 60_000;
 /** Until there is a token, for the methods that need one. */
 const FIRST_MS = 5000;
 
 /** `undefined` when the method's credential is made for each login. */
-export function credentialWatch(options: CredentialWatchOptions): CredentialWatch | undefined {
+export function credentialWatch(options: CredentialWatchOptions) {
   const { method, session, openbao, clock, timeoutMs, observer } = options;
   const { inspect } = method;
   if (inspect === undefined) {
@@ -48,8 +43,10 @@ export function credentialWatch(options: CredentialWatchOptions): CredentialWatc
     }
   };
   return {
+    /** What the last look found. */
     state: () => state,
-    run: async (signal) => {
+    /** Looks until the signal aborts. Never throws. */
+    run: async (signal: AbortSignal): Promise<void> => {
       let pauseMs = FIRST_MS;
       while (!signal.aborted) {
         await clock.sleep(pauseMs, signal).catch(() => {});

@@ -38,19 +38,10 @@ export interface LoginMethod {
   readonly mountPath: string;
   /** Whether a login that may have happened can simply be made again; not so where credentials have a use count. */
   readonly repeatable: boolean;
-  /**
-   * Set where OpenBao renews a token only for who shows the credential again, so that a new login takes the place of a
-   * renewal: a client certificate, unless the mount has disable_binding.
-   */
+  /** Where OpenBao renews a token only with the credential (cert without disable_binding): a login replaces the renewal. */
   readonly renewal?: "login";
-  /**
-   * Reads the credentials anew and checks what can be checked here.
-   * @throws ProviderError that names the file or claim and the fix.
-   */
+  /** Reads the credentials anew and checks them. @throws ProviderError that names the file or claim and the fix. */
   readonly prepare: (signal: AbortSignal) => Promise<LoginRequest>;
-  /**
-   * Looks at the stored credential without using it up; absent where a credential is made for each login.
-   * @throws ProviderError: why the next login will fail.
-   */
+  /** Looks at a stored credential without using it up. @throws ProviderError: why the next login will fail. */
   readonly inspect?: (inspection: Inspection) => Promise<CredentialState>;
 }

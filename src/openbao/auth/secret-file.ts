@@ -7,10 +7,7 @@ type SecretFileRules = Omit<SafeFileRules, "secret" | "errorClass"> & Partial<Sa
 
 const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
 
-/**
- * The text of the file, visible ASCII only.
- * @throws SafeFileError, or AuthError `secret_malformed`, with the field, the path and the fix.
- */
+/** The text of the file, visible ASCII only. @throws SafeFileError, or AuthError `secret_malformed`. */
 export async function readSecretFile(
   path: string,
   { errorClass = "auth_failed", ...rules }: SecretFileRules,

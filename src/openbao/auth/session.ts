@@ -67,10 +67,7 @@ export class TokenSession {
     this.#logIn = singleFlight((signal) => this.#logInOnce(signal));
   }
 
-  /**
-   * The token to make a call with; logs in when there is none.
-   * @throws ProviderError: why there is none, at once when the last attempt is too recent.
-   */
+  /** The token to make a call with; logs in when there is none. @throws ProviderError, at once when the last attempt is too recent. */
   async token(signal: AbortSignal): Promise<Token> {
     const usable = usableToken(this.#state, this.#nowMs());
     if (usable !== undefined) {
@@ -91,10 +88,7 @@ export class TokenSession {
     return usableToken(this.#state, this.#nowMs());
   }
 
-  /**
-   * Another token, after a call with `denied` was denied; `undefined` when it is too early for a new login.
-   * @throws ProviderError when the new login failed.
-   */
+  /** Another token than one that was denied; `undefined` while it is too early for a login. @throws ProviderError of the login. */
   async replace(denied: Token, signal: AbortSignal): Promise<Token | undefined> {
     const current = usableToken(this.#state, this.#nowMs());
     if (current !== undefined && current.secret !== denied.secret) {

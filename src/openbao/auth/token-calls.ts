@@ -9,12 +9,6 @@ import { decodeGrant, type Grant, renewedToken, type Token, tokenOf } from "./to
 const RENEW_PATH = "auth/token/renew-self";
 const REVOKE_PATH = "auth/token/revoke-self";
 
-interface LoginResult {
-  readonly token: Token;
-  /** End of the credential that was used, wall clock. */
-  readonly credentialExpiresAtMs: number | undefined;
-}
-
 interface LoginTerms {
   readonly openbao: OpenBao;
   readonly method: LoginMethod;
@@ -27,10 +21,7 @@ interface LoginTerms {
  * Logs in. A token that would fail the provider later is revoked and refused now, while the last one still works.
  * @throws OpenBaoError, AuthError, or what the method throws about its credentials.
  */
-export async function logIn(
-  { openbao, method, timeoutMs, askedAtMs }: LoginTerms,
-  signal: AbortSignal,
-): Promise<LoginResult> {
+export async function logIn({ openbao, method, timeoutMs, askedAtMs }: LoginTerms, signal: AbortSignal) {
   const { operation, mountPath, repeatable: idempotent } = method;
   const { body, credentialExpiresAtMs, via = openbao, release } = await method.prepare(signal);
   const path = `${mountPath}/login`;
@@ -70,10 +61,7 @@ function unfitness({ uses, ttlMs }: Grant, mountPath: string): ProviderError | u
       });
 }
 
-/**
- * Asks for `incrementMs` more, of which OpenBao may grant less; the result says how much.
- * @throws OpenBaoError
- */
+/** Asks for `incrementMs` more, of which OpenBao may grant less; the result tells how much. @throws OpenBaoError */
 export async function renewSelf(
   openbao: OpenBao,
   token: Token,

@@ -51,10 +51,7 @@ export function decodeEnvelope(body: Uint8Array): Envelope | undefined {
 /** Longest wait that a Retry-After is followed for. */
 export const MAX_RETRY_AFTER_MS = 30_000;
 
-/**
- * Retry-After in milliseconds, 0 to {@link MAX_RETRY_AFTER_MS}; `undefined` when there is none that can be read.
- * @see RFC 9110 section 10.2.3
- */
+/** Retry-After (RFC 9110 section 10.2.3) in milliseconds, at most {@link MAX_RETRY_AFTER_MS}; `undefined` for none, or nonsense. */
 export function retryAfterMs(value: string | null, nowWallMs: number): number | undefined {
   if (value === null) {
     return undefined;
@@ -114,10 +111,7 @@ const ANSWERS: readonly AnswerRule[] = [
 
 const HEALTH = v.object({ initialized: v.boolean(), sealed: v.boolean(), standby: v.boolean() });
 
-/**
- * The code of an answer of sys/health that is not a success: it says why in its fields, not in errors.
- * @see https://openbao.org/api-docs/system/health/
- */
+/** The code of an answer of sys/health that is not a success: the reason is in its fields, not in errors. */
 export function healthCodeOf(data: unknown): AnswerCode | undefined {
   const health = v.safeParse(HEALTH, data);
   if (!health.success) {

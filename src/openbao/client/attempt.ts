@@ -165,10 +165,7 @@ function toOpenBaoError(thrown: unknown, call: OpenBaoCall): OpenBaoError {
     : answerError("reply_malformed", call, { cause: thrown });
 }
 
-/**
- * Transport failures, 5xx, 429 and what is not OpenBao at all; never the refusal of a request, which for a renewal at the
- * maximum TTL comes as a 500.
- */
+/** Never the refusal of a request, which for a renewal at the maximum TTL comes as a 500. */
 function isFailureOfNode({ status, code }: OpenBaoError): boolean {
   if (code === "not_renewable") {
     return false;

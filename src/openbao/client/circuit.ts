@@ -111,10 +111,7 @@ export class Circuit<Cause> {
     return state.kind === "closed" || (state.kind === "open" && this.#clock.monotonicMs() >= state.untilMs);
   }
 
-  /**
-   * Lets a call through, or says what went wrong before. A call with nowhere else to go passes an open circuit too: its success
-   * closes it, and its failure tells nothing new.
-   */
+  /** Lets a call through, or returns what went wrong before. As a last resort it passes an open circuit, which its success closes. */
   enter(isLastResort = false): { readonly passage: Passage<Cause> } | { readonly refusedFor: Cause } {
     const before = this.#state;
     const isProbe = before.kind !== "closed" && this.passable;

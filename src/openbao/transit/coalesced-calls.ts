@@ -2,8 +2,6 @@
 import type { KeyCalls } from "./client.ts";
 import { type CoalesceOptions, coalesce } from "./coalesce.ts";
 import { type TransitCode, TransitError } from "./errors.ts";
-import type { Answered } from "./key-call.ts";
-import type { DecryptInput, EncryptInput } from "./wire-format.ts";
 
 /** Which calls go together. */
 export const GROUPING = {
@@ -30,12 +28,9 @@ const SPOILT_BY_AN_ITEM: ReadonlySet<TransitCode> = new Set<TransitCode>([
   "version_missing",
 ]);
 
-export interface CoalescedCalls {
-  readonly encrypt: (input: EncryptInput, signal: AbortSignal) => Promise<Answered<string>>;
-  readonly decrypt: (input: DecryptInput, signal: AbortSignal) => Promise<Answered<Uint8Array>>;
-}
+export type CoalescedCalls = ReturnType<typeof coalescedCalls>;
 
-export function coalescedCalls({ encrypt, decrypt }: KeyCalls): CoalescedCalls {
+export function coalescedCalls({ encrypt, decrypt }: KeyCalls) {
   const common = {
     ...GROUPING,
     retrySingly: (error: unknown) => error instanceof TransitError && SPOILT_BY_AN_ITEM.has(error.code),

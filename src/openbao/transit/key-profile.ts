@@ -1,17 +1,7 @@
 /** @module The profile that the Transit key and its mount must have. key/rotation/ decides what follows from a drift. */
 import type { KeyMetadata } from "./key-metadata.ts";
 
-export type ProfileDriftCode =
-  | "wrong_type"
-  | "derived"
-  | "convergent"
-  | "exportable"
-  | "plaintext_backup_allowed"
-  | "deletion_allowed"
-  | "soft_deleted"
-  | "encryption_unsupported"
-  | "decryption_unsupported"
-  | "upsert_enabled";
+export type ProfileDriftCode = (typeof REQUIREMENTS)[number]["code"] | "upsert_enabled";
 
 export interface ProfileDrift {
   readonly code: ProfileDriftCode;
@@ -27,7 +17,7 @@ export interface KeyNames {
 }
 
 interface Requirement {
-  readonly code: ProfileDriftCode;
+  readonly code: string;
   readonly broken: (key: KeyMetadata) => boolean;
   readonly problem: string | ((key: KeyMetadata) => string);
   readonly advice: (names: KeyNames) => string;
@@ -45,7 +35,7 @@ const config =
   ({ mountPath, keyName }: KeyNames): string =>
     `bao write ${mountPath}/keys/${keyName}/config ${setting}`;
 
-const REQUIREMENTS: readonly Requirement[] = [
+const REQUIREMENTS = [
   {
     code: "wrong_type",
     broken: ({ type }) => type !== REQUIRED_KEY_TYPE,
@@ -98,7 +88,7 @@ const REQUIREMENTS: readonly Requirement[] = [
     problem: "does not support decryption",
     advice: anotherKey,
   },
-];
+] as const satisfies readonly Requirement[];
 
 /** Every requirement on the key that does not hold, in a fixed order; empty when all is well. */
 export function profileDrifts(key: KeyMetadata, names: KeyNames): readonly ProfileDrift[] {

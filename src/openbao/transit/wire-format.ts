@@ -25,10 +25,7 @@ export interface WireFormat<Input, Output> {
   readonly verb: "encrypt" | "decrypt";
   /** @throws TransitError when the input is refused before OpenBao is asked. */
   readonly encode: (input: Input) => Readonly<Record<string, unknown>>;
-  /**
-   * The result in what OpenBao answered; `undefined` when there is none in it.
-   * @throws TransitError when the result is not what was asked for.
-   */
+  /** The result in what OpenBao answered; `undefined` for none. @throws TransitError when it is not what was asked for. */
   readonly decode: (data: unknown, input: Input) => Output | undefined;
 }
 

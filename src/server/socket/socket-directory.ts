@@ -30,10 +30,7 @@ export interface DirectoryIdentity {
   readonly inode: bigint;
 }
 
-/**
- * @returns which directory was found fit.
- * @throws ServerError of class `socket_unavailable`, one code per thing that can be wrong.
- */
+/** @returns which directory was found fit. @throws ServerError `socket_unavailable`, one code for each thing that can be wrong. */
 export function checkSocketDirectory(rules: SocketDirectoryRules): DirectoryIdentity {
   const { directory } = rules;
   // The ancestors first: what they let others replace need not be looked at.
@@ -76,10 +73,7 @@ function octal(mode: number): string {
   return mode.toString(8).padStart(4, "0");
 }
 
-/**
- * With `server.createDirectory`, makes the directory first.
- * @throws ServerError of class `socket_unavailable`.
- */
+/** With `server.createDirectory`, makes the directory first. @throws ServerError of class `socket_unavailable`. */
 export function makeSocketDirectory(rules: SocketDirectoryRules): DirectoryIdentity {
   if (rules.mountPoints !== undefined) {
     try {

@@ -9,9 +9,7 @@ const MAX_GROUP_FILE_BYTES = 4 * 1024 * 1024;
 /** The highest number is reserved: chown(2) takes it as "do not change". */
 const MAX_GID = 0xfffffffe;
 
-/**
- * @throws ServerError `group_unknown` or `group_file_unreadable`, both of class `config_invalid`.
- */
+/** @throws ServerError `group_unknown` or `group_file_unreadable`, both of class `config_invalid`. */
 export async function resolveSocketGroup(group: string, groupFile: string = GROUP_FILE): Promise<number> {
   if (/^[0-9]+$/.test(group)) {
     const gid = Number(group);
