@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { parseJson } from "../base/parse-json.ts";
 import { sortedCopy } from "../base/sorted-copy.ts";
+import type { Usage } from "../key/rotation/usage.ts";
 import { auditError } from "./errors.ts";
 import { LOCAL_TRANSFORMERS } from "./stored/stored-value.ts";
 
@@ -78,7 +79,8 @@ const AUDIT = v.strictObject({
   seeds: v.exactOptional(COUNT),
 });
 
-const BODY = {
+/** The shape of the file, and of `audit --output json`. */
+export const EVIDENCE = v.strictObject({
   kind: v.literal(EVIDENCE_KIND),
   schemaVersion: v.literal(EVIDENCE_SCHEMA_VERSION),
   createdAt: TIME,
@@ -90,11 +92,6 @@ const BODY = {
   audits: v.pipe(v.array(AUDIT), v.minLength(1), v.maxLength(100)),
   /** What was not looked at, in words. */
   limitations: v.array(TEXT),
-};
-
-/** The shape of the file, and of `audit --output json`. */
-export const EVIDENCE = v.strictObject({
-  ...BODY,
   digest: v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/)),
 });
 
@@ -148,14 +145,17 @@ function addsUp({ objects, resources, keyIds }: SourceAudit): boolean {
   const groups = resources.flatMap((resource) => resource.groups);
   const ours = groups.filter((group) => group.kind === "ours");
   return (
-    sum(resources) === objects &&
-    resources.every((resource) => sum(resource.groups) === resource.objects) &&
-    sum(keyIds) === sum(ours) &&
-    keyIds.every(({ keyId, objects: count }) => sum(ours.filter((group) => group.keyId === keyId)) === count)
+    totalOf(resources) === objects &&
+    resources.every((resource) => totalOf(resource.groups) === resource.objects) &&
+    totalOf(keyIds) === totalOf(ours) &&
+    keyIds.every(
+      ({ keyId, objects: count }) => totalOf(ours.filter((group) => group.keyId === keyId)) === count,
+    )
   );
 }
 
-function sum(parts: readonly { readonly objects: number }[]): number {
+/** How many objects the parts have together. */
+export function totalOf(parts: readonly { readonly objects: number }[]): number {
   return parts.reduce((total, { objects }) => total + objects, 0);
 }
 
@@ -170,4 +170,22 @@ function invalid(name: string, problem: string): Error {
     message: `${name} ${problem}`,
     advice: "run `bao-kms-provider audit --evidence-out FILE` again and use that file unchanged",
   });
+}
+
+/** The evidence in the words of rotation's plans. */
+export function keyUsages({ audits, configuration }: Evidence): readonly Usage[] {
+  return audits.map(({ source, resources, keyIds }) => ({
+    name: source.kind === "etcd" ? `etcd cluster ${source.clusterId}` : source.file,
+    kind: source.kind === "etcd" ? "live" : source.integrity === "verified" ? "snapshot" : "bare",
+    readAtUnixMs: Date.parse(source.readAt),
+    fingerprint: configuration?.fingerprint,
+    objectsByKeyId: new Map(keyIds.map(({ keyId, objects }) => [keyId, objects])),
+    statedVersions: new Map(keyIds.map(({ keyId, version }) => [keyId, version])),
+    damaged: totalOf(
+      resources
+        .flatMap(({ groups }) => groups)
+        .filter(({ kind }) => kind === "damaged" || kind === "unknown"),
+    ),
+    liveApiServers: source.kind === "etcd" ? source.apiServers : 0,
+  }));
 }

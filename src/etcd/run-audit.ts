@@ -5,8 +5,8 @@ import { type OpenFile, openFile } from "./bolt/random-access-file.ts";
 import { AuditError, inFile } from "./errors.ts";
 import type { AuditSource, SourceAudit } from "./evidence.ts";
 import type { EtcdEndpoint } from "./reader/endpoint.ts";
+import type { OnProgress } from "./reader/record.ts";
 import { openSnapshot } from "./reader/snapshot.ts";
-import type { OnProgress } from "./reader/stored-entry.ts";
 import { type Tally, type TallyOptions, tally } from "./tally.ts";
 
 export type AuditTarget =

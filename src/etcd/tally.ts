@@ -4,8 +4,14 @@ import { deriveKeyId } from "../key/identity/key-id.ts";
 import type { KeyScope } from "../key/identity/key-scope.ts";
 import type { KeyVersion } from "../openbao/transit/key-metadata.ts";
 import { auditError } from "./errors.ts";
-import type { KeyIdCount, ObjectGroup, SourceAudit, StoredGroup } from "./evidence.ts";
-import type { EntrySink } from "./reader/stored-entry.ts";
+import {
+  type KeyIdCount,
+  type ObjectGroup,
+  type SourceAudit,
+  type StoredGroup,
+  totalOf,
+} from "./evidence.ts";
+import type { EntrySink } from "./reader/record.ts";
 import { isApiServerLease, isLiveLease } from "./stored/api-server-lease.ts";
 import { objectName } from "./stored/object-name.ts";
 import { classifyStoredValue, type StoredValue } from "./stored/stored-value.ts";
@@ -74,7 +80,10 @@ export function tally({ prefix, knownKeyIds, nowUnixMs, onObject, onReset }: Tal
       } else if (counts.size < MAX_GROUPS) {
         counts.set(name, { resource, group, objects: 1 });
       } else {
-        throw tooManyGroups();
+        throw auditError("too_many_groups", {
+          message: `the store has more than ${MAX_GROUPS} different combinations of resource and key`,
+          advice: "audit a part of it with --etcd-prefix",
+        });
       }
       if (isApiServerLease(resource, path) && isLiveLease(value, nowUnixMs)) {
         apiServers += 1;
@@ -127,10 +136,10 @@ function summary(counts: readonly Count[]): Pick<SourceAudit, "objects" | "resou
     }
   }
   return {
-    objects: sum(counts),
+    objects: totalOf(counts),
     resources: [...resources.keys()].sort().map((resource) => {
       const groups = resources.get(resource) ?? [];
-      return { resource, objects: sum(groups), groups: groups.sort(byKindAndVersion) };
+      return { resource, objects: totalOf(groups), groups: groups.sort(byKindAndVersion) };
     }),
     keyIds: [...keyIds.keys()]
       .sort()
@@ -151,26 +160,12 @@ const KIND_ORDER: readonly StoredGroup["kind"][] = [
 
 /** Newest version first; among equals the larger group. */
 function byKindAndVersion(a: StoredGroup, b: StoredGroup): number {
+  const versionOf = (group: StoredGroup): number => (group.kind === "ours" ? group.version : 0);
   return (
     KIND_ORDER.indexOf(a.kind) - KIND_ORDER.indexOf(b.kind) ||
     versionOf(b) - versionOf(a) ||
     b.objects - a.objects
   );
-}
-
-function versionOf(group: StoredGroup): number {
-  return group.kind === "ours" ? group.version : 0;
-}
-
-function sum(parts: readonly { readonly objects: number }[]): number {
-  return parts.reduce((total, { objects }) => total + objects, 0);
-}
-
-function tooManyGroups(): Error {
-  return auditError("too_many_groups", {
-    message: `the store has more than ${MAX_GROUPS} different combinations of resource and key`,
-    advice: "audit a part of it with --etcd-prefix",
-  });
 }
 
 /** Transit's number by key_id. Two versions with one number and different creation times have different key_ids. */

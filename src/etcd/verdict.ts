@@ -2,7 +2,7 @@
 
 import { visible } from "../base/visible-text.ts";
 import { countOf } from "../base/words.ts";
-import type { SourceAudit, StoredGroup } from "./evidence.ts";
+import { type SourceAudit, type StoredGroup, totalOf } from "./evidence.ts";
 import { grouped } from "./group-label.ts";
 
 interface AuditVerdict {
@@ -18,26 +18,27 @@ interface AuditVerdict {
 const MAX_NAMED_RESOURCES = 3;
 
 export function verdictOf(audit: SourceAudit): AuditVerdict {
+  return { ...judge(audit), coldStart: coldStartText(audit) };
+}
+
+function judge(audit: SourceAudit): Omit<AuditVerdict, "coldStart"> {
   const judged = audit.resources.filter(
     ({ resource, groups }) => resource === "secrets" || groups.some(({ kind }) => kind === "ours"),
   );
   const groups = judged.flatMap((each) => each.groups);
   const newest = Math.max(0, ...audit.keyIds.map(({ version }) => version));
-  const count = (isWanted: (group: StoredGroup) => boolean): number =>
-    groups.filter(isWanted).reduce((sum, { objects }) => sum + objects, 0);
-  const total = count(() => true);
+  const count = (isWanted: (group: StoredGroup) => boolean): number => totalOf(groups.filter(isWanted));
+  const total = totalOf(groups);
   const plain = count(({ kind }) => kind === "plaintext");
   const older = count((group) => group.kind === "ours" && group.version < newest);
   const other = count(({ kind }) => ["local_key", "kms_v1", "kms_v2_other"].includes(kind));
   const bad = count(({ kind }) => kind === "damaged" || kind === "unknown");
   const names = resourceNames(judged.map(({ resource }) => resource));
-  const coldStart = coldStartText(audit);
   if (total === 0) {
     return {
       isGood: false,
       sentence: `No Secret is stored under ${visible(audit.prefix)}: nothing is proven.`,
       next: "check --etcd-endpoints, --snapshot and --etcd-prefix",
-      coldStart,
     };
   }
   const findings = [
@@ -52,7 +53,6 @@ export function verdictOf(audit: SourceAudit): AuditVerdict {
       isGood: true,
       sentence: `All ${grouped(total)} objects (${names}) are encrypted under version ${newest} of the key.`,
       next: undefined,
-      coldStart,
     };
   }
   const parts = found.map(([objects, words], index) => {
@@ -62,20 +62,11 @@ export function verdictOf(audit: SourceAudit): AuditVerdict {
   return {
     isGood: false,
     sentence: `Of ${grouped(total)} objects (${names}), ${parts.join(", ")}.`,
-    next: nextStep({ bad, movable: plain + other + older, hasOurs: newest > 0 }),
-    coldStart,
+    next: nextStep(bad, plain + other + older, newest > 0),
   };
 }
 
-function nextStep({
-  bad,
-  movable,
-  hasOurs,
-}: {
-  readonly bad: number;
-  readonly movable: number;
-  readonly hasOurs: boolean;
-}): string {
+function nextStep(bad: number, movable: number, hasOurs: boolean): string {
   return [
     ...(bad > 0 ? ["find the damaged ones with `bao-kms-provider audit --list stale`"] : []),
     ...(movable > 0 && !hasOurs ? ["put this provider first in the EncryptionConfiguration"] : []),

@@ -13,14 +13,19 @@ import type { RegistryContent, VersionState } from "../key/registry/record.ts";
 import {
   type AuditSource,
   type Evidence,
+  keyUsages,
   type SourceAudit,
   type StoredGroup,
   sealEvidence,
 } from "./evidence.ts";
-import { keyUsages } from "./key-usages.ts";
-import { canBeRewritten } from "./stale.ts";
 import { isApiServerLease, isLiveLease } from "./stored/api-server-lease.ts";
-import { NO_OBJECT_OF_OURS, plaintextObjects, verifyAway, verifyRotation } from "./verify-rotation.ts";
+import {
+  canBeRewritten,
+  NO_OBJECT_OF_OURS,
+  plaintextObjects,
+  verifyAway,
+  verifyRotation,
+} from "./verify-rotation.ts";
 
 const identity = TEST_IDENTITY;
 const mark = fingerprint(identity);

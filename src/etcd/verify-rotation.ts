@@ -3,9 +3,27 @@ import { deriveKeyId } from "../key/identity/key-id.ts";
 import type { KeyScope } from "../key/identity/key-scope.ts";
 import { activeVersion, type RegistryContent } from "../key/registry/record.ts";
 import type { KeyMetadata } from "../openbao/transit/key-metadata.ts";
-import type { Evidence, StoredGroup } from "./evidence.ts";
+import type { Evidence, ObjectGroup, StoredGroup } from "./evidence.ts";
 import { groupLabel, sourceLabel } from "./group-label.ts";
-import { isStale } from "./stale.ts";
+
+/**
+ * Whether a rotation still has to rewrite it: ours under another key_id than the active one, or not ours at all in a resource
+ * that should be encrypted. A damaged or unknown value is stale too, but migrate cannot repair it.
+ */
+export function isStale(
+  { resource, group }: { readonly resource: string; readonly group: ObjectGroup },
+  activeKeyId: string,
+  encrypted: ReadonlySet<string>,
+): boolean {
+  return group.kind === "ours"
+    ? group.keyId !== activeKeyId
+    : encrypted.has(resource) || !canBeRewritten(group);
+}
+
+/** Whether a rewrite through kube-apiserver can repair it: kube-apiserver cannot read what is damaged or unknown. */
+export function canBeRewritten(group: ObjectGroup): boolean {
+  return group.kind !== "damaged" && group.kind !== "unknown";
+}
 
 export interface Remaining {
   readonly source: string;
@@ -46,7 +64,8 @@ export function verifyRotation(input: VerifyInput): RotationVerdict {
   const { content, scope, evidence } = input;
   const active = activeVersion(content);
   const activeKeyId = deriveKeyId(scope, active);
-  const remaining = remainingIn(evidence, activeKeyId);
+  const encrypted = encryptedResources(evidence);
+  const remaining = groupsWhere(evidence, (each) => isStale(each, activeKeyId, encrypted));
   const problems = problemsOf(input);
   const result = remaining.length > 0 ? "remaining" : problems.length > 0 ? "not_proven" : "done";
   return {
@@ -68,11 +87,6 @@ export function encryptedResources({ audits }: Evidence): ReadonlySet<string> {
   return new Set(["secrets", ...ours.map(({ resource }) => resource)]);
 }
 
-function remainingIn(evidence: Evidence, activeKeyId: string): readonly Remaining[] {
-  const encrypted = encryptedResources(evidence);
-  return groupsWhere(evidence, (each) => isStale(each, activeKeyId, encrypted));
-}
-
 /**
  * The blocker when no object has one of these key_ids: the evidence may be of another etcd. One object of any
  * version of this key shows that it is the right etcd.
@@ -83,15 +97,18 @@ function nothingSeen({ audits }: Evidence, ourKeyIds: readonly string[]): readon
 }
 
 /**
- * Whether nothing needs this provider any more. `before` is what was seen before objects were rewritten: only a store in which
- * objects of ours were seen can show that none is left.
+ * Whether nothing needs this provider any more, whatever the version. `before` is what was seen before objects were rewritten:
+ * only a store in which objects of ours were seen can show that none is left.
  */
 export function verifyAway(
   before: Evidence,
   after: Evidence,
   ourKeyIds: readonly string[],
-): { readonly remaining: readonly Remaining[]; readonly problems: readonly string[] } {
-  return { remaining: stillOurs(after), problems: nothingSeen(before, ourKeyIds) };
+): Pick<RotationVerdict, "remaining" | "problems"> {
+  return {
+    remaining: groupsWhere(after, ({ group: { kind } }) => kind === "ours" || kind === "damaged"),
+    problems: nothingSeen(before, ourKeyIds),
+  };
 }
 
 /** Objects in plaintext in resources of which an object is or was ours, and in Secrets. */
@@ -102,11 +119,6 @@ export function plaintextObjects(before: Evidence, after: Evidence): number {
     .filter(({ resource }) => encrypted.has(resource))
     .flatMap(({ groups }) => groups)
     .reduce((sum, { kind, objects }) => (kind === "plaintext" ? sum + objects : sum), 0);
-}
-
-/** Objects that still need this provider, whatever their version: what stands against taking it away. */
-function stillOurs(evidence: Evidence): readonly Remaining[] {
-  return groupsWhere(evidence, ({ group }) => group.kind === "ours" || group.kind === "damaged");
 }
 
 function groupsWhere(

@@ -3,11 +3,11 @@ import { countOf } from "../../base/words.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
 import type { Evidence } from "../../etcd/evidence.ts";
-import { isStale } from "../../etcd/stale.ts";
 import type { StoredValue } from "../../etcd/stored/stored-value.ts";
 import type { ListedObject } from "../../etcd/tally.ts";
 import {
   encryptedResources,
+  isStale,
   plaintextObjects,
   type Remaining,
   verifyAway,

@@ -6,7 +6,7 @@ import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
 import { jsonText, type Output } from "../../cli/output.ts";
 import { UsageError } from "../../cli/usage-error.ts";
-import { keyUsages } from "../../etcd/key-usages.ts";
+import { keyUsages } from "../../etcd/evidence.ts";
 import { fingerprint } from "../../key/identity/fingerprint.ts";
 import { decodeGoRegistry, MAX_GO_REGISTRY_BYTES } from "../../key/registry/go-registry.ts";
 import type { RegistryContent } from "../../key/registry/record.ts";

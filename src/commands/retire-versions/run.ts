@@ -6,7 +6,7 @@ import type { ExitName } from "../../cli/exit-code.ts";
 import { jsonText, type Output } from "../../cli/output.ts";
 import { UsageError } from "../../cli/usage-error.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
-import { keyUsages } from "../../etcd/key-usages.ts";
+import { keyUsages } from "../../etcd/evidence.ts";
 import { planRetire, type RetirePlan, withRetired } from "../../key/rotation/plan-retire.ts";
 import type { Blocker } from "../../key/rotation/usage.ts";
 import { changeRegistry } from "../change-registry.ts";

@@ -24,12 +24,7 @@ export interface BoltFile {
   readonly pageCount: number;
 }
 
-interface Meta {
-  readonly pageBytes: number;
-  readonly rootPage: number;
-  readonly pageCount: number;
-  readonly transaction: bigint;
-}
+type Meta = Omit<BoltFile, "file"> & { readonly transaction: bigint };
 
 /**
  * Reads the headers of a bbolt file whose database takes the first `databaseBytes` of it.

@@ -4,10 +4,15 @@ import type { Clock } from "../../base/clock.ts";
 import { countOf } from "../../base/words.ts";
 import type { TransportError } from "../../http/errors.ts";
 import { auditError } from "../errors.ts";
-import type { KeyValue, RangeResponse, ResponseHeader } from "../gen/etcd/rpc_pb.ts";
-import { type CallFailure, callFailure, connectionFailure } from "./call-failure.ts";
-import type { EtcdEndpoint, RangeCall } from "./endpoint.ts";
-import type { EntrySink, OnProgress } from "./stored-entry.ts";
+import type { KeyValue, RangeResponse } from "../gen/etcd/rpc_pb.ts";
+import {
+  type CallFailure,
+  callFailure,
+  connectionFailure,
+  type EtcdEndpoint,
+  type RangeCall,
+} from "./endpoint.ts";
+import type { EntrySink, OnProgress } from "./record.ts";
 
 /** The first page is small, because nothing is known yet about the size of the objects. */
 const FIRST_LIMIT = 16;
@@ -42,10 +47,10 @@ interface LiveRead {
 /** Adds each object under `prefix`, which ends in a slash, once, in the order of keys. Throws AuditError `etcd_*`, or the signal's reason. */
 export async function readLive(prefix: Uint8Array, sink: EntrySink, options: LiveOptions): Promise<LiveRead> {
   await assertOneCluster(options);
-  const members = memberRing(options);
+  const range = rangeOfCluster(options);
   for (let restarts = 0; restarts <= MAX_RESTARTS; restarts++) {
     sink.reset();
-    const read = await readOneRevision(prefix, sink, members, options);
+    const read = await readOneRevision(prefix, sink, range, options);
     if (read !== "compacted") {
       return { ...read, restarts };
     }
@@ -60,7 +65,7 @@ export async function readLive(prefix: Uint8Array, sink: EntrySink, options: Liv
 async function readOneRevision(
   prefix: Uint8Array,
   sink: EntrySink,
-  members: MemberRing,
+  range: RangeOfCluster,
   { clock, signal, objectsPerSecond, onProgress }: LiveOptions,
 ): Promise<Omit<LiveRead, "restarts"> | "compacted"> {
   const rangeEnd = endOfPrefix(prefix);
@@ -71,7 +76,7 @@ async function readOneRevision(
   let done = 0;
   for (;;) {
     const startedMs = clock.monotonicMs();
-    const answer = await members.range({ key, rangeEnd, limit, revision });
+    const answer = await range({ key, rangeEnd, limit, revision });
     if (answer === "compacted") {
       return "compacted";
     }
@@ -110,50 +115,41 @@ async function assertOneCluster({ endpoints, signal }: LiveOptions): Promise<voi
   }
 }
 
-interface Answer {
-  readonly page: RangeResponse;
-  readonly header: ResponseHeader;
-}
-
-interface MemberRing {
-  readonly range: (call: RangeCall) => Promise<Answer | "compacted" | "too_large">;
-}
+type RangeOfCluster = ReturnType<typeof rangeOfCluster>;
 
 /** Asks one member until it fails, then the next; waits after each round. */
-function memberRing({ endpoints, clock, signal }: LiveOptions): MemberRing {
+function rangeOfCluster({ endpoints, clock, signal }: LiveOptions) {
   let current = 0;
   let knownCluster: bigint | undefined;
-  return {
-    range: async (call) => {
-      for (let attempt = 1; ; attempt++) {
-        const endpoint = endpoints[current % endpoints.length];
-        if (endpoint === undefined) {
-          throw new RangeError("no endpoints");
-        }
-        const page = await endpoint.range(call, signal).catch((error: unknown) => {
-          signal.throwIfAborted();
-          return outcome(error, endpoint.url, { attempt, members: endpoints.length, signal });
-        });
-        if (typeof page === "object") {
-          const { header } = page;
-          if (header === undefined) {
-            throw invalidPage();
-          }
-          knownCluster ??= header.clusterId;
-          if (header.clusterId !== knownCluster) {
-            throw otherCluster(endpoint.url);
-          }
-          return { page, header };
-        }
-        if (page !== "try_again") {
-          return page;
-        }
-        current += 1;
-        if (attempt % endpoints.length === 0) {
-          await clock.sleep(backoffMs(FIRST_PAUSE_MS, MAX_PAUSE_MS, attempt / endpoints.length), signal);
-        }
+  return async (call: RangeCall) => {
+    for (let attempt = 1; ; attempt++) {
+      const endpoint = endpoints[current % endpoints.length];
+      if (endpoint === undefined) {
+        throw new RangeError("no endpoints");
       }
-    },
+      const page = await endpoint.range(call, signal).catch((error: unknown) => {
+        signal.throwIfAborted();
+        return outcome(error, endpoint.url, attempt, endpoints.length, signal);
+      });
+      if (typeof page === "object") {
+        const { header } = page;
+        if (header === undefined) {
+          throw invalidPage();
+        }
+        knownCluster ??= header.clusterId;
+        if (header.clusterId !== knownCluster) {
+          throw otherCluster(endpoint.url);
+        }
+        return { page, header };
+      }
+      if (page !== "try_again") {
+        return page;
+      }
+      current += 1;
+      if (attempt % endpoints.length === 0) {
+        await clock.sleep(backoffMs(FIRST_PAUSE_MS, MAX_PAUSE_MS, attempt / endpoints.length), signal);
+      }
+    }
   };
 }
 
@@ -161,11 +157,9 @@ function memberRing({ endpoints, clock, signal }: LiveOptions): MemberRing {
 function outcome(
   error: unknown,
   url: string,
-  {
-    attempt,
-    members,
-    signal,
-  }: { readonly attempt: number; readonly members: number; readonly signal: AbortSignal },
+  attempt: number,
+  members: number,
+  signal: AbortSignal,
 ): Exclude<CallFailure, "denied" | "invalid"> {
   const failure = callFailure(error);
   if (failure === "denied") {

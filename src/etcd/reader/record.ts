@@ -1,10 +1,34 @@
 /**
- * @module The name of a record: main revision, `_`, position in the transaction, and `t` on a deletion.
+ * @module One object as etcd stores it, its record in a snapshot, and the sink that both readers fill.
  * @see https://github.com/etcd-io/etcd/blob/main/server/storage/mvcc/revision.go
  */
 
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { damagedSnapshot } from "../errors.ts";
+
+/** Views into a buffer that is used again: valid only during the call that hands the entry over. */
+interface StoredEntry {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+  /** The revision that wrote it, in Kubernetes its resourceVersion; 0 in the record of a deletion, which has only a key. */
+  readonly modRevision: number;
+}
+
+export interface EntrySink {
+  /** A read begins; what was added before is void (a live read starts again when its revision was compacted). */
+  readonly reset: () => void;
+  readonly add: (entry: StoredEntry) => void;
+}
+
+/** How far a long read has come. */
+export interface ReadProgress {
+  readonly phase: "hash" | "check" | "count";
+  readonly done: number;
+  /** In the unit of `done`: bytes while hashing, records otherwise. 0 while it is not known. */
+  readonly total: number;
+}
+
+export type OnProgress = (progress: ReadProgress) => void;
 
 const REVISION_BYTES = 17;
 const SEPARATOR = 0x5f;
@@ -17,7 +41,10 @@ interface RevisionKey {
   readonly isDeletion: boolean;
 }
 
-/** Throws AuditError `snapshot_damaged` for what etcd never writes. */
+/**
+ * The name of a record: main revision, `_`, position in the transaction, and `t` on a deletion.
+ * Throws AuditError `snapshot_damaged` for what etcd never writes.
+ */
 export function decodeRevisionKey(bytes: Uint8Array): RevisionKey {
   const isDeletion = bytes.length === REVISION_BYTES + 1 && bytes[REVISION_BYTES] === TOMBSTONE_MARK;
   if ((bytes.length !== REVISION_BYTES && !isDeletion) || bytes[8] !== SEPARATOR) {
@@ -47,16 +74,8 @@ const WIRE_TYPE_OF: readonly (WireType | undefined)[] = [
 ];
 const EMPTY: Uint8Array = new Uint8Array();
 
-/** `key` and `value` are views into the decoded bytes. */
-interface KeyValue {
-  readonly key: Uint8Array;
-  readonly value: Uint8Array;
-  /** 0 in the record of a deletion, which holds the key alone. */
-  readonly modRevision: number;
-}
-
 /** Throws AuditError `snapshot_damaged` for what etcd never writes. */
-export function decodeKeyValue(bytes: Uint8Array): KeyValue {
+export function decodeKeyValue(bytes: Uint8Array): StoredEntry {
   const decoded = decode(bytes);
   if (decoded === undefined) {
     throw damagedSnapshot("an entry of the key bucket is not an etcd record");
@@ -64,7 +83,7 @@ export function decodeKeyValue(bytes: Uint8Array): KeyValue {
   return decoded;
 }
 
-function decode(bytes: Uint8Array): KeyValue | undefined {
+function decode(bytes: Uint8Array): StoredEntry | undefined {
   const reader = new BinaryReader(bytes);
   let key: Uint8Array = EMPTY;
   let value: Uint8Array = EMPTY;

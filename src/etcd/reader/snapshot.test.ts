@@ -2,8 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { memoryFile } from "../../../test/fakes/etcd/memory-file.ts";
 import { leafNode, metaPage, snapshotBytes } from "../../../test/fakes/etcd/snapshot-bytes.ts";
 import { systemClock } from "../../base/clock.ts";
+import type { ReadProgress } from "./record.ts";
 import { openSnapshot, type Snapshot } from "./snapshot.ts";
-import type { ReadProgress } from "./stored-entry.ts";
 
 const PREFIX = Buffer.from("/registry/");
 const MIB = 1024 * 1024;

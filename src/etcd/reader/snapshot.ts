@@ -8,8 +8,8 @@ import type { OpenFile } from "../bolt/random-access-file.ts";
 import { type Bucket, bucketOf, entriesDescending } from "../bolt/tree.ts";
 import { auditError, damagedSnapshot, SNAPSHOT_ADVICE } from "../errors.ts";
 import { type KeyDigestSet, keyDigestSet, MAX_KEYS_PER_SET } from "./key-digest-set.ts";
+import type { EntrySink, OnProgress, ReadProgress } from "./record.ts";
 import { decodeKeyValue, decodeRevisionKey } from "./record.ts";
-import type { EntrySink, OnProgress, ReadProgress } from "./stored-entry.ts";
 
 const HASH_BYTES = 32;
 /** bbolt files are whole sectors; what etcdctl appends is not. */

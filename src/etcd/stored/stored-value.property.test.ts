@@ -10,8 +10,7 @@ import { TEST_IDENTITY } from "../../../test/fakes/key-scope.ts";
 import vectors from "../../../test/vectors/wire.json";
 import { annotationCodec } from "../../key/identity/annotations.ts";
 import { deriveKeyId } from "../../key/identity/key-id.ts";
-import { decodeEncryptedObject } from "./encrypted-object.ts";
-import { classifyStoredValue } from "./stored-value.ts";
+import { classifyStoredValue, decodeEncryptedObject } from "./stored-value.ts";
 
 const DATA = Buffer.from("encrypted");
 

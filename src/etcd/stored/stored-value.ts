@@ -1,11 +1,13 @@
 /**
  * @module Which provider wrote a stored value, and with which key, by the marker at its start. Nothing is decrypted.
- * @see https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/
+ * @see https://github.com/kubernetes/apiserver/blob/master/pkg/storage/value/encrypt/envelope/kmstypes/v2/api.proto
  */
+import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { PROVIDER_NAME } from "../../key/identity/annotations.ts";
 import { isWellFormedKeyId } from "../../key/identity/key-id.ts";
 import { hashText } from "../../key/identity/key-scope.ts";
-import { decodeEncryptedObject } from "./encrypted-object.ts";
+import { MAX_ANNOTATIONS_BYTES, MAX_KEY_ID_BYTES } from "../../kms/limits.ts";
+import { MAX_CIPHERTEXT_BYTES } from "../../openbao/transit/ciphertext.ts";
 
 export type StoredValue =
   /** Written by the `identity` provider or by none: readable by anyone who can read etcd. */
@@ -95,4 +97,113 @@ function startsWithMark(value: Uint8Array): boolean {
     value.length >= ENCRYPTED_MARK.length &&
     Buffer.compare(value.subarray(0, ENCRYPTED_MARK.length), ENCRYPTED_MARK) === 0
   );
+}
+
+/** kube-apiserver's envelope, protobuf `v2.EncryptedObject`, without the ciphertext. */
+interface EncryptedObject {
+  readonly keyId: string;
+  /** The encrypted seed of the object's key: objects with the same one need one Decrypt together. A view into the bytes. */
+  readonly dekSource: Uint8Array;
+  /** Keys and values as the provider chose them, one character a byte: ours are ASCII throughout. */
+  readonly annotations: ReadonlyMap<string, string>;
+}
+
+const ENCRYPTED_DATA = 1;
+const KEY_ID = 2;
+const ENCRYPTED_DEK_SOURCE = 3;
+const ANNOTATIONS = 4;
+const ENCRYPTED_DEK_SOURCE_TYPE = 5;
+/** AES_GCM_KEY and HKDF_SHA256_XNONCE_AES_GCM_SEED. */
+const HIGHEST_DEK_SOURCE_TYPE = 1;
+
+/**
+ * The envelope, or `undefined` when the bytes are not exactly what kube-apiserver writes: a missing, repeated, unknown,
+ * oversized or misplaced field, text that is not UTF-8, or bytes left over.
+ */
+export function decodeEncryptedObject(bytes: Uint8Array): EncryptedObject | undefined {
+  try {
+    return decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/** @throws RangeError, or what the reader throws: a varint too long, a length beyond the bytes, text that is not UTF-8. */
+function decode(bytes: Uint8Array): EncryptedObject {
+  const reader = new BinaryReader(bytes);
+  const annotations = new Map<string, string>();
+  let annotationBytes = 0;
+  let keyId = "";
+  let dekSource: Uint8Array = new Uint8Array();
+  const seen = new Set<number>();
+  while (reader.pos < reader.len) {
+    const [field, wireType] = reader.tag();
+    const expected = field === ENCRYPTED_DEK_SOURCE_TYPE ? WireType.Varint : WireType.LengthDelimited;
+    refuseIf(wireType !== expected || (field !== ANNOTATIONS && seen.has(field)));
+    seen.add(field);
+    switch (field) {
+      case ENCRYPTED_DATA:
+        refuseIf(reader.bytes().length === 0);
+        break;
+      case KEY_ID:
+        keyId = utf8(boundedBytes(reader, MAX_KEY_ID_BYTES));
+        break;
+      case ENCRYPTED_DEK_SOURCE:
+        dekSource = boundedBytes(reader, MAX_CIPHERTEXT_BYTES);
+        break;
+      case ANNOTATIONS: {
+        const entry = reader.bytes();
+        annotationBytes += entry.length;
+        const { key, value } = decodeAnnotation(entry);
+        refuseIf(annotationBytes > MAX_ANNOTATIONS_BYTES || annotations.has(key));
+        annotations.set(key, value);
+        break;
+      }
+      case ENCRYPTED_DEK_SOURCE_TYPE:
+        refuseIf(reader.uint32() > HIGHEST_DEK_SOURCE_TYPE);
+        break;
+      default:
+        throw new RangeError("unknown field");
+    }
+  }
+  refuseIf(![ENCRYPTED_DATA, KEY_ID, ENCRYPTED_DEK_SOURCE].every((field) => seen.has(field)));
+  return { keyId, dekSource, annotations };
+}
+
+/** One entry of `map<string, bytes>`: a message with key = 1 and value = 2, either left out when empty. */
+function decodeAnnotation(bytes: Uint8Array): { readonly key: string; readonly value: string } {
+  const reader = new BinaryReader(bytes);
+  const parts = ["", "", ""];
+  let last = 0;
+  while (reader.pos < reader.len) {
+    const [field, wireType] = reader.tag();
+    refuseIf(wireType !== WireType.LengthDelimited || field <= last || field > 2);
+    last = field;
+    parts[field] = latin1(reader.bytes());
+  }
+  const [, key = "", value = ""] = parts;
+  refuseIf(key === "");
+  return { key, value };
+}
+
+function boundedBytes(reader: BinaryReader, maxBytes: number): Uint8Array {
+  const content = reader.bytes();
+  refuseIf(content.length === 0 || content.length > maxBytes);
+  return content;
+}
+
+function refuseIf(isWrong: boolean): void {
+  if (isWrong) {
+    throw new RangeError("not what kube-apiserver writes");
+  }
+}
+
+function latin1({ buffer, byteOffset, length }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, length).toString("latin1");
+}
+
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+function utf8(bytes: Uint8Array): string {
+  return strictUtf8.decode(bytes);
 }

@@ -13,7 +13,7 @@ import {
 } from "../../../src/etcd/gen/etcd/rpc_pb.ts";
 import type { EtcdEndpoint, RangeCall } from "../../../src/etcd/reader/endpoint.ts";
 import { readLive } from "../../../src/etcd/reader/live.ts";
-import type { ReadProgress } from "../../../src/etcd/reader/stored-entry.ts";
+import type { ReadProgress } from "../../../src/etcd/reader/record.ts";
 
 export const PREFIX = "/registry/";
 

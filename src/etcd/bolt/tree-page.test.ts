@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { branchNode, leafNode } from "../../../test/fakes/etcd/snapshot-bytes.ts";
-import { branchElement, decodePage, leafElement, overflowOf } from "./page.ts";
+import { branchElement, decodePage, leafElement, overflowOf } from "./tree.ts";
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
 const element = (key: string, value: string, flags = 0) => ({

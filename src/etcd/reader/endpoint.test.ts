@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { TransportCode } from "../../http/errors.ts";
-import { connectionFailure } from "./call-failure.ts";
+import { connectionFailure } from "./endpoint.ts";
 
 /** As Connect gives on what Bun's node:http2 throws. */
 function thrown(code: string): ConnectError {
