@@ -1,5 +1,4 @@
 /** @module Help texts for 80 columns, made from the command table. Pure. */
-
 import { PROGRAM } from "../base/build-info.ts";
 import type { Declaration } from "./command.ts";
 import { EXIT_CODES } from "./exit-code.ts";

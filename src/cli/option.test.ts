@@ -8,8 +8,8 @@ const list: Option = { kind: "list", placeholder: "L", description };
 const text: Option = { kind: "text", placeholder: "T", description };
 const textWith: Option = { ...text, default: "d" };
 const choice: Option = { kind: "choice", placeholder: "C", choices: ["a", "b"], default: "b", description };
-const time: Option = { kind: "duration", placeholder: "D", maxMs: 2000, description };
-const timeWith: Option = { ...time, defaultMs: 1500 };
+const time: Option = { kind: "duration", placeholder: "D", max: 2000, description };
+const timeWith: Option = { ...time, default: 1500 };
 const count: Option = { kind: "count", placeholder: "N", min: 2, max: 4, description };
 const countWith: Option = { ...count, default: 3 };
 

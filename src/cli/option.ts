@@ -8,24 +8,21 @@ interface WithValue {
   readonly placeholder: string;
 }
 
-interface WithoutValue {
-  readonly description: string;
-}
-
 export type Option =
   | (WithValue & { readonly kind: "text"; readonly default?: string })
   | (WithValue & { readonly kind: "list" })
   | (WithValue & { readonly kind: "choice"; readonly choices: readonly string[]; readonly default: string })
-  | (WithValue & { readonly kind: "duration"; readonly defaultMs?: number; readonly maxMs: number })
+  /** Milliseconds. */
+  | (WithValue & { readonly kind: "duration"; readonly default?: number; readonly max: number })
   | (WithValue & {
       readonly kind: "count";
       readonly default?: number;
       readonly min: number;
       readonly max: number;
     })
-  | (WithoutValue & { readonly kind: "flag" })
-  /** On unless `--name=false` says otherwise. */
-  | (WithoutValue & { readonly kind: "switch" });
+  | { readonly kind: "flag"; readonly description: string }
+  /** On unless `--name=false` turns it off. */
+  | { readonly kind: "switch"; readonly description: string };
 
 /** Keys are the long names without the dashes. */
 export type Options = Readonly<Record<string, Option>>;
@@ -36,22 +33,38 @@ type ValueOf<Each extends Option> = Each extends { readonly kind: "flag" | "swit
     ? readonly string[]
     : Each extends { readonly kind: "choice"; readonly choices: readonly (infer Choice)[] }
       ? Choice
-      : Each extends { readonly kind: "duration" }
-        ? Each extends { readonly defaultMs: number }
-          ? number
-          : number | undefined
-        : Each extends { readonly kind: "count" }
-          ? Each extends { readonly default: number }
-            ? number
-            : number | undefined
-          : Each extends { readonly default: string }
-            ? string
-            : string | undefined;
+      :
+          | (Each extends { readonly kind: "text" } ? string : number)
+          | (Each extends { readonly default: string | number } ? never : undefined);
 
 /** The values that a command's run is given. Durations are milliseconds. */
 export type ValuesOf<Declared extends Options> = {
   readonly [Name in keyof Declared]: ValueOf<Declared[Name]>;
 };
+
+/** The options as declarations write them; `{ ...text(…), default: "x" }` has a value when the flag is absent. */
+export const text = (placeholder: string, description: string) =>
+  ({ kind: "text", placeholder, description }) as const;
+
+export const list = (placeholder: string, description: string) =>
+  ({ kind: "list", placeholder, description }) as const;
+
+/** The first choice is the default. */
+export const choice = <const Choices extends readonly [string, ...string[]]>(
+  placeholder: string,
+  choices: Choices,
+  description: string,
+) => ({ kind: "choice", placeholder, choices, default: choices[0], description }) as const;
+
+export const duration = (description: string, max: number) =>
+  ({ kind: "duration", placeholder: "D", description, max }) as const;
+
+export const count = (placeholder: string, description: string, min: number, max: number) =>
+  ({ kind: "count", placeholder, description, min, max }) as const;
+
+export const flag = (description: string) => ({ kind: "flag", description }) as const;
+
+export const onSwitch = (description: string) => ({ kind: "switch", description }) as const;
 
 type OptionOutcome = { readonly value: unknown } | { readonly problem: string };
 
@@ -71,19 +84,19 @@ export function readOption(option: Option, raw: unknown): OptionOutcome {
     case "text":
       return raw === "" ? { problem: "must not be empty" } : { value: raw ?? option.default };
     case "choice": {
-      const text = raw ?? option.default;
-      return typeof text === "string" && option.choices.includes(text)
-        ? { value: text }
+      const chosen = raw ?? option.default;
+      return typeof chosen === "string" && option.choices.includes(chosen)
+        ? { value: chosen }
         : { problem: `must be one of ${option.choices.join(", ")}` };
     }
     case "duration": {
       if (raw === undefined) {
-        return { value: option.defaultMs };
+        return { value: option.default };
       }
       const ms = typeof raw === "string" ? parseDurationMs(raw) : undefined;
-      return ms === undefined || ms > option.maxMs
+      return ms === undefined || ms > option.max
         ? {
-            problem: `must be a duration of at most ${formatDuration(option.maxMs)}, such as 500ms, 2s or 1m`,
+            problem: `must be a duration of at most ${formatDuration(option.max)}, such as 500ms, 2s or 1m`,
           }
         : { value: ms };
     }
@@ -114,20 +127,9 @@ export function optionUsage(name: string, option: Option): string {
 }
 
 export function optionDefault(option: Option): string | undefined {
-  switch (option.kind) {
-    case "text":
-    case "choice":
-      return option.default;
-    case "duration":
-      return option.defaultMs === undefined ? undefined : formatDuration(option.defaultMs);
-    case "count":
-      return option.default === undefined ? undefined : String(option.default);
-    case "switch":
-      return "true";
-    case "flag":
-    case "list":
-      return undefined;
-    default:
-      return assertNever(option);
+  if (option.kind === "switch") {
+    return "true";
   }
+  const value = "default" in option ? option.default : undefined;
+  return typeof value === "number" && option.kind === "duration" ? formatDuration(value) : value?.toString();
 }

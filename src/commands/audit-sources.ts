@@ -1,52 +1,31 @@
 /** @module The options that name where stored objects are read, and the targets that they come to. Nothing is contacted here. */
-import type { ValuesOf } from "../cli/option.ts";
+import { count, list, text, type ValuesOf } from "../cli/option.ts";
 import { UsageError } from "../cli/usage-error.ts";
 import type { EtcdTls } from "../etcd/reader/endpoint.ts";
 import type { AuditTarget } from "../etcd/run-audit.ts";
 import { readInputFile } from "./input-file.ts";
 
 export const liveSourceOptions = {
-  "etcd-endpoints": {
-    kind: "text",
-    placeholder: "URL,…",
-    description:
-      "Members of one running etcd, as for etcdctl, separated by commas: https://host:2379; read only, at one revision",
-  },
-  "etcd-ca": {
-    kind: "text",
-    placeholder: "FILE",
-    description: "CA bundle that verifies the certificates of the etcd members",
-  },
-  "etcd-cert": {
-    kind: "text",
-    placeholder: "FILE",
-    description: "Client certificate, for an etcd that requires one",
-  },
-  "etcd-key": { kind: "text", placeholder: "FILE", description: "Private key of --etcd-cert" },
-  "etcd-prefix": {
-    kind: "text",
-    placeholder: "PREFIX",
-    default: "/registry",
-    description: "kube-apiserver's --etcd-prefix",
-  },
+  "etcd-endpoints": text(
+    "URL,…",
+    "Members of one running etcd, as for etcdctl, separated by commas: https://host:2379; read only, at one revision",
+  ),
+  "etcd-ca": text("FILE", "CA bundle that verifies the certificates of the etcd members"),
+  "etcd-cert": text("FILE", "Client certificate, for an etcd that requires one"),
+  "etcd-key": text("FILE", "Private key of --etcd-cert"),
+  "etcd-prefix": { ...text("PREFIX", "kube-apiserver's --etcd-prefix"), default: "/registry" },
   "etcd-rate": {
-    kind: "count",
-    placeholder: "N",
+    ...count("N", "At most this many objects per second are read from a running etcd", 1, 1_000_000),
     default: 10_000,
-    min: 1,
-    max: 1_000_000,
-    description: "At most this many objects per second are read from a running etcd",
   },
 } as const;
 
 export const sourceOptions = {
   ...liveSourceOptions,
-  snapshot: {
-    kind: "list",
-    placeholder: "FILE",
-    description:
-      "A file that `etcdctl snapshot save` wrote, or a copy of member/snap/db (for reports only); may be repeated",
-  },
+  snapshot: list(
+    "FILE",
+    "A file that `etcdctl snapshot save` wrote, or a copy of member/snap/db (for reports only); may be repeated",
+  ),
 } as const;
 
 export type SourceFlags = ValuesOf<typeof sourceOptions>;
@@ -99,15 +78,17 @@ async function liveTarget(flags: SourceFlags): Promise<Extract<AuditTarget, { ki
  * The endpoints as URLs. As for etcdctl, `host:port` without a scheme means https when there are TLS files, else http.
  * @throws UsageError
  */
-export function etcdEndpointUrls(list: string, hasTls: boolean): readonly string[] {
-  return list.split(",").map((each) => {
-    const text = each.trim();
-    return checkedEndpoint(text.includes("://") ? text : `${hasTls ? "https" : "http"}://${text}`);
+export function etcdEndpointUrls(endpoints: string, hasTls: boolean): readonly string[] {
+  return endpoints.split(",").map((each) => {
+    const endpoint = each.trim();
+    return checkedEndpoint(
+      endpoint.includes("://") ? endpoint : `${hasTls ? "https" : "http"}://${endpoint}`,
+    );
   });
 }
 
-function checkedEndpoint(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
+function checkedEndpoint(endpoint: string): string {
+  const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
   const isPlain = url?.protocol === "http:";
   if (url === undefined || !(isPlain || url.protocol === "https:") || `${url.origin}/` !== url.href) {
     throw new UsageError(

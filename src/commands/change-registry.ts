@@ -1,5 +1,4 @@
 /** @module A change of the registry, written with the rights of the state directory's owner: by root in a process of that owner. */
-
 import { dirname } from "node:path";
 import * as v from "valibot";
 import { systemClock } from "../base/clock.ts";

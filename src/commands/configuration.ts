@@ -1,5 +1,4 @@
 /** @module The configuration of a command, as the service's user would load it. That user owns the state directory. */
-
 import { statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { CommandContext } from "../cli/command.ts";

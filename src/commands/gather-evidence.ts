@@ -2,7 +2,7 @@
 import { buildInfo } from "../base/build-info.ts";
 import { systemClock } from "../base/clock.ts";
 import type { CommandContext } from "../cli/command.ts";
-import type { ValuesOf } from "../cli/option.ts";
+import { list, type ValuesOf } from "../cli/option.ts";
 import { progressBar } from "../cli/progress.ts";
 import { UsageError } from "../cli/usage-error.ts";
 import {
@@ -73,12 +73,10 @@ async function readEvidence(path: string, field: string): Promise<Evidence> {
 
 export const evidenceOptions = {
   ...sourceOptions,
-  evidence: {
-    kind: "list",
-    placeholder: "FILE",
-    description:
-      "Evidence that `audit --evidence-out` wrote; may be repeated, and combined with sources that are read now",
-  },
+  evidence: list(
+    "FILE",
+    "Evidence that `audit --evidence-out` wrote; may be repeated, and combined with sources that are read now",
+  ),
 } as const;
 
 /** Files first, then what is read now; empty when neither is named. */

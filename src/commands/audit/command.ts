@@ -1,5 +1,6 @@
 /** @module The declaration of `audit`. */
 import type { Declaration, FlagsOf } from "../../cli/command.ts";
+import { choice, text } from "../../cli/option.ts";
 import { sourceOptions } from "../audit-sources.ts";
 import { configOption, outputOption } from "../shared-options.ts";
 
@@ -15,26 +16,17 @@ export const auditCommand = {
   options: {
     ...configOption,
     ...sourceOptions,
-    list: {
-      kind: "choice",
-      placeholder: "WHICH",
-      choices: ["none", "stale", "all"],
-      default: "none",
-      description:
-        "Also list objects by name: all, or those that are not under the active version (plaintext: Secrets only); stale needs --config",
-    },
-    object: {
-      kind: "text",
-      placeholder: "OBJECT",
-      description:
-        "Also judge one object, for example secrets/default/db, before it is deleted as corrupt: whether a version in this node's registry derives to its key_id; needs --config",
-    },
-    "evidence-out": { kind: "text", placeholder: "FILE", description: "Write the evidence to a new file" },
-    html: {
-      kind: "text",
-      placeholder: "FILE",
-      description: "Write the report as a self-contained HTML page to a new file",
-    },
+    list: choice(
+      "WHICH",
+      ["none", "stale", "all"],
+      "Also list objects by name: all, or those that are not under the active version (plaintext: Secrets only); stale needs --config",
+    ),
+    object: text(
+      "OBJECT",
+      "Also judge one object, for example secrets/default/db, before it is deleted as corrupt: whether a version in this node's registry derives to its key_id; needs --config",
+    ),
+    "evidence-out": text("FILE", "Write the evidence to a new file"),
+    html: text("FILE", "Write the report as a self-contained HTML page to a new file"),
     ...outputOption,
   },
   examples: [

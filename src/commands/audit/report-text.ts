@@ -1,5 +1,4 @@
 /** @module The audit as aligned text, with a bar for each group. */
-
 import { visible } from "../../base/visible-text.ts";
 import { countOf } from "../../base/words.ts";
 import type { Evidence, SourceAudit } from "../../etcd/evidence.ts";

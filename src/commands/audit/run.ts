@@ -1,5 +1,4 @@
 /** @module `audit`: ties the configuration's key to the sources and writes the report. etcd/ reads and counts. */
-
 import { assertNever } from "../../base/assert-never.ts";
 import { visible } from "../../base/visible-text.ts";
 import type { CommandContext } from "../../cli/command.ts";

@@ -1,5 +1,6 @@
 /** @module The declaration of `benchmark`. */
 import type { Declaration, FlagsOf } from "../../cli/command.ts";
+import { count, text } from "../../cli/option.ts";
 import { configOption, outputOption } from "../shared-options.ts";
 
 export const benchmarkCommand = {
@@ -10,27 +11,9 @@ export const benchmarkCommand = {
   ],
   options: {
     ...configOption,
-    iterations: {
-      kind: "count",
-      placeholder: "N",
-      default: 200,
-      min: 1,
-      max: 1_000_000,
-      description: "Calls of each kind",
-    },
-    concurrency: {
-      kind: "count",
-      placeholder: "C",
-      default: 1,
-      min: 1,
-      max: 64,
-      description: "Concurrent callers",
-    },
-    socket: {
-      kind: "text",
-      placeholder: "SOCKET",
-      description: "Also measure through this socket of the provider",
-    },
+    iterations: { ...count("N", "Calls of each kind", 1, 1_000_000), default: 200 },
+    concurrency: { ...count("C", "Concurrent callers", 1, 64), default: 1 },
+    socket: text("SOCKET", "Also measure through this socket of the provider"),
     ...outputOption,
   },
   examples: ["benchmark --config config.yaml --socket /run/openbao-kms/kms.sock"],

@@ -1,5 +1,4 @@
 /** @module Completion scripts for bash, zsh and fish, made from the command table. They never run the program. */
-
 import { PROGRAM } from "../../base/build-info.ts";
 import type { CommandContext, Declaration } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";

@@ -1,5 +1,6 @@
 /** @module The declaration of `doctor`. */
 import type { Declaration, FlagsOf } from "../../cli/command.ts";
+import { text } from "../../cli/option.ts";
 import { configOption, outputOption } from "../shared-options.ts";
 
 export const doctorCommand = {
@@ -11,26 +12,16 @@ export const doctorCommand = {
   ],
   options: {
     ...configOption,
-    "encryption-config": {
-      kind: "text",
-      placeholder: "FILE",
-      description: "Also check this EncryptionConfiguration of kube-apiserver",
-    },
-    "previous-encryption-config": {
-      kind: "text",
-      placeholder: "FILE",
-      description: "The EncryptionConfiguration before it: fails when a reader would disappear",
-    },
-    "expect-fingerprint": {
-      kind: "text",
-      placeholder: "FINGERPRINT",
-      description: "The fingerprint that another node of this control plane shows",
-    },
-    "service-user": {
-      kind: "text",
-      placeholder: "USER",
-      description: "The service's user, by name or number",
-    },
+    "encryption-config": text("FILE", "Also check this EncryptionConfiguration of kube-apiserver"),
+    "previous-encryption-config": text(
+      "FILE",
+      "The EncryptionConfiguration before it: fails when a reader would disappear",
+    ),
+    "expect-fingerprint": text(
+      "FINGERPRINT",
+      "The fingerprint that another node of this control plane shows",
+    ),
+    "service-user": text("USER", "The service's user, by name or number"),
     ...outputOption,
   },
   examples: [

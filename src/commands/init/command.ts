@@ -1,5 +1,6 @@
 /** @module The declaration of `init`. */
 import type { Declaration, FlagsOf } from "../../cli/command.ts";
+import { choice, count, flag, text } from "../../cli/option.ts";
 
 export const initCommand = {
   name: "init",
@@ -11,47 +12,20 @@ export const initCommand = {
     "For a cluster that already encrypts, give its EncryptionConfiguration, so that each provider in use stays a reader in both phases.",
   ],
   options: {
-    values: { kind: "text", placeholder: "FILE", description: "The values: a configuration file" },
-    out: { kind: "text", placeholder: "DIR", description: "A directory that is absent or empty" },
-    model: {
-      kind: "choice",
-      placeholder: "MODEL",
-      choices: ["systemd", "static-pod", "cluster-api"],
-      default: "systemd",
-      description: "How the provider runs",
-    },
-    node: {
-      kind: "text",
-      placeholder: "NAME",
-      description: "The node's name, which replaces {node} in the values",
-    },
-    "new-key": {
-      kind: "flag",
-      description: "For the first node of a cluster: name a new key and let the script create it",
-    },
-    "current-encryption-config": {
-      kind: "text",
-      placeholder: "FILE",
-      description: "The EncryptionConfiguration that kube-apiserver uses",
-    },
-    "policy-name": {
-      kind: "text",
-      placeholder: "NAME",
-      default: "openbao-kms",
-      description: "The name of the policy in OpenBao",
-    },
-    image: {
-      kind: "text",
-      placeholder: "IMAGE",
-      description: "Static pod and Cluster API: the image by digest, REF@sha256:…",
-    },
-    "socket-gid": {
-      kind: "count",
-      placeholder: "GID",
-      min: 1,
-      max: 4_294_967_294,
-      description: "Overrides server.socketGroup: the group's number on this host",
-    },
+    values: text("FILE", "The values: a configuration file"),
+    out: text("DIR", "A directory that is absent or empty"),
+    model: choice("MODEL", ["systemd", "static-pod", "cluster-api"], "How the provider runs"),
+    node: text("NAME", "The node's name, which replaces {node} in the values"),
+    "new-key": flag("For the first node of a cluster: name a new key and let the script create it"),
+    "current-encryption-config": text("FILE", "The EncryptionConfiguration that kube-apiserver uses"),
+    "policy-name": { ...text("NAME", "The name of the policy in OpenBao"), default: "openbao-kms" },
+    image: text("IMAGE", "Static pod and Cluster API: the image by digest, REF@sha256:…"),
+    "socket-gid": count(
+      "GID",
+      "Overrides server.socketGroup: the group's number on this host",
+      1,
+      4_294_967_294,
+    ),
   },
   examples: [
     "init --values values.yaml --node cp-1 --out cp-1 --new-key",

@@ -1,5 +1,4 @@
 /** @module `init`: reads its two input files, writes the installation, and prints the next steps. */
-
 import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
 import { UsageError } from "../../cli/usage-error.ts";

@@ -1,5 +1,6 @@
 /** @module The declaration of `migrate`. */
 import type { Declaration, FlagsOf } from "../../cli/command.ts";
+import { count, duration, flag, list, text } from "../../cli/option.ts";
 import { liveSourceOptions } from "../audit-sources.ts";
 import { configOption, outputOption } from "../shared-options.ts";
 
@@ -15,47 +16,27 @@ export const migrateCommand = {
   options: {
     ...configOption,
     ...liveSourceOptions,
-    kubeconfig: {
-      kind: "text",
-      placeholder: "FILE",
-      description: "Client certificate, token or exec plugin that may get and patch every encrypted resource",
-    },
-    "kube-context": {
-      kind: "text",
-      placeholder: "NAME",
-      description: "The context to use instead of the current one",
-    },
-    "api-server": {
-      kind: "list",
-      placeholder: "URL",
-      description: "The address of one API server; repeat it for each server",
-    },
-    rate: {
-      kind: "count",
-      placeholder: "N",
-      default: 50,
-      min: 1,
-      max: 5000,
-      description: "At most this many objects per second are rewritten",
-    },
-    away: {
-      kind: "flag",
-      description:
-        "Leave this provider: rewrite its objects to the provider that the EncryptionConfiguration names first",
-    },
-    "storage-version-migration": {
-      kind: "flag",
-      description:
-        "With --apply: instead of rewriting from here, create a StorageVersionMigration for each resource with stale objects, wait for it, and audit again",
-    },
+    kubeconfig: text(
+      "FILE",
+      "Client certificate, token or exec plugin that may get and patch every encrypted resource",
+    ),
+    "kube-context": text("NAME", "The context to use instead of the current one"),
+    "api-server": list("URL", "The address of one API server; repeat it for each server"),
+    rate: { ...count("N", "At most this many objects per second are rewritten", 1, 5000), default: 50 },
+    away: flag(
+      "Leave this provider: rewrite its objects to the provider that the EncryptionConfiguration names first",
+    ),
+    "storage-version-migration": flag(
+      "With --apply: instead of rewriting from here, create a StorageVersionMigration for each resource with stale objects, wait for it, and audit again",
+    ),
     wait: {
-      kind: "duration",
-      placeholder: "D",
-      defaultMs: 600_000,
-      maxMs: 86_400_000,
-      description: "With --storage-version-migration: how long to wait for the cluster; 0s does not wait",
+      ...duration(
+        "With --storage-version-migration: how long to wait for the cluster; 0s does not wait",
+        86_400_000,
+      ),
+      default: 600_000,
     },
-    apply: { kind: "flag", description: "Rewrite; without it nothing is changed" },
+    apply: flag("Rewrite; without it nothing is changed"),
     ...outputOption,
   },
   examples: ["migrate --config c.yaml --etcd-endpoints https://e1:2379 --kubeconfig admin.conf"],

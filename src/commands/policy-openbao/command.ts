@@ -1,5 +1,6 @@
 /** @module The declaration of `policy openbao`. */
 import type { Declaration, FlagsOf } from "../../cli/command.ts";
+import { onSwitch } from "../../cli/option.ts";
 import { configOption } from "../shared-options.ts";
 
 export const policyOpenbaoCommand = {
@@ -10,11 +11,9 @@ export const policyOpenbaoCommand = {
   ],
   options: {
     ...configOption,
-    "include-token-renewal": {
-      kind: "switch",
-      description:
-        "Whether the token may renew, look up and revoke itself and ask for its capabilities; =false when the default policy allows it already",
-    },
+    "include-token-renewal": onSwitch(
+      "Whether the token may renew, look up and revoke itself and ask for its capabilities; =false when the default policy allows it already",
+    ),
   },
   examples: ["policy openbao --config /etc/openbao-kms/config.yaml > openbao-kms.hcl"],
 } as const satisfies Declaration;

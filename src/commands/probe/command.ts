@@ -1,5 +1,6 @@
 /** @module The declaration of `probe`. */
 import type { Declaration, FlagsOf } from "../../cli/command.ts";
+import { count, duration, flag, list, text } from "../../cli/option.ts";
 import { outputOption } from "../shared-options.ts";
 
 export const probeCommand = {
@@ -11,55 +12,26 @@ export const probeCommand = {
     "Other commands read the JSON report as the report of a node. --compare reads several reports, calls nothing, and fails when they show more than one key_id.",
   ],
   options: {
-    socket: {
-      kind: "text",
-      placeholder: "SOCKET",
-      default: "/run/openbao-kms/kms.sock",
-      description: "The socket",
-    },
-    timeout: {
-      kind: "duration",
-      placeholder: "D",
-      defaultMs: 3000,
-      maxMs: 60_000,
-      description: "Timeout of each call, including the connection",
-    },
-    "expected-key-id": {
-      kind: "text",
-      placeholder: "ID",
-      description: "Fails when Status shows another key_id",
-    },
-    "wait-socket": {
-      kind: "duration",
-      placeholder: "D",
-      maxMs: 3_600_000,
-      description: "Wait until the socket answers and the provider has read the key, at most this long",
-    },
-    "while-process": {
-      kind: "count",
-      placeholder: "PID",
-      min: 1,
-      max: 4_194_304,
-      description: "Stop waiting when this process ends",
-    },
-    config: {
-      kind: "text",
-      placeholder: "FILE",
-      description: "Add the removed versions of this node's registry to the JSON; not with --as-apiserver",
-    },
-    "as-apiserver": { kind: "flag", description: "Probe with the uid, gid and groups of kube-apiserver" },
-    "apiserver-pid": {
-      kind: "count",
-      placeholder: "PID",
-      min: 1,
-      max: 4_194_304,
-      description: "The process for --as-apiserver, when several run kube-apiserver",
-    },
-    compare: {
-      kind: "list",
-      placeholder: "FILE",
-      description: "Only compare reports of several nodes: do all show the same key_id?",
-    },
+    socket: { ...text("SOCKET", "The socket"), default: "/run/openbao-kms/kms.sock" },
+    timeout: { ...duration("Timeout of each call, including the connection", 60_000), default: 3000 },
+    "expected-key-id": text("ID", "Fails when Status shows another key_id"),
+    "wait-socket": duration(
+      "Wait until the socket answers and the provider has read the key, at most this long",
+      3_600_000,
+    ),
+    "while-process": count("PID", "Stop waiting when this process ends", 1, 4_194_304),
+    config: text(
+      "FILE",
+      "Add the removed versions of this node's registry to the JSON; not with --as-apiserver",
+    ),
+    "as-apiserver": flag("Probe with the uid, gid and groups of kube-apiserver"),
+    "apiserver-pid": count(
+      "PID",
+      "The process for --as-apiserver, when several run kube-apiserver",
+      1,
+      4_194_304,
+    ),
+    compare: list("FILE", "Only compare reports of several nodes: do all show the same key_id?"),
     ...outputOption,
   },
   examples: [

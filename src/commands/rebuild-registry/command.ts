@@ -1,5 +1,6 @@
 /** @module The declaration of `rebuild-registry`. */
 import type { Declaration, FlagsOf } from "../../cli/command.ts";
+import { flag, text } from "../../cli/option.ts";
 import { evidenceOptions } from "../gather-evidence.ts";
 import { applyOptions, configOption, outputOption } from "../shared-options.ts";
 
@@ -13,26 +14,13 @@ export const rebuildRegistryCommand = {
   ],
   options: {
     ...configOption,
-    "expected-key-id": {
-      kind: "text",
-      placeholder: "ID",
-      description: "The key_id in the probe of a healthy node",
-    },
+    "expected-key-id": text("ID", "The key_id in the probe of a healthy node"),
     ...evidenceOptions,
-    "from-go": {
-      kind: "text",
-      placeholder: "FILE",
-      description: "A registry of the Go implementation, whose versions are taken over",
-    },
-    "abandon-versions": {
-      kind: "flag",
-      description: "Continue although some stored objects become unreadable forever; needs --override-reason",
-    },
-    "override-reason": {
-      kind: "text",
-      placeholder: "TEXT",
-      description: "The reason; it is recorded permanently",
-    },
+    "from-go": text("FILE", "A registry of the Go implementation, whose versions are taken over"),
+    "abandon-versions": flag(
+      "Continue although some stored objects become unreadable forever; needs --override-reason",
+    ),
+    "override-reason": text("TEXT", "The reason; it is recorded permanently"),
     ...applyOptions,
     ...outputOption,
   },

@@ -1,5 +1,6 @@
 /** @module The declaration of `restore-versions`. */
 import type { Declaration, FlagsOf } from "../../cli/command.ts";
+import { text } from "../../cli/option.ts";
 import { applyOptions, configOption, outputOption } from "../shared-options.ts";
 
 export const restoreVersionsCommand = {
@@ -10,11 +11,7 @@ export const restoreVersionsCommand = {
   ],
   options: {
     ...configOption,
-    versions: {
-      kind: "text",
-      placeholder: "A,B",
-      description: "The versions, separated by commas; required",
-    },
+    versions: text("A,B", "The versions, separated by commas; required"),
     ...applyOptions,
     ...outputOption,
   },

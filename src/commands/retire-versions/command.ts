@@ -1,5 +1,6 @@
 /** @module The declaration of `retire-versions`. */
 import type { Declaration, FlagsOf } from "../../cli/command.ts";
+import { count, list, text } from "../../cli/option.ts";
 import { evidenceOptions } from "../gather-evidence.ts";
 import { applyOptions, configOption, outputOption } from "../shared-options.ts";
 
@@ -13,29 +14,17 @@ export const retireVersionsCommand = {
   ],
   options: {
     ...configOption,
-    "before-version": {
-      kind: "count",
-      placeholder: "N",
-      min: 1,
-      max: 999_999_999,
-      description: "The oldest version that stays; required",
-    },
+    "before-version": count("N", "The oldest version that stays; required", 1, 999_999_999),
     ...evidenceOptions,
-    "kept-snapshot": {
-      kind: "list",
-      placeholder: "FILE",
-      description: "A snapshot that must stay readable; may be repeated",
-    },
-    "node-report": {
-      kind: "list",
-      placeholder: "FILE",
-      description: "The output of `probe --output json` on a control-plane node; repeat it for each node",
-    },
-    "override-reason": {
-      kind: "text",
-      placeholder: "TEXT",
-      description: "Continue although the evidence contradicts it; the reason is recorded permanently",
-    },
+    "kept-snapshot": list("FILE", "A snapshot that must stay readable; may be repeated"),
+    "node-report": list(
+      "FILE",
+      "The output of `probe --output json` on a control-plane node; repeat it for each node",
+    ),
+    "override-reason": text(
+      "TEXT",
+      "Continue although the evidence contradicts it; the reason is recorded permanently",
+    ),
     ...applyOptions,
     ...outputOption,
   },

@@ -1,5 +1,6 @@
 /** @module The declaration of `rotation-plan`. */
 import type { Declaration, FlagsOf } from "../../cli/command.ts";
+import { flag } from "../../cli/option.ts";
 import { configOption, outputOption } from "../shared-options.ts";
 
 export const rotationPlanCommand = {
@@ -11,7 +12,7 @@ export const rotationPlanCommand = {
   ],
   options: {
     ...configOption,
-    watch: { kind: "flag", description: "Repeat until nothing is left to do, and print what changed" },
+    watch: flag("Repeat until nothing is left to do, and print what changed"),
     ...outputOption,
   },
   examples: [

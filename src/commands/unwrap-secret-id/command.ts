@@ -1,5 +1,6 @@
 /** @module The declaration of `unwrap-secret-id`. */
 import type { Declaration, FlagsOf } from "../../cli/command.ts";
+import { text } from "../../cli/option.ts";
 import { configOption, outputOption } from "../shared-options.ts";
 
 export const unwrapSecretIdCommand = {
@@ -12,21 +13,11 @@ export const unwrapSecretIdCommand = {
   ],
   options: {
     ...configOption,
-    role: {
-      kind: "text",
-      placeholder: "NAME",
-      description: "The AppRole that the secret id must belong to, by its name in OpenBao",
-    },
-    "wrapping-token-file": {
-      kind: "text",
-      placeholder: "FILE",
-      description: "The wrapping token; without it, it is read from standard input",
-    },
+    role: text("NAME", "The AppRole that the secret id must belong to, by its name in OpenBao"),
+    "wrapping-token-file": text("FILE", "The wrapping token; without it, it is read from standard input"),
     group: {
-      kind: "text",
-      placeholder: "GROUP",
+      ...text("GROUP", "The group that may read the file, by name or number: the provider's primary group"),
       default: "openbao-kms",
-      description: "The group that may read the file, by name or number: the provider's primary group",
     },
     ...outputOption,
   },

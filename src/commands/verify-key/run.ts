@@ -1,5 +1,4 @@
 /** @module `verify-key`: proves step by step what is needed of the key, over one inspection. */
-
 import { buildInfo } from "../../base/build-info.ts";
 import { countOf } from "../../base/words.ts";
 import type { CommandContext } from "../../cli/command.ts";

@@ -1,5 +1,4 @@
 /** @module `openbao.tls`, `openbao.clock` and `openbao.auth`: from a connection to a token of doctor's own. */
-
 import { formatDuration } from "../../../base/duration.ts";
 import { countOf } from "../../../base/words.ts";
 import { type CheckOutcome, failure, raised, warning } from "../../check.ts";
