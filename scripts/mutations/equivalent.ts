@@ -58,13 +58,13 @@ export const EQUIVALENT: readonly Equivalent[] = [
     reason: "0.7 of a power of two is never a whole number",
   },
   {
-    file: "src/telemetry/metrics.ts",
+    file: "src/telemetry/recorders.ts",
     before: "const MAX_ZEROED_SERIES = 8;",
     after: "const MAX_ZEROED_SERIES = 9;",
     reason: "no counter of the table has eight or nine combinations of labels",
   },
   {
-    file: "src/telemetry/metrics.ts",
+    file: "src/telemetry/recorders.ts",
     before: "if (closed.length <= MAX_ZEROED_SERIES) {",
     after: "if (closed.length < MAX_ZEROED_SERIES) {",
     reason: "no counter of the table has eight combinations of labels",

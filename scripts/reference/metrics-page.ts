@@ -1,15 +1,11 @@
 /** @module docs/reference/metrics.md, from the metric table. */
-import {
-  DURATION_BUCKETS,
-  METRIC_PREFIX,
-  METRICS,
-  type MetricRow,
-} from "../../src/telemetry/metric-table.ts";
+import { createMetrics } from "../../src/telemetry/metric-table.ts";
 import { PROCESS_METRICS } from "../../src/telemetry/process-metrics.ts";
+import { DURATION_BUCKETS } from "../../src/telemetry/recorders.ts";
 import { code, GENERATED, table } from "./markdown.ts";
 
 export function metricsPage(): string {
-  const rows: readonly MetricRow[] = Object.values(METRICS);
+  const { rows } = createMetrics();
   return `# Metrics
 ${GENERATED}
 
@@ -19,7 +15,7 @@ contains a path, a key name, a uid or the text of an error. The provider's own d
 ${table(
   ["metric", "type", "labels", "meaning"],
   rows.map(({ name, type, labels, help }) => [
-    code(METRIC_PREFIX + name),
+    code(name),
     type,
     Object.keys(labels).map(code).join(", "),
     help,
@@ -34,7 +30,7 @@ ${table(
   ["metric", "label", "values"],
   rows.flatMap(({ name, labels }) =>
     Object.entries(labels).map(([label, values]) => [
-      code(METRIC_PREFIX + name),
+      code(name),
       code(label),
       values === undefined ? "one at a time" : values.map(code).join(" "),
     ]),

@@ -17,7 +17,7 @@ import { runAs } from "../base/run-as.ts";
 import { HIDDEN } from "../base/self-command.ts";
 import { deriveKeyId } from "../key/identity/key-id.ts";
 import { RegistryError } from "../key/registry/errors.ts";
-import { openRegistry } from "../provider/registry.ts";
+import { openConfiguredRegistry } from "../provider/registry.ts";
 import { changeRegistry, encodeChange } from "./change-registry.ts";
 
 const never = new AbortController().signal;
@@ -145,7 +145,7 @@ describe.skipIf(!isRoot)("root applies what it planned, as the owner of the stat
   });
 
   test("the advice never makes root the owner", async () => {
-    const store = openRegistry({ config: node.config(), clock: systemClock, euid: 0, access: "write" });
+    const store = openConfiguredRegistry(node.config(), { clock: systemClock, euid: 0, access: "write" });
     const error = await store.load().catch((thrown: unknown) => thrown);
     expect(error instanceof RegistryError && error.advice).toBe(
       `run this as uid ${SERVICE.uid}, the owner of the state directory`,

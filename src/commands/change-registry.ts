@@ -14,7 +14,7 @@ import { IDENTITY_FIELDS, type IdentityHashes, identityHashes } from "../key/ide
 import { decodeRecord, encodeRecord } from "../key/registry/encoding.ts";
 import { REGISTRY_CODES, RegistryError } from "../key/registry/errors.ts";
 import { MAX_REGISTRY_BYTES, type RegistryContent } from "../key/registry/record.ts";
-import { configIdentity, openRegistryAt } from "../provider/registry.ts";
+import { configIdentity, openRegistryFile } from "../provider/registry.ts";
 
 export interface RegistryChange {
   readonly statePath: string;
@@ -104,7 +104,7 @@ async function applyChange(
   euid: number,
   signal: AbortSignal,
 ): Promise<string> {
-  const store = openRegistryAt({ statePath, identity, euid, clock: systemClock, access: "write" });
+  const store = openRegistryFile(statePath, identity, { euid, clock: systemClock, access: "write" });
   if (base === undefined) {
     return (await store.rebuild(content, signal)).stored.hash;
   }

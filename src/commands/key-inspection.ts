@@ -8,7 +8,7 @@ import type { StateOnDisk } from "../key/registry/read-state.ts";
 import type { ProbeAnswer } from "../key/rotation/sightings.ts";
 import type { KeyMetadata } from "../openbao/transit/key-metadata.ts";
 import { type OperatorAccess, openOperatorAccess } from "../provider/operator.ts";
-import { configIdentity, openRegistry } from "../provider/registry.ts";
+import { configIdentity, openConfiguredRegistry } from "../provider/registry.ts";
 import { loadConfiguration, serviceUidOf } from "./configuration.ts";
 
 export interface KeyInspection {
@@ -35,7 +35,7 @@ export async function inspectKey<Result>(
   const { config } = await loadConfiguration(flags, context);
   const { signal } = context;
   const euid = process.geteuid?.() ?? 0;
-  const state = await openRegistry({ config, clock: systemClock, euid, access: "read" }).load();
+  const state = await openConfiguredRegistry(config, { clock: systemClock, euid, access: "read" }).load();
   const identity = configIdentity(config);
   let access: OperatorAccess | undefined;
   try {

@@ -13,7 +13,7 @@ import { firstContent, withObservation, withSeen } from "../key/registry/changes
 import { handleMaker } from "../key/rotation/key-handles.ts";
 import { makeMarker } from "../key/rotation/marker.ts";
 import { openOperatorAccess } from "../provider/operator.ts";
-import { configIdentity, openRegistry } from "../provider/registry.ts";
+import { configIdentity, openConfiguredRegistry } from "../provider/registry.ts";
 
 const never = new AbortController().signal;
 const euid = process.geteuid?.() ?? 0;
@@ -41,7 +41,7 @@ async function recordFirstVersion() {
   return (await store().commit(undefined, content, never)).stored;
 }
 
-const store = () => openRegistry({ config: config(), clock: systemClock, euid, access: "write" });
+const store = () => openConfiguredRegistry(config(), { clock: systemClock, euid, access: "write" });
 
 const type = (command: string, ...words: readonly string[]) =>
   node.type(command, "--config", node.configPath, ...words);

@@ -6,7 +6,8 @@ import type { KeyProblem } from "../key/rotation/key-status.ts";
 import { type AdminListener, startAdminListener } from "../server/admin/admin-listener.ts";
 import type { KmsListener } from "../server/kms-listener.ts";
 import { logSink } from "../telemetry/log-sink.ts";
-import { createLogger, errorFields } from "../telemetry/logger.ts";
+import { type AdjustableLogger, createLogger, errorFields } from "../telemetry/logger.ts";
+import { CONTENT_TYPE } from "../telemetry/text-format.ts";
 import { buildProvider, type Provider, type ProviderOptions } from "./provider.ts";
 import {
   exitsAfterFailedStart,
@@ -36,7 +37,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const sink = logSink(stdout);
   const logger = createLogger({ ...config.logging, sink, wallMs: () => clock.wallMs() });
   try {
-    await serve(await buildProvider(options, logger), options);
+    await serve(await buildProvider(options, logger), logger, options);
     logger.info("provider.stopped");
   } catch (error) {
     logger.error("provider.failed", errorFields(error));
@@ -46,8 +47,8 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   }
 }
 
-async function serve(provider: Provider, options: DaemonOptions): Promise<void> {
-  const { logger, keys, session, watch } = provider;
+async function serve(provider: Provider, logger: AdjustableLogger, options: DaemonOptions): Promise<void> {
+  const { keys, session, watch } = provider;
   // What is wrong on this machine ends the process at once, before anything listens.
   const registryLoaded = (await keys.start()) === "loaded";
 
@@ -66,7 +67,7 @@ async function serve(provider: Provider, options: DaemonOptions): Promise<void> 
       const admin = await start(provider, options.config, parts);
       closing.push(() => admin.close());
     }
-    closing.unshift(options.onHangUp(() => void reload(provider)));
+    closing.unshift(options.onHangUp(() => void reload(provider, logger, options)));
 
     void provider.correlation?.announce(logger, stop.signal);
     background = [
@@ -94,7 +95,11 @@ async function serve(provider: Provider, options: DaemonOptions): Promise<void> 
 }
 
 /** What SIGHUP does. Each of the two is done even when the other one fails; what is unusable leaves the old one in force. */
-async function reload({ logger, transport, readLogLevel }: Provider): Promise<void> {
+async function reload(
+  { transport }: Provider,
+  logger: AdjustableLogger,
+  { readLogLevel }: DaemonOptions,
+): Promise<void> {
   try {
     const changed = await transport.reloadTrust();
     logger.info("tls.ca_reloaded", { state: changed ? "changed" : "unchanged" });
@@ -160,9 +165,9 @@ const startHealth: StartAdmin = (_, { server }, parts) =>
     routes: { "/live": () => liveReply, "/ready": () => readinessReply(parts()) },
   });
 
-const startMetrics: StartAdmin = ({ metricsPage: { contentType, render } }, { server }) =>
+const startMetrics: StartAdmin = ({ renderMetrics }, { server }) =>
   startAdminListener({
     field: "server.metricsAddress",
     address: server.metricsAddress,
-    routes: { "/metrics": async () => ({ status: 200, contentType, body: render() }) },
+    routes: { "/metrics": async () => ({ status: 200, contentType: CONTENT_TYPE, body: renderMetrics() }) },
   });

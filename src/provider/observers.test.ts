@@ -5,7 +5,7 @@ import type { CallRecord } from "../kms/call-record.ts";
 import { ServerError } from "../server/errors.ts";
 import { failureLog } from "../telemetry/failure-log.ts";
 import { createLogger } from "../telemetry/logger.ts";
-import { createMetrics, type MetricsPage } from "../telemetry/metrics.ts";
+import { createMetrics } from "../telemetry/metric-table.ts";
 import {
   credentialObserver,
   keyObserver,
@@ -18,12 +18,12 @@ import {
 } from "./observers.ts";
 
 let lines: string[];
-let page: MetricsPage;
+let page: ReturnType<typeof createMetrics>;
 let telemetry: Telemetry;
 const make = (logRequestIds: boolean): void => {
   lines = [];
   const made = createMetrics();
-  page = made.page;
+  page = made;
   const sink = {
     write: (line: string) => void lines.push(line),
     takeDropped: () => 0,
@@ -36,7 +36,8 @@ beforeEach(() => make(true));
 
 /** The log, and every series of ours that is not zero. */
 async function seen(): Promise<string> {
-  const series = (await page.render())
+  const series = page
+    .renderPage()
     .split("\n")
     .filter(
       (line) => /^(bao_kms|openbao_kms|kms)_/.test(line) && !line.endsWith(" 0") && !/_bucket/.test(line),
@@ -48,7 +49,7 @@ const error = new ProviderError({ code: "sealed", errorClass: "openbao_sealed", 
 
 test("the circuit is closed before the first call", async () => {
   openBaoObserver(telemetry, ["https://a"]);
-  expect(await page.render()).toMatch(/_circuit_breaker_state 0$/m);
+  expect(page.renderPage()).toMatch(/_circuit_breaker_state 0$/m);
 });
 
 test("credentials and sessions", async () => {

@@ -3,7 +3,7 @@ import { errorClassOf } from "../base/error-class.ts";
 import { hashText } from "../key/identity/key-scope.ts";
 import type { KeyEvent } from "../key/rotation/key-events.ts";
 import type { KeyView } from "../key/rotation/key-status.ts";
-import type { CallObserver, CallRecord, KmsMethod } from "../kms/call-record.ts";
+import type { CallObserver, KmsMethod } from "../kms/call-record.ts";
 import type { CredentialObserver } from "../openbao/auth/jwt-method.ts";
 import type { SessionObserver, SessionReport } from "../openbao/auth/session.ts";
 import type { OpenBaoObserver } from "../openbao/client/client.ts";
@@ -11,8 +11,7 @@ import type { SocketEvent } from "../server/socket/kms-socket.ts";
 import type { FailureLog } from "../telemetry/failure-log.ts";
 import type { LogEvent, LogFields } from "../telemetry/log-event.ts";
 import { errorFields, type Logger } from "../telemetry/logger.ts";
-import { GRPC_STATUSES, type GrpcStatus, type MethodLabel } from "../telemetry/metric-table.ts";
-import type { Metrics } from "../telemetry/metrics.ts";
+import { GRPC_STATUSES, type GrpcStatus, type MethodLabel, type Metrics } from "../telemetry/metric-table.ts";
 import type { DebugCorrelation } from "./debug-correlation.ts";
 
 export interface Telemetry {
@@ -69,15 +68,15 @@ export function keyObserver(
     const { metadataAgeMs } = view();
     return metadataAgeMs === undefined ? undefined : metadataAgeMs / 1000;
   });
-  const show = (): void => {
+  const showInGauges = (): void => {
     const { active, origin, rotationState } = view();
-    metrics.rotationState.show({ state: rotationState });
+    metrics.rotationState.setOnly({ state: rotationState });
     if (origin !== undefined) {
-      metrics.registryOrigin.show({ origin });
+      metrics.registryOrigin.setOnly({ origin });
     }
     if (active !== undefined) {
       metrics.keyVersion.set({}, active.version);
-      metrics.statusKeyIdHash.show({ hash: active.keyIdHash });
+      metrics.statusKeyIdHash.setOnly({ hash: active.keyIdHash });
     }
   };
   return ({ name, level, fields }) => {
@@ -93,7 +92,7 @@ export function keyObserver(
     } else {
       logger[level](name, fields);
     }
-    show();
+    showInGauges();
   };
 }
 
@@ -153,7 +152,12 @@ export function kmsObserver(
         failures.succeeded("kms.request", fields);
         return;
       }
-      countRejection(metrics, call);
+      const { rejection } = failure;
+      if (rejection?.check === "key_id") {
+        metrics.decryptKeyIdErrors.increment({ reason: rejection.reason });
+      } else if (rejection?.check === "associated_data") {
+        metrics.aadValidationErrors.increment({ reason: rejection.reason });
+      }
       failures.failed("kms.request", {
         ...errorFields(failure.cause),
         ...fields,
@@ -166,23 +170,6 @@ export function kmsObserver(
       }
     },
   };
-}
-
-function countRejection(metrics: Metrics, { failure }: CallRecord): void {
-  const rejection = failure?.rejection;
-  switch (rejection?.check) {
-    case "key_id":
-      metrics.decryptKeyIdErrors.increment({ reason: rejection.reason });
-      return;
-    case "associated_data":
-      metrics.aadValidationErrors.increment({
-        reason: rejection.reason,
-      });
-      return;
-    case "concurrency":
-    case undefined:
-      return;
-  }
 }
 
 const CIRCUIT_VALUE = { closed: 0, half_open: 1, open: 2 } as const;

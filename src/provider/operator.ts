@@ -6,31 +6,10 @@ import { isJsonObject, parseJson } from "../base/parse-json.ts";
 import type { ProviderConfig } from "../config/schema.ts";
 import { decodeJwtClaims } from "../openbao/auth/jwt-claims.ts";
 import type { CredentialState } from "../openbao/auth/login-method.ts";
-import type { TransitClient } from "../openbao/transit/client.ts";
-import { type Pkcs11Checks, pkcs11Checks } from "./pkcs11-token.ts";
+import { pkcs11Checks } from "./pkcs11-token.ts";
 import { openTransitAccess } from "./transit-access.ts";
 
-export interface OperatorAccess {
-  /** OpenBao's clock, to the second; `undefined` when its answer carries none. No token is used. */
-  readonly health: (signal: AbortSignal) => Promise<{ readonly wallMs: number | undefined }>;
-  /** Reads and checks the credential, without sending it. */
-  readonly checkCredential: (
-    signal: AbortSignal,
-  ) => Promise<{ readonly issuer: string | undefined; readonly expiresAtMs: number | undefined }>;
-  /** There when the key of the client certificate is in a PKCS#11 token. */
-  readonly pkcs11Token: Pkcs11Checks | undefined;
-  readonly logIn: (signal: AbortSignal) => Promise<{
-    readonly ttlMs: number;
-    readonly renewable: boolean;
-    readonly credential: CredentialState;
-  }>;
-  readonly capabilities: (
-    paths: readonly string[],
-    signal: AbortSignal,
-  ) => Promise<ReadonlyMap<string, readonly string[]>>;
-  readonly transit: TransitClient;
-  readonly close: () => Promise<void>;
-}
+export type OperatorAccess = Awaited<ReturnType<typeof openOperatorAccess>>;
 
 /** A token that cannot be revoked in this time ends by itself. */
 const REVOKE_MS = 2000;
@@ -38,16 +17,15 @@ const REVOKE_MS = 2000;
 const capabilityList = v.array(v.string());
 
 /** @throws SafeFileError or CaFileError when the CA bundle cannot be used. Contacts nothing yet. */
-export async function openOperatorAccess(
-  config: ProviderConfig,
-  serviceUid: number,
-): Promise<OperatorAccess> {
+export async function openOperatorAccess(config: ProviderConfig, serviceUid: number) {
   const access = await openTransitAccess({ config, clock: systemClock, random: Math.random, serviceUid });
   const { openbao, authBao, session, method, client, transit, transport } = access;
   return {
     transit,
+    /** There when the key of the client certificate is in a PKCS#11 token. */
     pkcs11Token: pkcs11Checks(access.pkcs11Token, { config, serviceUid, clock: systemClock }),
-    health: async (signal) => {
+    /** OpenBao's clock, to the second; `undefined` when its answer carries none. No token is used. */
+    health: async (signal: AbortSignal) => {
       const { date } = await openbao.call({
         operation: "health",
         method: "GET",
@@ -61,17 +39,18 @@ export async function openOperatorAccess(
       const wallMs = date === null ? Number.NaN : Date.parse(date);
       return { wallMs: Number.isFinite(wallMs) ? wallMs : undefined };
     },
-    checkCredential: async (signal) => {
+    /** Reads and checks the credential, without sending it. */
+    checkCredential: async (signal: AbortSignal) => {
       const { body, credentialExpiresAtMs, release } = await method.prepare(signal);
       release?.();
       return { issuer: issuerIn(body.expose()), expiresAtMs: credentialExpiresAtMs };
     },
-    logIn: async (signal) => {
+    logIn: async (signal: AbortSignal) => {
       const token = await session.token(signal);
-      const credential = (await method.inspect?.({ openbao: authBao, token, signal })) ?? {};
+      const credential: CredentialState = (await method.inspect?.({ openbao: authBao, token, signal })) ?? {};
       return { ttlMs: token.expiresAtMs - token.issuedAtMs, renewable: token.renewable, credential };
     },
-    capabilities: async (paths, signal) => {
+    capabilities: async (paths: readonly string[], signal: AbortSignal) => {
       const { data } = await client.call({
         operation: "capabilities_self",
         method: "POST",

@@ -49,18 +49,8 @@ export function pkcs11TokenOf(
   });
 }
 
-export interface Pkcs11Checks {
-  /** The module loads and the token is there; it is given no PIN. */
-  readonly inspect: (signal: AbortSignal) => Promise<void>;
-  /** One login to the token, and one signature, that the certificate's public key verifies. */
-  readonly prove: (signal: AbortSignal) => Promise<void>;
-}
-
 /** @returns `undefined` when the configuration has no PKCS#11 token. */
-export function pkcs11Checks(
-  token: Pkcs11Token | undefined,
-  { config, serviceUid, clock }: Pkcs11Place,
-): Pkcs11Checks | undefined {
+export function pkcs11Checks(token: Pkcs11Token | undefined, { config, serviceUid, clock }: Pkcs11Place) {
   const { auth } = config;
   if (token === undefined || auth.method !== "cert") {
     return undefined;
@@ -68,8 +58,10 @@ export function pkcs11Checks(
   const { credential, minRemainingTtl, clockSkewLeeway } = auth.cert;
   const timeoutMs = auth.loginTimeout;
   return {
-    inspect: (signal) => token.inspect({ signal, timeoutMs }),
-    prove: async (signal) => {
+    /** The module loads and the token is there; it is given no PIN. */
+    inspect: (signal: AbortSignal) => token.inspect({ signal, timeoutMs }),
+    /** One login to the token, and one signature, that the certificate's public key verifies. */
+    prove: async (signal: AbortSignal) => {
       const chain = await readTokenChain({
         certificateFile: credential.certificateFile,
         rules: { minRemainingTtlMs: minRemainingTtl, leewayMs: clockSkewLeeway },

@@ -166,7 +166,7 @@ async function built(auth: object, change: Sections = {}): Promise<{ provider: P
 
 /** The value of a metric without labels; `undefined` when it is absent. */
 async function metric(provider: Provider, name: string): Promise<number | undefined> {
-  const [, value] = new RegExp(`^openbao_kms_${name} (\\S+)$`, "m").exec(provider.metricsPage.render()) ?? [];
+  const [, value] = new RegExp(`^openbao_kms_${name} (\\S+)$`, "m").exec(provider.renderMetrics()) ?? [];
   return value === undefined ? undefined : Number(value);
 }
 
@@ -179,7 +179,7 @@ describe("a client certificate in a file", () => {
     expect(asked).toEqual(["/v1/auth/cert/login"]);
     expect(await metric(provider, "certificate_ttl_seconds")).toBeGreaterThan(DAY_S / 2);
     expect(await metric(provider, "token_ttl_seconds")).toBeGreaterThan(500);
-    expect(provider.metricsPage.render()).toContain('certificate_source_info{source="file"} 1');
+    expect(provider.renderMetrics()).toContain('certificate_source_info{source="file"} 1');
     expect(await metric(provider, 'openbao_requests_total{operation="cert_login",status="ok"}')).toBe(1);
     await provider.session.close(1000);
     provider.transport.close();

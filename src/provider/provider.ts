@@ -5,7 +5,6 @@ import type { Clock } from "../base/clock.ts";
 import { readMountPoints } from "../base/mount-points.ts";
 import { makeVolumeDirectory } from "../base/volume-directory.ts";
 import type { LogLevel, ProviderConfig } from "../config/schema.ts";
-import type { HttpTransport } from "../http/https.ts";
 import { fingerprint } from "../key/identity/fingerprint.ts";
 import { trySqliteLock } from "../key/registry/writer-lock.ts";
 import { createKeyState, type KeyState } from "../key/rotation/key-state.ts";
@@ -13,23 +12,18 @@ import { KeyManagementService } from "../kms/gen/v2/api_pb.ts";
 import { MAX_CALL_MS, MAX_MESSAGE_BYTES } from "../kms/limits.ts";
 import { QUICK_CODECS } from "../kms/quick-decrypt.ts";
 import { kmsService } from "../kms/service.ts";
-import { type CredentialWatch, credentialWatch } from "../openbao/auth/credential-watch.ts";
-import type { TokenSession } from "../openbao/auth/session.ts";
+import { credentialWatch } from "../openbao/auth/credential-watch.ts";
+import type { TransitClient } from "../openbao/transit/client.ts";
 import { coalescedCalls } from "../openbao/transit/coalesced-calls.ts";
-import {
-  DEFAULT_SESSION_LIMITS,
-  type KmsListener,
-  startKmsListener,
-  unaryHandlers,
-} from "../server/kms-listener.ts";
+import { DEFAULT_SESSION_LIMITS, startKmsListener, unaryHandlers } from "../server/kms-listener.ts";
 import { makeSocketDirectory } from "../server/socket/socket-directory.ts";
 import { resolveSocketGroup } from "../server/socket/socket-group.ts";
 import { identityWarnings } from "../server/startup-warnings.ts";
 import { failureLog } from "../telemetry/failure-log.ts";
 import type { LineStream } from "../telemetry/log-sink.ts";
-import { type AdjustableLogger, errorFields } from "../telemetry/logger.ts";
-import { createMetrics, type Metrics, type MetricsPage } from "../telemetry/metrics.ts";
-import { type DebugCorrelation, startDebugCorrelation } from "./debug-correlation.ts";
+import { errorFields, type Logger } from "../telemetry/logger.ts";
+import { createMetrics, type Metrics } from "../telemetry/metric-table.ts";
+import { startDebugCorrelation } from "./debug-correlation.ts";
 import {
   credentialObserver,
   keyObserver,
@@ -40,7 +34,7 @@ import {
   storedCredentialObserver,
   type Telemetry,
 } from "./observers.ts";
-import { configIdentity, openRegistry } from "./registry.ts";
+import { configIdentity, openConfiguredRegistry } from "./registry.ts";
 import { openTransitAccess } from "./transit-access.ts";
 
 export interface ProviderOptions {
@@ -52,37 +46,26 @@ export interface ProviderOptions {
   readonly stdout: LineStream;
 }
 
-export interface Provider {
-  readonly logger: AdjustableLogger;
-  readonly metricsPage: MetricsPage;
-  readonly transport: HttpTransport;
-  readonly session: TokenSession;
-  readonly watch: CredentialWatch | undefined;
-  readonly keys: KeyState;
-  readonly correlation: DebugCorrelation | undefined;
-  readonly listen: () => Promise<KmsListener>;
-  readonly readLogLevel: () => Promise<LogLevel>;
-}
+export type Provider = Awaited<ReturnType<typeof buildProvider>>;
 
 /** A socket that vanished is made again within this time; connections that are open do not need it. */
 const SOCKET_WATCH_MS = 5000;
 
 /** @throws ProviderError for everything that is wrong on this machine: group, socket directory, CA bundle. */
-export async function buildProvider(options: ProviderOptions, logger: AdjustableLogger): Promise<Provider> {
+export async function buildProvider(options: ProviderOptions, logger: Logger) {
   const { config, clock, random, process } = options;
   const failures = failureLog(logger, () => clock.monotonicMs());
-  const { metrics, page } = createMetrics();
+  const { metrics, renderPage } = createMetrics();
   const telemetry: Telemetry = {
     metrics,
     logger,
     failures,
     logRequestIds: config.logging.logOpenBaoRequestIDs,
   };
-  const identity = configIdentity(config);
   logger.info("provider.starting", {
     version: buildInfo.version,
     commit: buildInfo.commit,
-    fingerprint: fingerprint(identity),
+    fingerprint: fingerprint(configIdentity(config)),
   });
   showBuild(metrics, config);
 
@@ -120,28 +103,7 @@ export async function buildProvider(options: ProviderOptions, logger: Adjustable
   metrics.credentialTtl.readAtScrape(() => secondsUntil(watch?.state().expiresAtMs, clock));
   metrics.secretIdUses.readAtScrape(() => watch?.state().usesLeft);
 
-  const keys: KeyState = createKeyState({
-    store: openRegistry({ config, clock, euid: process.uid, access: "write" }),
-    statePath: config.state.path,
-    identity,
-    pluginVersion: `v${buildInfo.version}`,
-    transit: access.transit,
-    clock,
-    random,
-    policy: {
-      requireStableObservationCount: config.rotation.requireStableObservationCount,
-      activationDelayMs: config.rotation.activationDelay,
-      probeIntervalMs: config.status.probeInterval,
-      deepProbeIntervalMs: config.status.deepProbeInterval,
-      statusMaxStalenessMs: config.status.statusMaxStaleness,
-      outage: config.status.outage,
-      retryIntervalMs: config.bootstrap.retryInterval,
-      missingState: config.bootstrap.missingState,
-      names: config.transit,
-    },
-    onEvent: keyObserver(telemetry, () => keys.view()),
-  });
-
+  const keys = keyStateOf(options, access.transit, telemetry);
   const correlation = startDebugCorrelation(config.logging.debugCorrelation, clock);
   const service = kmsService({
     keys,
@@ -156,8 +118,7 @@ export async function buildProvider(options: ProviderOptions, logger: Adjustable
   });
 
   return {
-    logger,
-    metricsPage: page,
+    renderMetrics: renderPage,
     transport: access.transport,
     session: access.session,
     watch,
@@ -177,15 +138,43 @@ export async function buildProvider(options: ProviderOptions, logger: Adjustable
         watchIntervalMs: SOCKET_WATCH_MS,
         onEvent: socketObserver(telemetry),
       }),
-    readLogLevel: options.readLogLevel,
   };
+}
+
+function keyStateOf(
+  { config, clock, random, process }: ProviderOptions,
+  transit: TransitClient,
+  telemetry: Telemetry,
+): KeyState {
+  const keys: KeyState = createKeyState({
+    store: openConfiguredRegistry(config, { clock, euid: process.uid, access: "write" }),
+    statePath: config.state.path,
+    identity: configIdentity(config),
+    pluginVersion: `v${buildInfo.version}`,
+    transit,
+    clock,
+    random,
+    policy: {
+      requireStableObservationCount: config.rotation.requireStableObservationCount,
+      activationDelayMs: config.rotation.activationDelay,
+      probeIntervalMs: config.status.probeInterval,
+      deepProbeIntervalMs: config.status.deepProbeInterval,
+      statusMaxStalenessMs: config.status.statusMaxStaleness,
+      outage: config.status.outage,
+      retryIntervalMs: config.bootstrap.retryInterval,
+      missingState: config.bootstrap.missingState,
+      names: config.transit,
+    },
+    onEvent: keyObserver(telemetry, () => keys.view()),
+  });
+  return keys;
 }
 
 function showBuild(metrics: Metrics, { auth }: ProviderConfig): void {
   const { version, commit } = buildInfo;
   metrics.buildInfo.set({ version, commit, runtime: `bun ${Bun.version}` }, 1);
-  metrics.authMethodInfo.show({ method: auth.method });
-  metrics.certificateSourceInfo.show({
+  metrics.authMethodInfo.setOnly({ method: auth.method });
+  metrics.certificateSourceInfo.setOnly({
     source: auth.method === "cert" ? auth.cert.credential.source : "none",
   });
 }

@@ -1,24 +1,25 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
-import { METRIC_PREFIX, METRICS } from "./metric-table.ts";
-import { createMetrics } from "./metrics.ts";
+import { createMetrics } from "./metric-table.ts";
 
-const lines = (page: { render: () => string }): readonly string[] =>
+const lines = (page: { renderPage: () => string }): readonly string[] =>
   page
-    .render()
+    .renderPage()
     .split("\n")
     .filter((line) => line !== "" && !line.startsWith("#"));
 
 describe("the page", () => {
   test("declares every metric of the table with its type", () => {
-    const text = createMetrics().page.render();
-    for (const { name, type } of Object.values(METRICS)) {
-      expect(text).toContain(`# TYPE ${METRIC_PREFIX}${name} ${type}\n`);
+    const { metrics, renderPage, rows } = createMetrics();
+    expect(rows).toHaveLength(Object.keys(metrics).length);
+    const text = renderPage();
+    for (const { name, type } of rows) {
+      expect(text).toContain(`# TYPE ${name} ${type}\n`);
     }
   });
 
   test("has the process metrics, in the units of their names", () => {
-    const text = createMetrics().page.render();
+    const text = createMetrics().renderPage();
     const valueOf = (name: string): number => Number(new RegExp(`^${name} (.+)$`, "m").exec(text)?.[1]);
     const { user, system } = process.cpuUsage();
     const cpuSeconds = valueOf("process_cpu_seconds_total") / ((user + system) / 1e6);
@@ -37,19 +38,20 @@ describe("the page", () => {
     const first = createMetrics();
     const second = createMetrics();
     first.metrics.socketRestarts.increment({});
-    expect(lines(first.page)).toContain("openbao_kms_socket_restarts_total 1");
-    expect(lines(second.page)).toContain("openbao_kms_socket_restarts_total 0");
+    expect(lines(first)).toContain("openbao_kms_socket_restarts_total 1");
+    expect(lines(second)).toContain("openbao_kms_socket_restarts_total 0");
   });
 });
 
 describe("recorders", () => {
   test("a counter of few series starts at zero", () => {
-    const { page } = createMetrics();
+    const page = createMetrics();
     expect(lines(page)).toContain('openbao_kms_panic_recoveries_total{method="encrypt"} 0');
   });
 
   test("a gauge without labels is absent until it has a value, and again when that is unknown", () => {
-    const { metrics, page } = createMetrics();
+    const page = createMetrics();
+    const { metrics } = page;
     let ttl: number | undefined;
     metrics.tokenTtl.readAtScrape(() => ttl);
     const shown = () => lines(page).filter((line) => line.startsWith("openbao_kms_token_ttl"));
@@ -61,9 +63,10 @@ describe("recorders", () => {
   });
 
   test("show leaves exactly one state at 1", () => {
-    const { metrics, page } = createMetrics();
-    metrics.rotationState.show({ state: "active" });
-    metrics.rotationState.show({ state: "pending" });
+    const page = createMetrics();
+    const { metrics } = page;
+    metrics.rotationState.setOnly({ state: "active" });
+    metrics.rotationState.setOnly({ state: "pending" });
     const shown = lines(page).filter((line) => line.startsWith("openbao_kms_rotation_state"));
     expect([...shown].sort()).toEqual([
       'openbao_kms_rotation_state{state="active"} 0',
@@ -71,15 +74,16 @@ describe("recorders", () => {
       'openbao_kms_rotation_state{state="pending"} 1',
       'openbao_kms_rotation_state{state="unknown"} 0',
     ]);
-    metrics.statusKeyIdHash.show({ hash: "a" });
-    metrics.statusKeyIdHash.show({ hash: "b" });
+    metrics.statusKeyIdHash.setOnly({ hash: "a" });
+    metrics.statusKeyIdHash.setOnly({ hash: "b" });
     expect(lines(page).filter((line) => line.includes("key_id_hash"))).toEqual([
       'openbao_kms_status_key_id_hash{hash="b"} 1',
     ]);
   });
 
   test("each series counts for itself, whatever the order of its labels, and continues after a scrape", () => {
-    const { metrics, page } = createMetrics();
+    const page = createMetrics();
+    const { metrics } = page;
     metrics.grpcRequests.increment({ method: "decrypt", status: "ok" });
     metrics.grpcRequests.increment({ status: "ok", method: "decrypt" });
     metrics.grpcRequests.increment({ method: "decrypt", status: "unavailable" });
@@ -93,7 +97,8 @@ describe("recorders", () => {
   });
 
   test("a histogram puts each duration into its buckets, by series", () => {
-    const { metrics, page } = createMetrics();
+    const page = createMetrics();
+    const { metrics } = page;
     metrics.grpcDuration.observe({ method: "decrypt" }, 0.002);
     metrics.grpcDuration.observe({ method: "decrypt" }, 0.2);
     metrics.grpcDuration.observe({ method: "status" }, 20);
@@ -111,7 +116,8 @@ describe("recorders", () => {
   });
 
   test("in flight goes up and down", () => {
-    const { metrics, page } = createMetrics();
+    const page = createMetrics();
+    const { metrics } = page;
     metrics.grpcInFlight.add({ method: "decrypt" }, 1);
     metrics.grpcInFlight.add({ method: "decrypt" }, 1);
     metrics.grpcInFlight.add({ method: "decrypt" }, -1);

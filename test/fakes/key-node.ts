@@ -4,7 +4,7 @@
  * @module Wires createKeyState to the stand-ins, and starts it again as a new process would.
  */
 import { identityHashes } from "../../src/key/identity/fingerprint.ts";
-import { openRegistryStore, type RegistryStore } from "../../src/key/registry/file-store.ts";
+import { createRegistryStore, type RegistryStore } from "../../src/key/registry/file-store.ts";
 import type { RegistryContent } from "../../src/key/registry/record.ts";
 import type { KeyEvent } from "../../src/key/rotation/key-events.ts";
 import type { ProbePolicy } from "../../src/key/rotation/key-probe.ts";
@@ -51,7 +51,7 @@ export function keyNode(key: FakeKey, policy: ProbePolicy = testPolicy): KeyNode
   const clock = manualClock();
   const events: KeyEvent[] = [];
   const store = (): RegistryStore =>
-    openRegistryStore({
+    createRegistryStore({
       statePath: NODE_STATE_PATH,
       identity: identityHashes(testIdentity),
       access: "write",

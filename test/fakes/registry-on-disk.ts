@@ -10,7 +10,7 @@ import { systemClock } from "../../src/base/clock.ts";
 import { identityHashes } from "../../src/key/identity/fingerprint.ts";
 import { isRegistryError, type RegistryCode } from "../../src/key/registry/errors.ts";
 import {
-  openRegistryStore,
+  createRegistryStore,
   type RegistryStore,
   type RegistryStoreOptions,
 } from "../../src/key/registry/file-store.ts";
@@ -36,7 +36,7 @@ export function registryOnDisk(): RegistryOnDisk {
   chmodSync(directory, 0o750);
   const path = join(directory, "key-registry.json");
   const open = (change: Partial<RegistryStoreOptions> = {}): RegistryStore =>
-    openRegistryStore({
+    createRegistryStore({
       statePath: path,
       identity: identityHashes(testIdentity),
       access: "write",

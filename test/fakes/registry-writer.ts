@@ -7,7 +7,7 @@
 import { writeSync } from "node:fs";
 import { systemClock } from "../../src/base/clock.ts";
 import { identityHashes } from "../../src/key/identity/fingerprint.ts";
-import { openRegistryStore } from "../../src/key/registry/file-store.ts";
+import { createRegistryStore } from "../../src/key/registry/file-store.ts";
 import { type OpenFile, type StateFiles, systemStateFiles } from "../../src/key/registry/file-system.ts";
 import type { StoredRecord } from "../../src/key/registry/read-state.ts";
 import { trySqliteLock } from "../../src/key/registry/writer-lock.ts";
@@ -40,7 +40,7 @@ function hooked(files: StateFiles, before: () => void): StateFiles {
 
 async function write(statePath: string, killBefore: number): Promise<void> {
   let operation = 0;
-  const store = openRegistryStore({
+  const store = createRegistryStore({
     statePath,
     identity: identityHashes(testIdentity),
     access: "write",

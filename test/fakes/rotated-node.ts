@@ -11,7 +11,7 @@ import { type ConfigIdentity, fingerprint, identityHashes } from "../../src/key/
 import type { RegistryContent, VersionState } from "../../src/key/registry/record.ts";
 import type { KeyVersion } from "../../src/openbao/transit/key-metadata.ts";
 import { openOperatorAccess } from "../../src/provider/operator.ts";
-import { configIdentity, openRegistry } from "../../src/provider/registry.ts";
+import { configIdentity, openConfiguredRegistry } from "../../src/provider/registry.ts";
 import { makeNodeFiles, type NodeFiles } from "./node-files.ts";
 
 export interface RotatedNode extends NodeFiles {
@@ -56,7 +56,7 @@ export async function makeRotatedNode(): Promise<RotatedNode> {
     writeRegistry: async (states) => {
       rmSync(node.at("state"), { recursive: true });
       mkdirSync(node.at("state"), { mode: 0o750 });
-      const store = openRegistry({ config: config(), clock: systemClock, euid, access: "write" });
+      const store = openConfiguredRegistry(config(), { clock: systemClock, euid, access: "write" });
       await store.commit(undefined, contentOf(states), never);
     },
     states: () =>

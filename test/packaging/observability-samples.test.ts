@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { contents } from "../../packaging/contents.ts";
 import { anchorsIn } from "../../scripts/reference/markdown-links.ts";
 import { withRunbooks } from "../../scripts/reference/runbook-urls.ts";
-import { METRIC_PREFIX, METRICS, type MetricRow } from "../../src/telemetry/metric-table.ts";
+import { createMetrics } from "../../src/telemetry/metric-table.ts";
+import type { MetricRow } from "../../src/telemetry/recorders.ts";
 import { describeWithTools } from "./tool-suite.ts";
 
 const deploy = join(import.meta.dir, "..", "..", "deploy");
@@ -16,9 +17,9 @@ const dashboardFile = readFileSync(join(deploy, "grafana", "bao-kms-provider.jso
 const dashboard = dashboardFile.replaceAll('\\"', '"');
 
 const rows: ReadonlyMap<string, MetricRow> = new Map(
-  Object.values(METRICS).flatMap((row: MetricRow) =>
+  createMetrics().rows.flatMap((row) =>
     (row.type === "histogram" ? ["_bucket", "_sum", "_count"] : [""]).map((suffix) => [
-      METRIC_PREFIX + row.name + suffix,
+      row.name + suffix,
       row,
     ]),
   ),
@@ -63,8 +64,8 @@ describe.each([
 test("the dashboard shows every metric of the table", () => {
   const shown = new Set(usesIn(dashboard).map((use) => rows.get(use.metric)?.name));
   expect(
-    Object.values(METRICS)
-      .map((row) => row.name)
+    createMetrics()
+      .rows.map((row) => row.name)
       .filter((name) => !shown.has(name)),
   ).toEqual([]);
 });

@@ -10,7 +10,7 @@ import { systemClock } from "../../base/clock.ts";
 import { run } from "../../cli/run.ts";
 import { fingerprint, identityHashes } from "../../key/identity/fingerprint.ts";
 import { deriveKeyId } from "../../key/identity/key-id.ts";
-import { openRegistryStore } from "../../key/registry/file-store.ts";
+import { createRegistryStore } from "../../key/registry/file-store.ts";
 import { systemStateFiles } from "../../key/registry/file-system.ts";
 import { trySqliteLock } from "../../key/registry/writer-lock.ts";
 import { COMMANDS } from "../table.ts";
@@ -40,7 +40,7 @@ beforeAll(async () => {
     configFile((fields) => ({ ...fields, state: { path: statePath } })),
     { mode: 0o640 },
   );
-  const store = openRegistryStore({
+  const store = createRegistryStore({
     statePath,
     identity: identityHashes(identity),
     access: "write",

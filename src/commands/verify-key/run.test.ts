@@ -8,7 +8,7 @@ import type { VersionRecord } from "../../key/registry/record.ts";
 import { handleMaker } from "../../key/rotation/key-handles.ts";
 import { makeMarker } from "../../key/rotation/marker.ts";
 import { openOperatorAccess } from "../../provider/operator.ts";
-import { openRegistry } from "../../provider/registry.ts";
+import { openConfiguredRegistry } from "../../provider/registry.ts";
 
 const never = new AbortController().signal;
 const euid = process.geteuid?.() ?? 0;
@@ -50,7 +50,7 @@ async function verified() {
 async function rewriteVersions(
   change: (versions: readonly VersionRecord[]) => readonly VersionRecord[],
 ): Promise<void> {
-  const store = openRegistry({ config: node.config(), clock: systemClock, euid, access: "write" });
+  const store = openConfiguredRegistry(node.config(), { clock: systemClock, euid, access: "write" });
   const state = await store.load();
   if (state.kind === "missing") {
     throw new Error("there is no registry");

@@ -7,7 +7,7 @@ import { type CrashDisk, crashDisk, type Fault, SURVIVALS } from "../../../test/
 import { manualClock } from "../../../test/fakes/manual-clock.ts";
 import { rotated, testFirstContent, testIdentity } from "../../../test/fakes/registry-fixture.ts";
 import { identityHashes } from "../identity/fingerprint.ts";
-import { openRegistryStore, type RegistryStore } from "./file-store.ts";
+import { createRegistryStore, type RegistryStore } from "./file-store.ts";
 import type { StoredRecord } from "./read-state.ts";
 import type { RegistryContent } from "./record.ts";
 
@@ -16,7 +16,7 @@ const GENERATIONS = 3;
 const never = new AbortController().signal;
 
 function storeOn(disk: CrashDisk): RegistryStore {
-  return openRegistryStore({
+  return createRegistryStore({
     statePath: PATH,
     identity: identityHashes(testIdentity),
     access: "write",

@@ -50,7 +50,7 @@ export interface RegistryStore {
   rebuild(content: RegistryContent, signal: AbortSignal): Promise<Committed>;
 }
 
-export function openRegistryStore(options: RegistryStoreOptions): RegistryStore {
+export function createRegistryStore(options: RegistryStoreOptions): RegistryStore {
   const load = (): Promise<StateOnDisk> => readState(options);
   return {
     load,

@@ -16,8 +16,6 @@ interface CredentialWatchOptions {
   readonly observer: (error?: unknown) => void;
 }
 
-export type CredentialWatch = NonNullable<ReturnType<typeof credentialWatch>>;
-
 const EVERY_MS = 60_000;
 /** Until there is a token, for the methods that need one. */
 const FIRST_MS = 5000;

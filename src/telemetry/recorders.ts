@@ -1,14 +1,23 @@
-/** @module The recorders that layers are given, and the page that Prometheus scrapes. */
-import {
-  DURATION_BUCKETS,
-  type LabelsOf,
-  METRIC_PREFIX,
-  METRICS,
-  type MetricKey,
-  type MetricRow,
-} from "./metric-table.ts";
-import { PROCESS_FAMILIES } from "./process-metrics.ts";
-import { CONTENT_TYPE, type Family, renderPage, type Sample } from "./text-format.ts";
+/** @module What records the values of one metric, and gives them as samples of the page. */
+import type { Family, Sample } from "./text-format.ts";
+
+type PlainLabels = Readonly<Record<string, string>>;
+
+/** The values that a label can have; `undefined` for the few whose values we make ourselves, one at a time. */
+export type LabelSets = Readonly<Record<string, readonly string[] | undefined>>;
+
+export type LabelsOf<Sets extends LabelSets> = {
+  readonly [Label in keyof Sets]: Sets[Label] extends readonly (infer Value extends string)[]
+    ? Value
+    : string;
+};
+
+/** A metric of the provider itself. */
+export interface MetricRow extends Family {
+  readonly labels: LabelSets;
+}
+
+type Declaration = Omit<MetricRow, "samples">;
 
 interface CounterRecorder<Labels> {
   increment(labels: Labels): void;
@@ -22,75 +31,23 @@ interface GaugeRecorder<Labels> {
   set(labels: Labels, value: number): void;
   add(labels: Labels, delta: number): void;
   /** 1 for these labels and 0, or nothing where the values are open, for all others: for metrics that name a state. */
-  show(labels: Labels): void;
+  setOnly(labels: Labels): void;
   /** Asks for the value at each scrape; `undefined` leaves the metric out. Only for metrics without labels. */
   readAtScrape(read: () => number | undefined): void;
-}
-
-type RecorderOf<Key extends MetricKey> = (typeof METRICS)[Key]["type"] extends "counter"
-  ? CounterRecorder<LabelsOf<Key>>
-  : (typeof METRICS)[Key]["type"] extends "histogram"
-    ? HistogramRecorder<LabelsOf<Key>>
-    : GaugeRecorder<LabelsOf<Key>>;
-
-/** One recorder for each row of the table. */
-export type Metrics = { readonly [Key in MetricKey]: RecorderOf<Key> };
-
-export interface MetricsPage {
-  readonly contentType: string;
-  /** The page in the Prometheus text format. */
-  readonly render: () => string;
 }
 
 /** Counters with at most this many combinations of labels start at zero, so that a rate exists before the first event. */
 const MAX_ZEROED_SERIES = 8;
 
-/** Makes all recorders and their page; nothing is shared between two calls. */
-export function createMetrics(): { readonly metrics: Metrics; readonly page: MetricsPage } {
-  const page: Family[] = [...PROCESS_FAMILIES];
-  const metrics: Metrics = {
-    grpcRequests: counterOf(METRICS.grpcRequests, page),
-    grpcDuration: histogramOf(METRICS.grpcDuration, page),
-    grpcWait: histogramOf(METRICS.grpcWait, page),
-    grpcInFlight: gaugeOf(METRICS.grpcInFlight, page),
-    grpcConcurrencyRejections: counterOf(METRICS.grpcConcurrencyRejections, page),
-    openbaoRequests: counterOf(METRICS.openbaoRequests, page),
-    openbaoDuration: histogramOf(METRICS.openbaoDuration, page),
-    authLogin: counterOf(METRICS.authLogin, page),
-    authRenewal: counterOf(METRICS.authRenewal, page),
-    authMethodInfo: gaugeOf(METRICS.authMethodInfo, page),
-    certificateSourceInfo: gaugeOf(METRICS.certificateSourceInfo, page),
-    tokenTtl: gaugeOf(METRICS.tokenTtl, page),
-    certificateTtl: gaugeOf(METRICS.certificateTtl, page),
-    credentialTtl: gaugeOf(METRICS.credentialTtl, page),
-    secretIdUses: gaugeOf(METRICS.secretIdUses, page),
-    statusKeyIdHash: gaugeOf(METRICS.statusKeyIdHash, page),
-    keyVersion: gaugeOf(METRICS.keyVersion, page),
-    statusCacheAge: gaugeOf(METRICS.statusCacheAge, page),
-    transitMetadataObservation: counterOf(METRICS.transitMetadataObservation, page),
-    rotationState: gaugeOf(METRICS.rotationState, page),
-    registryOrigin: gaugeOf(METRICS.registryOrigin, page),
-    aadValidationErrors: counterOf(METRICS.aadValidationErrors, page),
-    decryptKeyIdErrors: counterOf(METRICS.decryptKeyIdErrors, page),
-    circuitBreakerState: gaugeOf(METRICS.circuitBreakerState, page),
-    panicRecoveries: counterOf(METRICS.panicRecoveries, page),
-    socketRestarts: counterOf(METRICS.socketRestarts, page),
-    buildInfo: gaugeOf(METRICS.buildInfo, page),
-  };
-  return { metrics, page: { contentType: CONTENT_TYPE, render: () => renderPage(page) } };
-}
+/** Upper bounds in seconds: a Status answers in a fraction of a millisecond, a call to OpenBao may take its timeout. */
+export const DURATION_BUCKETS = [
+  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+] as const;
 
-type PlainLabels = Readonly<Record<string, string>>;
-
-function familyOf(row: MetricRow, samples: Family["samples"]): Family {
-  return { name: nameOf(row), type: row.type, help: row.help, samples };
-}
-
-function nameOf({ name }: MetricRow): string {
-  return METRIC_PREFIX + name;
-}
-
-function counterOf<Labels extends PlainLabels>(row: MetricRow, page: Family[]): CounterRecorder<Labels> {
+export function counterOf<Labels extends PlainLabels>(
+  row: Declaration,
+  rows: MetricRow[],
+): CounterRecorder<Labels> {
   const series = new SeriesOf(row, (labels) => ({ labels, value: 0 }));
   const closed = combinations(row);
   if (closed.length <= MAX_ZEROED_SERIES) {
@@ -98,7 +55,7 @@ function counterOf<Labels extends PlainLabels>(row: MetricRow, page: Family[]): 
       series.at(labels);
     }
   }
-  page.push(familyOf(row, () => series.all()));
+  rows.push({ ...row, samples: () => series.all() });
   return {
     increment: (labels) => {
       series.at(labels).value += 1;
@@ -114,12 +71,15 @@ interface Durations {
   sum: number;
 }
 
-function histogramOf<Labels extends PlainLabels>(row: MetricRow, page: Family[]): HistogramRecorder<Labels> {
+export function histogramOf<Labels extends PlainLabels>(
+  row: Declaration,
+  rows: MetricRow[],
+): HistogramRecorder<Labels> {
   const series = new SeriesOf(
     row,
     (labels): Durations => ({ labels, counts: [...DURATION_BUCKETS, Infinity].map(() => 0), sum: 0 }),
   );
-  page.push(familyOf(row, () => [...series.all()].flatMap((each) => samplesOf(nameOf(row), each))));
+  rows.push({ ...row, samples: () => [...series.all()].flatMap((each) => samplesOf(row.name, each)) });
   return {
     observe: (labels, seconds) => {
       const durations = series.at(labels);
@@ -132,14 +92,8 @@ function histogramOf<Labels extends PlainLabels>(row: MetricRow, page: Family[])
 
 /** The first bucket with a bound that is not below it; the last one has none. */
 function bucketOf(seconds: number): number {
-  let bucket = 0;
-  for (const bound of DURATION_BUCKETS) {
-    if (seconds <= bound) {
-      return bucket;
-    }
-    bucket += 1;
-  }
-  return bucket;
+  const bucket = DURATION_BUCKETS.findIndex((bound) => seconds <= bound);
+  return bucket === -1 ? DURATION_BUCKETS.length : bucket;
 }
 
 /** A bucket's sample counts what fell into it and into all before it. */
@@ -157,7 +111,10 @@ function samplesOf(name: string, { labels, counts, sum }: Durations): readonly S
   ];
 }
 
-function gaugeOf<Labels extends PlainLabels>(row: MetricRow, page: Family[]): GaugeRecorder<Labels> {
+export function gaugeOf<Labels extends PlainLabels>(
+  row: Declaration,
+  rows: MetricRow[],
+): GaugeRecorder<Labels> {
   const series = new SeriesOf(row, (labels) => ({ labels, value: 0 }));
   const closed = combinations(row);
   let read: (() => number | undefined) | undefined;
@@ -165,7 +122,7 @@ function gaugeOf<Labels extends PlainLabels>(row: MetricRow, page: Family[]): Ga
     const value = read?.();
     return value === undefined ? series.all() : [{ labels: {}, value }];
   };
-  page.push(familyOf(row, samples));
+  rows.push({ ...row, samples });
   const set = (labels: PlainLabels, value: number): void => {
     series.at(labels).value = value;
   };
@@ -174,7 +131,7 @@ function gaugeOf<Labels extends PlainLabels>(row: MetricRow, page: Family[]): Ga
     add: (labels, delta) => {
       series.at(labels).value += delta;
     },
-    show: (labels) => {
+    setOnly: (labels) => {
       series.clear();
       for (const other of closed) {
         set(other, 0);
@@ -194,7 +151,7 @@ class SeriesOf<Series> {
   readonly #make: (labels: PlainLabels) => Series;
   readonly #known = new Map<string, Series>();
 
-  constructor({ labels }: MetricRow, make: (labels: PlainLabels) => Series) {
+  constructor({ labels }: Declaration, make: (labels: PlainLabels) => Series) {
     [this.#firstName = "", ...this.#otherNames] = Object.keys(labels);
     this.#make = make;
   }
@@ -222,7 +179,7 @@ class SeriesOf<Series> {
 }
 
 /** Every combination of label values; none when a label's values are not known beforehand. */
-function combinations({ labels }: MetricRow): readonly PlainLabels[] {
+function combinations({ labels }: Declaration): readonly PlainLabels[] {
   let series: readonly PlainLabels[] = [{}];
   for (const [name, values] of Object.entries(labels)) {
     series = series.flatMap((each) => (values ?? []).map((value) => withLabel(each, name, value)));
