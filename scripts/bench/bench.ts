@@ -10,11 +10,11 @@ import { startOpenBao } from "../../test/harness/openbao.ts";
 import { prepareProvider } from "../../test/harness/provider.ts";
 import { writeJson } from "../run-script.ts";
 import { chart } from "./chart.ts";
+import { directTargetOf } from "./direct-target.ts";
 import { type Figure, figureLine, spread } from "./figure.ts";
 import { worsened } from "./floors.ts";
 import { measure } from "./measure.ts";
 import { buildGenerator } from "./rounds.ts";
-import { directTargetOf } from "./transit-post.ts";
 import { unitEnvironment } from "./unit-environment.ts";
 
 const { values: flags } = parseArgs({

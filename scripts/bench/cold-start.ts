@@ -16,10 +16,10 @@ import {
 import { startOpenBao } from "../../test/harness/openbao.ts";
 import { prepareProvider } from "../../test/harness/provider.ts";
 import { needBinary } from "../../test/harness/real-suite.ts";
+import { directTargetOf } from "./direct-target.ts";
 import { type Figure, figure, figureLine } from "./figure.ts";
 import { answered, firstMinuteAfterRotation } from "./rotation-minute.ts";
 import { startVaultKubernetesKms } from "./rounds.ts";
-import { directTargetOf } from "./transit-post.ts";
 import { unitEnvironment } from "./unit-environment.ts";
 
 const { values: flags } = parseArgs({

@@ -5,6 +5,7 @@
 import { existsSync } from "node:fs";
 import { eventually } from "../../test/harness/eventually.ts";
 import type { Provider } from "../../test/harness/provider.ts";
+import type { DirectTarget } from "./direct-target.ts";
 import { type Figure, figure } from "./figure.ts";
 import { anonymousMib, cpuSeconds, residentMib } from "./process-figures.ts";
 import {
@@ -18,7 +19,6 @@ import {
   startVaultKubernetesKms,
   type Work,
 } from "./rounds.ts";
-import type { DirectTarget } from "./transit-post.ts";
 
 export interface Subject {
   /** Not started yet. */

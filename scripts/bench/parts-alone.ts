@@ -14,7 +14,7 @@ import {
 } from "../../src/kms/gen/v2/api_pb.ts";
 import { coalesce } from "../../src/openbao/transit/coalesce.ts";
 import { GROUPING } from "../../src/openbao/transit/coalesced-calls.ts";
-import { ASSOCIATED_DATA, directTarget, encryptAnswer, encryptBody, transitPost } from "./transit-post.ts";
+import { ASSOCIATED_DATA, directTarget } from "./direct-target.ts";
 
 /** `encryptReply`: an answer of the provider, base64; those of this server are as long. */
 const partsJob = v.object({ direct: directTarget, encryptReply: v.string() });
@@ -23,18 +23,41 @@ export type PartsJob = v.InferInput<typeof partsJob>;
 const ENVELOPE_BYTES = 5;
 const opened = v.object({ data: v.object({ batch_results: v.array(v.object({ plaintext: v.string() })) }) });
 
+const encryptAnswer = v.object({ data: v.object({ ciphertext: v.string() }) });
+
 const { direct, encryptReply } = v.parse(partsJob, await Bun.stdin.json());
 const encrypted = fromBinary(EncryptResponseSchema, Buffer.from(encryptReply, "base64"));
 const status = toBinary(
   StatusResponseSchema,
   create(StatusResponseSchema, { version: "v2", healthz: "ok", keyId: encrypted.keyId }),
 );
-const post = transitPost(direct);
+const session = new Bun.FetchSession({
+  tls: { ca: direct.caPem, serverName: direct.serverName, rejectUnauthorized: true },
+});
+const headers = {
+  "X-Vault-Token": direct.token,
+  "X-Vault-Request": "true",
+  "Content-Type": "application/json",
+};
 const never = new AbortController().signal;
+
+/** The JSON of an answer. @throws for every answer but a good one */
+async function post(verb: "encrypt" | "decrypt", body: string): Promise<unknown> {
+  const url = `${direct.url}/v1/${direct.mountPath}/${verb}/${direct.keyName}`;
+  const reply = await session.fetch(url, { method: "POST", body, headers });
+  if (!reply.ok) {
+    throw new Error(`Transit's ${verb} answered ${reply.status}`);
+  }
+  return await reply.json();
+}
 
 async function encrypt(message: Uint8Array): Promise<Uint8Array> {
   const { plaintext } = fromBinary(EncryptRequestSchema, message);
-  const { data } = v.parse(encryptAnswer, await post("encrypt", encryptBody(plaintext)));
+  const body = JSON.stringify({
+    plaintext: Buffer.from(plaintext).toString("base64"),
+    associated_data: ASSOCIATED_DATA,
+  });
+  const { data } = v.parse(encryptAnswer, await post("encrypt", body));
   return toBinary(EncryptResponseSchema, { ...encrypted, ciphertext: Buffer.from(data.ciphertext) });
 }
 

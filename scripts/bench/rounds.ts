@@ -12,8 +12,8 @@ import { EncryptResponseSchema } from "../../src/kms/gen/v2/api_pb.ts";
 import { eventually } from "../../test/harness/eventually.ts";
 import { freePorts } from "../../test/harness/free-port.ts";
 import type { Provider } from "../../test/harness/provider.ts";
+import { ASSOCIATED_DATA, type DirectTarget } from "./direct-target.ts";
 import type { PartsJob } from "./parts-alone.ts";
-import { ASSOCIATED_DATA, type DirectTarget } from "./transit-post.ts";
 import { unitEnvironment } from "./unit-environment.ts";
 
 interface LoadJob {

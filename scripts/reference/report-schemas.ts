@@ -16,6 +16,8 @@ const errorClass = v.picklist(ERROR_CLASSES);
 const said = <Schema extends v.GenericSchema>(schema: Schema, description: string) =>
   v.pipe(schema, v.description(description));
 
+const list = <const Entries extends v.ObjectEntries>(entries: Entries) => v.array(v.strictObject(entries));
+
 const finding = v.strictObject({
   severity: v.picklist(["failure", "warning"]),
   code: said(v.string(), "A stable name of what was found."),
@@ -63,11 +65,7 @@ const probe = v.strictObject({
   removedVersions: v.optional(
     said(v.array(whole), "Which versions this node's registry has as removed; there with --config."),
   ),
-  tookMs: v.strictObject({
-    status: v.nullable(milliseconds),
-    encrypt: v.nullable(milliseconds),
-    decrypt: v.nullable(milliseconds),
-  }),
+  tookMs: v.strictObject(v.entriesFromList(["status", "encrypt", "decrypt"], v.nullable(milliseconds))),
   unproven: said(v.array(v.string()), "What a probe by this caller cannot prove."),
   checks: v.array(check(PROBE_IDS)),
 });
@@ -109,16 +107,14 @@ const rotationPlan = v.union([
     }),
     activeVersion: whole,
     latestVersion: v.optional(whole),
-    versions: v.array(
-      v.strictObject({
-        version: whole,
-        createdAtUnix: whole,
-        keyId: v.string(),
-        state: keyVersionState,
-        shown: v.optional(said(v.boolean(), "Whether OpenBao shows it now.")),
-        hasMarker: v.boolean(),
-      }),
-    ),
+    versions: list({
+      version: whole,
+      createdAtUnix: whole,
+      keyId: v.string(),
+      state: keyVersionState,
+      shown: v.optional(said(v.boolean(), "Whether OpenBao shows it now.")),
+      hasMarker: v.boolean(),
+    }),
     next: v.variant("kind", [
       v.strictObject({ kind: v.literal("none") }),
       v.strictObject({ kind: v.literal("observe"), version: whole }),
@@ -146,48 +142,34 @@ const benchmark = v.strictObject({
     v.record(v.string(), v.number()),
     "By method: the median through the provider divided by the median directly.",
   ),
-  results: v.array(
-    v.strictObject({
-      name: v.string(),
-      failures: whole,
-      latency: v.nullable(
-        v.strictObject({
-          count: whole,
-          minMs: milliseconds,
-          meanMs: milliseconds,
-          p50Ms: milliseconds,
-          p90Ms: milliseconds,
-          p99Ms: milliseconds,
-          maxMs: milliseconds,
-        }),
-      ),
-      histogram: v.array(v.strictObject({ fromMs: milliseconds, toMs: milliseconds, count: whole })),
-    }),
-  ),
+  results: list({
+    name: v.string(),
+    failures: whole,
+    latency: v.nullable(
+      v.strictObject({
+        count: whole,
+        ...v.entriesFromList(["minMs", "meanMs", "p50Ms", "p90Ms", "p99Ms", "maxMs"], milliseconds),
+      }),
+    ),
+    histogram: list({ fromMs: milliseconds, toMs: milliseconds, count: whole }),
+  }),
 });
 
 const config = v.strictObject({
   file: v.string(),
   fingerprint: v.string(),
-  fields: v.array(
-    v.strictObject({
-      field: v.string(),
-      value: said(v.unknown(), "As it would stand in the file."),
-      origin: v.picklist(["default", "file", "environment", "flag"]),
-    }),
-  ),
+  fields: list({
+    field: v.string(),
+    value: said(v.unknown(), "As it would stand in the file."),
+    origin: v.picklist(["default", "file", "environment", "flag"]),
+  }),
 });
 
 const version = v.strictObject({
   version: v.string(),
   commit: v.string(),
   bun: v.string(),
-  formats: v.strictObject({
-    config: v.string(),
-    kms: v.string(),
-    keyId: v.string(),
-    associatedData: v.string(),
-  }),
+  formats: v.strictObject(v.entriesFromList(["config", "kms", "keyId", "associatedData"], v.string())),
 });
 
 const unwrapSecretId = v.strictObject({
@@ -200,57 +182,46 @@ const unwrapSecretId = v.strictObject({
   ),
 });
 
-const blockers = v.array(
-  v.strictObject({
-    code: v.string(),
-    message: v.string(),
-    advice: v.string(),
-    overridable: said(v.boolean(), "Whether --override-reason lets a person continue."),
-  }),
-);
+const blockers = list({
+  code: v.string(),
+  message: v.string(),
+  advice: v.string(),
+  overridable: said(v.boolean(), "Whether --override-reason lets a person continue."),
+});
 const stateHash = said(v.string(), "What --expected-state-hash takes.");
+
+const change = { applied: v.boolean(), stateHash, blockers };
 
 const retireVersions = v.strictObject({
   remove: v.array(whole),
-  applied: v.boolean(),
-  stateHash,
-  blockers,
+  ...change,
   raiseMinDecryption: v.optional(said(v.string(), "What to type once every node has them removed.")),
 });
 
-const restoreVersions = v.strictObject({
-  restore: v.array(whole),
-  applied: v.boolean(),
-  stateHash,
-  blockers,
-});
+const restoreVersions = v.strictObject({ restore: v.array(whole), ...change });
 
 const rebuildRegistry = v.strictObject({
   applied: v.boolean(),
   planHash: stateHash,
-  versions: v.array(v.strictObject({ version: whole, createdAtUnix: whole, state: keyVersionState })),
-  unreadable: v.array(
-    v.strictObject({
-      keyId: v.string(),
-      statedVersion: whole,
-      objects: whole,
-      where: v.string(),
-      why: v.picklist(["hidden", "made_again", "gone"]),
-    }),
-  ),
+  versions: list({ version: whole, createdAtUnix: whole, state: keyVersionState }),
+  unreadable: list({
+    keyId: v.string(),
+    statedVersion: whole,
+    objects: whole,
+    where: v.string(),
+    why: v.picklist(["hidden", "made_again", "gone"]),
+  }),
   blockers,
 });
 
-const remaining = v.array(
-  v.strictObject({
-    source: v.string(),
-    resource: v.string(),
-    under: said(v.string(), "What the objects are encrypted under, in words."),
-    group: v.string(),
-    version: v.optional(said(whole, "The Transit version, of objects of ours.")),
-    objects: whole,
-  }),
-);
+const remaining = list({
+  source: v.string(),
+  resource: v.string(),
+  under: said(v.string(), "What the objects are encrypted under, in words."),
+  group: v.string(),
+  version: v.optional(said(whole, "The Transit version, of objects of ours.")),
+  objects: whole,
+});
 
 const problems = v.array(v.string());
 
@@ -283,25 +254,19 @@ const migrate = v.strictObject({
   after: judgement,
   counts: v.optional(
     said(
-      v.strictObject({
-        rewritten: whole,
-        deleted: whole,
-        contended: whole,
-        refused: whole,
-        not_served: whole,
-      }),
+      v.strictObject(
+        v.entriesFromList(["rewritten", "deleted", "contended", "refused", "not_served"], whole),
+      ),
       "What became of the stale objects; absent in a dry run and with --storage-version-migration.",
     ),
   ),
   requested: v.optional(
     said(
-      v.array(
-        v.strictObject({
-          resource: v.string(),
-          name: said(v.string(), "Of the StorageVersionMigration."),
-          state: v.picklist(MIGRATION_STATES),
-        }),
-      ),
+      list({
+        resource: v.string(),
+        name: said(v.string(), "Of the StorageVersionMigration."),
+        state: v.picklist(MIGRATION_STATES),
+      }),
       "What the cluster was asked for, with --storage-version-migration.",
     ),
   ),

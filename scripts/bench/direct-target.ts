@@ -1,4 +1,4 @@
-/** @module Transit called directly, as the bench compares with it: nothing is checked but the status. */
+/** @module The key as the bench calls it directly, to compare with: where it is, and what it is called with. */
 import * as v from "valibot";
 import { transitAssociatedData } from "../../src/key/identity/associated-data.ts";
 import { textAt } from "../../test/fakes/openbao/json-at.ts";
@@ -48,35 +48,3 @@ export const ASSOCIATED_DATA = transitAssociatedData(
   { version: 1, createdAtUnix: 0 },
   "bench",
 );
-
-/** What an Encrypt asks for. */
-export function encryptBody(plaintext: Uint8Array): string {
-  return JSON.stringify({
-    plaintext: Buffer.from(plaintext).toString("base64"),
-    associated_data: ASSOCIATED_DATA,
-  });
-}
-
-export const encryptAnswer = v.object({ data: v.object({ ciphertext: v.string() }) });
-
-export type TransitPost = (verb: "encrypt" | "decrypt", body: string) => Promise<unknown>;
-
-/** @returns a function that gives the JSON of an answer, and throws for every answer but a good one. */
-export function transitPost(target: DirectTarget): TransitPost {
-  const session = new Bun.FetchSession({
-    tls: { ca: target.caPem, serverName: target.serverName, rejectUnauthorized: true },
-  });
-  const headers = {
-    "X-Vault-Token": target.token,
-    "X-Vault-Request": "true",
-    "Content-Type": "application/json",
-  };
-  return async (verb, body) => {
-    const url = `${target.url}/v1/${target.mountPath}/${verb}/${target.keyName}`;
-    const reply = await session.fetch(url, { method: "POST", body, headers });
-    if (!reply.ok) {
-      throw new Error(`Transit's ${verb} answered ${reply.status}`);
-    }
-    return await reply.json();
-  };
-}
