@@ -6,8 +6,8 @@ import { prepareProvider } from "../test/harness/provider.ts";
 import { findBinary } from "../test/harness/real-suite.ts";
 import { clusterStory } from "./demo/cluster-story.ts";
 import { kmsStory } from "./demo/kms-story.ts";
-import { makeNarrator } from "./demo/narrator.ts";
 import { startDemoOpenBao } from "./demo/openbao.ts";
+import { makeNarrator } from "./demo/stage.ts";
 
 const HELP = `Usage: npm run demo [-- options]
 

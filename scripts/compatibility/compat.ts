@@ -7,23 +7,21 @@ import { parseArgs } from "node:util";
 import * as v from "valibot";
 import { root, shortCommit, writeJson } from "../run-script.ts";
 import {
+  COMPONENTS,
   type CompatReport,
   type CompatRow,
+  type Component,
+  type ComponentSet,
   compatibilityPage,
   measuredIn,
+  parseVersions,
   record,
   reportSchema,
+  SET_NAMES,
+  type SetName,
   SUITES,
   type Suite,
 } from "./report.ts";
-import {
-  COMPONENTS,
-  type Component,
-  type ComponentSet,
-  parseVersions,
-  SET_NAMES,
-  type SetName,
-} from "./versions.ts";
 
 const file = (...names: readonly string[]): string => join(root, ...names);
 /** What a suite runs; the page states no version that a suite did not touch. */

@@ -6,8 +6,15 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
-import { type CompatRow, compatibilityPage, measuredIn, record, reportSchema, SUITES } from "./report.ts";
-import { parseVersions } from "./versions.ts";
+import {
+  type CompatRow,
+  compatibilityPage,
+  measuredIn,
+  parseVersions,
+  record,
+  reportSchema,
+  SUITES,
+} from "./report.ts";
 
 const root = dirname(dirname(import.meta.dir));
 const text = (...names: readonly string[]): string => readFileSync(join(root, ...names), "utf8");
