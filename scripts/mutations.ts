@@ -88,12 +88,14 @@ const byRule = values["all-lines"]
     ? []
     : sample(everyMutation, { count: Number(values.count), seed: values.seed, groupOf });
 const mutations: readonly Mutation[] = [
-  ...NAMED.filter(({ under }) => under.startsWith(values.only)).map(locate),
+  ...Object.entries(NAMED)
+    .filter(([under]) => under.startsWith(values.only))
+    .flatMap(([under, swaps]) => swaps.map(([before, after]) => locate(under, before, after))),
   ...byRule,
 ];
 
 /** The line that a named mutation means. @throws when its code is gone, so that the list follows the code. */
-function locate({ under, before, after }: (typeof NAMED)[number]): Mutation {
+function locate(under: string, before: string, after: string): Mutation {
   const found = files
     .filter((file) => file.startsWith(under))
     .flatMap((file) =>

@@ -88,11 +88,11 @@ const METHODS = new Map<string, (message: Uint8Array) => Uint8Array | Promise<Ui
 ]);
 
 const server = createServer();
-server.on("stream", (stream: ServerHttp2Stream, headers) => {
+server.on("stream", (stream: ServerHttp2Stream, { ":path": path = "" }) => {
   const chunks: Uint8Array[] = [];
   stream.on("error", () => {});
   const answer = async (): Promise<void> => {
-    const method = METHODS.get(headers[":path"] ?? "");
+    const method = METHODS.get(path);
     const message = (await method?.(Buffer.concat(chunks).subarray(ENVELOPE_BYTES))) ?? new Uint8Array();
     const frame = Buffer.alloc(ENVELOPE_BYTES + message.length);
     frame.writeUInt32BE(message.length, 1);
