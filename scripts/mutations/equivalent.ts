@@ -32,12 +32,6 @@ export const EQUIVALENT: readonly Equivalent[] = [
     reason: "the server that stops next closes the connection",
   },
   {
-    file: "src/base/duration.ts",
-    before: "if (unit === undefined) {",
-    after: "if (false) {",
-    reason: "the pattern lets only known units through; the check is for the compiler",
-  },
-  {
     file: "src/etcd/bolt/meta-page.ts",
     before:
       "const { pageBytes, rootPage, pageCount } = first.transaction > second.transaction ? first : second;",

@@ -1,5 +1,6 @@
 /** @module The three clocks of Linux and a sleep, as one effect that is passed in. */
 import { uptime } from "node:os";
+import { setTimeout } from "node:timers/promises";
 
 export interface Clock {
   /** CLOCK_REALTIME in milliseconds since 1970; jumps when the clock is set. */
@@ -33,20 +34,7 @@ export const systemClock: Clock = {
   monotonicMs: () => performance.now(),
   bootMs: bootClock(),
   sleep: (ms, signal) =>
-    new Promise((resolve, reject) => {
-      if (signal?.aborted) {
-        reject(signal.reason);
-        return;
-      }
-      const done = (): void => {
-        signal?.removeEventListener("abort", stop);
-        resolve();
-      };
-      const timer = setTimeout(done, Math.min(Math.max(ms, 0), MAX_TIMER_MS));
-      const stop = (): void => {
-        clearTimeout(timer);
-        reject(signal?.reason);
-      };
-      signal?.addEventListener("abort", stop, { once: true });
+    setTimeout(Math.min(Math.max(ms, 0), MAX_TIMER_MS), undefined, signal && { signal }).catch(() => {
+      throw signal?.reason;
     }),
 };

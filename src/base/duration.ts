@@ -10,33 +10,19 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   h: 3_600_000,
 };
 
-const PART = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/y;
+const PART = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/gy;
 const MAX_TEXT = 64;
+const MAX_MS = 100 * 365.25 * 24 * 3_600_000;
 
 /** Milliseconds of a Go duration (pkg.go.dev/time#ParseDuration) of at most 100 years; `undefined` for another text. */
 export function parseDurationMs(text: string): number | undefined {
   if (text === "0") {
     return 0;
   }
-  if (text.length === 0 || text.length > MAX_TEXT) {
-    return undefined;
-  }
-  let total = 0;
-  PART.lastIndex = 0;
-  let end = 0;
-  while (end < text.length) {
-    const match = PART.exec(text);
-    if (match === null) {
-      return undefined;
-    }
-    const unit = UNIT_MS[match[2] ?? ""];
-    if (unit === undefined) {
-      return undefined;
-    }
-    total += Number(match[1]) * unit;
-    end = PART.lastIndex;
-  }
-  return total <= 100 * 365.25 * 24 * 3_600_000 ? total : undefined;
+  const parts = text.length > MAX_TEXT ? [] : [...text.matchAll(PART)];
+  const total = parts.reduce((sum, [, count, unit = ""]) => sum + Number(count) * (UNIT_MS[unit] ?? 0), 0);
+  const isWhole = text !== "" && parts.map(([part]) => part).join("") === text;
+  return isWhole && total <= MAX_MS ? total : undefined;
 }
 
 /** The shortest Go spelling of a number of milliseconds, to the millisecond: 90000 is `1m30s`. */

@@ -10,12 +10,7 @@ export class CaFileError extends ProviderError<"ca_invalid"> {}
 const MAX_BYTES = 1 << 20;
 const MAX_CERTIFICATES = 1024;
 
-export interface CaFile {
-  /** The certificates of the last good read, PEM, nothing else. */
-  readonly pem: () => string;
-  /** Reads the file again; true when its certificates have changed. @throws when it is unusable; {@link pem} then stays as it was. */
-  readonly refresh: () => Promise<boolean>;
-}
+export type CaFile = Awaited<ReturnType<typeof openCaFile>>;
 
 interface CaFileOptions {
   readonly path: string;
@@ -25,7 +20,7 @@ interface CaFileOptions {
 }
 
 /** Opens the bundle for the first time. @throws SafeFileError or CaFileError with the field, the path and the fix. */
-export async function openCaFile({ path, field, serviceUid }: CaFileOptions): Promise<CaFile> {
+export async function openCaFile({ path, field, serviceUid }: CaFileOptions) {
   const read = () =>
     readSafeFile(path, {
       what: "the CA bundle",
@@ -55,7 +50,9 @@ export async function openCaFile({ path, field, serviceUid }: CaFileOptions): Pr
   };
 
   return {
+    /** The certificates of the last good read, PEM, nothing else. */
     pem: () => current.pem,
+    /** Reads the file again; true when its certificates have changed. @throws when it is unusable; {@link pem} then stays as it was. */
     refresh: singleFlight(async () => {
       const { bytes, identity } = await read();
       // It is looked at every few seconds, and a bundle of all public CAs takes a while to decode.

@@ -23,7 +23,7 @@ export type JwtFlaw =
   /** Not three parts of base64url with two JSON objects, too long, or unsigned. */
   | { readonly kind: "not_compact" }
   /** One claim has a type that OpenBao cannot read. */
-  | { readonly kind: "claim"; readonly claim: ClaimName; readonly expected: string };
+  | { readonly kind: "claim"; readonly claim: (typeof CLAIMS)[number]["name"]; readonly expected: string };
 
 type JwtDecoding =
   | { readonly ok: true; readonly claims: JwtClaims }
@@ -33,20 +33,20 @@ type JwtDecoding =
 const numericDate = v.nullish(v.pipe(v.number(), v.finite()));
 const text = v.nullish(v.string());
 const headerShape = v.object({ alg: v.pipe(v.string(), v.notValue("none")) });
-const CLAIMS = {
-  exp: { shape: numericDate, expected: "a number of seconds since 1970" },
-  nbf: { shape: numericDate, expected: "a number of seconds since 1970" },
-  iat: { shape: numericDate, expected: "a number of seconds since 1970" },
-  iss: { shape: text, expected: "a text" },
-  sub: { shape: text, expected: "a text" },
-  aud: {
-    shape: v.nullish(v.union([v.string(), v.array(v.string())])),
-    expected: "a text or a list of texts",
-  },
-} as const;
-
-type ClaimName = keyof typeof CLAIMS;
-const CLAIM_NAMES = ["exp", "nbf", "iat", "iss", "sub", "aud"] as const satisfies readonly ClaimName[];
+const SECONDS = { shape: numericDate, expected: "a number of seconds since 1970" };
+const TEXT = { shape: text, expected: "a text" };
+const TEXTS = {
+  shape: v.nullish(v.union([v.string(), v.array(v.string())])),
+  expected: "a text or a list of texts",
+};
+const CLAIMS = [
+  { name: "exp", ...SECONDS },
+  { name: "nbf", ...SECONDS },
+  { name: "iat", ...SECONDS },
+  { name: "iss", ...TEXT },
+  { name: "sub", ...TEXT },
+  { name: "aud", ...TEXTS },
+] as const;
 
 /** The last second of the year 9999: later times, such as milliseconds, become this one, so that dates can show them. */
 const LAST_SECOND = 253_402_300_799;
@@ -58,9 +58,9 @@ export function decodeJwtClaims(jwt: string): JwtDecoding {
   if (claims === undefined || !v.is(headerShape, jsonOf(header))) {
     return { ok: false, flaw: { kind: "not_compact" } };
   }
-  const wrong = CLAIM_NAMES.find((name) => !v.is(CLAIMS[name].shape, claims[name]));
+  const wrong = CLAIMS.find(({ name, shape }) => !v.is(shape, claims[name]));
   if (wrong !== undefined) {
-    return { ok: false, flaw: { kind: "claim", claim: wrong, expected: CLAIMS[wrong].expected } };
+    return { ok: false, flaw: { kind: "claim", claim: wrong.name, expected: wrong.expected } };
   }
   const { aud } = claims;
   return {

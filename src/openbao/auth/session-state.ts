@@ -193,34 +193,24 @@ export function mayReplace(state: SessionState, nowMs: number): boolean {
 }
 
 /** How the session is, for /ready, metrics and logs. */
-export interface SessionHealth {
-  /** `failing`: the token is good, but what should put off its end has failed last time. */
-  readonly state: "starting" | "ok" | "failing" | "lost" | "closed";
-  /** Of the token. */
-  readonly ttlSeconds: number | undefined;
-  /** End of the credential of the last login, wall clock. */
-  readonly credentialExpiresAtMs: number | undefined;
-  readonly errorClass: ErrorClass | undefined;
-  readonly error: ProviderError | undefined;
-}
+export type SessionHealth = ReturnType<typeof sessionHealth>;
 
-export function sessionHealth(
-  state: SessionState,
-  nowMs: number,
-  credentialExpiresAtMs: number | undefined,
-): SessionHealth {
+export function sessionHealth(state: SessionState, nowMs: number, credentialExpiresAtMs: number | undefined) {
   const token = usableToken(state, nowMs);
   const error = state.kind === "closed" ? undefined : state.trouble.error;
   return {
     state: stateName(state, token !== undefined),
+    /** Of the token. */
     ttlSeconds: token === undefined ? undefined : Math.floor((token.expiresAtMs - nowMs) / 1000),
+    /** End of the credential of the last login, wall clock. */
     credentialExpiresAtMs,
     errorClass: error?.errorClass,
     error,
   };
 }
 
-function stateName(state: SessionState, usable: boolean): SessionHealth["state"] {
+/** `failing`: the token is good, but what should put off its end has failed last time. */
+function stateName(state: SessionState, usable: boolean): "starting" | "ok" | "failing" | "lost" | "closed" {
   switch (state.kind) {
     case "closed":
       return "closed";

@@ -114,21 +114,18 @@ function spiffeError(code: keyof typeof MEANINGS, socketPath: string, cause: unk
   });
 }
 
-/** What a failed call says about the agent. The Workload API answers PERMISSION_DENIED to whom it does not know. */
+/** What a failed call tells about the agent. The Workload API answers PERMISSION_DENIED to whom it does not know. */
+const BY_CODE: ReadonlyMap<Code, keyof typeof MEANINGS> = new Map<Code, keyof typeof MEANINGS>([
+  [Code.PermissionDenied, "spiffe_denied"],
+  [Code.Unauthenticated, "spiffe_denied"],
+  [Code.DeadlineExceeded, "spiffe_timeout"],
+  [Code.InvalidArgument, "spiffe_refused"],
+  [Code.Unimplemented, "spiffe_refused"],
+  [Code.ResourceExhausted, "spiffe_refused"],
+  [Code.FailedPrecondition, "spiffe_refused"],
+  [Code.NotFound, "spiffe_refused"],
+]);
+
 function codeOf(error: unknown): keyof typeof MEANINGS {
-  switch (error instanceof ConnectError ? error.code : Code.Unknown) {
-    case Code.PermissionDenied:
-    case Code.Unauthenticated:
-      return "spiffe_denied";
-    case Code.DeadlineExceeded:
-      return "spiffe_timeout";
-    case Code.InvalidArgument:
-    case Code.Unimplemented:
-    case Code.ResourceExhausted:
-    case Code.FailedPrecondition:
-    case Code.NotFound:
-      return "spiffe_refused";
-    default:
-      return "spiffe_unreachable";
-  }
+  return (error instanceof ConnectError ? BY_CODE.get(error.code) : undefined) ?? "spiffe_unreachable";
 }

@@ -2,28 +2,13 @@
 import * as v from "valibot";
 import { Secret } from "../../base/secret.ts";
 
-export interface Token {
-  readonly secret: Secret;
-  readonly kind: "service" | "batch";
-  readonly renewable: boolean;
+/** What a login or a renewal granted. */
+export type Grant = NonNullable<ReturnType<typeof decodeGrant>>;
+
+export interface Token extends Pick<Grant, "secret" | "kind" | "renewable" | "roleName"> {
   /** Boot-time clock: lifetimes run while the machine sleeps. */
   readonly issuedAtMs: number;
   readonly expiresAtMs: number;
-  /** The AppRole that it came from. */
-  readonly roleName: string | undefined;
-}
-
-/** What a login or a renewal granted. */
-export interface Grant {
-  readonly secret: Secret;
-  readonly kind: "service" | "batch";
-  readonly renewable: boolean;
-  /** 0: never ends. */
-  readonly ttlMs: number;
-  /** Calls that may be made with it; 0: any number. */
-  readonly uses: number;
-  /** Of an AppRole login. */
-  readonly roleName: string | undefined;
 }
 
 const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -42,7 +27,7 @@ const authBlock = v.object({
 });
 
 /** The grant in a reply's `auth`; `undefined` when it is none. */
-export function decodeGrant(auth: unknown): Grant | undefined {
+export function decodeGrant(auth: unknown) {
   const parsed = v.safeParse(authBlock, auth);
   if (!parsed.success) {
     return undefined;
@@ -52,10 +37,13 @@ export function decodeGrant(auth: unknown): Grant | undefined {
     secret: new Secret(client_token),
     kind: token_type === "batch" ? "batch" : "service",
     renewable,
+    /** 0: never ends. */
     ttlMs: lease_duration * 1000,
+    /** Calls that may be made with it; 0: any number. */
     uses: num_uses,
+    /** Of an AppRole login. */
     roleName: metadata?.role_name,
-  };
+  } as const;
 }
 
 /** The token of a login that was asked for at `askedAtMs` of the boot-time clock: it ends no later than this says. */

@@ -17,13 +17,7 @@ interface UnwrapOptions {
   readonly roleName: string;
 }
 
-export interface UnwrappedSecretId {
-  readonly secretId: Secret;
-  /** 0: it does not end. */
-  readonly ttlSeconds: number;
-  /** Logins that it is good for; 0: any number. */
-  readonly uses: number;
-}
+export type UnwrappedSecretId = Awaited<ReturnType<typeof unwrapSecretId>>;
 
 const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const lookupData = v.object({ creation_path: v.string() });
@@ -41,7 +35,7 @@ const unwrapData = v.object({
 export async function unwrapSecretId(
   { openbao, wrappingToken, mountPath, roleName }: UnwrapOptions,
   signal: AbortSignal,
-): Promise<UnwrappedSecretId> {
+) {
   const operation = "approle_unwrap";
   // Neither call is made twice: unwrapping works once, and a look that failed is for the operator to see.
   const common = { operation, method: "POST", idempotent: false, signal } as const;
@@ -64,6 +58,7 @@ export async function unwrapSecretId(
     throw answerError("reply_malformed", { operation, path });
   }
   const { secret_id, secret_id_ttl, secret_id_num_uses } = unwrapped.output;
+  // Of both numbers, 0 means without an end.
   return { secretId: new Secret(secret_id), ttlSeconds: secret_id_ttl, uses: secret_id_num_uses };
 }
 

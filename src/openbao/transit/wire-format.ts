@@ -58,7 +58,13 @@ export function encryption(names: KeyNames): WireFormat<EncryptInput, string> {
       }
       const { ciphertext, key_version: saidVersion = version } = parsed.output;
       if (version !== keyVersion || saidVersion !== keyVersion) {
-        throw wrongVersion(names);
+        throw new TransitError({
+          code: "wrong_version",
+          errorClass: "openbao_unavailable",
+          message: `OpenBao encrypted under another version of ${names.mountPath}/keys/${names.keyName} than requested`,
+          advice:
+            "check that openbao.address leads to OpenBao itself and not to a proxy that rewrites requests",
+        });
       }
       return ciphertext;
     },
@@ -89,13 +95,4 @@ export const decryption: WireFormat<DecryptInput, Uint8Array> = {
 /** A view, so that no second copy of the plaintext is made for base64. */
 function base64Of({ buffer, byteOffset, byteLength }: Uint8Array): string {
   return Buffer.from(buffer, byteOffset, byteLength).toString("base64");
-}
-
-function wrongVersion({ mountPath, keyName }: KeyNames): TransitError {
-  return new TransitError({
-    code: "wrong_version",
-    errorClass: "openbao_unavailable",
-    message: `OpenBao encrypted under another version of ${mountPath}/keys/${keyName} than requested`,
-    advice: "check that openbao.address leads to OpenBao itself and not to a proxy that rewrites requests",
-  });
 }

@@ -25,31 +25,22 @@ export interface PendingCall {
   giveUp(): void;
 }
 
-export interface SessionStanding {
-  readonly acceptedMs: number;
-  /** The client's SETTINGS have arrived. */
-  greeted: boolean;
-  hasCalled: boolean;
-  lastCallMs: number;
-  /** Calls that were answered by a handler. */
-  completedCalls: number;
-  /** Calls that wait for the peer, and since when; the one that has waited longest is first. */
-  readonly pending: Map<PendingCall, number>;
-  /** Calls that a handler has. */
-  handling: number;
-  /** Requests refused without a handler, since the last call that was answered by one. */
-  refused: number;
-}
+export type SessionStanding = ReturnType<typeof newStanding>;
 
-export function newStanding(nowMs: number): SessionStanding {
+export function newStanding(nowMs: number) {
   return {
     acceptedMs: nowMs,
+    /** The client's SETTINGS have arrived. */
     greeted: false,
     hasCalled: false,
     lastCallMs: nowMs,
+    /** Calls that were answered by a handler. */
     completedCalls: 0,
-    pending: new Map(),
+    /** Calls that wait for the peer, and since when; the one that has waited longest is first. */
+    pending: new Map<PendingCall, number>(),
+    /** Calls that a handler has. */
     handling: 0,
+    /** Requests refused without a handler, since the last call that was answered by one. */
     refused: 0,
   };
 }

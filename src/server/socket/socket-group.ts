@@ -50,21 +50,21 @@ async function readGroupFile(path: string): Promise<string> {
   return Buffer.from(bytes).toString("utf8");
 }
 
+function groupError(
+  code: "group_unknown" | "group_file_unreadable",
+  problem: string,
+  advice: string,
+  cause?: unknown,
+): ServerError {
+  const message = `server.socketGroup: ${problem}`;
+  return new ServerError({ code, errorClass: "config_invalid", message, advice, cause });
+}
+
 function unreadable(problem: string, cause?: unknown): ServerError {
-  return new ServerError({
-    code: "group_file_unreadable",
-    errorClass: "config_invalid",
-    message: `server.socketGroup: ${problem}`,
-    advice: "set server.socketGroup to the group's number",
-    cause,
-  });
+  return groupError("group_file_unreadable", problem, "set server.socketGroup to the group's number", cause);
 }
 
 function unknownGroup(group: string, problem: string): ServerError {
-  return new ServerError({
-    code: "group_unknown",
-    errorClass: "config_invalid",
-    message: `server.socketGroup: ${JSON.stringify(group)} ${problem}`,
-    advice: `create the group, or set server.socketGroup to the third field of: getent group ${group}`,
-  });
+  const advice = `create the group, or set server.socketGroup to the third field of: getent group ${group}`;
+  return groupError("group_unknown", `${JSON.stringify(group)} ${problem}`, advice);
 }
