@@ -38,16 +38,12 @@ export class FairQueue<Item> {
     return undefined;
   }
 
-  /** Whether it waited. */
-  delete(owner: object, item: Item): boolean {
+  delete(owner: object, item: Item): void {
     const lane = this.#lanes.get(owner);
-    if (lane === undefined || !lane.delete(item)) {
-      return false;
-    }
-    if (lane.size === 0) {
+    lane?.delete(item);
+    if (lane?.size === 0) {
       this.#lanes.delete(owner);
     }
-    return true;
   }
 
   /** Drops all items of an owner. */

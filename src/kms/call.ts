@@ -2,7 +2,7 @@
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { CALLER } from "../base/caller.ts";
 import type { Clock } from "../base/clock.ts";
-import { type ErrorClass, errorClassOf, ProviderError } from "../base/error-class.ts";
+import { errorClassOf, ProviderError } from "../base/error-class.ts";
 import type { KeyHandle } from "../key/rotation/key-handles.ts";
 import type { Answered } from "../openbao/transit/key-call.ts";
 import type { Admission, Turn } from "./admission.ts";
@@ -84,9 +84,15 @@ export function callRunner({
   };
 }
 
-/** An aborted call failed for that reason, whatever a layer below made of the abort. */
+/**
+ * An aborted call failed for that reason, whatever a layer below made of the abort. Connect's deadline aborts with its own error;
+ * every other reason is a caller or a connection that went away.
+ */
 function aborted(cause: unknown, signal: AbortSignal): CallFailure {
-  return { errorClass: abortClass(signal), code: undefined, rejection: undefined, unexpected: false, cause };
+  const reason: unknown = signal.reason;
+  const isLate = reason instanceof ConnectError && reason.code === Code.DeadlineExceeded;
+  const errorClass = isLate ? "timeout" : "canceled";
+  return { errorClass, code: undefined, rejection: undefined, unexpected: false, cause };
 }
 
 function refusal(error: unknown): CallFailure {
@@ -97,12 +103,6 @@ function refusal(error: unknown): CallFailure {
     unexpected: !(error instanceof ProviderError),
     cause: error,
   };
-}
-
-/** Connect's deadline aborts with its own error; every other reason is a caller or a connection that went away. */
-function abortClass(signal: AbortSignal): ErrorClass {
-  const reason: unknown = signal.reason;
-  return reason instanceof ConnectError && reason.code === Code.DeadlineExceeded ? "timeout" : "canceled";
 }
 
 const REJECTIONS: ReadonlyMap<string, Rejection> = new Map<string, Rejection>([

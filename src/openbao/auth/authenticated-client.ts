@@ -5,10 +5,7 @@ import { type OpenBaoCode, OpenBaoError } from "../client/errors.ts";
 import type { TokenSession } from "./session.ts";
 import type { Token } from "./token.ts";
 
-export interface AuthenticatedClient {
-  /** @throws OpenBaoError of the call, or ProviderError of the login that it needed. */
-  readonly call: (call: Omit<OpenBaoCall, "token">) => Promise<OpenBaoReply>;
-}
+export type AuthenticatedClient = ReturnType<typeof createAuthenticatedClient>;
 
 /** A standby may deny a token that it does not know yet. */
 const YOUNG_TOKEN_LAG: OpenBaoCode = "permission_denied";
@@ -16,7 +13,7 @@ const YOUNG_TOKEN_LAG: OpenBaoCode = "permission_denied";
 export function createAuthenticatedClient(
   openbao: OpenBao,
   session: Pick<TokenSession, "present" | "token" | "replace" | "isYoung" | "accepted">,
-): AuthenticatedClient {
+) {
   const callWith = (token: Token, call: Omit<OpenBaoCall, "token">): Promise<OpenBaoReply> =>
     openbao.call({
       ...call,
@@ -28,7 +25,8 @@ export function createAuthenticatedClient(
     });
 
   return {
-    call: async (call) => {
+    /** @throws OpenBaoError of the call, or ProviderError of the login that it needed. */
+    call: async (call: Omit<OpenBaoCall, "token">): Promise<OpenBaoReply> => {
       let token = session.present() ?? (await session.token(call.signal));
       let reply: OpenBaoReply;
       try {

@@ -112,7 +112,7 @@ function certLoginMethod<Identity extends { readonly chain: CertificateChain }>(
         body: new Secret(JSON.stringify(name === "" ? {} : { name })),
         credentialExpiresAtMs: expiryOf(own),
         via: openbao,
-        ...(close === undefined ? {} : { release: close }),
+        release: close,
       };
     },
   };

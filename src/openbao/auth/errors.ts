@@ -65,18 +65,16 @@ const REFUSALS: ReadonlySet<OpenBaoCode> = new Set([
 
 /** An error of this layer for whatever a login threw; what has a class of its own keeps it. */
 export function loginError(thrown: unknown, mountPath: string): ProviderError {
-  if (thrown instanceof OpenBaoError && REFUSALS.has(thrown.code)) {
-    return recoded(
-      thrown,
-      `login at ${mountPath}`,
-      "auth_failed",
-      (thrown.code === "namespace_missing" ? thrown.advice : undefined) ??
-        `check that the auth method is mounted at ${mountPath} and that its role lets this node in: bao auth list, bao list ${mountPath}/role`,
-    );
+  const what = `login at ${mountPath}`;
+  if (!(thrown instanceof OpenBaoError)) {
+    return known(thrown, what);
   }
-  return thrown instanceof OpenBaoError
-    ? recoded(thrown, `login at ${mountPath}`, thrown.errorClass, thrown.advice)
-    : known(thrown, `login at ${mountPath}`);
+  const { code, errorClass, advice } = thrown;
+  if (!REFUSALS.has(code)) {
+    return recoded(thrown, what, errorClass, advice);
+  }
+  const lookAtRole = `check that the auth method is mounted at ${mountPath} and that its role lets this node in: bao auth list, bao list ${mountPath}/role`;
+  return recoded(thrown, what, "auth_failed", code === "namespace_missing" ? advice : lookAtRole);
 }
 
 /** The same for a renewal. A token that OpenBao no longer knows is no failure of the policy. */

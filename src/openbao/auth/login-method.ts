@@ -1,5 +1,4 @@
 /** @module A login method: credentials in, login request out. */
-
 import type { Operation } from "../../base/operation.ts";
 import type { Secret } from "../../base/secret.ts";
 import type { OpenBao } from "../client/client.ts";
@@ -13,7 +12,7 @@ interface LoginRequest {
   /** Who makes the call, when the connection itself is part of the proof (a client certificate). */
   readonly via?: OpenBao;
   /** Called once the login has ended, however it ended. */
-  readonly release?: () => void;
+  readonly release?: (() => void) | undefined;
 }
 
 /** What is known of the credential that lies ready for the next login. */

@@ -6,24 +6,13 @@ import type { OpenBaoReply } from "../client/attempt.ts";
 import type { OpenBaoCode } from "../client/errors.ts";
 import { asTransitError, malformedReply } from "./errors.ts";
 import { type KeyCall, keyCall } from "./key-call.ts";
-import { decodeKeyMetadata, type KeyMetadata } from "./key-metadata.ts";
+import { decodeKeyMetadata } from "./key-metadata.ts";
 import type { KeyNames } from "./key-profile.ts";
 import { type DecryptInput, decryption, type EncryptInput, encryption } from "./wire-format.ts";
 
-/** Every method throws TransitError, or what the authenticated call throws about its token. */
-export interface TransitClient {
-  readonly readKey: (signal: AbortSignal) => Promise<KeyMetadata>;
-  /** The mount's `disable_upsert`. */
-  readonly readDisableUpsert: (signal: AbortSignal) => Promise<boolean>;
-  /** The canonical ciphertext under exactly that version. */
-  readonly encrypt: (input: EncryptInput, signal: AbortSignal) => Promise<string>;
-  readonly decrypt: (input: DecryptInput, signal: AbortSignal) => Promise<Uint8Array>;
-  /** As many outcomes as inputs; those with a `batchIndex` are of one answer and so of one key. */
-  readonly decryptTogether: KeyCall<DecryptInput, Uint8Array>["batch"];
-  /** The same two with what is known of the answer, one at a time or many in one request. */
-  readonly calls: KeyCalls;
-}
+export type TransitClient = ReturnType<typeof createTransitClient>;
 
+/** Encrypt and decrypt with what is known of the answer, one at a time or many in one request. */
 export interface KeyCalls {
   readonly encrypt: KeyCall<EncryptInput, string>;
   readonly decrypt: KeyCall<DecryptInput, Uint8Array>;
@@ -34,7 +23,8 @@ const READ_LAG: ReadonlySet<OpenBaoCode> = new Set(["not_found", "mount_missing"
 
 const mountData = v.object({ disable_upsert: v.boolean() });
 
-export function createTransitClient(openbao: AuthenticatedClient, names: KeyNames): TransitClient {
+/** Every method throws TransitError, or what the authenticated call throws about its token. */
+export function createTransitClient(openbao: AuthenticatedClient, names: KeyNames) {
   const { mountPath, keyName } = names;
   const ask: AuthenticatedClient["call"] = async (call) => {
     try {
@@ -63,16 +53,21 @@ export function createTransitClient(openbao: AuthenticatedClient, names: KeyName
   };
 
   return {
-    readKey: (signal) =>
+    readKey: (signal: AbortSignal) =>
       read("transit_metadata_read", `${mountPath}/keys/${keyName}`, signal, ({ data, date }) =>
         decodeKeyMetadata(data, date),
       ),
-    readDisableUpsert: (signal) =>
+    /** The mount's `disable_upsert`. */
+    readDisableUpsert: (signal: AbortSignal) =>
       read("transit_disable_upsert_read", `${mountPath}/config/keys`, signal, ({ data }) =>
         v.is(mountData, data) ? data.disable_upsert : undefined,
       ),
-    encrypt: async (input, signal) => (await calls.encrypt.single(input, signal)).value,
-    decrypt: async (input, signal) => (await calls.decrypt.single(input, signal)).value,
+    /** The canonical ciphertext under exactly that version. */
+    encrypt: async (input: EncryptInput, signal: AbortSignal) =>
+      (await calls.encrypt.single(input, signal)).value,
+    decrypt: async (input: DecryptInput, signal: AbortSignal) =>
+      (await calls.decrypt.single(input, signal)).value,
+    /** As many outcomes as inputs; those with a `batchIndex` are of one answer and so of one key. */
     decryptTogether: calls.decrypt.batch,
     calls,
   };

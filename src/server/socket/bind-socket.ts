@@ -28,15 +28,10 @@ export interface SocketFileRules {
 }
 
 /** An open handle of the directory that was found fit. */
-export interface SocketDirectory {
-  readonly identity: DirectoryIdentity;
-  /** A path below the handle. */
-  at(name: string): string;
-  close(): void;
-}
+export type SocketDirectory = ReturnType<typeof openSocketDirectory>;
 
 /** Opens the directory and makes sure that it is the one that was checked. @throws ServerError `socket_not_verified`. */
-export function openSocketDirectory(path: string, checked: DirectoryIdentity): SocketDirectory {
+export function openSocketDirectory(path: string, checked: DirectoryIdentity) {
   const descriptor = openSync(
     path,
     constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
@@ -48,8 +43,9 @@ export function openSocketDirectory(path: string, checked: DirectoryIdentity): S
   }
   return {
     identity: checked,
-    at: (name) => `/proc/self/fd/${descriptor}/${name}`,
-    close: () => closeSync(descriptor),
+    /** A path below the handle. */
+    at: (name: string): string => `/proc/self/fd/${descriptor}/${name}`,
+    close: (): void => closeSync(descriptor),
   };
 }
 
