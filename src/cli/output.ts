@@ -99,6 +99,16 @@ export function createOutput(
   };
 }
 
+/** One report: its lines for a person, or its JSON for a program. */
+export function printReport(
+  output: Output,
+  format: "text" | "json",
+  lines: readonly string[],
+  json: unknown,
+): void {
+  output.result(format === "json" ? jsonText(json) : `${lines.join("\n")}\n`);
+}
+
 /** The shape of every report in JSON: two-space indentation and a newline. */
 export function jsonText(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;

@@ -1,10 +1,13 @@
-/** @module What reports on the key look at: this node's registry, and OpenBao when it can be asked. Read-only. */
+/** @module What commands look at of the key, without its lock: this node's registry, and OpenBao when it can be asked. */
 import { systemClock } from "../base/clock.ts";
 import { ProviderError } from "../base/error-class.ts";
 import type { CommandContext } from "../cli/command.ts";
 import type { ProviderConfig } from "../config/schema.ts";
-import type { ConfigIdentity } from "../key/identity/fingerprint.ts";
+import { type ConfigIdentity, fingerprint } from "../key/identity/fingerprint.ts";
+import { deriveKeyId } from "../key/identity/key-id.ts";
+import { RegistryError, recoveryAdvice } from "../key/registry/errors.ts";
 import type { StateOnDisk } from "../key/registry/read-state.ts";
+import { activeVersion } from "../key/registry/record.ts";
 import type { ProbeAnswer } from "../key/rotation/sightings.ts";
 import type { KeyMetadata } from "../openbao/transit/key-metadata.ts";
 import { type OperatorAccess, openOperatorAccess } from "../provider/operator.ts";
@@ -34,8 +37,7 @@ export async function inspectKey<Result>(
 ): Promise<Result> {
   const { config } = await loadConfiguration(flags, context);
   const { signal } = context;
-  const euid = process.geteuid?.() ?? 0;
-  const state = await openConfiguredRegistry(config, { clock: systemClock, euid, access: "read" }).load();
+  const state = await readRegistry(config);
   const identity = configIdentity(config);
   let access: OperatorAccess | undefined;
   try {
@@ -77,4 +79,44 @@ export async function readLiveKey(config: ProviderConfig, { signal }: CommandCon
   } finally {
     await access.close();
   }
+}
+
+function readRegistry(config: ProviderConfig): Promise<StateOnDisk> {
+  const euid = process.geteuid?.() ?? 0;
+  return openConfiguredRegistry(config, { clock: systemClock, euid, access: "read" }).load();
+}
+
+export type RecordedVersions = Awaited<ReturnType<typeof recordedVersions>>;
+
+/** Throws RegistryError when there is a registry that must not be used. */
+export async function recordedVersions(config: ProviderConfig) {
+  const identity = configIdentity(config);
+  const state = await readRegistry(config);
+  const stored = state.kind === "found" ? state.stored : undefined;
+  return {
+    identity,
+    /** What evidence tells of the configuration that it was made with. */
+    configuration: {
+      fingerprint: fingerprint(identity),
+      providerName: identity.providerName,
+      clusterId: identity.clusterId,
+    },
+    /** Absent while no registry has been written. */
+    stored,
+    versions: stored?.record.versions ?? [],
+    activeKeyId: stored === undefined ? undefined : deriveKeyId(identity, activeVersion(stored.record)),
+  };
+}
+
+/** As {@link recordedVersions}, for commands that cannot do without a registry. */
+export async function requireRecorded(config: ProviderConfig) {
+  const recorded = await recordedVersions(config);
+  if (recorded.stored === undefined) {
+    throw new RegistryError({
+      code: "registry_lost",
+      message: `state.path: there is no registry at ${config.state.path}: no provider has run with this configuration here`,
+      advice: `run this on a control-plane node, or ${recoveryAdvice(config.state.path)}`,
+    });
+  }
+  return { ...recorded, stored: recorded.stored };
 }

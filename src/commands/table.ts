@@ -36,10 +36,7 @@ export const COMMANDS: readonly Command[] = [
   ),
   defineCommand(auditCommand, async () => (await import("./audit/run.ts")).audit),
   defineCommand(migrateCommand, async () => (await import("./migrate/run.ts")).migrate),
-  defineCommand(
-    verifyRotationCommand,
-    async () => (await import("./verify-rotation/run.ts")).verifyRotationAction,
-  ),
+  defineCommand(verifyRotationCommand, async () => (await import("./verify-rotation/run.ts")).judgeRotation),
   defineCommand(retireVersionsCommand, async () => (await import("./retire-versions/run.ts")).retireVersions),
   defineCommand(
     restoreVersionsCommand,

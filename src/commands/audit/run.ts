@@ -12,8 +12,8 @@ import type { ListedObject } from "../../etcd/tally.ts";
 import { keyIdsOf } from "../../etcd/tally.ts";
 import { isStale } from "../../etcd/verify-rotation.ts";
 import { loadConfiguration } from "../configuration.ts";
-import { collectEvidence } from "../gather-evidence.ts";
-import { type RecordedVersions, recordedVersions } from "../recorded-versions.ts";
+import { auditSources } from "../evidence.ts";
+import { type RecordedVersions, recordedVersions } from "../key-inspection.ts";
 import type { AuditFlags } from "./command.ts";
 import { reportHtml } from "./report-html.ts";
 import { reportText } from "./report-text.ts";
@@ -38,7 +38,7 @@ export async function audit(flags: AuditFlags, context: CommandContext): Promise
       : await recordedVersions((await loadConfiguration(flags, context)).config);
   const named = namedObject(flags, recorded, output);
   const listed = lister(flags, recorded, output);
-  const evidence = await collectEvidence(
+  const evidence = await auditSources(
     flags,
     {
       knownKeyIds: recorded === undefined ? new Map() : keyIdsOf(recorded.identity, recorded.versions),

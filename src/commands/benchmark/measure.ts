@@ -63,8 +63,6 @@ export async function measure(
   return timed.map(({ result }) => result);
 }
 
-export type Statistics = NonNullable<ReturnType<typeof statisticsOf>>;
-
 /** `undefined` when nothing was measured. */
 export function statisticsOf(samplesMs: readonly number[]) {
   const sorted = Float64Array.from(samplesMs).sort();

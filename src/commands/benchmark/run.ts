@@ -4,7 +4,7 @@ import { buildInfo } from "../../base/build-info.ts";
 import { systemClock } from "../../base/clock.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
-import { jsonText } from "../../cli/output.ts";
+import { printReport } from "../../cli/output.ts";
 import { progressBar } from "../../cli/progress.ts";
 import { textTable } from "../../cli/text-table.ts";
 import { UsageError } from "../../cli/usage-error.ts";
@@ -14,14 +14,7 @@ import { MARKER, makeMarker } from "../../key/rotation/marker.ts";
 import { openKmsClient } from "../../kms/client.ts";
 import { inspectKey, type KeyInspection } from "../key-inspection.ts";
 import type { BenchmarkFlags } from "./command.ts";
-import {
-  bucketsOf,
-  type Measurement,
-  measure,
-  type Statistics,
-  statisticsOf,
-  type TimedCall,
-} from "./measure.ts";
+import { bucketsOf, type Measurement, measure, statisticsOf, type TimedCall } from "./measure.ts";
 
 const CALL_TIMEOUT_MS = 10_000;
 const BAR_WIDTH = 40;
@@ -55,7 +48,7 @@ export function benchmark(flags: BenchmarkFlags, context: CommandContext): Promi
         },
         signal,
       );
-      output.result(flags.output === "json" ? reportJson(flags, results) : reportText(flags, results));
+      printReport(output, flags.output, reportLines(flags, results), reportJson(flags, results));
       return results.some(({ failures }) => failures > 0) ? "refused" : "good";
     } finally {
       client?.close();
@@ -108,8 +101,8 @@ function overheads(results: readonly Measurement[]): Readonly<Record<string, num
   );
 }
 
-function reportJson({ iterations, concurrency }: BenchmarkFlags, results: readonly Measurement[]): string {
-  return jsonText({
+function reportJson({ iterations, concurrency }: BenchmarkFlags, results: readonly Measurement[]) {
+  return {
     iterations,
     concurrency,
     overhead: overheads(results),
@@ -119,34 +112,26 @@ function reportJson({ iterations, concurrency }: BenchmarkFlags, results: readon
       latency: statisticsOf(samplesMs) ?? null,
       histogram: bucketsOf(samplesMs),
     })),
-  });
+  };
 }
 
-function reportText({ iterations, concurrency }: BenchmarkFlags, results: readonly Measurement[]): string {
-  const ms = (value: number): string => value.toFixed(2);
-  const row = (name: string, failures: number, found: Statistics | undefined): readonly string[] =>
-    found === undefined
-      ? [name, "0", String(failures)]
-      : [
-          name,
-          String(found.count),
-          String(failures),
-          ...[found.minMs, found.p50Ms, found.p90Ms, found.p99Ms, found.maxMs].map(ms),
-        ];
+function reportLines({ iterations, concurrency }: BenchmarkFlags, results: readonly Measurement[]) {
   return [
     `${iterations} calls of each kind in turns, ${concurrency} at a time; milliseconds`,
     "",
-    ...textTable(
-      ["", "calls", "failed", "min", "p50", "p90", "p99", "max"],
-      results.map(({ name, samplesMs, failures }) => row(name, failures, statisticsOf(samplesMs))),
-    ),
+    ...textTable(["", "calls", "failed", "min", "p50", "p90", "p99", "max"], results.map(tableRow)),
     ...results.flatMap(histogramLines),
     "",
     ...Object.entries(overheads(results)).map(
       ([method, ratio]) => `through the provider, ${method} takes ${ratio.toFixed(2)} times as long (p50)`,
     ),
-    "",
-  ].join("\n");
+  ];
+}
+
+function tableRow({ name, samplesMs, failures }: Measurement): readonly string[] {
+  const found = statisticsOf(samplesMs);
+  const times = found === undefined ? [] : [found.minMs, found.p50Ms, found.p90Ms, found.p99Ms, found.maxMs];
+  return [name, String(samplesMs.length), String(failures), ...times.map((ms) => ms.toFixed(2))];
 }
 
 function histogramLines({ name, samplesMs }: Measurement): readonly string[] {

@@ -1,7 +1,7 @@
 /** @module `config`: the configuration that is in force. */
 import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
-import { jsonText } from "../../cli/output.ts";
+import { printReport } from "../../cli/output.ts";
 import { fingerprint } from "../../key/identity/fingerprint.ts";
 import { configIdentity } from "../../provider/registry.ts";
 import { loadConfiguration } from "../configuration.ts";
@@ -17,23 +17,17 @@ export async function showConfig(flags: ConfigFlags, context: CommandContext): P
   }));
   const mark = fingerprint(configIdentity(config));
   const { output } = context;
-  if (flags.output === "json") {
-    output.result(jsonText({ file: path, fingerprint: mark, fields: shown }));
-    return "good";
-  }
   const width = Math.max(...shown.map(({ field }) => field.length));
   const originWidth = "environment".length;
-  output.result(
-    [
-      `file         ${path}`,
-      `fingerprint  ${mark}`,
-      "",
-      ...shown.map(
-        ({ field, value, origin }) =>
-          `${field.padEnd(width)}  ${output.paint("dim", origin.padEnd(originWidth))}  ${JSON.stringify(value)}`,
-      ),
-      "",
-    ].join("\n"),
-  );
+  const lines = [
+    `file         ${path}`,
+    `fingerprint  ${mark}`,
+    "",
+    ...shown.map(
+      ({ field, value, origin }) =>
+        `${field.padEnd(width)}  ${output.paint("dim", origin.padEnd(originWidth))}  ${JSON.stringify(value)}`,
+    ),
+  ];
+  printReport(output, flags.output, lines, { file: path, fingerprint: mark, fields: shown });
   return "good";
 }

@@ -13,8 +13,8 @@ import { type Discover, discovery } from "../../kubernetes/discovery.ts";
 import { storageVersionMigrations } from "../../kubernetes/storage-version-migration.ts";
 import { openTargets } from "../audit-sources.ts";
 import { loadConfiguration } from "../configuration.ts";
-import { collectEvidence } from "../gather-evidence.ts";
-import { requireRecorded } from "../recorded-versions.ts";
+import { auditSources } from "../evidence.ts";
+import { requireRecorded } from "../key-inspection.ts";
 import { openApiServers, proveApiServers } from "./api-servers.ts";
 import type { MigrateFlags } from "./command.ts";
 import { activeGoal, awayGoal, type Goal, type Verdict } from "./goal.ts";
@@ -106,10 +106,10 @@ async function rewriteByCluster(run: Run, { remaining }: Verdict): Promise<reado
 
 function audit(
   { flags, recorded, context }: Pick<Run, "flags" | "recorded" | "context">,
-  watch: Pick<Parameters<typeof collectEvidence>[1], "onObject" | "onReset"> = {},
+  watch: Pick<Parameters<typeof auditSources>[1], "onObject" | "onReset"> = {},
 ): Promise<Evidence> {
   const { identity, versions, configuration } = recorded;
-  return collectEvidence(
+  return auditSources(
     { ...flags, snapshot: [] },
     { knownKeyIds: keyIdsOf(identity, versions), configuration, ...watch },
     context,

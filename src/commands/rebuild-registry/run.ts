@@ -4,18 +4,18 @@ import { systemClock } from "../../base/clock.ts";
 import { readSafeFile } from "../../base/safe-file.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
-import { jsonText, type Output } from "../../cli/output.ts";
+import { printReport } from "../../cli/output.ts";
 import { UsageError } from "../../cli/usage-error.ts";
 import { keyUsages } from "../../etcd/evidence.ts";
 import { fingerprint } from "../../key/identity/fingerprint.ts";
 import { decodeGoRegistry, MAX_GO_REGISTRY_BYTES } from "../../key/registry/go-registry.ts";
 import type { RegistryContent } from "../../key/registry/record.ts";
-import { planRebuild, type RebuildPlan } from "../../key/rotation/plan-rebuild.ts";
+import { planRebuild } from "../../key/rotation/plan-rebuild.ts";
 import type { KeyVersion } from "../../openbao/transit/key-metadata.ts";
 import { configIdentity } from "../../provider/registry.ts";
 import { changeRegistry } from "../change-registry.ts";
 import { loadConfiguration, serviceUidOf } from "../configuration.ts";
-import { gatherEvidence } from "../gather-evidence.ts";
+import { allEvidence } from "../evidence.ts";
 import { readLiveKey } from "../key-inspection.ts";
 import { blockerLines, requireStateHash, stateHashLines } from "../reviewed-plan.ts";
 import type { RebuildFlags } from "./command.ts";
@@ -34,7 +34,7 @@ export async function rebuildRegistry(flags: RebuildFlags, context: CommandConte
   const metadata = await readLiveKey(config, context);
   const handedOver =
     flags["from-go"] === undefined ? [] : await goVersions(flags["from-go"], identity, serviceUidOf(config));
-  const evidence = await gatherEvidence(
+  const evidence = await allEvidence(
     flags,
     {
       identity,
@@ -63,7 +63,29 @@ export async function rebuildRegistry(flags: RebuildFlags, context: CommandConte
     requireStateHash(flags["expected-state-hash"], planHash);
     await changeRegistry(config, undefined, content, context.signal);
   }
-  report({ plan, planHash, applied, statePath: config.state.path }, flags, context.output);
+  const { output } = context;
+  const versions = (content?.versions ?? []).map(({ version, createdAtUnix, state }) => ({
+    version,
+    createdAtUnix,
+    state,
+  }));
+  const lines = [
+    ...(versions.length === 0
+      ? []
+      : [applied ? `${output.paint("green", "✓")} written to ${config.state.path}:` : "would write:"]),
+    ...versions.map(
+      ({ version, createdAtUnix, state }) =>
+        `    version ${version}  ${state}  made ${new Date(createdAtUnix * 1000).toISOString()}`,
+    ),
+    ...plan.unreadable.map(
+      ({ where, objects, statedVersion }) =>
+        `${output.paint("red", "✗")} cannot be read again: ${where}, ${objects} objects on version ${statedVersion}`,
+    ),
+    ...blockerLines(plan.blockers, output.paint),
+    ...(content === undefined || applied ? [] : stateHashLines(planHash, true)),
+  ];
+  const { unreadable, blockers } = plan;
+  printReport(output, flags.output, lines, { applied, planHash, versions, unreadable, blockers });
   return content === undefined ? "refused" : "good";
 }
 
@@ -87,43 +109,4 @@ async function goVersions(
     errorClass: "registry_invalid",
   });
   return decodeGoRegistry(bytes, path, identity);
-}
-
-interface Outcome {
-  readonly plan: RebuildPlan;
-  readonly planHash: string;
-  readonly applied: boolean;
-  readonly statePath: string;
-}
-
-function report({ plan, planHash, applied, statePath }: Outcome, flags: RebuildFlags, output: Output): void {
-  const versions = plan.content?.versions ?? [];
-  if (flags.output === "json") {
-    output.result(
-      jsonText({
-        applied,
-        planHash,
-        versions: versions.map(({ version, createdAtUnix, state }) => ({ version, createdAtUnix, state })),
-        unreadable: plan.unreadable,
-        blockers: plan.blockers,
-      }),
-    );
-    return;
-  }
-  const lines = [
-    ...(versions.length === 0
-      ? []
-      : [applied ? `${output.paint("green", "✓")} written to ${statePath}:` : "would write:"]),
-    ...versions.map(
-      ({ version, createdAtUnix, state }) =>
-        `    version ${version}  ${state}  made ${new Date(createdAtUnix * 1000).toISOString()}`,
-    ),
-    ...plan.unreadable.map(
-      ({ where, objects, statedVersion }) =>
-        `${output.paint("red", "✗")} cannot be read again: ${where}, ${objects} objects on version ${statedVersion}`,
-    ),
-    ...blockerLines(plan.blockers, output.paint),
-    ...(plan.content === undefined || applied ? [] : stateHashLines(planHash, true)),
-  ];
-  output.result(`${lines.join("\n")}\n`);
 }

@@ -2,14 +2,13 @@
 import { versionList } from "../../base/words.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
-import { jsonText } from "../../cli/output.ts";
+import { printReport } from "../../cli/output.ts";
 import { UsageError } from "../../cli/usage-error.ts";
 import { withRestored } from "../../key/registry/changes.ts";
 import { planRestore } from "../../key/rotation/plan-restore.ts";
 import { changeRegistry } from "../change-registry.ts";
 import { loadConfiguration } from "../configuration.ts";
-import { readLiveKey } from "../key-inspection.ts";
-import { requireRecorded } from "../recorded-versions.ts";
+import { readLiveKey, requireRecorded } from "../key-inspection.ts";
 import { blockerLines, requireStateHash, stateHashLines } from "../reviewed-plan.ts";
 import type { RestoreFlags } from "./command.ts";
 
@@ -27,18 +26,14 @@ export async function restoreVersions(flags: RestoreFlags, context: CommandConte
     stateHash = await changeRegistry(config, stored.hash, next, context.signal);
   }
   const { output } = context;
-  if (flags.output === "json") {
-    output.result(jsonText({ restore: numbers, applied, stateHash, blockers }));
-  } else {
-    const lines = [
-      applied
-        ? `${output.paint("green", "✓")} restored: ${versionList(numbers)} (taken by Decrypt again)`
-        : `would restore: ${versionList(numbers)}`,
-      ...blockerLines(blockers, output.paint),
-      ...stateHashLines(stateHash, !applied && blockers.length === 0),
-    ];
-    output.result(`${lines.join("\n")}\n`);
-  }
+  const lines = [
+    applied
+      ? `${output.paint("green", "✓")} restored: ${versionList(numbers)} (taken by Decrypt again)`
+      : `would restore: ${versionList(numbers)}`,
+    ...blockerLines(blockers, output.paint),
+    ...stateHashLines(stateHash, !applied && blockers.length === 0),
+  ];
+  printReport(output, flags.output, lines, { restore: numbers, applied, stateHash, blockers });
   return blockers.length === 0 ? "good" : "refused";
 }
 

@@ -1,7 +1,7 @@
 /** @module The declaration of `retire-versions`. */
 import type { Declaration, FlagsOf } from "../../cli/command.ts";
 import { count, list, text } from "../../cli/option.ts";
-import { evidenceOptions } from "../gather-evidence.ts";
+import { evidenceOptions } from "../evidence.ts";
 import { applyOptions, configOption, outputOption } from "../shared-options.ts";
 
 export const retireVersionsCommand = {

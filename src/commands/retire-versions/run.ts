@@ -3,18 +3,17 @@ import { systemClock } from "../../base/clock.ts";
 import { versionList } from "../../base/words.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
-import { jsonText, type Output } from "../../cli/output.ts";
+import { printReport } from "../../cli/output.ts";
 import { UsageError } from "../../cli/usage-error.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
 import { keyUsages } from "../../etcd/evidence.ts";
-import { planRetire, type RetirePlan, withRetired } from "../../key/rotation/plan-retire.ts";
+import { planRetire, withRetired } from "../../key/rotation/plan-retire.ts";
 import type { Blocker } from "../../key/rotation/usage.ts";
 import { changeRegistry } from "../change-registry.ts";
 import { loadConfiguration } from "../configuration.ts";
-import { gatherEvidence } from "../gather-evidence.ts";
-import { readLiveKey } from "../key-inspection.ts";
+import { allEvidence } from "../evidence.ts";
+import { readLiveKey, requireRecorded } from "../key-inspection.ts";
 import { readNodeReport } from "../node-report.ts";
-import { requireRecorded } from "../recorded-versions.ts";
 import { blockerLines, requireStateHash, stateHashLines } from "../reviewed-plan.ts";
 import type { RetireFlags } from "./command.ts";
 
@@ -28,7 +27,7 @@ export async function retireVersions(flags: RetireFlags, context: CommandContext
   const { stored } = recorded;
   const metadata = await readLiveKey(config, context);
   const sources = { ...flags, snapshot: [...flags.snapshot, ...flags["kept-snapshot"]] };
-  const evidence = await gatherEvidence(sources, recorded, context);
+  const evidence = await allEvidence(sources, recorded, context);
   const nowUnixMs = systemClock.wallMs();
   const plan = planRetire({
     content: stored.record,
@@ -53,45 +52,12 @@ export async function retireVersions(flags: RetireFlags, context: CommandContext
     const next = withRetired(stored.record, plan, override, nowUnixMs);
     stateHash = await changeRegistry(config, stored.hash, next, context.signal);
   }
-  report({ plan, standing, applied, stateHash, writeKey: writeKeyCommand(config) }, flags, context.output);
-  return standing.length === 0 ? "good" : "refused";
-}
-
-function writeKeyCommand({ openbao, transit }: ProviderConfig): string {
-  const namespace = openbao.namespace === "" ? "" : `-namespace=${openbao.namespace} `;
-  return `bao write ${namespace}${transit.mountPath}/keys/${transit.keyName}/config`;
-}
-
-function overrideText(reason: string, blockers: readonly Blocker[]): string {
-  return `${reason} (in spite of: ${[...new Set(blockers.map(({ code }) => code))].join(", ")})`;
-}
-
-interface Outcome {
-  readonly plan: RetirePlan;
-  readonly standing: readonly Blocker[];
-  readonly applied: boolean;
-  readonly stateHash: string;
-  /** How the key's configuration is written, without the setting. */
-  readonly writeKey: string;
-}
-
-function report(
-  { plan, standing, applied, stateHash, writeKey }: Outcome,
-  flags: RetireFlags,
-  output: Output,
-): void {
+  const { output } = context;
   const versions = plan.remove.map(({ version }) => version);
-  const raise =
+  const raiseMinDecryption =
     plan.raiseMinDecryptionTo === undefined
       ? undefined
-      : `${writeKey} min_decryption_version=${plan.raiseMinDecryptionTo}`;
-  if (flags.output === "json") {
-    output.result(
-      jsonText({ remove: versions, applied, stateHash, blockers: plan.blockers, raiseMinDecryption: raise }),
-    );
-    return;
-  }
-  const overridden = plan.blockers.filter((each) => !standing.includes(each));
+      : `${writeKeyCommand(config)} min_decryption_version=${plan.raiseMinDecryptionTo}`;
   const lines = [
     versions.length === 0
       ? "nothing to remove"
@@ -99,11 +65,31 @@ function report(
         ? `${output.paint("green", "✓")} removed: ${versionList(versions)} (refused by Decrypt from now on)`
         : `would remove: ${versionList(versions)}`,
     ...blockerLines(standing, output.paint),
-    ...overridden.map(({ message }) => `${output.paint("yellow", "!")} overridden: ${message}`),
+    ...plan.blockers
+      .filter((each) => !standing.includes(each))
+      .map(({ message }) => `${output.paint("yellow", "!")} overridden: ${message}`),
     ...stateHashLines(stateHash, !applied && standing.length === 0 && versions.length > 0),
-    raise === undefined
+    raiseMinDecryption === undefined
       ? "min_decryption_version: leave it as it is until the reports of all nodes show these versions as removed"
-      : `every node has them removed; OpenBao can now refuse them too:\n    ${raise}`,
+      : `every node has them removed; OpenBao can now refuse them too:\n    ${raiseMinDecryption}`,
   ];
-  output.result(`${lines.join("\n")}\n`);
+  const { blockers } = plan;
+  printReport(output, flags.output, lines, {
+    remove: versions,
+    applied,
+    stateHash,
+    blockers,
+    raiseMinDecryption,
+  });
+  return standing.length === 0 ? "good" : "refused";
+}
+
+/** How the key's configuration is written, without the setting. */
+function writeKeyCommand({ openbao, transit }: ProviderConfig): string {
+  const namespace = openbao.namespace === "" ? "" : `-namespace=${openbao.namespace} `;
+  return `bao write ${namespace}${transit.mountPath}/keys/${transit.keyName}/config`;
+}
+
+function overrideText(reason: string, blockers: readonly Blocker[]): string {
+  return `${reason} (in spite of: ${[...new Set(blockers.map(({ code }) => code))].join(", ")})`;
 }

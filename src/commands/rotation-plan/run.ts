@@ -2,14 +2,15 @@
 import { assertNever } from "../../base/assert-never.ts";
 import { systemClock } from "../../base/clock.ts";
 import { formatDuration } from "../../base/duration.ts";
+import type { ProviderError } from "../../base/error-class.ts";
 import { countOf } from "../../base/words.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
-import { jsonText, type Output } from "../../cli/output.ts";
+import { type Output, printReport } from "../../cli/output.ts";
 import { textTable } from "../../cli/text-table.ts";
 import { UsageError } from "../../cli/usage-error.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
-import type { StoredRecord } from "../../key/registry/read-state.ts";
+import type { RegistryContent } from "../../key/registry/record.ts";
 import {
   type PlannedVersion,
   planRotation,
@@ -60,55 +61,39 @@ function showPlan(flags: RotationPlanFlags, context: CommandContext): Promise<Ex
   return inspectKey(flags, context, async ({ config, identity, state, openbao }) => {
     const { output } = context;
     const unasked = openbao.kind === "unasked" ? openbao.error : undefined;
-    const problem =
-      unasked === undefined
-        ? null
-        : {
-            code: unasked.code,
-            errorClass: unasked.errorClass,
-            message: unasked.message,
-            advice: unasked.advice ?? null,
-          };
+    const partial = {
+      partial: unasked !== undefined,
+      openbao: unasked === undefined ? null : errorJson(unasked),
+    };
+    let isBlocked = false;
     if (state.kind === "missing") {
       const latest = latestOf(openbao);
-      if (flags.output === "json") {
-        output.result(
-          jsonText({
-            partial: unasked !== undefined,
-            openbao: problem,
-            registry: null,
-            latestVersion: latest ?? null,
-          }),
-        );
-      } else {
-        output.result(
-          `registry  none yet at ${config.state.path}\n${latest === undefined ? "" : `key       latest version ${latest}\n`}`,
-        );
-        sayProblem(output, openbao);
-      }
-      return unasked === undefined ? "good" : "refused";
-    }
-    const report = planRotation(
-      identity,
-      state.stored,
-      openbao.kind === "asked" ? openbao.answer : undefined,
-      policyOf(config),
-    );
-    if (flags.output === "json") {
-      output.result(
-        jsonText({
-          partial: unasked !== undefined,
-          openbao: problem,
-          ...report,
-          observation: state.stored.record.observation ?? null,
-        }),
-      );
+      const lines = [
+        `registry  none yet at ${config.state.path}`,
+        ...(latest === undefined ? [] : [`key       latest version ${latest}`]),
+      ];
+      printReport(output, flags.output, lines, { ...partial, registry: null, latestVersion: latest ?? null });
     } else {
-      output.result(reportText(report, state.stored, output));
-      sayProblem(output, openbao);
+      const { record } = state.stored;
+      const answer = openbao.kind === "asked" ? openbao.answer : undefined;
+      const report = planRotation(identity, state.stored, answer, policyOf(config));
+      isBlocked = report.next.kind === "blocked";
+      printReport(output, flags.output, reportLines(report, record, output), {
+        ...partial,
+        ...report,
+        observation: record.observation ?? null,
+      });
     }
-    return unasked === undefined && report.next.kind !== "blocked" ? "good" : "refused";
+    if (unasked !== undefined && flags.output === "text") {
+      const fix = unasked.advice === undefined ? "" : `\n  fix: ${unasked.advice}`;
+      output.say(`partial: OpenBao could not be asked: ${unasked.message}${fix}`);
+    }
+    return unasked === undefined && !isBlocked ? "good" : "refused";
   });
+}
+
+function errorJson({ code, errorClass, message, advice }: ProviderError) {
+  return { code, errorClass, message, advice: advice ?? null };
 }
 
 function policyOf({ rotation, status, transit }: ProviderConfig): RotationPolicy {
@@ -126,18 +111,8 @@ function latestOf(openbao: OpenBaoAnswer): number | undefined {
     : undefined;
 }
 
-function sayProblem(output: Output, openbao: OpenBaoAnswer): void {
-  if (openbao.kind === "unasked") {
-    const { message, advice } = openbao.error;
-    output.say(
-      `partial: OpenBao could not be asked: ${message}${advice === undefined ? "" : `\n  fix: ${advice}`}`,
-    );
-  }
-}
-
-function reportText(report: RotationReport, { record }: StoredRecord, { paint }: Output): string {
+function reportLines(report: RotationReport, { observation }: RegistryContent, { paint }: Output) {
   const { registry, versions, next } = report;
-  const { observation } = record;
   return [
     `fingerprint  ${registry.fingerprint}`,
     `registry     generation ${registry.generation}, checkpoint ${registry.checkpoint}, origin ${registry.origin}`,
@@ -155,12 +130,8 @@ function reportText(report: RotationReport, { record }: StoredRecord, { paint }:
       `  fix:       ${advice}`,
     ]),
     "",
-    ...textTable(
-      ["version", "state", "created", "in OpenBao", "marker", "key_id"],
-      versions.map((version) => versionRow(version)),
-    ),
-    "",
-  ].join("\n");
+    ...textTable(["version", "state", "created", "in OpenBao", "marker", "key_id"], versions.map(versionRow)),
+  ];
 }
 
 function versionRow({

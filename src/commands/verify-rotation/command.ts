@@ -1,6 +1,6 @@
 /** @module The declaration of `verify-rotation`. */
 import type { Declaration, FlagsOf } from "../../cli/command.ts";
-import { evidenceOptions } from "../gather-evidence.ts";
+import { evidenceOptions } from "../evidence.ts";
 import { configOption, outputOption } from "../shared-options.ts";
 
 export const verifyRotationCommand = {

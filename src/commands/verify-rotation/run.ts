@@ -2,25 +2,21 @@
 import { visible } from "../../base/visible-text.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
-import { jsonText, type Output } from "../../cli/output.ts";
+import { type Output, printReport } from "../../cli/output.ts";
 import { UsageError } from "../../cli/usage-error.ts";
 import type { Evidence } from "../../etcd/evidence.ts";
 import { grouped } from "../../etcd/group-label.ts";
 import { type RotationVerdict, verifyRotation } from "../../etcd/verify-rotation.ts";
 import { loadConfiguration } from "../configuration.ts";
-import { gatherEvidence } from "../gather-evidence.ts";
-import { readLiveKey } from "../key-inspection.ts";
-import { requireRecorded } from "../recorded-versions.ts";
+import { allEvidence } from "../evidence.ts";
+import { readLiveKey, requireRecorded } from "../key-inspection.ts";
 import type { VerifyRotationFlags } from "./command.ts";
 
-export async function verifyRotationAction(
-  flags: VerifyRotationFlags,
-  context: CommandContext,
-): Promise<ExitName> {
+export async function judgeRotation(flags: VerifyRotationFlags, context: CommandContext): Promise<ExitName> {
   const { config } = await loadConfiguration(flags, context);
   const recorded = await requireRecorded(config);
   const metadata = await readLiveKey(config, context);
-  const gathered = await gatherEvidence(flags, recorded, context);
+  const gathered = await allEvidence(flags, recorded, context);
   const [first, ...others] = gathered;
   if (first === undefined) {
     throw new UsageError("no evidence is named", "name --etcd-endpoints, --snapshot FILE or --evidence FILE");
@@ -32,9 +28,7 @@ export async function verifyRotationAction(
     metadata,
     evidence: joined(first, others),
   });
-  context.output.result(
-    flags.output === "json" ? jsonText(verdict) : `${verdictLines(verdict, context.output).join("\n")}\n`,
-  );
+  printReport(context.output, flags.output, verdictLines(verdict, context.output), verdict);
   return verdict.result === "done" ? "good" : "refused";
 }
 

@@ -2,7 +2,7 @@
 import { buildInfo, PROGRAM } from "../../base/build-info.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
-import { jsonText } from "../../cli/output.ts";
+import { printReport } from "../../cli/output.ts";
 import type { VersionFlags } from "./command.ts";
 
 /** What is compatible with what: a change of one of these is a change of a contract. */
@@ -13,19 +13,15 @@ export async function version(
   { output }: CommandContext,
 ): Promise<ExitName> {
   const report = { ...buildInfo, bun: Bun.version, formats: FORMATS };
-  output.result(
-    format === "json"
-      ? jsonText(report)
-      : [
-          `${PROGRAM} ${report.version}`,
-          `  commit           ${report.commit}`,
-          `  bun              ${report.bun}`,
-          `  configuration    ${FORMATS.config}`,
-          `  KMS              ${FORMATS.kms}`,
-          `  key_id           ${FORMATS.keyId}`,
-          `  associated data  ${FORMATS.associatedData}`,
-          "",
-        ].join("\n"),
-  );
+  const lines = [
+    `${PROGRAM} ${report.version}`,
+    `  commit           ${report.commit}`,
+    `  bun              ${report.bun}`,
+    `  configuration    ${FORMATS.config}`,
+    `  KMS              ${FORMATS.kms}`,
+    `  key_id           ${FORMATS.keyId}`,
+    `  associated data  ${FORMATS.associatedData}`,
+  ];
+  printReport(output, format, lines, report);
   return "good";
 }

@@ -17,18 +17,16 @@ import { keyIdsOf, type TallyOptions } from "../etcd/tally.ts";
 import type { KeyVersion } from "../openbao/transit/key-metadata.ts";
 import { openTargets, type SourceFlags, sourceOptions } from "./audit-sources.ts";
 import { readInputFile } from "./input-file.ts";
-import type { RecordedVersions } from "./recorded-versions.ts";
-
-interface EvidenceRequest extends Pick<TallyOptions, "knownKeyIds" | "onObject" | "onReset"> {
-  readonly configuration: Evidence["configuration"];
-}
+import type { RecordedVersions } from "./key-inspection.ts";
 
 const PHASES = { hash: "checking the digest", check: "checking pages", count: "reading objects" } as const;
 
-/** Throws UsageError when no source is named, and whatever the audit throws. */
-export async function collectEvidence(
+type TallyRequest = Pick<TallyOptions, "knownKeyIds" | "onObject" | "onReset">;
+
+/** Audits the sources that are named, now. Throws UsageError when none is, and what the audit throws. */
+export async function auditSources(
   flags: SourceFlags,
-  { knownKeyIds, configuration, onObject, onReset }: EvidenceRequest,
+  { configuration, ...tally }: TallyRequest & { readonly configuration: Evidence["configuration"] },
   { output, signal }: CommandContext,
 ): Promise<Evidence> {
   const { targets, close } = await openTargets(flags);
@@ -42,12 +40,10 @@ export async function collectEvidence(
       audits.push(
         await runAudit(target, {
           prefix: flags["etcd-prefix"],
-          knownKeyIds,
+          ...tally,
           clock: systemClock,
           signal,
           onProgress: ({ phase, done, total }) => progress(PHASES[phase], done, total),
-          onObject,
-          onReset,
         }),
       );
     }
@@ -65,9 +61,9 @@ export async function collectEvidence(
   });
 }
 
-/** An evidence file. Throws SafeFileError, or AuditError `evidence_invalid`. */
-async function readEvidence(path: string, field: string): Promise<Evidence> {
-  const rules = { what: "the evidence", field, maxBytes: MAX_EVIDENCE_BYTES, secret: false };
+/** Throws SafeFileError, or AuditError `evidence_invalid`. */
+async function readEvidence(path: string): Promise<Evidence> {
+  const rules = { what: "the evidence", field: "--evidence", maxBytes: MAX_EVIDENCE_BYTES, secret: false };
   return decodeEvidence(await readInputFile(path, rules), path);
 }
 
@@ -80,25 +76,19 @@ export const evidenceOptions = {
 } as const;
 
 /** Files first, then what is read now; empty when neither is named. */
-export async function gatherEvidence(
+export async function allEvidence(
   flags: ValuesOf<typeof evidenceOptions>,
-  {
-    identity,
-    configuration,
-    versions,
-  }: Pick<RecordedVersions, "identity" | "configuration"> & {
+  recorded: Pick<RecordedVersions, "identity"> & {
+    readonly configuration: Evidence["configuration"];
     readonly versions: readonly KeyVersion[];
   },
   context: CommandContext,
 ): Promise<readonly Evidence[]> {
-  const files = await Promise.all(flags.evidence.map((path) => readEvidence(path, "--evidence")));
+  const files = await Promise.all(flags.evidence.map(readEvidence));
   if (flags["etcd-endpoints"] === undefined && flags.snapshot.length === 0) {
     return files;
   }
-  const now = await collectEvidence(
-    flags,
-    { knownKeyIds: keyIdsOf(identity, versions), configuration },
-    context,
-  );
-  return [...files, now];
+  const { identity, configuration, versions } = recorded;
+  const knownKeyIds = keyIdsOf(identity, versions);
+  return [...files, await auditSources(flags, { knownKeyIds, configuration }, context)];
 }
