@@ -13,22 +13,16 @@ export interface ConfigOverride {
   readonly value: string;
 }
 
-interface DecodedConfig {
-  readonly config: ProviderConfig;
-  /** The tree as it was read, overrides included; which fields it has tells where each value came from. */
-  readonly tree: JsonObject;
-}
-
 /**
- * Checks everything that the bytes alone can tell.
- * @param source what to call the file in messages.
+ * Checks everything that the bytes alone can tell. `source` is the file's name in messages; `tree` is the file as it was read,
+ * overrides included: which fields it has tells where each value came from.
  * @throws ConfigError with every problem found.
  */
 export function decodeConfig(
   bytes: Uint8Array,
   source: string,
   overrides: readonly ConfigOverride[] = [],
-): DecodedConfig {
+): { readonly config: ProviderConfig; readonly tree: JsonObject } {
   const decoded = decodeYaml(bytes, MAX_CONFIG_BYTES);
   if (!decoded.ok) {
     throw new ConfigError("config_malformed", source, [{ path: "", ...decoded }]);

@@ -62,25 +62,19 @@ function decodeText(text: string): DecodedYaml {
       `correct line ${line}`,
     );
   }
-  const found = treeProblem(document);
-  if (found !== undefined) {
-    const { line } = lines.linePos(found.offset);
-    return refuse(`${found.problem} in line ${line}`, found.fix);
-  }
-  return { ok: true, value: document.toJS({ maxAliasCount: 0, mapAsMap: false }) };
-}
-
-interface TreeProblem {
-  readonly offset: number;
-  readonly problem: string;
-  readonly fix: string;
+  return (
+    treeProblem(document, lines) ?? {
+      ok: true,
+      value: document.toJS({ maxAliasCount: 0, mapAsMap: false }),
+    }
+  );
 }
 
 /** The first alias, key that is not a scalar, or key that its mapping has twice. */
-function treeProblem(document: Document): TreeProblem | undefined {
-  let found: TreeProblem | undefined;
+function treeProblem(document: Document, lines: LineCounter): DecodedYaml | undefined {
+  let found: DecodedYaml | undefined;
   const stop = (offset: number | undefined, problem: string, fix: string): symbol => {
-    found = { offset: offset ?? 0, problem, fix };
+    found = refuse(`${problem} in line ${lines.linePos(offset ?? 0).line}`, fix);
     return visit.BREAK;
   };
   visit(document, {

@@ -1,5 +1,5 @@
 /** @module Every field of the configuration file as a row: path, type, default, bounds in words. */
-import type * as v from "valibot";
+import * as v from "valibot";
 
 export interface FieldRow {
   /** As in the file: `server.socketPath`. */
@@ -23,8 +23,15 @@ function isSchema(value: unknown): value is AnySchema {
   return typeof value === "object" && value !== null && "kind" in value && value.kind === "schema";
 }
 
+/** What may be left out is the schema in it; any other schema is itself. */
+function bareOf(schema: AnySchema): AnySchema {
+  return schema.type === "optional" && "wrapped" in schema && isSchema(schema.wrapped)
+    ? schema.wrapped
+    : schema;
+}
+
 export function entriesOf(schema: AnySchema): ReadonlyMap<string, AnySchema> | undefined {
-  const bare = unwrap(schema).schema;
+  const bare = bareOf(schema);
   if (!("entries" in bare) || typeof bare.entries !== "object" || bare.entries === null) {
     return undefined;
   }
@@ -33,36 +40,6 @@ export function entriesOf(schema: AnySchema): ReadonlyMap<string, AnySchema> | u
       isSchema(entry) ? [[name, entry] as const] : [],
     ),
   );
-}
-
-interface Unwrapped {
-  readonly schema: AnySchema;
-  readonly required: boolean;
-  readonly defaultValue: unknown;
-}
-
-function unwrap(schema: AnySchema): Unwrapped {
-  if (schema.type === "optional" && "wrapped" in schema && isSchema(schema.wrapped)) {
-    const fallback = "default" in schema ? schema.default : undefined;
-    return {
-      schema: schema.wrapped,
-      required: false,
-      defaultValue: typeof fallback === "function" ? fallback() : fallback,
-    };
-  }
-  return { schema, required: true, defaultValue: undefined };
-}
-
-/** What `v.metadata` actions in the schema's pipe say, later ones winning. */
-function metadataOf(schema: AnySchema): Readonly<Record<string, unknown>> {
-  const pipe = "pipe" in schema && Array.isArray(schema.pipe) ? schema.pipe : [];
-  const found: Record<string, unknown> = {};
-  for (const item of pipe) {
-    if (item !== schema && typeof item === "object" && item !== null) {
-      Object.assign(found, "metadata" in item ? item.metadata : isSchema(item) ? metadataOf(item) : {});
-    }
-  }
-  return found;
 }
 
 /** The rows below a schema in the order of the file, sections before their fields. */
@@ -76,17 +53,17 @@ export function fieldTable(schema: AnySchema, prefix = ""): readonly FieldRow[] 
 }
 
 function rowOf(path: string, entry: AnySchema): FieldRow {
-  const { schema, required, defaultValue } = unwrap(entry);
   const isSection = entriesOf(entry) !== undefined;
-  const metadata = metadataOf(schema);
+  const bare = bareOf(entry);
+  const metadata: Readonly<Record<string, unknown>> = v.getMetadata(bare);
   const text = (key: string): string => (typeof metadata[key] === "string" ? metadata[key] : "");
   const examples = metadata["examples"];
   const example: unknown = Array.isArray(examples) ? examples[0] : undefined;
   return {
     path,
     kind: isSection ? "section" : "value",
-    required,
-    defaultValue: isSection ? undefined : defaultValue,
+    required: bare === entry,
+    defaultValue: isSection ? undefined : v.getDefault(entry),
     description: text("description"),
     expected: text("x-expected"),
     example: typeof example === "string" ? example : undefined,

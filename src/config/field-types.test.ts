@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { MAX_SOCKET_PATH_BYTES } from "../base/unix-socket.ts";
 import * as kinds from "./field-types.ts";
 
-const doc = { description: "" };
+const doc = "";
 const letters = (count: number): string => "a".repeat(count);
 const longPath = (segments: number, last: number): string =>
   [...Array.from({ length: segments }, () => letters(127)), letters(last)].join("/");
@@ -69,7 +69,7 @@ const CASES: Readonly<Record<string, Case>> = {
     refused: ["", "/a", "a/", "a//b", ".a", "..", "a b", letters(129), longPath(4, 1)],
   },
   "a path of the API with a prefix": {
-    schema: kinds.apiPath(doc, "auth/"),
+    schema: kinds.apiPath(doc, { prefix: "auth/" }),
     taken: ["auth/a"],
     refused: ["a", "auth/", "a/auth/b"],
   },

@@ -3,28 +3,27 @@ import * as v from "valibot";
 import { formatDuration, parseDurationMs } from "../base/duration.ts";
 import { MAX_SOCKET_PATH_BYTES } from "../base/unix-socket.ts";
 
-/** What every field says about itself; the messages and the reference page are made from it. */
-export interface FieldDoc {
-  readonly description: string;
+export interface Example {
   /** A value that would be accepted, as it stands in the file. */
   readonly example?: string;
 }
 
-/** What a field's kind says about all of its fields, read back by field-table.ts. */
-interface KindDoc {
+/** What is said of a field, read back by field-table.ts; the messages and the reference page are made from it. */
+interface Kind extends Example {
   readonly expected: string;
   readonly unit?: string;
-  readonly shown: boolean;
+  /** Whether a refused value may be repeated in a message. */
+  readonly shown?: boolean;
 }
 
-function about(doc: FieldDoc, kind: KindDoc) {
-  return {
-    description: doc.description,
-    ...(doc.example === undefined ? {} : { examples: [doc.example] }),
-    "x-expected": kind.expected,
-    "x-shown": kind.shown,
-    ...(kind.unit === undefined ? {} : { "x-unit": kind.unit }),
-  };
+export function about<Input>(description: string, { example, expected, shown = false, unit }: Kind) {
+  return v.metadata<Input, Readonly<Record<string, unknown>>>({
+    description,
+    ...(example === undefined ? {} : { examples: [example] }),
+    "x-expected": expected,
+    "x-shown": shown,
+    ...(unit === undefined ? {} : { "x-unit": unit }),
+  });
 }
 
 const MAX_PATH_BYTES = 4095;
@@ -33,8 +32,8 @@ const CONTROL = /[\p{Cc}\u2028\u2029]/u;
 const byteLength = (text: string): number => Buffer.byteLength(text, "utf8");
 
 /** A text, before the checks of its kind. */
-export function textKind(doc: FieldDoc, expected: string, shown = false) {
-  return v.pipe(v.string(), v.metadata(about(doc, { expected, shown })));
+export function textKind(description: string, expected: string, kind: Omit<Kind, "expected"> = {}) {
+  return v.pipe(v.string(), about(description, { expected, ...kind }));
 }
 
 const noControl = v.check((value: string) => !CONTROL.test(value), "contains a control character");
@@ -52,13 +51,22 @@ const normalPath = v.check(
   "is not an absolute path without empty, `.` or `..` parts",
 );
 
-export function absolutePath(doc: FieldDoc) {
-  return v.pipe(textKind(doc, "the absolute path of a file"), noControl, atMost(MAX_PATH_BYTES), normalPath);
+export function absolutePath(description: string, example: Example = {}) {
+  return v.pipe(
+    textKind(description, "the absolute path of a file", example),
+    noControl,
+    atMost(MAX_PATH_BYTES),
+    normalPath,
+  );
 }
 
-export function socketPath(doc: FieldDoc) {
+export function socketPath(description: string, example: Example = {}) {
   return v.pipe(
-    textKind(doc, `the absolute path of a Unix socket, at most ${MAX_SOCKET_PATH_BYTES} bytes`),
+    textKind(
+      description,
+      `the absolute path of a Unix socket, at most ${MAX_SOCKET_PATH_BYTES} bytes`,
+      example,
+    ),
     noControl,
     atMost(
       MAX_SOCKET_PATH_BYTES,
@@ -69,17 +77,15 @@ export function socketPath(doc: FieldDoc) {
 }
 
 /** A Go duration; the parsed value is a number of milliseconds within the bounds given. */
-export function duration(doc: FieldDoc, bounds: { readonly minMs: number; readonly maxMs: number }) {
+export function duration(description: string, bounds: { readonly minMs: number; readonly maxMs: number }) {
   const range = `${formatDuration(bounds.minMs)} to ${formatDuration(bounds.maxMs)}`;
   return v.pipe(
     v.string(),
-    v.metadata(
-      about(doc, {
-        expected: `a duration of ${range}, such as 500ms, 2s, 5m or 1h`,
-        unit: "duration",
-        shown: true,
-      }),
-    ),
+    about(description, {
+      expected: `a duration of ${range}, such as 500ms, 2s, 5m or 1h`,
+      unit: "duration",
+      shown: true,
+    }),
     v.check((value) => parseDurationMs(value) !== undefined, "is not a duration"),
     v.check((value) => {
       const ms = parseDurationMs(value);
@@ -91,40 +97,44 @@ export function duration(doc: FieldDoc, bounds: { readonly minMs: number; readon
 
 /** The same for a field that may be left out. */
 export function durationOr(fallback: string, bounds: Parameters<typeof duration>[1], description: string) {
-  return v.optional(duration({ description }, bounds), fallback);
+  return v.optional(duration(description, bounds), fallback);
 }
 
-export function count(doc: FieldDoc, bounds: { readonly min: number; readonly max: number }) {
+export function count(description: string, bounds: { readonly min: number; readonly max: number }) {
   return v.pipe(
     v.number(),
-    v.metadata(about(doc, { expected: `a whole number from ${bounds.min} to ${bounds.max}`, shown: true })),
+    about(description, { expected: `a whole number from ${bounds.min} to ${bounds.max}`, shown: true }),
     v.integer("is not a whole number"),
     v.minValue(bounds.min, `is below ${bounds.min}`),
     v.maxValue(bounds.max, `is above ${bounds.max}`),
   );
 }
 
-export function flag(doc: FieldDoc) {
-  return v.pipe(v.boolean(), v.metadata(about(doc, { expected: "true or false", shown: true })));
+export function flag(description: string) {
+  return v.pipe(v.boolean(), about(description, { expected: "true or false", shown: true }));
 }
 
 export function flagOr(fallback: boolean, description: string) {
-  return v.optional(flag({ description }), fallback);
+  return v.optional(flag(description), fallback);
 }
 
-export function oneOf<const Names extends readonly [string, ...string[]]>(doc: FieldDoc, names: Names) {
-  return v.pipe(
-    v.picklist(names),
-    v.metadata(
-      about(doc, { expected: names.length === 1 ? names[0] : `one of ${names.join(", ")}`, shown: true }),
-    ),
-  );
+export function oneOf<const Names extends readonly [string, ...string[]]>(
+  description: string,
+  names: Names,
+  example: Example = {},
+) {
+  const expected = names.length === 1 ? names[0] : `one of ${names.join(", ")}`;
+  return v.pipe(v.picklist(names), about(description, { expected, shown: true, ...example }));
 }
 
 /** A part of the control plane's identity: hashed into every key_id, so that a stray blank would make another key. */
-export function identityText(doc: FieldDoc) {
+export function identityText(description: string, example: Example = {}) {
   return v.pipe(
-    textKind(doc, "a name of 1 to 256 bytes without surrounding blanks or control characters"),
+    textKind(
+      description,
+      "a name of 1 to 256 bytes without surrounding blanks or control characters",
+      example,
+    ),
     v.nonEmpty("is empty"),
     atMost(256),
     noControl,
@@ -135,11 +145,15 @@ export function identityText(doc: FieldDoc) {
 
 /** Free text that is compared or sent as it is, possibly empty. */
 export function plainText(
-  doc: FieldDoc,
-  { maxBytes, required = false }: { readonly maxBytes: number; readonly required?: boolean },
+  description: string,
+  {
+    maxBytes,
+    required = false,
+    ...example
+  }: Example & { readonly maxBytes: number; readonly required?: boolean },
 ) {
   return v.pipe(
-    textKind(doc, `text of at most ${maxBytes} bytes without control characters`),
+    textKind(description, `text of at most ${maxBytes} bytes without control characters`, example),
     v.check((value) => !required || value !== "", "is empty"),
     atMost(maxBytes),
     noControl,
@@ -147,11 +161,14 @@ export function plainText(
   );
 }
 
-export function textList(doc: FieldDoc, options: { readonly maxItems: number; readonly maxBytes: number }) {
+export function textList(
+  description: string,
+  { maxItems, maxBytes }: { readonly maxItems: number; readonly maxBytes: number },
+) {
   return v.pipe(
-    v.array(v.pipe(v.string(), v.nonEmpty("is empty"), atMost(options.maxBytes), noControl)),
-    v.metadata(about(doc, { expected: `a list of at most ${options.maxItems} texts`, shown: false })),
-    v.maxLength(options.maxItems, `has more than ${options.maxItems} entries`),
+    v.array(v.pipe(v.string(), v.nonEmpty("is empty"), atMost(maxBytes), noControl)),
+    about(description, { expected: `a list of at most ${maxItems} texts` }),
+    v.maxLength(maxItems, `has more than ${maxItems} entries`),
   );
 }
 
@@ -162,21 +179,29 @@ const isApiPath = (value: string): boolean =>
 const NO_API_PATH = "is not a path of letters, digits, `_`, `.`, `-` and inner slashes";
 
 /** A path of OpenBao's API, such as a mount: relative, without slashes at its ends, safe to put into a URL as it is. */
-export function apiPath(doc: FieldDoc, prefix = "") {
+export function apiPath(
+  description: string,
+  { prefix = "", ...example }: Example & { readonly prefix?: string } = {},
+) {
+  const expected = "a relative path without slashes at its ends";
   return v.pipe(
-    textKind(
-      doc,
-      `a relative path without slashes at its ends${prefix === "" ? "" : `, beginning with ${prefix}`}`,
-    ),
+    textKind(description, prefix === "" ? expected : `${expected}, beginning with ${prefix}`, example),
     v.check(isApiPath, NO_API_PATH),
     v.check((value) => value.startsWith(prefix), `does not begin with ${prefix}`),
   );
 }
 
+export function authMount(method: string, example: string) {
+  return apiPath(`The mount of the ${method} auth method, with its \`auth/\` prefix.`, {
+    example,
+    prefix: "auth/",
+  });
+}
+
 /** A namespace: like a mount path, or empty for none. */
-export function namespacePath(doc: FieldDoc) {
+export function namespacePath(description: string, example: Example = {}) {
   return v.pipe(
-    textKind(doc, "a relative path without slashes at its ends, or empty"),
+    textKind(description, "a relative path without slashes at its ends, or empty", example),
     v.check((value) => value === "" || isApiPath(value), NO_API_PATH),
   );
 }
@@ -185,10 +210,10 @@ const GROUP = /^(?:[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?|\d{1,10})$/;
 /** (gid_t)-1 is chown's "leave it", so it and everything above cannot be a group. */
 const MAX_GID = 4_294_967_294;
 
-export function groupName(doc: FieldDoc) {
+export function groupName(description: string, example: Example = {}) {
   return v.pipe(
     v.union([v.string(), v.number()]),
-    v.metadata(about(doc, { expected: "the name of a group or its decimal GID", shown: false })),
+    about(description, { expected: "the name of a group or its decimal GID", ...example }),
     v.transform(String),
     v.check(
       (name) => GROUP.test(name) && (!/^\d+$/.test(name) || Number(name) <= MAX_GID),
@@ -200,9 +225,13 @@ export function groupName(doc: FieldDoc) {
 const MODE = /^0?[0-7]{3}$/;
 
 /** The socket's mode as octal text. Connecting needs write permission, so only these two make sense and are safe. */
-export function socketMode(doc: FieldDoc) {
+export function socketMode(description: string) {
   return v.pipe(
-    textKind(doc, '"0660" or "0600", in quotes because YAML reads 0660 without them as another number', true),
+    textKind(
+      description,
+      '"0660" or "0600", in quotes because YAML reads 0660 without them as another number',
+      { shown: true },
+    ),
     v.check((mode) => MODE.test(mode), "is not an octal mode"),
     v.check(
       (mode) => !MODE.test(mode) || [0o660, 0o600].includes(Number.parseInt(mode, 8)),
@@ -210,4 +239,24 @@ export function socketMode(doc: FieldDoc) {
     ),
     v.transform((mode) => Number.parseInt(mode, 8)),
   );
+}
+
+/** What `v.rawTransform` gives on a section. */
+interface SectionContext<Section> {
+  readonly dataset: { readonly value: Section };
+  readonly addIssue: (info: { readonly message: string; readonly path: [v.ObjectPathItem] }) => void;
+  readonly NEVER: never;
+}
+
+/** Refuses a field because of what another field of its section says. */
+export function refuseField<Section extends Readonly<Record<string, unknown>>>(
+  { dataset: { value }, addIssue, NEVER }: SectionContext<Section>,
+  key: keyof Section & string,
+  message = "is missing",
+): never {
+  addIssue({
+    message,
+    path: [{ type: "object", origin: "value", input: { ...value }, key, value: value[key] }],
+  });
+  return NEVER;
 }

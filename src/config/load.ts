@@ -21,15 +21,7 @@ export const OVERRIDES = [
     variable: "BAO_KMS_PROVIDER_SERVER_HEALTH_ADDRESS",
     flag: "healthAddress",
   },
-] as const satisfies readonly {
-  readonly path: ConfigOverride["path"];
-  readonly variable: string;
-  readonly flag: string;
-}[];
-
-type OverrideFlags = {
-  readonly [Flag in (typeof OVERRIDES)[number]["flag"]]?: string | undefined;
-};
+] as const satisfies readonly (Pick<ConfigOverride, "path"> & Record<"variable" | "flag", string>)[];
 
 type Environment = Readonly<Record<string, string | undefined>>;
 type Origin = "default" | "file" | "environment" | "flag";
@@ -37,7 +29,7 @@ type Origin = "default" | "file" | "environment" | "flag";
 interface LoadRequest {
   /** `--config`; without it the environment names the file. */
   readonly path?: string | undefined;
-  readonly flags?: OverrideFlags | undefined;
+  readonly flags?: { readonly [Flag in (typeof OVERRIDES)[number]["flag"]]?: string | undefined } | undefined;
   readonly environment: Environment;
   readonly serviceUid: number;
 }

@@ -26,16 +26,13 @@ export function problemsOf(
   const found: ConfigProblem[] = [...structure];
   for (const issue of issues) {
     const path = v.getDotPath(issue) ?? "";
-    if (!seen.has(path) && !isUnknownField(issue)) {
+    const isUnknownField = issue.type === "strict_object" && issue.expected === "never";
+    if (!seen.has(path) && !isUnknownField) {
       seen.add(path);
       found.push(problemOf(path, issue, rows));
     }
   }
   return found;
-}
-
-function isUnknownField(issue: v.BaseIssue<unknown>): boolean {
-  return issue.type === "strict_object" && issue.expected === "never";
 }
 
 function problemOf(
@@ -50,6 +47,7 @@ function problemOf(
   if (issue.kind === "schema") {
     return { path, problem: schemaProblem(issue, row), fix };
   }
+  // A check carries one text, its message: what is wrong, and after "; " the fix where it is not the field's usual one.
   const [problem = "", ownFix] = issue.message.split("; ", 2);
   return { path, problem: `${shownValue(issue.input, row)}${problem}`, fix: ownFix ?? fix };
 }
@@ -85,22 +83,15 @@ function schemaProblem(issue: v.BaseIssue<unknown>, row: FieldRow | undefined): 
   if (issue.type === "picklist" || issue.type === "literal") {
     return `${shownValue(issue.input, row)}is not a known choice`;
   }
-  return `is ${kindOf(issue.input)}`;
+  return `is ${KINDS[typeof issue.input] ?? (Array.isArray(issue.input) ? "a list" : "a section")}`;
 }
 
-function kindOf(value: unknown): string {
-  switch (typeof value) {
-    case "string":
-      return "text";
-    case "number":
-    case "bigint":
-      return "a number";
-    case "boolean":
-      return "true or false";
-    default:
-      return Array.isArray(value) ? "a list" : "a section";
-  }
-}
+const KINDS: Partial<Record<string, string>> = {
+  string: "text",
+  number: "a number",
+  bigint: "a number",
+  boolean: "true or false",
+};
 
 /** `(5x) `, or nothing where the value must not be shown. */
 function shownValue(value: unknown, row: FieldRow | undefined): string {

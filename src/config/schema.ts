@@ -1,5 +1,6 @@
 /** @module The configuration file, whole: the one definition of its fields, types, defaults, bounds and relations. */
 import * as v from "valibot";
+import { about } from "./field-types.ts";
 import { authSection } from "./sections/auth.ts";
 import { loggingSection } from "./sections/logging.ts";
 import { openbaoSection } from "./sections/openbao.ts";
@@ -15,11 +16,10 @@ const SHORTEST_LOGIN_TIMEOUT_MS = 5000;
 const file = v.strictObject({
   configVersion: v.pipe(
     v.literal(CONFIG_VERSION),
-    v.metadata({
-      description: "The version of this file format.",
-      examples: [CONFIG_VERSION],
-      "x-expected": CONFIG_VERSION,
-      "x-shown": true,
+    about("The version of this file format.", {
+      example: CONFIG_VERSION,
+      expected: CONFIG_VERSION,
+      shown: true,
     }),
   ),
   server: serverSection,

@@ -21,8 +21,6 @@ interface TokenLogin {
   readonly publicKey: KeyObject;
 }
 
-export type FoundToken = ReturnType<typeof findToken>;
-
 /** Loads the module and finds the one token with the label; spends no try yet. @throws HelperFailure */
 export function findToken(library: Pkcs11Library, names: TokenNames, report: (stage: HelperStage) => void) {
   report("module");

@@ -4,7 +4,7 @@ import { X509Certificate } from "node:crypto";
 import { realpathSync, type Stats, statSync, writeSync } from "node:fs";
 import { readBounded } from "../base/read-bounded.ts";
 import { HelperFailure } from "./errors.ts";
-import { type FoundToken, findToken } from "./find-token.ts";
+import { findToken } from "./find-token.ts";
 import {
   decodeRequest,
   encodeLine,
@@ -65,28 +65,25 @@ async function doTask(
     if (task.kind === "inspect") {
       return { kind: "done" };
     }
-    const key = openKey(token, task);
+    const { pin, refuseAfterFailedTry, chain } = task;
+    const [leaf] = chain;
+    if (leaf === undefined) {
+      throw new HelperFailure("request_invalid");
+    }
+    const { publicKey } = new X509Certificate(leaf);
+    const key = token.openKey({ pin, refuseAfterFailedTry, publicKey });
     if (task.kind === "prove") {
       return { kind: "done" };
     }
     say({ kind: "stage", stage: "connect" });
     return await httpsExchange(addons.tls, task.exchange, {
-      chain: task.chain,
+      chain,
       schemes: key.schemes.map((scheme) => scheme.id),
       sign: (id, message) => signWith(key, id, message),
     });
   } finally {
     token.close();
   }
-}
-
-function openKey(token: FoundToken, task: Exclude<HelperRequest["task"], { kind: "inspect" }>): TokenKey {
-  const [leaf] = task.chain;
-  if (leaf === undefined) {
-    throw new HelperFailure("request_invalid");
-  }
-  const { pin, refuseAfterFailedTry } = task;
-  return token.openKey({ pin, refuseAfterFailedTry, publicKey: new X509Certificate(leaf).publicKey });
 }
 
 function signWith(key: TokenKey, id: number, message: Uint8Array): Uint8Array {

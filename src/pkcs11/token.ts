@@ -5,6 +5,7 @@ import { stopReason, withDeadline } from "../base/deadline.ts";
 import { type FileIdentity, readSafeFile } from "../base/safe-file.ts";
 import {
   ConnectionFailure,
+  type HelperStage,
   isConnectionFailure,
   type Pkcs11Code,
   type Pkcs11Error,
@@ -194,33 +195,25 @@ function exchangeOf(
   };
 }
 
+/** What became of the PIN when nothing is known but how far the helper came. */
+const OUTCOME_AT: Readonly<Record<HelperStage, PinOutcome>> = {
+  module: "untried",
+  token: "untried",
+  pin: "unknown",
+  key: "accepted",
+  connect: "accepted",
+};
+
 export function pinOutcome({ stage, outcome }: HelperEnd): PinOutcome {
-  if (outcome.kind === "failure") {
-    switch (outcome.code) {
-      case "pin_refused":
-      case "pin_expired":
-        return "refused";
-      case "pin_locked":
-        // Said by a flag before the try, or by the token in answer to it.
-        return stage === "pin" ? "refused" : "untried";
-      case "pin_not_initialized":
-        return "untried";
-      default:
-    }
+  const code = outcome.kind === "failure" ? outcome.code : undefined;
+  if (code === "pin_refused" || code === "pin_expired") {
+    return "refused";
   }
-  switch (stage) {
-    case undefined:
-    case "module":
-    case "token":
-      return "untried";
-    case "pin":
-      return "unknown";
-    case "key":
-    case "connect":
-      return "accepted";
-    default:
-      return assertNever(stage);
+  if (code === "pin_locked") {
+    // Said by a flag before the try, or by the token in answer to it.
+    return stage === "pin" ? "refused" : "untried";
   }
+  return stage === undefined || code === "pin_not_initialized" ? "untried" : OUTCOME_AT[stage];
 }
 
 function settle({ stage, outcome }: HelperEnd, fail: Fail): Done {

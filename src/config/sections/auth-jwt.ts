@@ -4,76 +4,62 @@ import { assertNever } from "../../base/assert-never.ts";
 import { httpsUrl } from "../address-types.ts";
 import {
   absolutePath,
-  apiPath,
+  authMount,
   durationOr,
   oneOf,
   plainText,
+  refuseField,
   socketPath,
   textKind,
   textList,
 } from "../field-types.ts";
-import { refuseField } from "../refuse-field.ts";
 
 const oauth2Section = v.strictObject({
-  tokenUrl: httpsUrl(
-    {
-      description: "The token endpoint of the authorization server (RFC 6749, client credentials grant).",
-      example: "https://issuer.example/oauth2/token",
-    },
-    { path: true },
-  ),
-  clientId: plainText(
-    { description: "The client identifier.", example: "openbao-kms" },
-    { maxBytes: 1024, required: true },
-  ),
-  clientSecretFile: absolutePath({
-    description: "File with the client secret; read again before each token request.",
+  tokenUrl: httpsUrl("The token endpoint of the authorization server (RFC 6749, client credentials grant).", {
+    example: "https://issuer.example/oauth2/token",
+    path: true,
+  }),
+  clientId: plainText("The client identifier.", { example: "openbao-kms", maxBytes: 1024, required: true }),
+  clientSecretFile: absolutePath("File with the client secret; read again before each token request.", {
     example: "/etc/openbao-kms/oauth2/client-secret",
   }),
   authMethod: v.optional(
-    oneOf({ description: "How the client authenticates (RFC 6749, section 2.3.1)." }, [
+    oneOf("How the client authenticates (RFC 6749, section 2.3.1).", [
       "client_secret_basic",
       "client_secret_post",
     ]),
     "client_secret_basic",
   ),
-  scopes: v.optional(
-    textList({ description: "Scopes to ask for." }, { maxItems: 32, maxBytes: 256 }),
-    () => [],
-  ),
+  scopes: v.optional(textList("Scopes to ask for.", { maxItems: 32, maxBytes: 256 }), () => []),
   audience: v.optional(
-    plainText(
-      { description: "The `audience` parameter, for servers that know it. Empty to leave it out." },
-      { maxBytes: 1024 },
-    ),
+    plainText("The `audience` parameter, for servers that know it. Empty to leave it out.", {
+      maxBytes: 1024,
+    }),
     "",
   ),
   resources: v.optional(
-    textList({ description: "Resource indicators (RFC 8707)." }, { maxItems: 16, maxBytes: 1024 }),
+    textList("Resource indicators (RFC 8707).", { maxItems: 16, maxBytes: 1024 }),
     () => [],
   ),
-  caCertFile: absolutePath({
-    description: "PEM file of the CAs that the token endpoint's certificate is verified against.",
+  caCertFile: absolutePath("PEM file of the CAs that the token endpoint's certificate is verified against.", {
     example: "/etc/openbao-kms/oauth2/ca.crt",
   }),
 });
 
 const spiffeSection = v.strictObject({
-  socketPath: socketPath({
-    description: "The Unix socket of the SPIFFE Workload API.",
+  socketPath: socketPath("The Unix socket of the SPIFFE Workload API.", {
     example: "/run/spire/agent/public/api.sock",
   }),
-  audience: plainText(
-    { description: "The audience of the JWT-SVID.", example: "openbao" },
-    { maxBytes: 1024, required: true },
-  ),
+  audience: plainText("The audience of the JWT-SVID.", {
+    example: "openbao",
+    maxBytes: 1024,
+    required: true,
+  }),
   spiffeId: v.pipe(
     textKind(
-      {
-        description: "The one SPIFFE ID that is accepted from the Workload API.",
-        example: "spiffe://example.org/openbao-kms",
-      },
+      "The one SPIFFE ID that is accepted from the Workload API.",
       "a SPIFFE ID such as spiffe://trust-domain/path",
+      { example: "spiffe://example.org/openbao-kms" },
     ),
     v.check(
       (id) => id.length <= 2048 && /^spiffe:\/\/[a-z0-9._-]{1,255}(?:\/[A-Za-z0-9._-]+)+$/.test(id),
@@ -84,21 +70,11 @@ const spiffeSection = v.strictObject({
 
 export const jwtSection = v.pipe(
   v.strictObject({
-    source: v.optional(
-      oneOf({ description: "Where the JWT comes from." }, ["file", "oauth2", "spiffe"]),
-      "file",
-    ),
-    mountPath: apiPath(
-      { description: "The mount of the JWT auth method, with its `auth/` prefix.", example: "auth/jwt" },
-      "auth/",
-    ),
-    role: plainText(
-      { description: "The role to log in to.", example: "openbao-kms" },
-      { maxBytes: 256, required: true },
-    ),
+    source: v.optional(oneOf("Where the JWT comes from.", ["file", "oauth2", "spiffe"]), "file"),
+    mountPath: authMount("JWT", "auth/jwt"),
+    role: plainText("The role to log in to.", { example: "openbao-kms", maxBytes: 256, required: true }),
     jwtFile: v.optional(
-      absolutePath({
-        description: "Source file: the JWT. Read again before each login.",
+      absolutePath("Source file: the JWT. Read again before each login.", {
         example: "/var/lib/openbao-kms/identity.jwt",
       }),
     ),
@@ -112,21 +88,12 @@ export const jwtSection = v.pipe(
       { minMs: 0, maxMs: 600_000 },
       "How far the clocks of the issuer and of this machine may be apart.",
     ),
-    expectedIssuer: v.optional(
-      plainText({ description: "When set, the JWT's `iss` must be this." }, { maxBytes: 1024 }),
-      "",
-    ),
+    expectedIssuer: v.optional(plainText("When set, the JWT's `iss` must be this.", { maxBytes: 1024 }), ""),
     expectedAudience: v.optional(
-      textList(
-        { description: "When not empty, the JWT's `aud` must name one of these." },
-        { maxItems: 16, maxBytes: 1024 },
-      ),
+      textList("When not empty, the JWT's `aud` must name one of these.", { maxItems: 16, maxBytes: 1024 }),
       () => [],
     ),
-    expectedSubject: v.optional(
-      plainText({ description: "When set, the JWT's `sub` must be this." }, { maxBytes: 1024 }),
-      "",
-    ),
+    expectedSubject: v.optional(plainText("When set, the JWT's `sub` must be this.", { maxBytes: 1024 }), ""),
     oauth2: v.optional(oauth2Section),
     spiffe: v.optional(spiffeSection),
   }),
@@ -136,15 +103,15 @@ export const jwtSection = v.pipe(
     switch (source) {
       case "file":
         return jwtFile === undefined
-          ? refuseField(context, value, "jwtFile")
+          ? refuseField(context, "jwtFile")
           : { ...common, credential: { source, jwtFile } };
       case "oauth2":
         return oauth2 === undefined
-          ? refuseField(context, value, "oauth2")
+          ? refuseField(context, "oauth2")
           : { ...common, credential: { source, ...oauth2 } };
       case "spiffe":
         return spiffe === undefined
-          ? refuseField(context, value, "spiffe")
+          ? refuseField(context, "spiffe")
           : { ...common, credential: { source, ...spiffe } };
       default:
         return assertNever(source);

@@ -1,21 +1,69 @@
 /** @module `auth`: how the provider gets its token. */
 import * as v from "valibot";
 import { assertNever } from "../../base/assert-never.ts";
-import { durationOr, namespacePath, oneOf } from "../field-types.ts";
-import { refuseField } from "../refuse-field.ts";
-import { approleSection } from "./auth-approle.ts";
+import {
+  absolutePath,
+  authMount,
+  durationOr,
+  namespacePath,
+  oneOf,
+  plainText,
+  refuseField,
+} from "../field-types.ts";
 import { certSection } from "./auth-cert.ts";
 import { jwtSection } from "./auth-jwt.ts";
 
+type RoleIdSource =
+  | { readonly kind: "value"; readonly value: string }
+  | { readonly kind: "file"; readonly file: string };
+
+/** `auth.approle`: login with a role id and a secret id. */
+const approleSection = v.pipe(
+  v.strictObject({
+    mountPath: authMount("AppRole", "auth/approle"),
+    roleId: v.optional(
+      plainText("The role id. Give exactly one of `roleId` and `roleIdFile`.", {
+        maxBytes: 256,
+        required: true,
+      }),
+    ),
+    roleIdFile: v.optional(
+      absolutePath("File with the role id; read again before each login.", {
+        example: "/etc/openbao-kms/approle/role-id",
+      }),
+    ),
+    secretIdFile: absolutePath("File with the secret id; read again before each login.", {
+      example: "/var/lib/openbao-kms/approle/secret-id",
+    }),
+  }),
+  v.rawTransform((context) => {
+    const { value } = context.dataset;
+    const { roleId, roleIdFile, ...common } = value;
+    if (roleId !== undefined && roleIdFile !== undefined) {
+      return refuseField(
+        context,
+        "roleIdFile",
+        "is given as well as auth.approle.roleId; remove one of the two",
+      );
+    }
+    const source: RoleIdSource | undefined =
+      roleId !== undefined
+        ? { kind: "value", value: roleId }
+        : roleIdFile !== undefined
+          ? { kind: "file", file: roleIdFile }
+          : undefined;
+    return source === undefined ? refuseField(context, "roleIdFile") : { ...common, roleId: source };
+  }),
+);
+
 export const authSection = v.pipe(
   v.strictObject({
-    method: v.optional(oneOf({ description: "The auth method." }, ["jwt", "cert", "approle"]), "jwt"),
+    method: v.optional(oneOf("The auth method.", ["jwt", "cert", "approle"]), "jwt"),
     namespace: v.optional(
-      namespacePath({
-        description:
-          "The OpenBao namespace of the auth mount. Empty for the root namespace; openbao.namespace when it is left out.",
-        example: "infra",
-      }),
+      namespacePath(
+        "The OpenBao namespace of the auth mount. Empty for the root namespace; openbao.namespace when it is left out.",
+        { example: "infra" },
+      ),
     ),
     loginBeforeTokenExpiry: durationOr(
       "5m",
@@ -41,13 +89,11 @@ export const authSection = v.pipe(
     const { method, jwt, cert, approle, ...common } = value;
     switch (method) {
       case "jwt":
-        return jwt === undefined ? refuseField(context, value, "jwt") : { ...common, method, jwt };
+        return jwt === undefined ? refuseField(context, "jwt") : { ...common, method, jwt };
       case "cert":
-        return cert === undefined ? refuseField(context, value, "cert") : { ...common, method, cert };
+        return cert === undefined ? refuseField(context, "cert") : { ...common, method, cert };
       case "approle":
-        return approle === undefined
-          ? refuseField(context, value, "approle")
-          : { ...common, method, approle };
+        return approle === undefined ? refuseField(context, "approle") : { ...common, method, approle };
       default:
         return assertNever(method);
     }

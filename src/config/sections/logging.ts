@@ -8,23 +8,14 @@ const debugCorrelationSection = v.strictObject({
   enabled: flagOr(false, "Logs a hash of each request's uid for a short time, to follow one incident."),
   ttl: durationOr("15m", { minMs: 1000, maxMs: 3_600_000 }, "How long after the start it ends by itself."),
   incidentId: v.optional(
-    plainText(
-      { description: "The incident that this is for; needed when enabled.", example: "INC-1234" },
-      { maxBytes: 64 },
-    ),
+    plainText("The incident that this is for; needed when enabled.", { example: "INC-1234", maxBytes: 64 }),
     "",
   ),
 });
 
 const fields = v.strictObject({
-  level: v.optional(
-    oneOf({ description: "The lowest level that is written. SIGHUP reads it again." }, LOG_LEVELS),
-    "info",
-  ),
-  format: v.optional(
-    oneOf({ description: "json for machines, text for a person at a terminal." }, ["json", "text"]),
-    "json",
-  ),
+  level: v.optional(oneOf("The lowest level that is written. SIGHUP reads it again.", LOG_LEVELS), "info"),
+  format: v.optional(oneOf("json for machines, text for a person at a terminal.", ["json", "text"]), "json"),
   logOpenBaoRequestIDs: flagOr(
     true,
     "Whether OpenBao's request ids are logged, to find a call in its audit log.",

@@ -13,10 +13,7 @@ export const bootstrapSection = v.strictObject({
   retryInterval: durationOr("5s", { minMs: 50, maxMs: 5 * 60_000 }, "The pause between two such attempts."),
   missingState: v.optional(
     oneOf(
-      {
-        description:
-          "What a start without registry and checkpoint does on a rotated key: refuse, or observe the key until the active version is certain and begin with it.",
-      },
+      "What a start without registry and checkpoint does on a rotated key: refuse, or observe the key until the active version is certain and begin with it.",
       ["refuse", "observe"],
     ),
     "refuse",
@@ -41,10 +38,7 @@ export const statusSection = v.strictObject({
   ),
   outage: v.optional(
     oneOf(
-      {
-        description:
-          "What Status does while OpenBao is unavailable: keep-writing answers with the key_id and a reason, so that kube-apiserver writes with the seed in its memory; fail answers with an error, so that writes stop three minutes later.",
-      },
+      "What Status does while OpenBao is unavailable: keep-writing answers with the key_id and a reason, so that kube-apiserver writes with the seed in its memory; fail answers with an error, so that writes stop three minutes later.",
       ["keep-writing", "fail"],
     ),
     "keep-writing",
@@ -53,9 +47,7 @@ export const statusSection = v.strictObject({
 
 export const stateSection = v.strictObject({
   path: v.optional(
-    absolutePath({
-      description: "The key registry: non-secret JSON, kept for as long as the cluster lives.",
-    }),
+    absolutePath("The key registry: non-secret JSON, kept for as long as the cluster lives."),
     "/var/lib/openbao-kms/state/key-registry.json",
   ),
   createDirectory: flagOr(
@@ -66,10 +58,7 @@ export const stateSection = v.strictObject({
 
 export const rotationSection = v.strictObject({
   mode: v.optional(
-    oneOf(
-      { description: "Versions made in OpenBao are observed and then promoted; there is no other mode." },
-      ["observed"],
-    ),
+    oneOf("Versions made in OpenBao are observed and then promoted; there is no other mode.", ["observed"]),
     "observed",
   ),
   activationDelay: durationOr(
@@ -79,17 +68,14 @@ export const rotationSection = v.strictObject({
   ),
   requireStableObservationCount: v.optional(
     count(
-      {
-        description:
-          "How many successive probes must agree before a version is promoted, or before it counts as lost.",
-      },
+      "How many successive probes must agree before a version is promoted, or before it counts as lost.",
       { min: 1, max: 100 },
     ),
     3,
   ),
   rejectVersionRollback: v.optional(
     v.pipe(
-      flag({ description: "A lower latest version is never followed. Only true is accepted." }),
+      flag("A lower latest version is never followed. Only true is accepted."),
       v.check((value) => value, "would let an older key version come back; set it to true, or leave it out"),
     ),
     true,

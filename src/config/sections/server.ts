@@ -16,44 +16,32 @@ const ABOVE_THE_CAP = {
 
 const concurrency = (call: keyof typeof ABOVE_THE_CAP, fallback: number) =>
   v.optional(
-    count(
-      { description: `How many ${call} calls run at the same time. ${ABOVE_THE_CAP[call]}` },
-      { min: 1, max: 4096 },
-    ),
+    count(`How many ${call} calls run at the same time. ${ABOVE_THE_CAP[call]}`, { min: 1, max: 4096 }),
     fallback,
   );
 
 export const serverSection = v.strictObject({
   socketPath: v.optional(
-    socketPath({
-      description:
-        "The Unix socket. Its directory must exist, belong to the service's user and socketGroup, and have mode 2750 or 2710.",
-    }),
+    socketPath(
+      "The Unix socket. Its directory must exist, belong to the service's user and socketGroup, and have mode 2750 or 2710.",
+    ),
     "/run/openbao-kms/kms.sock",
   ),
   createDirectory: flagOr(
     false,
     "Whether the provider makes the socket's directory at start, with socketGroup and mode 2750. Only directly below a mount point, for a volume that a pod shares with kube-apiserver (sidecar).",
   ),
-  socketMode: v.optional(
-    socketMode({ description: "The socket's mode, as octal text. Others never get access." }),
-    "0660",
+  socketMode: v.optional(socketMode("The socket's mode, as octal text. Others never get access."), "0660"),
+  socketGroup: groupName(
+    "The group whose members may connect: kube-apiserver is one. Not the service's own primary group. Static pods need the number.",
+    { example: "openbao-kms-socket" },
   ),
-  socketGroup: groupName({
-    description:
-      "The group whose members may connect: kube-apiserver is one. Not the service's own primary group. Static pods need the number.",
-    example: "openbao-kms-socket",
-  }),
   metricsAddress: v.optional(
-    listenAddress({
-      description: "Where /metrics is served. Anything but loopback is allowed and warned about.",
-    }),
+    listenAddress("Where /metrics is served. Anything but loopback is allowed and warned about."),
     "127.0.0.1:8081",
   ),
   healthAddress: v.optional(
-    listenAddress({
-      description: "Where /live and /ready are served. Anything but loopback is allowed and warned about.",
-    }),
+    listenAddress("Where /live and /ready are served. Anything but loopback is allowed and warned about."),
     "127.0.0.1:8082",
   ),
   maxConcurrentStatus: concurrency("Status", 16),

@@ -7,33 +7,31 @@ const KEY_NAME = /^[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,126}[A-Za-z0-9_])?$/;
 
 const keyIdScopeSection = v.strictObject({
   providerName: v.pipe(
-    identityText({
-      description: "The name of this provider in kube-apiserver's EncryptionConfiguration.",
+    identityText("The name of this provider in kube-apiserver's EncryptionConfiguration.", {
       example: "openbao",
     }),
     v.check((text) => !text.includes(":"), "contains a colon, which kube-apiserver does not allow"),
   ),
-  clusterId: identityText({
-    description: "Your own lasting name of this Kubernetes cluster, different for each.",
+  clusterId: identityText("Your own lasting name of this Kubernetes cluster, different for each.", {
     example: "prod-eu1",
   }),
-  transitMountId: identityText({
-    description: "Your own lasting name of the Transit mount, kept when the mount is moved or remounted.",
-    example: "transit-prod-eu1",
-  }),
-  keyLineageId: identityText({
-    description:
-      "Your own lasting name of this line of key versions, changed only when the key is replaced by another.",
-    example: "prod-eu1-etcd-2026",
-  }),
+  transitMountId: identityText(
+    "Your own lasting name of the Transit mount, kept when the mount is moved or remounted.",
+    { example: "transit-prod-eu1" },
+  ),
+  keyLineageId: identityText(
+    "Your own lasting name of this line of key versions, changed only when the key is replaced by another.",
+    { example: "prod-eu1-etcd-2026" },
+  ),
 });
 
 export const transitSection = v.strictObject({
-  mountPath: apiPath({ description: "The mount of the Transit engine.", example: "transit" }),
+  mountPath: apiPath("The mount of the Transit engine.", { example: "transit" }),
   keyName: v.pipe(
     textKind(
-      { description: "The name of the Transit key.", example: "prod-eu1-etcd" },
+      "The name of the Transit key.",
       "one path segment of letters, digits, `_`, and inside also `.` and `-`",
+      { example: "prod-eu1-etcd" },
     ),
     v.regex(KEY_NAME, "is not one path segment that begins and ends with a letter, a digit or `_`"),
   ),

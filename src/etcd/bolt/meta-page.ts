@@ -3,7 +3,7 @@
  * @see https://github.com/etcd-io/bbolt/blob/main/internal/common/meta.go
  */
 import { auditError, damagedSnapshot } from "../errors.ts";
-import { type RandomAccessFile, truncated } from "./random-access-file.ts";
+import { type OpenFile, truncated } from "./random-access-file.ts";
 
 const MAGIC = 0xed0cdaed;
 const VERSION = 2;
@@ -16,7 +16,7 @@ const META_PAGE_FLAG = 0x04;
 const PAGE_SIZES: ReadonlySet<number> = new Set([1024, 2048, 4096, 8192, 16_384, 32_768, 65_536]);
 
 export interface BoltFile {
-  readonly file: RandomAccessFile;
+  readonly file: Pick<OpenFile, "readAt" | "sizeBytes">;
   readonly pageBytes: number;
   /** The page of the root bucket, as the header gives it: nothing says that it is in the file. */
   readonly rootPage: number;
@@ -30,7 +30,7 @@ type Meta = Omit<BoltFile, "file"> & { readonly transaction: bigint };
  * Reads the headers of a bbolt file whose database takes the first `databaseBytes` of it.
  * Throws AuditError `snapshot_not_etcd`, `snapshot_truncated` or `snapshot_damaged`.
  */
-export function openBolt(file: RandomAccessFile, databaseBytes: number): BoltFile {
+export function openBolt(file: Pick<OpenFile, "readAt" | "sizeBytes">, databaseBytes: number): BoltFile {
   const first = readMeta(file, databaseBytes, 0, 0);
   const second = readMeta(file, databaseBytes, first.pageBytes, 1);
   if (second.pageBytes !== first.pageBytes || second.transaction === first.transaction) {
@@ -43,7 +43,12 @@ export function openBolt(file: RandomAccessFile, databaseBytes: number): BoltFil
   return { file, pageBytes, rootPage, pageCount };
 }
 
-function readMeta(file: RandomAccessFile, databaseBytes: number, position: number, pageId: number): Meta {
+function readMeta(
+  file: Pick<OpenFile, "readAt" | "sizeBytes">,
+  databaseBytes: number,
+  position: number,
+  pageId: number,
+): Meta {
   if (position + META_END > databaseBytes) {
     throw truncated(position + META_END, databaseBytes);
   }

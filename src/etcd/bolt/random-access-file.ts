@@ -3,13 +3,10 @@ import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { errnoOf } from "../../base/errno.ts";
 import { auditError, SNAPSHOT_ADVICE } from "../errors.ts";
 
-export interface RandomAccessFile {
+export interface OpenFile {
   readonly sizeBytes: number;
   /** Fills `target` from `position`. Throws AuditError `snapshot_truncated` when the file ends before `target` is full. */
   readonly readAt: (target: Uint8Array, position: number) => void;
-}
-
-export interface OpenFile extends RandomAccessFile {
   /** Throws AuditError `snapshot_changed` when the file is not as it was when it was opened. */
   readonly assertUnchanged: () => void;
   readonly close: () => void;

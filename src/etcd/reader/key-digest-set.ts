@@ -6,22 +6,10 @@ const MAX_SLOTS = 2 ** 20;
 /** The most keys that one set takes, in 16 MiB. */
 export const MAX_KEYS_PER_SET = Math.floor(MAX_SLOTS * MAX_LOAD);
 
-type KeyAdded =
-  | "new"
-  | "seen"
-  /** The key belongs to another part of the key space. */
-  | "not_mine"
-  /** There is no room for it. */
-  | "full";
-
-export interface KeyDigestSet {
-  /** Empties the set and gives it those keys whose digest falls into `part` of `parts`. */
-  readonly restart: (part: number, parts: number) => void;
-  readonly add: (key: Uint8Array) => KeyAdded;
-}
+export type KeyDigestSet = ReturnType<typeof keyDigestSet>;
 
 /** A set for at most `maxKeys` keys (at most MAX_KEYS_PER_SET), at first of the whole key space. */
-export function keyDigestSet(maxKeys: number): KeyDigestSet {
+export function keyDigestSet(maxKeys: number) {
   const slots = 2 ** Math.ceil(Math.log2(Math.max(16, maxKeys / MAX_LOAD)));
   const table = new Uint32Array(slots * WORDS_PER_SLOT);
   const digest = new Uint8Array(32);
@@ -30,13 +18,15 @@ export function keyDigestSet(maxKeys: number): KeyDigestSet {
   let mine = 0;
   let all = 1;
   return {
-    restart: (part, parts) => {
+    /** Empties the set and gives it those keys whose digest falls into `part` of `parts`. */
+    restart: (part: number, parts: number): void => {
       mine = part;
       all = parts;
       used = 0;
       table.fill(0);
     },
-    add: (key) => {
+    /** `not_mine`: the key belongs to another part of the key space. `full`: there is no room for it. */
+    add: (key: Uint8Array): "new" | "seen" | "not_mine" | "full" => {
       Bun.SHA256.hash(key, digest);
       const [partWord = 0, slotWord = 0, second = 0, third = 0, last = 0] = words;
       if (partWord % all !== mine) {

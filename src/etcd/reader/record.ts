@@ -76,14 +76,6 @@ const EMPTY: Uint8Array = new Uint8Array();
 
 /** Throws AuditError `snapshot_damaged` for what etcd never writes. */
 export function decodeKeyValue(bytes: Uint8Array): StoredEntry {
-  const decoded = decode(bytes);
-  if (decoded === undefined) {
-    throw damagedSnapshot("an entry of the key bucket is not an etcd record");
-  }
-  return decoded;
-}
-
-function decode(bytes: Uint8Array): StoredEntry | undefined {
   const reader = new BinaryReader(bytes);
   let key: Uint8Array = EMPTY;
   let value: Uint8Array = EMPTY;
@@ -94,7 +86,7 @@ function decode(bytes: Uint8Array): StoredEntry | undefined {
       const [field, wireType] = reader.tag();
       // etcd writes each field at most once and in order; a repeated or misplaced one is a sign of damage.
       if (field <= last || wireType !== WIRE_TYPE_OF[field]) {
-        return undefined;
+        throw new RangeError("misplaced field");
       }
       last = field;
       if (field === KEY) {
@@ -104,14 +96,17 @@ function decode(bytes: Uint8Array): StoredEntry | undefined {
       } else {
         const number = Number(reader.int64());
         if (field !== LEASE && !(number > 0 && Number.isSafeInteger(number))) {
-          return undefined;
+          throw new RangeError("impossible number");
         }
         modRevision = field === MOD_REVISION ? number : modRevision;
       }
     }
+    if (key.length === 0) {
+      throw new RangeError("no key");
+    }
   } catch {
     // The reader throws on a varint that is too long and on a length that reaches beyond the bytes.
-    return undefined;
+    throw damagedSnapshot("an entry of the key bucket is not an etcd record");
   }
-  return key.length === 0 ? undefined : { key, value, modRevision };
+  return { key, value, modRevision };
 }

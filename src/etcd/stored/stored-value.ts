@@ -146,7 +146,7 @@ function decode(bytes: Uint8Array): EncryptedObject {
         refuseIf(reader.bytes().length === 0);
         break;
       case KEY_ID:
-        keyId = utf8(boundedBytes(reader, MAX_KEY_ID_BYTES));
+        keyId = strictUtf8.decode(boundedBytes(reader, MAX_KEY_ID_BYTES));
         break;
       case ENCRYPTED_DEK_SOURCE:
         dekSource = boundedBytes(reader, MAX_CIPHERTEXT_BYTES);
@@ -203,7 +203,3 @@ function latin1({ buffer, byteOffset, length }: Uint8Array): string {
 }
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-function utf8(bytes: Uint8Array): string {
-  return strictUtf8.decode(bytes);
-}
