@@ -1,7 +1,5 @@
 /**
- * The compiled executable on a stand-in that serves TLS in this process.
- *
- * @module Set-up and its undoing for the suites beside.
+ * @module The compiled executable on a stand-in that serves TLS in this process. Set-up and its undoing for the suites beside.
  */
 import { type FakeOpenBao, makeFakeOpenBao } from "../fakes/openbao/fake-openbao.ts";
 import { serveFakeOpenBao } from "../fakes/openbao/fake-server.ts";

@@ -1,9 +1,7 @@
 /**
- * A configuration file that is accepted as it stands, for tests that change one thing of it.
- *
- * @module The smallest file: every field that has no default, and nothing else.
+ * @module A configuration file that is accepted as it stands, for tests that change one thing of it. The smallest file: every
+ * field that has no default, and nothing else.
  */
-
 /** JSON is YAML 1.2, so the result can be written to a file as it is. `change` edits a deep copy of the fields. */
 export function configFile(change: (fields: typeof FIELDS) => unknown = (fields) => fields): string {
   return JSON.stringify(change(structuredClone(FIELDS)));

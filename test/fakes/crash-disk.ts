@@ -1,9 +1,4 @@
-/**
- * A disk in memory that loses what was not synced.
- *
- * @module The stand-in for key/registry/file-system.ts. Each operation is counted and can be made to fail, to work and then
- * report a failure, to write less than asked, or to be the last one before the power goes.
- */
+/** @module A disk in memory that loses what was not synced. The stand-in for key/registry/file-system.ts. */
 import { assertNever } from "../../src/base/assert-never.ts";
 import type { FileFacts, OpenFile, OpenPurpose, StateFiles } from "../../src/key/registry/file-system.ts";
 import type { TryLock } from "../../src/key/registry/writer-lock.ts";

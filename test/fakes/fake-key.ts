@@ -1,10 +1,7 @@
 /**
- * A Transit key in memory, as small as rotation needs it.
- *
- * @module Versions with material of their own, the settings that hide or forbid, and answers that lag or fail. Faithful
- * HTTP is test/fakes/openbao; this is for tests that take thousands of steps.
+ * @module A Transit key in memory, as small as rotation needs it. Versions with material of their own, the settings that hide
+ * or forbid, and answers that lag or fail.
  */
-
 import type { AnswerCode } from "../../src/openbao/client/errors.ts";
 import { answerError } from "../../src/openbao/client/errors.ts";
 import type { TransitClient } from "../../src/openbao/transit/client.ts";

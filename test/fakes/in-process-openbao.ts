@@ -1,9 +1,7 @@
 /**
- * Our OpenBao client in front of the stand-in, without a socket and on a manual clock.
- *
- * @module For tests of the layers above the transport: transit/, auth/. TLS and connections are tested in transport/.
+ * @module Our OpenBao client in front of the stand-in, without a socket and on a manual clock. For tests of the layers above
+ * the transport: transit/, auth/. TLS and connections are tested in transport/.
  */
-
 import { createHttpTransport, type FetchSession } from "../../src/http/https.ts";
 import { type CallReport, createOpenBao, type OpenBao } from "../../src/openbao/client/client.ts";
 import { OPENBAO_NAMES } from "../../src/provider/transit-access.ts";

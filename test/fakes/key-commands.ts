@@ -1,9 +1,4 @@
-/**
- * What happens to a control plane, as commands for fast-check.
- *
- * @module Probes, rotations, crashes at any file operation, failing disks, clocks that jump, machines that sleep, commands
- * beside the daemon, an OpenBao that fails, lags or is set wrongly.
- */
+/** @module What happens to a control plane, as commands for fast-check. */
 import fc from "fast-check";
 import { withRemoved } from "../../src/key/registry/changes.ts";
 import { type Fault, SURVIVALS, type Survival } from "./crash-disk.ts";

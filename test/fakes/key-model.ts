@@ -1,7 +1,6 @@
 /**
- * A control plane of several nodes as a simple model.
- *
- * @module The rules of KMS v2 that hold after every step, and the steps that commands are made of (key-commands.ts).
+ * @module A control plane of several nodes as a simple model. The rules of KMS v2 that hold after every step, and the steps
+ * that commands are made of (key-commands.ts).
  */
 import { expect } from "bun:test";
 import { ProviderError } from "../../src/base/error-class.ts";

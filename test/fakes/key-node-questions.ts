@@ -1,7 +1,6 @@
 /**
- * What tests ask of a node.
- *
- * @module Short questions and steps over test/fakes/key-node.ts, shared by the tests of the key state.
+ * @module What tests ask of a node. Short questions and steps over test/fakes/key-node.ts, shared by the tests of the key
+ * state.
  */
 import { ProviderError } from "../../src/base/error-class.ts";
 import { decodeRecord } from "../../src/key/registry/encoding.ts";

@@ -1,7 +1,6 @@
 /**
- * A node of a control plane for tests: a disk, a clock and the key state that runs on them.
- *
- * @module Wires createKeyState to the stand-ins, and starts it again as a new process would.
+ * @module A node of a control plane for tests: a disk, a clock and the key state that runs on them. Wires createKeyState to
+ * the stand-ins, and starts it again as a new process would.
  */
 import { identityHashes } from "../../src/key/identity/fingerprint.ts";
 import { createRegistryStore, type RegistryStore } from "../../src/key/registry/file-store.ts";

@@ -1,8 +1,4 @@
-/**
- * The identity of a key that many tests share, its versions, and Transit's metadata of it.
- *
- * @module Values only.
- */
+/** @module The identity of a key that many tests share, its versions, and Transit's metadata of it. Values only. */
 import { deriveKeyId } from "../../src/key/identity/key-id.ts";
 import type { KeyMetadata, KeyVersion } from "../../src/openbao/transit/key-metadata.ts";
 

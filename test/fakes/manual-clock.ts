@@ -1,7 +1,6 @@
 /**
- * A clock that moves only when a test says so.
- *
- * @module The stand-in for base/clock.ts; sleepers wake in the order of their time.
+ * @module A clock that moves only when a test says so. The stand-in for base/clock.ts; sleepers wake in the order of their
+ * time.
  */
 import type { Clock } from "../../src/base/clock.ts";
 

@@ -1,7 +1,6 @@
 /**
- * A control-plane node for tests of commands: a provider's files in a private directory, over the stand-in for OpenBao.
- *
- * @module Everything that doctor finds in order, so that a test can spoil one thing. Commands run in this process.
+ * @module A control-plane node for tests of commands: a provider's files in a private directory, over the stand-in for
+ * OpenBao. Everything that doctor finds in order, so that a test can spoil one thing. Commands run in this process.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,8 +1,4 @@
-/**
- * stdout and stderr of a command, kept instead of shown.
- *
- * @module The stand-in for cli/output.ts, without colours.
- */
+/** @module stdout and stderr of a command, kept instead of shown. The stand-in for cli/output.ts, without colours. */
 import type { Output } from "../../src/cli/output.ts";
 
 export interface RecordedOutput extends Output {

@@ -1,8 +1,4 @@
-/**
- * A configuration's identity and a few registry contents for tests.
- *
- * @module Values only; nothing here decides anything.
- */
+/** @module A configuration's identity and a few registry contents for tests. Values only; nothing here decides anything. */
 import { type ConfigIdentity, fingerprint, identityHashes } from "../../src/key/identity/fingerprint.ts";
 import { firstContent, withPromoted, withSeen } from "../../src/key/registry/changes.ts";
 import type { RegistryContent } from "../../src/key/registry/record.ts";

@@ -1,7 +1,5 @@
 /**
- * A state directory of its own with a store on it, on real files.
- *
- * @module Made for one test and removed after it by `remove`.
+ * @module A state directory of its own with a store on it, on real files. Made for one test and removed after it by `remove`.
  */
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,8 +1,6 @@
 /**
- * A process that writes registries until it kills itself before a chosen file operation.
- *
- * @module Run by the crash test: `bun registry-writer.ts STATE_PATH OPERATION`. Prints each generation that it was told is
- * durable, and at its own end `done`.
+ * @module A process that writes registries until it kills itself before a chosen file operation. Run by the crash test: `bun
+ * registry-writer.ts STATE_PATH OPERATION`. Prints each generation that it was told is durable, and at its own end `done`.
  */
 import { writeSync } from "node:fs";
 import { systemClock } from "../../src/base/clock.ts";

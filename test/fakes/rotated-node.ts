@@ -1,7 +1,6 @@
 /**
- * A control-plane node whose key has two versions, for tests of the commands that change the registry.
- *
- * @module Around node-files.ts: the registry is written anew for each test, with the states that it wants.
+ * @module A control-plane node whose key has two versions, for tests of the commands that change the registry. Around node-
+ * files.ts: the registry is written anew for each test, with the states that it wants.
  */
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { systemClock } from "../../src/base/clock.ts";

@@ -1,9 +1,7 @@
 /**
- * OpenBao's client on a transport that answers from a script, address by address, on a clock that the test moves.
- *
- * @module For the tests of src/openbao; what OpenBao itself answers is in fakes/openbao.
+ * @module OpenBao's client on a transport that answers from a script, address by address, on a clock that the test moves. For
+ * the tests of src/openbao; what OpenBao itself answers is in fakes/openbao.
  */
-
 import { type TransportCode, transportError } from "../../src/http/errors.ts";
 import type { HttpRequest, HttpTransport } from "../../src/http/https.ts";
 import type { OpenBaoCall } from "../../src/openbao/client/attempt.ts";

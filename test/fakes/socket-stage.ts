@@ -1,8 +1,6 @@
 /**
- * A private socket directory, and the KMS socket in it as a test wants it: opened, refused, stale, spoken to.
- *
- * @module For the tests of src/server/socket/kms-socket.ts. What is accepted is echoed. Closing the stage closes the sockets and
- * removes the directory.
+ * @module A private socket directory, and the KMS socket in it as a test wants it: opened, refused, stale, spoken to. For the
+ * tests of src/server/socket/kms-socket.ts. What is accepted is echoed.
  */
 import { linkSync, rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";

@@ -1,7 +1,6 @@
 /**
- * What was in the byte arrays that were overwritten with zeros.
- *
- * @module For tests that a secret does not stay in memory in a buffer that the code under test owns.
+ * @module What was in the byte arrays that were overwritten with zeros. For tests that a secret does not stay in memory in a
+ * buffer that the code under test owns.
  */
 import { spyOn } from "bun:test";
 

@@ -1,7 +1,6 @@
 /**
- * An OpenBao of either kind, real or stand-in, that can be taken away and brought back.
- *
- * @module For what must run on a machine without the real one, as the demo does. Data outlives `stop`.
+ * @module An OpenBao of either kind, real or stand-in, that can be taken away and brought back. For what must run on a machine
+ * without the real one, as the demo does. Data outlives `stop`.
  */
 import { makeFakeOpenBao } from "../fakes/openbao/fake-openbao.ts";
 import { type FakeServer, serveFakeOpenBao } from "../fakes/openbao/fake-server.ts";

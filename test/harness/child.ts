@@ -1,7 +1,6 @@
 /**
- * A real component as a child process.
- *
- * @module Starts it, keeps the end of its output, ends it by the pid that was started. What runs in it: the files beside.
+ * @module A real component as a child process. Starts it, keeps the end of its output, ends it by the pid that was started.
+ * What runs in it: the files beside.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";

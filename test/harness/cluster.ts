@@ -1,7 +1,6 @@
 /**
- * OpenBao, the compiled provider, etcd and kube-apiserver together, and objects in them.
- *
- * @module One control plane as small as it can be. What is done to it: the suites.
+ * @module OpenBao, the compiled provider, etcd and kube-apiserver together, and objects in them. One control plane as small as
+ * it can be. What is done to it: the suites.
  */
 import { randomBytes } from "node:crypto";
 import { classifyStoredValue } from "../../src/etcd/stored/stored-value.ts";

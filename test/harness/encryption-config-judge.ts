@@ -1,7 +1,6 @@
 /**
- * Asks a real kube-apiserver whether it loads an EncryptionConfiguration, in a fraction of a second and without etcd.
- *
- * @module The audit policy is read right after the file and does not exist, so that the error names the first of the two that failed.
+ * @module Asks a real kube-apiserver whether it loads an EncryptionConfiguration, in a fraction of a second and without etcd.
+ * The audit policy is read right after the file and does not exist, so that the error names the first of the two that failed.
  */
 import { spawn } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";

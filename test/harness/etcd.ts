@@ -1,7 +1,6 @@
 /**
- * A real etcd.
- *
- * @module Members on loopback, each with and without mutual TLS, without fsync, in one temporary directory. Calls go over the JSON gateway.
+ * @module A real etcd. Members on loopback, each with and without mutual TLS, without fsync, in one temporary directory. Calls
+ * go over the JSON gateway.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";

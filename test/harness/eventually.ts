@@ -1,9 +1,4 @@
-/**
- * Waiting for something outside to become true.
- *
- * @module A bounded poll; the last failure is part of what a timeout says.
- */
-
+/** @module Waiting for something outside to become true. A bounded poll; the last failure is part of what a timeout says. */
 export interface WaitOptions {
   readonly timeoutMs: number;
   readonly everyMs?: number;

@@ -1,7 +1,6 @@
 /**
- * The compiled executable that the real suites and the demo run.
- *
- * @module Builds dist/bao-kms-provider when it is missing or older than a source file; once per process.
+ * @module The compiled executable that the real suites and the demo run. Builds dist/bao-kms-provider when it is missing or
+ * older than a source file; once per process.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, statSync } from "node:fs";

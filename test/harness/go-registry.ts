@@ -1,7 +1,6 @@
 /**
- * A registry as the Go implementation keeps it, of the key that a provider of harness/provider.ts uses.
- *
- * @module The versions are those of our own registry; which states they have, the test says.
+ * @module A registry as the Go implementation keeps it, of the key that a provider of harness/provider.ts uses. The versions
+ * are those of our own registry; which states they have, the test says.
  */
 import { readFileSync } from "node:fs";
 import * as v from "valibot";

@@ -1,7 +1,6 @@
 /**
- * The API server's side of the KMS v2 socket, with a gRPC implementation that is not ours.
- *
- * @module @grpc/grpc-js over the generated messages, with the deadline that kube-apiserver uses by default.
+ * @module The API server's side of the KMS v2 socket, with a gRPC implementation that is not ours. @grpc/grpc-js over the
+ * generated messages, with the deadline that kube-apiserver uses by default.
  */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { GenMessage } from "@bufbuild/protobuf/codegenv2";

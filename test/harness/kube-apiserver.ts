@@ -1,9 +1,7 @@
 /**
- * A real kube-apiserver over an etcd, encrypting Secrets and ConfigMaps through a KMS socket.
- *
- * @module Start, cold restart, and a client with an administrator's certificate. No other component of a cluster runs.
+ * @module A real kube-apiserver over an etcd, encrypting Secrets and ConfigMaps through a KMS socket. Start, cold restart, and
+ * a client with an administrator's certificate. No other component of a cluster runs.
  */
-
 import { generateKeyPairSync } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,7 +1,6 @@
 /**
- * A real OpenBao in server mode: one node, or three that are one raft cluster.
- *
- * @module TLS, integrated storage and a file audit device in one temporary directory. test/fakes/openbao/provision.ts sets it up for a provider.
+ * @module A real OpenBao in server mode: one node, or three that are one raft cluster. TLS, integrated storage and a file
+ * audit device in one temporary directory. test/fakes/openbao/provision.ts sets it up for a provider.
  */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

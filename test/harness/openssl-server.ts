@@ -1,7 +1,6 @@
 /**
- * `openssl s_server` that demands a client certificate and answers GET with a page about the connection.
- *
- * @module A TLS server that is neither Go's nor Bun's; one TLS version at a time.
+ * @module `openssl s_server` that demands a client certificate and answers GET with a page about the connection. A TLS server
+ * that is neither Go's nor Bun's; one TLS version at a time.
  */
 import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";

@@ -1,7 +1,6 @@
 /**
- * Observing a provider while something is wrong.
- *
- * @module Waits and samples that the real suites share; each says what it waited for.
+ * @module Observing a provider while something is wrong. Waits and samples that the real suites share; each says what it
+ * waited for.
  */
 import type { EncryptResponse } from "../../src/kms/gen/v2/api_pb.ts";
 import { eventually } from "./eventually.ts";

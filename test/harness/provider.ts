@@ -1,8 +1,6 @@
 /**
- * The compiled provider with a configuration, a credential and directories of its own.
- *
- * @module Everything is in one private temporary directory: run/ (the socket), state/ (the registry), config.yaml, ca.crt,
- * identity.jwt. What it talks to is given: the stand-in or a real OpenBao.
+ * @module The compiled provider with a configuration, a credential and directories of its own. Everything is in one private
+ * temporary directory: run/ (the socket), state/ (the registry), config.yaml, ca.crt, identity.jwt.
  */
 import {
   chmodSync,

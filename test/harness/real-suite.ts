@@ -1,8 +1,6 @@
 /**
- * A suite that needs real components.
- *
- * @module Finds binaries by their variable, else on PATH. One that is absent skips the suite and says why; with
- * REQUIRE_REAL=1 it fails. A suite of minutes runs only under REQUIRE_REAL=1, which CI sets.
+ * @module A suite that needs real components. Finds binaries by their variable, else on PATH. One that is absent skips the
+ * suite and says why; with REQUIRE_REAL=1 it fails. A suite of minutes runs only under REQUIRE_REAL=1, which CI sets.
  */
 import { describe, test } from "bun:test";
 import { existsSync } from "node:fs";

@@ -1,8 +1,6 @@
 /**
- * The network between provider and OpenBao: a relay of bytes that can lose, delay, cut and invent.
- *
- * @module TCP only; TLS passes through it untouched, so that nothing of the provider's trust is bent for the tests. Answers
- * that only a server with OpenBao's certificate can give are in forged-answers.ts, behind the route `to`.
+ * @module The network between provider and OpenBao: a relay of bytes that can lose, delay, cut and invent. TCP only; TLS
+ * passes through it untouched, so that nothing of the provider's trust is bent for the tests.
  */
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";

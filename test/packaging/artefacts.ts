@@ -1,7 +1,6 @@
 /**
- * One release for all suites of one state of the source.
- *
- * @module Made with weak compression at first use, kept in dist/, and made again when a tracked or new file differs.
+ * @module One release for all suites of one state of the source. Made with weak compression at first use, kept in dist/, and
+ * made again when a tracked or new file differs.
  */
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";

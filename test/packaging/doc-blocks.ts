@@ -1,8 +1,6 @@
 /**
- * The shell commands of the deployment and operations pages, as the tests run them.
- *
- * @module A block of `sh` in a page is preceded by `<!-- run: NAME -->`, and a test runs it as `docBlock("page.md#NAME")`; or
- * by `<!-- not run: REASON -->`.
+ * @module The shell commands of the deployment and operations pages, as the tests run them. A block of `sh` in a page is
+ * preceded by `<!-- run: NAME -->`, and a test runs it as `docBlock("page.md#NAME")`; or by `<!-- not run: REASON -->`.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

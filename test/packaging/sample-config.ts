@@ -1,7 +1,5 @@
 /**
- * The samples of deploy/config with fields set, as an operator edits them.
- *
- * @module So the tests run on the samples themselves.
+ * @module The samples of deploy/config with fields set, as an operator edits them. So the tests run on the samples themselves.
  */
 import { join } from "node:path";
 import { isMap, parseDocument } from "yaml";

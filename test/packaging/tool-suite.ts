@@ -1,8 +1,6 @@
 /**
- * A suite that needs tools of the operating system.
- *
- * @module Like test/real's suites: what is missing skips the suite and says so, with REQUIRE_REAL=1 it fails; what takes minutes
- * runs only then.
+ * @module A suite that needs tools of the operating system. Like test/real's suites: what is missing skips the suite and says
+ * so, with REQUIRE_REAL=1 it fails; what takes minutes runs only then.
  */
 import { describe, test } from "bun:test";
 import { requireReal } from "../harness/real-suite.ts";

@@ -1,7 +1,6 @@
 /**
- * The commands of README.md.
- *
- * @module Reads the fenced `sh` blocks, so that tests run what a reader would type and notice what is new.
+ * @module The commands of README.md. Reads the fenced `sh` blocks, so that tests run what a reader would type and notice what
+ * is new.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

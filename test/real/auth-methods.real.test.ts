@@ -1,7 +1,6 @@
 /**
- * Every login method on a real OpenBao, as the composition root builds it.
- *
- * @module Login, rotation of the credential without a new object graph, and each refusal by its code.
+ * @module Every login method on a real OpenBao, as the composition root builds it. Login, rotation of the credential without a
+ * new object graph, and each refusal by its code.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";

@@ -1,7 +1,6 @@
 /**
- * Certificate login at a real OpenBao with a key that stays in a PKCS#11 token, as the composition root builds it.
- *
- * @module The role is made by the commands of the operators' page. Login, rotation of certificate, key and PIN without a new object graph, and each refusal by its code.
+ * @module Certificate login at a real OpenBao with a key that stays in a PKCS#11 token, as the composition root builds it. The
+ * role is made by the commands of the operators' page.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";

@@ -1,8 +1,6 @@
 /**
- * The key state and its registry on a real OpenBao.
- *
- * @module What only OpenBao itself can show: that each thing that can become of a key looks as the findings expect, and that
- * what was written before it decrypts after it.
+ * @module The key state and its registry on a real OpenBao. What only OpenBao itself can show: that each thing that can become
+ * of a key looks as the findings expect, and that what was written before it decrypts after it.
  */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
 import { systemClock } from "../../src/base/clock.ts";

@@ -1,8 +1,6 @@
 /**
- * Our client stack, from transport to Transit, on a real OpenBao.
- *
- * @module What the stand-in cannot prove: the texts behind the error table, and how connections, seals and leases really
- * behave. The provider as a whole is tested beside this.
+ * @module Our client stack, from transport to Transit, on a real OpenBao. What the stand-in cannot prove: the texts behind the
+ * error table, and how connections, seals and leases really behave. The provider as a whole is tested beside this.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";

@@ -1,7 +1,6 @@
 /**
- * `openbao.addresses` on a real three-node raft cluster whose leader is killed, stopped, sealed and brought back under load.
- *
- * @module No wrong answer, no failed call that had three seconds; the time until the cluster led again is printed.
+ * @module `openbao.addresses` on a real three-node raft cluster whose leader is killed, stopped, sealed and brought back under
+ * load. No wrong answer, no failed call that had three seconds; the time until the cluster led again is printed.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";

@@ -1,7 +1,6 @@
 /**
- * The PKCS#11 token with SoftHSM, and with a module that misbehaves.
- *
- * @module TLS against OpenSSL, every failure by its code, one C_Login per wrong PIN, and a helper that is gone afterwards.
+ * @module The PKCS#11 token with SoftHSM, and with a module that misbehaves. TLS against OpenSSL, every failure by its code,
+ * one C_Login per wrong PIN, and a helper that is gone afterwards.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";

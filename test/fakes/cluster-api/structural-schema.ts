@@ -1,7 +1,6 @@
 /**
- * What an API server refuses of an object by the schema of its CustomResourceDefinition, in its strict mode.
- *
- * @module The keywords that kubeadm-control-plane.schema.json uses; another keyword is an error of the test.
+ * @module What an API server refuses of an object by the schema of its CustomResourceDefinition, in its strict mode. The
+ * keywords that kubeadm-control-plane.schema.json uses; another keyword is an error of the test.
  */
 import schema from "./kubeadm-control-plane.schema.json" with { type: "json" };
 

@@ -1,7 +1,6 @@
 /**
- * Values as kube-apiserver stores them under a KMS v2 provider.
- *
- * @module Builds the marker and the protobuf envelope field by field, so that a test can also build wrong ones.
+ * @module Values as kube-apiserver stores them under a KMS v2 provider. Builds the marker and the protobuf envelope field by
+ * field, so that a test can also build wrong ones.
  */
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { annotationCodec } from "../../../src/key/identity/annotations.ts";

@@ -1,7 +1,6 @@
 /**
- * Members of an etcd cluster in memory, and one read from them on a clock of its own.
- *
- * @module The stand-in for the endpoints of src/etcd/reader/endpoint.ts.
+ * @module Members of an etcd cluster in memory, and one read from them on a clock of its own. The stand-in for the endpoints
+ * of src/etcd/reader/endpoint.ts.
  */
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";

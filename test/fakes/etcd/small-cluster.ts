@@ -1,7 +1,6 @@
 /**
- * An etcd and the kube-apiserver above it, on loopback ports, for tests of the commands that read and rewrite stored objects.
- *
- * @module etcd answers reads over gRPC; kube-apiserver answers discovery and empty patches, and stores what the test says.
+ * @module An etcd and the kube-apiserver above it, on loopback ports, for tests of the commands that read and rewrite stored
+ * objects. etcd answers reads over gRPC; kube-apiserver answers discovery and empty patches, and stores what the test says.
  */
 import { createServer as createHttp2Server } from "node:http2";
 import { createServer as createHttpsServer } from "node:https";

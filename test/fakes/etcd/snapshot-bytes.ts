@@ -1,9 +1,4 @@
-/**
- * An etcd database in memory, as bbolt lays it out.
- *
- * @module Writes what the reader reads, so that everyday tests need no etcd: leaves with overflow, branches, an inline
- * bucket, both headers and the digest of `etcdctl snapshot save`. test/real/ holds the reader against etcd's own files.
- */
+/** @module An etcd database in memory, as bbolt lays it out. */
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 
 export interface Write {

@@ -1,7 +1,6 @@
 /**
- * A real authorization server (oidc-provider) behind TLS on a loopback port.
- *
- * @module Clients with the client-credentials grant, and JWT access tokens (RFC 9068) for the resources that it knows.
+ * @module A real authorization server (oidc-provider) behind TLS on a loopback port. Clients with the client-credentials
+ * grant, and JWT access tokens (RFC 9068) for the resources that it knows.
  */
 import { generateKeyPairSync } from "node:crypto";
 import { createServer } from "node:https";

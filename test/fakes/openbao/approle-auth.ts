@@ -1,8 +1,4 @@
-/**
- * AppRole login.
- *
- * @module Roles, secret ids and login of one `auth/approle` mount.
- */
+/** @module AppRole login. Roles, secret ids and login of one `auth/approle` mount. */
 import { randomUUID } from "node:crypto";
 import { intField, secondsField, textField } from "./fields.ts";
 import type { LoginResult } from "./jwt-auth.ts";

@@ -1,7 +1,6 @@
 /**
- * From an HTTP request to a call: namespace, path, token, body.
- *
- * @module Reads headers and JSON as OpenBao does; decides nothing.
+ * @module From an HTTP request to a call: namespace, path, token, body. Reads headers and JSON as OpenBao does; decides
+ * nothing.
  */
 import { secondsField } from "./fields.ts";
 import { isJsonObject, type Json, type JsonObject } from "./reply.ts";

@@ -1,7 +1,6 @@
 /**
- * The stand-in behind a `fetch`, without a socket.
- *
- * @module In-process mount for unit tests. Faults of the connection (reset, torn, slow) belong to fake-server.ts.
+ * @module The stand-in behind a `fetch`, without a socket. In-process mount for unit tests. Faults of the connection (reset,
+ * torn, slow) belong to fake-server.ts.
  */
 import type { FakeOpenBao } from "./fake-openbao.ts";
 import { wireReply } from "./faults.ts";

@@ -1,8 +1,6 @@
 /**
- * A stand-in for OpenBao 2.6.2: the calls of the wire contract, and what an operator needs to set them up.
- *
- * @module Composes the handlers: seal, namespace, token, policy, path. Synchronous and without a socket; mounts are in
- * fake-fetch.ts and fake-server.ts. The contract suite in test/contract holds it to the real OpenBao.
+ * @module A stand-in for OpenBao 2.6.2, without a socket: the calls of the wire contract, and what an operator needs to set them
+ * up. The contract suite in test/contract holds it to the real OpenBao.
  */
 import { appRoleLogin, appRoleMountReply } from "./approle-auth.ts";
 import { type Call, type FakeRequest, parseCall } from "./call.ts";

@@ -1,7 +1,6 @@
 /**
- * The stand-in behind TLS on a loopback port, with a certificate authority of its own.
- *
- * @module Socket mount: what only a real connection can do (reset, tear, trickle, hang) is done here.
+ * @module The stand-in behind TLS on a loopback port, with a certificate authority of its own. Socket mount: what only a real
+ * connection can do (reset, tear, trickle, hang) is done here.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer } from "node:https";

@@ -1,7 +1,6 @@
 /**
- * What can go wrong with OpenBao's answers: a table of faults that tests switch on and off.
- *
- * @module Faults as values and how they change a reply's bytes. How they move (slowly, not at all) is up to the mount.
+ * @module What can go wrong with OpenBao's answers: a table of faults that tests switch on and off. Faults as values and how
+ * they change a reply's bytes. How they move (slowly, not at all) is up to the mount.
  */
 import type { Reply } from "./reply.ts";
 

@@ -1,8 +1,6 @@
 /**
- * How OpenBao reads the fields of a request body.
- *
- * @module The few rules of Go's weak decoding that a client can notice: null is the zero value, numbers and texts stand
- * for each other, durations are Go style or seconds, base64 is Go's StdEncoding.
+ * @module How OpenBao reads the fields of a request body. The few rules of Go's weak decoding that a client can notice: null
+ * is the zero value, numbers and texts stand for each other, durations are Go style or seconds, base64 is Go's StdEncoding.
  */
 import type { Json, JsonObject } from "./reply.ts";
 

@@ -1,7 +1,6 @@
 /**
- * Reading replies in tests.
- *
- * @module What is absent or of another kind comes back empty, so that the expectation after it shows what is missing.
+ * @module Reading replies in tests. What is absent or of another kind comes back empty, so that the expectation after it shows
+ * what is missing.
  */
 import { isJsonObject, type JsonObject } from "./reply.ts";
 

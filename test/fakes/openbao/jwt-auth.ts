@@ -1,7 +1,6 @@
 /**
- * JWT login with static public keys.
- *
- * @module Configuration, roles and login of one `auth/jwt` mount; signatures are verified for real.
+ * @module JWT login with static public keys. Configuration, roles and login of one `auth/jwt` mount; signatures are verified
+ * for real.
  */
 import { createPublicKey, type VerifyKeyObjectInput, verify } from "node:crypto";
 import { listField, textField } from "./fields.ts";

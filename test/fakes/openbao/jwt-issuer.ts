@@ -1,7 +1,6 @@
 /**
- * An issuer of JWTs with one key, as an identity provider outside the cluster would be.
- *
- * @module Signs any claims, also those that no good issuer would sign.
+ * @module An issuer of JWTs with one key, as an identity provider outside the cluster would be. Signs any claims, also those
+ * that no good issuer would sign.
  */
 import { generateKeyPairSync, sign } from "node:crypto";
 

@@ -1,7 +1,6 @@
 /**
- * What an operator does to an OpenBao, the stand-in or a real one, over its HTTP interface.
- *
- * @module One client for tests and the demo: with it the stand-in is set up by the very calls that set up the real one.
+ * @module What an operator does to an OpenBao, the stand-in or a real one, over its HTTP interface. One client for tests and
+ * the demo: with it the stand-in is set up by the very calls that set up the real one.
  */
 import type { JsonObject } from "./reply.ts";
 

@@ -1,9 +1,7 @@
 /**
- * Policies: which capability a token has on a path.
- *
- * @module Reads the part of HCL that policies are written in and decides as OpenBao does: the most specific path wins.
+ * @module Policies: which capability a token has on a path. Reads the part of HCL that policies are written in and decides as
+ * OpenBao does: the most specific path wins.
  */
-
 /** What every token may do unless its role has `token_no_default_policy`; the part that touches these tests. */
 export const DEFAULT_POLICY = `
 path "auth/token/lookup-self" { capabilities = ["read"] }

@@ -1,7 +1,6 @@
 /**
- * Sets an OpenBao up for one provider: Transit key with the required profile, least privilege, JWT login.
- *
- * @module Works alike on the stand-in and on a real OpenBao. Who signs the JWTs: jwt-issuer.ts.
+ * @module Sets an OpenBao up for one provider: Transit key with the required profile, least privilege, JWT login. Works alike
+ * on the stand-in and on a real OpenBao. Who signs the JWTs: jwt-issuer.ts.
  */
 import type { Operator } from "./operator.ts";
 import type { JsonObject } from "./reply.ts";

@@ -1,7 +1,6 @@
 /**
- * The shapes in which OpenBao answers.
- *
- * @module Replies as values and their envelope; every shape was seen with OpenBao 2.6.2. No meaning of any path.
+ * @module The shapes in which OpenBao answers. Replies as values and their envelope; every shape was seen with OpenBao 2.6.2.
+ * No meaning of any path.
  */
 import { randomUUID } from "node:crypto";
 

@@ -1,7 +1,6 @@
 /**
- * What the stand-in for OpenBao remembers.
- *
- * @module Plain data only, so that a lagging standby is a structuredClone of it. Who changes it: the handlers beside.
+ * @module What the stand-in for OpenBao remembers. Plain data only, so that a lagging standby is a structuredClone of it. Who
+ * changes it: the handlers beside.
  */
 import type { Reply } from "./reply.ts";
 import type { TransitKey } from "./transit-key.ts";

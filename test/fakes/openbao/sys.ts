@@ -1,7 +1,6 @@
 /**
- * The `sys/` paths: health, capabilities, wrapping, and what an operator sets up.
- *
- * @module Replies of the system backend. Who may call what is decided before (fake-openbao.ts).
+ * @module The `sys/` paths: health, capabilities, wrapping, and what an operator sets up. Replies of the system backend. Who
+ * may call what is decided before (fake-openbao.ts).
  */
 import { randomBytes } from "node:crypto";
 import { textField } from "./fields.ts";

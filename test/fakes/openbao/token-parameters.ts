@@ -1,7 +1,6 @@
 /**
- * The `token_*` fields that the roles of all login methods share.
- *
- * @module Reads them from a role's body. What they do to a token is in tokens.ts.
+ * @module The `token_*` fields that the roles of all login methods share. Reads them from a role's body. What they do to a
+ * token is in tokens.ts.
  */
 import { boolField, intField, listField, secondsField, textField } from "./fields.ts";
 import type { JsonObject } from "./reply.ts";

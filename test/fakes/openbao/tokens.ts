@@ -1,8 +1,4 @@
-/**
- * Tokens and their leases.
- *
- * @module Issue, find, count uses, renew up to the maximum, revoke. Time is a parameter.
- */
+/** @module Tokens and their leases. Issue, find, count uses, renew up to the maximum, revoke. Time is a parameter. */
 import { randomBytes, randomUUID } from "node:crypto";
 import { durationText } from "./fields.ts";
 import { auth, data, type JsonObject, type Reply, refuse, refuseWrapped } from "./reply.ts";

@@ -1,8 +1,4 @@
-/**
- * Encrypt and decrypt, one item or a batch.
- *
- * @module The two calls of every day. Cryptography is in transit-key.ts.
- */
+/** @module Encrypt and decrypt, one item or a batch. The two calls of every day. Cryptography is in transit-key.ts. */
 import { FieldError, intField, textField } from "./fields.ts";
 import {
   data,

@@ -1,8 +1,6 @@
 /**
- * One Transit key with all its versions.
- *
- * @module Real AES-GCM over versions, in the `vault:vN:` format, with the spellings that OpenBao opens beside the canonical
- * one. What lives elsewhere: requests and replies (transit.ts).
+ * @module One Transit key with all its versions. Real AES-GCM over versions, in the `vault:vN:` format, with the spellings
+ * that OpenBao opens beside the canonical one. What lives elsewhere: requests and replies (transit.ts).
  */
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import { decodeBase64 } from "./fields.ts";

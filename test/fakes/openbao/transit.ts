@@ -1,7 +1,6 @@
 /**
- * The Transit secrets engine: what a provider calls, and what an operator does to a key.
- *
- * @module Requests under a transit mount. Cryptography and key rules are in transit-key.ts.
+ * @module The Transit secrets engine: what a provider calls, and what an operator does to a key. Requests under a transit
+ * mount. Cryptography and key rules are in transit-key.ts.
  */
 import { boolField, intField, secondsField, textField } from "./fields.ts";
 import {

@@ -1,7 +1,6 @@
 /**
- * The helper process of the tests: the real one, with addons that need not be installed.
- *
- * @module `bun helper-entry.ts ADDON-DIRECTORY`. The executable itself takes no such argument.
+ * @module The helper process of the tests: the real one, with addons that need not be installed. `bun helper-entry.ts ADDON-
+ * DIRECTORY`. The executable itself takes no such argument.
  */
 import { runHelper } from "../../../src/pkcs11/helper.ts";
 

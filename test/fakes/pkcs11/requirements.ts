@@ -1,8 +1,6 @@
 /**
- * What the tests with a token need beside this repository, and what to do without it.
- *
- * @module Finds SoftHSM and the built addons. Without one of them the suites are skipped with the reason; with
- * REQUIRE_REAL=1 that is a failure.
+ * @module What the tests with a token need beside this repository, and what to do without it. Finds SoftHSM and the built
+ * addons. Without one of them the suites are skipped with the reason; with REQUIRE_REAL=1 that is a failure.
  */
 import { describe } from "bun:test";
 import { existsSync } from "node:fs";

@@ -1,8 +1,6 @@
 /**
- * A SoftHSM token in a temporary directory.
- *
- * @module Made with SoftHSM's own tool; its keys are made here and then imported. Optionally behind stub-module.c, which hangs, spins, crashes or
- * forks on demand and counts logins.
+ * @module A SoftHSM token in a temporary directory. Made with SoftHSM's own tool; its keys are made here and then imported.
+ * Optionally behind stub-module.c, which hangs, spins, crashes or forks on demand and counts logins.
  */
 import { execFileSync } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";

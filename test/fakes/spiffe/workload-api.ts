@@ -1,8 +1,6 @@
 /**
- * A SPIFFE agent's Workload API on a Unix socket, made from the public proto.
- *
- * @module SPIRE itself is not part of the tests: this serves what the standard describes, JWT-SVIDs of one trust domain, to any
- * caller that sends the security header.
+ * @module A SPIFFE agent's Workload API on a Unix socket, made from the public proto. SPIRE itself is not part of the tests:
+ * this serves what the standard describes, JWT-SVIDs of one trust domain, to any caller that sends the security header.
  */
 import { rmSync } from "node:fs";
 import { createServer } from "node:http2";

@@ -1,7 +1,6 @@
 /**
- * Our HTTPS transport on one side, TLS servers that say whatever a test wants on the other.
- *
- * @module For the tests of src/http/https.ts. All on 127.0.0.1; closing the stage ends its servers and transports.
+ * @module Our HTTPS transport on one side, TLS servers that say whatever a test wants on the other. For the tests of
+ * src/http/https.ts. All on 127.0.0.1; closing the stage ends its servers and transports.
  */
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import type { Server } from "node:net";

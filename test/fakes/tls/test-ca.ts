@@ -1,8 +1,6 @@
 /**
- * A certificate authority that lives as long as a test run.
- *
- * @module Makes a CA, intermediates, and server and client leaves with chosen names, keys and validity. Nothing is kept on
- * disk, so no certificate of the tests ever expires and no private key is in the repository.
+ * @module A certificate authority that lives as long as a test run. Makes a CA, intermediates, and server and client leaves
+ * with chosen names, keys and validity.
  */
 // oxlint-disable-next-line import/no-unassigned-import -- a polyfill, imported for its effect
 import "reflect-metadata";
