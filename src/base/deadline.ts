@@ -4,10 +4,7 @@ import { ProviderError } from "./error-class.ts";
 /** Why a signal of {@link withDeadline} aborted: time was up, or the parent aborted. */
 export class DeadlineError extends ProviderError<"deadline_exceeded"> {}
 
-/**
- * Derives a signal that aborts with a {@link DeadlineError} after `timeoutMs` milliseconds, or with the parent's own
- * reason when that aborts earlier. Use it with `using`, so that timer and listener never outlive the wait.
- */
+/** Aborts with a {@link DeadlineError} after `timeoutMs`, or with the parent's reason. Use it with `using`: no timer remains. */
 export function withDeadline(
   parent: AbortSignal | undefined,
   timeoutMs: number,

@@ -109,11 +109,7 @@ export function describeRefused({ name, effect }: RefusedVariable): string {
 /** Files that the process makes are for its owner and, for reading, its group. */
 const UMASK = 0o027;
 
-/**
- * Sets the umask, and tells the kernel to leave all memory out of a core dump. Whether a core file is written at all is
- * the unit's to say (LimitCORE=0): a process can only lower that limit through calls that Bun does not have.
- * @see core(5), "Controlling which mappings are written to the core dump"
- */
+/** Sets the umask, and keeps memory out of core dumps (core(5)). Only the unit can forbid a core file: LimitCORE=0. */
 export function hardenProcess(): void {
   process.umask(UMASK);
   try {

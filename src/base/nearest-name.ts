@@ -1,10 +1,7 @@
 /** @module "Did you mean": the known name that a mistyped one is closest to. */
 const MAX_LENGTH = 64;
 
-/**
- * The candidate with the fewest insertions, deletions, substitutions and swaps of neighbours away from `name`, compared
- * without case; `undefined` when even the closest is more than a third of the name away.
- */
+/** The candidate that the fewest edits turn into `name`, without regard to case; `undefined` when that is more than a third of it. */
 export function nearestName(name: string, candidates: readonly string[]): string | undefined {
   if (name.length > MAX_LENGTH) {
     return undefined;

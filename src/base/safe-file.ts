@@ -140,11 +140,7 @@ const MAX_LINKS = 4;
 const MAX_TRIES = 3;
 const STICKY = 0o1000;
 
-/**
- * Opens a file through symbolic links that stay in its own directory; `undefined` when a link leads out of the directory, or a directory or link belongs to another user or
- * may be replaced by one.
- * @throws the system's error when a file or directory cannot be opened.
- */
+/** Opens a file through links that stay in its directory; `undefined` when one leads out, or another user could replace it. */
 export async function openLinkedFile(path: string, serviceUid: number): Promise<FileHandle | undefined> {
   for (let attempt = 1; ; attempt += 1) {
     try {

@@ -1,8 +1,5 @@
 /** @module Callers that ask for the same thing at the same time share one attempt. No result is kept. */
-/**
- * Wraps `run` so that at most one call is in progress. The attempt runs under its own signal, which aborts only when
- * every waiting caller has given up, so that one impatient caller never fails the others.
- */
+/** At most one call is in progress, under a signal of its own that aborts only when every waiting caller has given up. */
 export function singleFlight<T>(
   run: (signal: AbortSignal) => Promise<T>,
 ): (signal?: AbortSignal) => Promise<T> {

@@ -24,10 +24,7 @@ export interface VolumeDirectory {
 
 type Fail = (code: VolumeDirectoryCode, problem: string, advice: string, cause?: unknown) => Error;
 
-/**
- * Makes the directory, or gives the one that is there its group and mode again: a crash may have come between the two.
- * @throws VolumeDirectoryError when the parent is no mount point, or when the directory is a link or another user's.
- */
+/** Makes the directory, or gives an existing one its group and mode: a crash may have come between. @throws VolumeDirectoryError. */
 export function makeVolumeDirectory(wanted: VolumeDirectory): void {
   const { path, field, errorClass, uid, gid, mode } = wanted;
   const fail: Fail = (code, problem, advice, cause) =>

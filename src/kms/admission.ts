@@ -12,10 +12,7 @@ export type ConcurrencyCaps = Readonly<Record<KmsMethod, number>>;
 export const MAX_WAITING: ConcurrencyCaps = { Status: 0, Encrypt: 256, Decrypt: 1024 };
 
 export interface Turn {
-  /**
-   * Resolves when the call may run; `undefined` when it may run at once. Rejects with the signal's reason, or with KmsError
-   * `concurrency_limit` when its place goes to a caller that has fewer.
-   */
+  /** Resolves when the call may run; `undefined`: at once. Rejects with the signal's reason, or `concurrency_limit` for a lost place. */
   readonly wait: Promise<void> | undefined;
   /** The call is over, or has given up waiting. To be called once. */
   leave(): void;

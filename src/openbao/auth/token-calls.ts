@@ -17,10 +17,7 @@ interface LoginTerms {
   readonly askedAtMs: number;
 }
 
-/**
- * Logs in. A token that would fail the provider later is revoked and refused now, while the last one still works.
- * @throws OpenBaoError, AuthError, or what the method throws about its credentials.
- */
+/** Logs in. A token that would fail later is revoked and refused now. @throws OpenBaoError, AuthError, or what the method throws. */
 export async function logIn({ openbao, method, timeoutMs, askedAtMs }: LoginTerms, signal: AbortSignal) {
   const { operation, mountPath, repeatable: idempotent } = method;
   const { body, credentialExpiresAtMs, via = openbao, release } = await method.prepare(signal);

@@ -137,10 +137,7 @@ function rankOf(standing: SessionStanding, nowMs: number, limits: StandingLimits
   return nowMs - oldestMs >= limits.stallMs ? RANK.stalled : RANK.pending;
 }
 
-/**
- * Of sessions with the same rank: fewest completed calls first; then the oldest of those without any, else the idlest. Of those
- * that are served, the oldest first, so that all have a place in turn.
- */
+/** Within a rank: fewest completed calls, then the oldest without any, else the idlest; of those that are served, the oldest. */
 function isEvictedBefore(one: SessionStanding, other: SessionStanding, rank: number): boolean {
   if (rank === RANK.serving) {
     return one.acceptedMs < other.acceptedMs;

@@ -71,10 +71,7 @@ export function removeUnfinishedSockets(directory: SocketDirectory, rules: Socke
   }
 }
 
-/**
- * Listens at the path, which must be free. The socket has its mode from its first moment on.
- * @throws ServerError `socket_occupied`, `socket_bind_failed`, `socket_not_verified`; then nothing of it is left.
- */
+/** Listens at the path, which must be free; the socket always has its mode. @throws ServerError; then nothing of it is left. */
 export async function bindSocket(
   directory: SocketDirectory,
   rules: SocketFileRules,

@@ -47,10 +47,7 @@ interface Listening {
   readonly inode: bigint;
 }
 
-/**
- * Takes the instance lock, removes a stale socket, listens and verifies.
- * @throws ServerError of class `config_invalid` or `socket_unavailable`; nothing that another made has been touched.
- */
+/** Takes the instance lock, removes a stale socket, listens and verifies. @throws ServerError; then no other's file was touched. */
 export async function openKmsSocket(options: KmsSocketOptions): Promise<KmsSocket> {
   checkSocketRules(options);
   const rules: SocketDirectoryRules = { ...options, directory: dirname(options.path) };

@@ -37,34 +37,26 @@ export function checkSocketDirectory(rules: SocketDirectoryRules): DirectoryIden
   for (const ancestor of directoriesAbove(directory)) {
     checkAncestor(ancestor, rules);
   }
+  const fail = (code: ServerCode, problem: string, first = ""): ServerError =>
+    unfit(code, `${directory} ${problem}`, rules, first);
   const stat = lstat(directory, rules);
   if (stat.isSymbolicLink()) {
-    throw unfit("directory_symlink", `${directory} is a symbolic link`, rules, `rm ${directory} && `);
+    throw fail("directory_symlink", "is a symbolic link", `rm ${directory} && `);
   }
   if (!stat.isDirectory()) {
-    throw unfit("directory_not_a_directory", `${directory} is not a directory`, rules, `rm ${directory} && `);
+    throw fail("directory_not_a_directory", "is not a directory", `rm ${directory} && `);
   }
   if (stat.uid !== BigInt(rules.ownerUid)) {
-    throw unfit(
-      "directory_wrong_owner",
-      `${directory} belongs to uid ${stat.uid}, not to the provider's user (uid ${rules.ownerUid})`,
-      rules,
-    );
+    const problem = `belongs to uid ${stat.uid}, not to the provider's user (uid ${rules.ownerUid})`;
+    throw fail("directory_wrong_owner", problem);
   }
   if (stat.gid !== BigInt(rules.groupGid)) {
-    throw unfit(
-      "directory_wrong_group",
-      `${directory} has gid ${stat.gid}, not that of server.socketGroup (gid ${rules.groupGid})`,
-      rules,
-    );
+    const problem = `has gid ${stat.gid}, not that of server.socketGroup (gid ${rules.groupGid})`;
+    throw fail("directory_wrong_group", problem);
   }
   const mode = Number(stat.mode & 0o7777n);
   if (!MODES.has(mode)) {
-    throw unfit(
-      "directory_wrong_mode",
-      `${directory} has mode ${octal(mode)}; it must be exactly 2750 or 2710`,
-      rules,
-    );
+    throw fail("directory_wrong_mode", `has mode ${octal(mode)}; it must be exactly 2750 or 2710`);
   }
   return { device: stat.dev, inode: stat.ino };
 }
