@@ -1,8 +1,7 @@
 /** @module The other side of the socket: calls the three methods as kube-apiserver does, for probe, doctor and benchmark. */
-import { connect } from "node:net";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { type ErrorClass, type Meaning, meaningFor, ProviderError } from "../base/error-class.ts";
+import { unixGrpc } from "../http/unix-grpc.ts";
 import { KeyManagementService } from "./gen/v2/api_pb.ts";
 import { MAX_MESSAGE_BYTES } from "./limits.ts";
 
@@ -47,21 +46,10 @@ interface KmsClientOptions {
   readonly uid: () => string;
 }
 
-/** Connects at the first call. kube-apiserver's authority is `localhost`. Every method throws KmsClientError. */
+/** Every method throws KmsClientError. */
 export function openKmsClient({ socketPath, timeoutMs, uid }: KmsClientOptions) {
-  const sessions = new Http2SessionManager("http://localhost", undefined, {
-    createConnection: () => connect(socketPath),
-  });
-  const client = createClient(
-    KeyManagementService,
-    createGrpcTransport({
-      baseUrl: "http://localhost",
-      sessionManager: sessions,
-      readMaxBytes: MAX_MESSAGE_BYTES,
-      writeMaxBytes: MAX_MESSAGE_BYTES,
-      acceptCompression: [],
-    }),
-  );
+  const { transport, close } = unixGrpc(socketPath, MAX_MESSAGE_BYTES);
+  const client = createClient(KeyManagementService, transport);
   const asked = async <T>(method: string, call: () => Promise<T>): Promise<T> => {
     try {
       return await call();
@@ -88,33 +76,33 @@ export function openKmsClient({ socketPath, timeoutMs, uid }: KmsClientOptions) 
         const request = { ciphertext, keyId, annotations: { ...annotations }, uid: uid() };
         return (await client.decrypt(request, { timeoutMs, signal })).plaintext;
       }),
-    close: (): void => sessions.abort(),
+    close,
   };
 }
 
-const BY_ERRNO: Readonly<Record<string, Meaning<string> & { readonly code: KmsClientCode }>> = {
+interface SocketMeaning extends Omit<Meaning<string>, "errorClass"> {
+  readonly code: KmsClientCode;
+}
+
+const BY_ERRNO: Readonly<Record<string, SocketMeaning>> = {
   ENOENT: {
     code: "socket_missing",
-    errorClass: "socket_unavailable",
     problem: (path) => `there is no socket at ${path}`,
     advice: "check whether the provider runs: systemctl status bao-kms-provider",
   },
   EACCES: {
     code: "socket_forbidden",
-    errorClass: "socket_unavailable",
     problem: (path) => `this user has no permission to connect to ${path}`,
     advice: (path) => `compare this user's groups with the group in: ls -ld ${path} $(dirname ${path})`,
   },
   ECONNREFUSED: {
     code: "socket_not_listening",
-    errorClass: "socket_unavailable",
     problem: (path) => `no process listens at ${path}`,
     advice:
       "the provider that made the socket has ended; start it, or see why it ended: systemctl status bao-kms-provider",
   },
   ENOTSOCK: {
     code: "socket_not_a_socket",
-    errorClass: "socket_unavailable",
     problem: (path) => `${path} is not a socket`,
     advice: (path) => `examine it: ls -l ${path}`,
   },
@@ -122,19 +110,15 @@ const BY_ERRNO: Readonly<Record<string, Meaning<string> & { readonly code: KmsCl
 
 function clientError(error: unknown, method: string, path: string): KmsClientError {
   const errno = errnoIn(error);
-  const meaning = errno === undefined ? undefined : BY_ERRNO[errno];
-  if (meaning !== undefined) {
-    const { errorClass, problem, advice } = meaningFor(meaning, path);
-    return new KmsClientError({ code: meaning.code, errorClass, message: problem, advice, cause: error });
-  }
   if (errno !== undefined) {
-    return new KmsClientError({
+    const meaning: SocketMeaning = BY_ERRNO[errno] ?? {
       code: "socket_failed",
-      errorClass: "socket_unavailable",
-      message: `the connection to ${path} failed (${errno})`,
+      problem: `the connection to ${path} failed (${errno})`,
       advice: "see the provider's log: journalctl -u bao-kms-provider",
-      cause: error,
-    });
+    };
+    const errorClass = "socket_unavailable";
+    const { problem, advice } = meaningFor({ ...meaning, errorClass }, path);
+    return new KmsClientError({ code: meaning.code, errorClass, message: problem, advice, cause: error });
   }
   const grpcCode = error instanceof ConnectError ? Code[error.code] : "Unknown";
   const isTimeout = grpcCode === "DeadlineExceeded";

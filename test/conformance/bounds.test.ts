@@ -59,7 +59,7 @@ async function answered(peer: RawConnection, streamId: number): Promise<void> {
 }
 
 describe("the memory of all requests", () => {
-  test("a large request that is handled gives way to another session, and its call is ended", async () => {
+  test("a large request that is handled loses its share to another session, and its call is ended", async () => {
     await serve({ maxBodiesBytes: 66_000 });
     const held = holdEncrypts();
     const large = failure(client().encrypt({ plaintext: seed, uid: "u".repeat(60_000) }));
@@ -69,7 +69,7 @@ describe("the memory of all requests", () => {
     expect(held.signals[0]?.aborted).toBe(true);
   });
 
-  test("ordinary requests that are handled do not give way", async () => {
+  test("ordinary requests that are handled lose nothing", async () => {
     await serve({ maxBodiesBytes: 2 * LEAST_SHARE_BYTES });
     const held = holdEncrypts();
     const first = client();
@@ -84,7 +84,7 @@ describe("the memory of all requests", () => {
     expect((await client().status()).healthz).toBe("ok");
   });
 
-  test("answers that are not read give way, with their connection", async () => {
+  test("answers that are not read lose their share and their connection", async () => {
     await serve({ maxBodiesBytes: 2 * LEAST_SHARE_BYTES });
     const peer = await rawConnection(harness.path);
     peer.send(GREETING[0] ?? Buffer.alloc(0), settings([4, 0]), request(1, STATUS), request(3, STATUS));

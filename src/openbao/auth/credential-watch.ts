@@ -45,13 +45,11 @@ export function credentialWatch(options: CredentialWatchOptions) {
     state: () => state,
     /** Looks until the signal aborts. Never throws. */
     run: async (signal: AbortSignal): Promise<void> => {
-      let pauseMs = FIRST_MS;
-      while (!signal.aborted) {
-        await clock.sleep(pauseMs, signal).catch(() => {});
-        if (!signal.aborted) {
-          await look(signal);
-          pauseMs = EVERY_MS;
-        }
+      for (let pauseMs = FIRST_MS; !signal.aborted; pauseMs = EVERY_MS) {
+        await clock.sleep(pauseMs, signal).then(
+          () => look(signal),
+          () => {},
+        );
       }
     },
   };

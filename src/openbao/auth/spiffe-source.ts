@@ -1,10 +1,9 @@
 /** @module A JWT-SVID from the SPIFFE Workload API (github.com/spiffe/spiffe, standards/SPIFFE_Workload_API.md). */
-import { connect } from "node:net";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import type { Clock } from "../../base/clock.ts";
 import { type Meaning, meaningFor } from "../../base/error-class.ts";
 import { Secret } from "../../base/secret.ts";
+import { unixGrpc } from "../../http/unix-grpc.ts";
 import { type AuthCodeOf, AuthError } from "./errors.ts";
 import { type JWTSVID, SpiffeWorkloadAPI } from "./gen/spiffe/workload_pb.ts";
 import { decodeJwtClaims } from "./jwt-claims.ts";
@@ -29,20 +28,9 @@ export function spiffeSource(options: SpiffeSourceOptions): JwtSource {
   const { socketPath, audience, spiffeId, timeoutMs } = options;
 
   const fetchSvid = async (signal: AbortSignal): Promise<Secret> => {
-    const sessions = new Http2SessionManager("http://localhost", undefined, {
-      createConnection: () => connect(socketPath),
-    });
+    const { transport, close } = unixGrpc(socketPath, MAX_MESSAGE_BYTES);
     try {
-      const client = createClient(
-        SpiffeWorkloadAPI,
-        createGrpcTransport({
-          baseUrl: "http://localhost",
-          sessionManager: sessions,
-          readMaxBytes: MAX_MESSAGE_BYTES,
-          writeMaxBytes: MAX_MESSAGE_BYTES,
-          acceptCompression: [],
-        }),
-      );
+      const client = createClient(SpiffeWorkloadAPI, transport);
       const { svids } = await client.fetchJWTSVID(
         { audience: [audience], spiffeId },
         { headers: SECURITY_HEADER, timeoutMs, signal },
@@ -51,7 +39,7 @@ export function spiffeSource(options: SpiffeSourceOptions): JwtSource {
     } catch (error) {
       throw error instanceof AuthError ? error : spiffeError(codeOf(error), socketPath, error);
     } finally {
-      sessions.abort();
+      close();
     }
   };
 

@@ -262,7 +262,7 @@ describe("a session that is idle", () => {
   });
 });
 
-describe("a session that gives way", () => {
+describe("a session that is evicted", () => {
   const full = { maxSessions: 1, seniorSessions: 0, firstCallGraceMs: 0, greetingGraceMs: 0 };
 
   test("has the time of a request for its calls", async () => {

@@ -93,7 +93,7 @@ const named = (kinds: Readonly<Record<string, () => SessionStanding>>): Session[
 const victimOf = (sessions: readonly Session[]): string | undefined =>
   sessionToEvict(sessions, NOW, limits)?.session.name;
 
-describe("who gives way", () => {
+describe("who is evicted", () => {
   test("each kind before those that earned more, whatever their order", () => {
     const order = [
       "never completed a call",
