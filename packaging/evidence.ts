@@ -2,33 +2,26 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Build } from "./artefacts.ts";
 import { bunVersion } from "./materials.ts";
 import { runBytes } from "./run.ts";
 
 const payloadType = "application/vnd.in-toto+json";
 
-interface Evidence {
-  readonly root: string;
-  readonly version: string;
-  readonly commit: string;
-  readonly architectures: readonly string[];
-  /** The artefacts are there, and the evidence is put beside them. */
-  readonly out: string;
-  readonly work: string;
-  /** PEM private key; undefined leaves checksums and provenance unsigned. */
-  readonly keyFile: string | undefined;
-}
-
-/** @returns whether the evidence is signed */
-export function writeEvidence(evidence: Evidence): boolean {
-  const { out, work, keyFile } = evidence;
+/** Puts it beside the artefacts. Without a PEM private key it is unsigned. @returns whether it is signed */
+export function writeEvidence(
+  build: Build,
+  architectures: readonly string[],
+  keyFile: string | undefined,
+): boolean {
+  const { out, work } = build;
   const files = readdirSync(out)
     .filter((name) => name.startsWith("bao-kms-provider"))
     .sort()
     .map((name) => ({ name, digest: { sha256: sha256(readFileSync(join(out, name))) } }));
   const checksums = files.map(({ name, digest }) => `${digest.sha256}  ${name}\n`).join("");
   writeFileSync(join(out, "checksums.txt"), checksums);
-  const statement = JSON.stringify(provenance(evidence, files));
+  const statement = JSON.stringify(provenance(build, architectures, files));
   if (keyFile === undefined) {
     writeFileSync(join(out, "provenance.json"), statement);
     return false;
@@ -44,7 +37,11 @@ function sha256(bytes: Uint8Array): string {
 }
 
 /** The in-toto statement with SLSA provenance v1 (slsa.dev/spec/v1.0/provenance). */
-function provenance({ root, version, commit, architectures }: Evidence, subject: readonly object[]): object {
+function provenance(
+  { root, release: { version }, commit }: Build,
+  architectures: readonly string[],
+  subject: readonly object[],
+): object {
   const lock = readFileSync(join(root, "package-lock.json"));
   return {
     _type: "https://in-toto.io/Statement/v1",

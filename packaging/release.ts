@@ -63,8 +63,7 @@ async function makeRelease(options: ReleaseOptions, signal: AbortSignal): Promis
       sbom(root, release, npmPackages(root), withCrates),
     );
     copyFileSync(join(root, "scripts", "verify-release"), join(out, "bao-kms-provider_verify-release"));
-    const { version } = release;
-    if (!writeEvidence({ root, version, commit, architectures: options.architectures, out, work, keyFile })) {
+    if (!writeEvidence(build, options.architectures, keyFile)) {
       console.log(
         "unsigned: no --key was given, so there are no signatures; provenance.json is the bare statement",
       );

@@ -17,6 +17,7 @@ import { startAnyOpenBao } from "../test/harness/any-openbao.ts";
 import type { KmsClient } from "../test/harness/kms-client.ts";
 import { prepareProvider } from "../test/harness/provider.ts";
 import { findBinary } from "../test/harness/real-suite.ts";
+import { median } from "./bench/figure.ts";
 import { residentMib } from "./bench/process-figures.ts";
 import { unitEnvironment } from "./bench/unit-environment.ts";
 import { runScript, writeJson } from "./run-script.ts";
@@ -118,11 +119,9 @@ async function soak(jit: "on" | "off", calls: number) {
 /** The last quarter beside the first. */
 function judge(stretches: readonly Stretch[]): readonly string[] {
   const quarter = STRETCHES / 4;
-  const median = (part: readonly Stretch[], figure: (stretch: Stretch) => number): number =>
-    part.map(figure).sort((a, b) => a - b)[Math.floor(part.length / 2)] ?? 0;
-  const compare = (figure: (stretch: Stretch) => number): readonly [start: number, end: number] => [
-    median(stretches.slice(0, quarter), figure),
-    median(stretches.slice(-quarter), figure),
+  const compare = (of: (stretch: Stretch) => number): readonly [start: number, end: number] => [
+    median(stretches.slice(0, quarter).map(of)),
+    median(stretches.slice(-quarter).map(of)),
   ];
   const [memoryBefore, memoryAfter] = compare((each) => each.residentMib);
   const [filesBefore, filesAfter] = compare((each) => each.descriptors);

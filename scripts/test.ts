@@ -84,12 +84,12 @@ async function runSuite(name: string, files: readonly string[], write: (text: st
   const args = ["test", TIMEOUT, ...named, ...files.map((file) => `./${file}`)];
   const child = spawn(process.execPath, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
+  const keep = (text: string): void => {
+    write(text);
+    output += text;
+  };
   for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding("utf8");
-    stream.on("data", (text: string) => {
-      write(text);
-      output += text;
-    });
+    stream.setEncoding("utf8").on("data", keep);
   }
   const status = await new Promise<number | null>((resolve) => child.once("close", resolve));
   const tail = output.slice(-4096);
@@ -100,8 +100,9 @@ async function runSuite(name: string, files: readonly string[], write: (text: st
   const fail = Math.max(count("fail"), status === 0 ? 0 : 1);
   const skip = count("skip");
   const seconds = ((performance.now() - began) / 1000).toFixed(1);
-  write(`suite ${name}: ${pass} passed, ${fail} failed, ${skip} skipped in ${seconds} s\n`);
-  return { name, pass, fail, skip, failures: failuresIn(output), passedAgain: noFailures };
+  const failures = failuresIn(output);
+  keep(`suite ${name}: ${pass} passed, ${fail} failed, ${skip} skipped in ${seconds} s\n`);
+  return { name, pass, fail, skip, output, failures, passedAgain: noFailures };
 }
 
 function chosenSuites(names: readonly string[]): ReadonlyMap<string, readonly string[]> {
@@ -158,18 +159,14 @@ if (chosen.some(([, files]) => files.some(usesExecutable))) {
 }
 const alongside = chosen
   .filter(([name]) => ALONGSIDE.has(name))
-  .map(async ([name, files]) => {
-    const output: string[] = [];
-    const totals = await runSuite(name, files, (text) => output.push(text));
-    return { totals, output };
-  });
+  .map(([name, files]) => runSuite(name, files, () => {}));
 const all: SuiteResult[] = [];
 for (const [name, files] of chosen.filter(([each]) => !ALONGSIDE.has(each))) {
   all.push(await runSuite(name, files, print));
 }
-for (const { totals, output } of await Promise.all(alongside)) {
-  output.forEach(print);
-  all.push(totals);
+for (const result of await Promise.all(alongside)) {
+  print(result.output);
+  all.push(result);
 }
 const results: SuiteResult[] = [];
 for (const result of all) {

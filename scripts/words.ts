@@ -1,17 +1,12 @@
 /** Words that documentation, messages and comments avoid: plain English has better ones. Patterns match the wrong sense. Pure. */
 
-interface Word {
-  readonly pattern: RegExp;
-  readonly instead: string;
-}
-
 export interface Finding {
   readonly line: number;
   readonly found: string;
   readonly instead: string;
 }
 
-const WORDS: readonly Word[] = [
+const WORDS: readonly { readonly pattern: RegExp; readonly instead: string }[] = [
   { pattern: /\bmend(?:s|ed|ing)?\b/i, instead: "fix, repair" },
   { pattern: /\bwho(?:m)?ever\b/i, instead: "anyone who" },
   { pattern: /\bwhosoever\b/i, instead: "anyone who" },

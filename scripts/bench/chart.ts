@@ -8,14 +8,9 @@ const RIGHT = 50;
 const TOP = 52;
 const TICK = 0.5;
 
-interface Group {
-  readonly heading: string;
-  readonly figures: readonly Figure[];
-}
-
 export function chart(figures: readonly Figure[]): string {
   const isThroughput = ({ name }: Figure): boolean => name.includes("throughput");
-  const groups: readonly Group[] = [
+  const groups = [
     { heading: "Latency (p50): shorter is better", figures: figures.filter((each) => !isThroughput(each)) },
     { heading: "Throughput: longer is better", figures: figures.filter(isThroughput) },
   ].filter((group) => group.figures.length > 0);
@@ -46,7 +41,10 @@ function axis(end: number, x: (value: number) => number, bottom: number): string
   ].join("\n");
 }
 
-function rows(groups: readonly Group[], x: (value: number) => number): readonly string[] {
+function rows(
+  groups: readonly { readonly heading: string; readonly figures: readonly Figure[] }[],
+  x: (value: number) => number,
+): readonly string[] {
   let y = TOP;
   return groups.flatMap(({ heading, figures }) => {
     const title = `<text x="16" y="${y + 16}" font-weight="bold">${heading}</text>`;

@@ -159,7 +159,11 @@ async function main(): Promise<void> {
   }
 }
 
-function conclude(contenders: readonly Contender[], perStart: number, decryptSeconds: number): void {
+function conclude(
+  contenders: readonly [ours: Contender, identity: Contender, ...others: Contender[]],
+  perStart: number,
+  decryptSeconds: number,
+): void {
   const [ours, identity] = contenders;
   const figures: readonly Figure[] = contenders.flatMap(({ name, readyMs, listMs, togetherMs }) => [
     figure(`${name}: start to serving`, "ms", readyMs),
@@ -173,11 +177,10 @@ function conclude(contenders: readonly Contender[], perStart: number, decryptSec
   const ratio = figure(
     "start and list, less the Decrypts / identity",
     "",
-    (ours?.readyMs ?? []).map(
-      (ready, index) =>
-        (ready + (ours?.listMs[index] ?? 0) - decryptSeconds * 1000) /
-        ((identity?.readyMs[index] ?? 0) + (identity?.listMs[index] ?? 0)),
-    ),
+    ours.readyMs.map((ready, index) => {
+      const ourMs = ready + (ours.listMs[index] ?? 0) - decryptSeconds * 1000;
+      return ourMs / ((identity.readyMs[index] ?? 0) + (identity.listMs[index] ?? 0));
+    }),
     { atMost: TOLERANCE },
   );
   console.log(figureLine(ratio));

@@ -10,28 +10,31 @@ export interface Figure {
   readonly met?: boolean;
 }
 
+export function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+}
+
 export function figure(
   name: string,
   unit: string,
   values: readonly number[],
   target?: Exclude<Figure["target"], undefined>,
 ): Figure {
-  const sorted = [...values].sort((a, b) => a - b);
-  const median = sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
-  const base = { name, unit, median, min: sorted[0] ?? Number.NaN, max: sorted.at(-1) ?? Number.NaN };
+  const middle = median(values);
+  const base = { name, unit, median: middle, min: Math.min(...values), max: Math.max(...values) };
   if (target === undefined) {
     return base;
   }
-  const met = "atMost" in target ? median <= target.atMost : median >= target.atLeast;
+  const met = "atMost" in target ? middle <= target.atMost : middle >= target.atLeast;
   return { ...base, target, met };
 }
 
 /** How much slower the slowest round was than the fastest, as a part of the median. */
-export function spread({ median, min, max }: Figure): number {
-  return (max - min) / median;
+export function spread(each: Figure): number {
+  return (each.max - each.min) / each.median;
 }
 
-export function figureLine({ name, unit, median, min, max, target, met }: Figure): string {
+export function figureLine({ name, unit, median: middle, min, max, target, met }: Figure): string {
   const wanted =
     target === undefined
       ? ""
@@ -41,7 +44,7 @@ export function figureLine({ name, unit, median, min, max, target, met }: Figure
   const verdict = met === undefined ? "" : met ? "met" : "MISSED";
   return [
     name.padEnd(46),
-    `${round(median)} ${unit}`.padStart(14),
+    `${round(middle)} ${unit}`.padStart(14),
     `(${round(min)} to ${round(max)})`.padEnd(22),
     wanted.padEnd(16),
     verdict,

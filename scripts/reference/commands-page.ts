@@ -115,11 +115,9 @@ function commandManual({ name, description, options, examples }: Command): reado
   return [
     `.SS ${roff(name)}`,
     ...description.flatMap((paragraph) => [".PP", roff(paragraph)]),
-    ...Object.entries(options).flatMap(([each, option]) => [
-      ".TP",
-      `.B ${roff(optionUsage(each, option))}`,
-      roff(optionText(option)),
-    ]),
+    ...Object.entries(options).flatMap(([each, option]) =>
+      term(optionUsage(each, option), optionText(option)),
+    ),
     ".PP",
     "Example:",
     ".PP",

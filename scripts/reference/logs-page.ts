@@ -108,6 +108,7 @@ const FIELDS: Readonly<Record<LogFieldName, string>> = {
 };
 
 export function logsPage(): string {
+  const meanings = new Map<string, string>(Object.entries(FIELDS));
   return `# Log
 ${GENERATED}
 
@@ -132,7 +133,7 @@ ${table(
 
 ${table(
   ["field", "meaning"],
-  Object.entries(LOG_FIELD_NAMES).map(([key, name]) => [code(name), meaningOf(key)]),
+  Object.entries(LOG_FIELD_NAMES).map(([key, name]) => [code(name), meanings.get(key) ?? ""]),
 )}
 `;
 }
@@ -144,8 +145,4 @@ function helpLink(help: Help | undefined): string {
   return help === "class"
     ? "[by error_class](../troubleshooting.md#by-error-class)"
     : `[${help}](../troubleshooting.md#${help})`;
-}
-
-function meaningOf(key: string): string {
-  return Object.entries(FIELDS).find(([name]) => name === key)?.[1] ?? "";
 }
