@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { contents } from "../../packaging/contents.ts";
-import { anchorsIn } from "../../scripts/reference/markdown-links.ts";
+import { anchorsIn } from "../../scripts/check-links.ts";
 import { withRunbooks } from "../../scripts/reference/runbook-urls.ts";
 import { createMetrics } from "../../src/telemetry/metric-table.ts";
 import type { MetricRow } from "../../src/telemetry/recorders.ts";

@@ -2,8 +2,8 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { linksIn } from "../../scripts/check-links.ts";
 import { markdownFiles } from "../../scripts/reference/markdown-files.ts";
-import { linksIn } from "../../scripts/reference/markdown-links.ts";
 
 const root = join(import.meta.dir, "..", "..");
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { contents } from "../../packaging/contents.ts";
-import { anchorsIn, linksIn } from "../../scripts/reference/markdown-links.ts";
+import { anchorsIn, linksIn } from "../../scripts/check-links.ts";
 import { ERROR_CLASSES } from "../../src/base/error-class.ts";
 import { seeCheck, seeClass, TROUBLESHOOTING_PAGE } from "../../src/cli/describe-error.ts";
 import { CHECK_IDS } from "../../src/commands/doctor/context.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { anchorsIn, linksIn } from "./markdown-links.ts";
+import { anchorsIn, linksIn } from "./check-links.ts";
 
 test.each([
   ["[a](b.md)", ["b.md"]],

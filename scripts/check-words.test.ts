@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { type Finding, findInMarkdown, findInSource } from "./words.ts";
+import { type Finding, findInMarkdown, findInSource } from "./check-words.ts";
 
 const shown = (findings: readonly Finding[]): readonly string[] =>
   findings.map((each) => `${each.line}: ${each.found}`);
