@@ -7,7 +7,10 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { encryptionFiles } from "../../src/commands/init/encryption-files.ts";
 import { decodeEncryptionConfig } from "../../src/kubernetes/encryption-config/decode.ts";
-import { EncryptionConfigError, type EncryptionRule } from "../../src/kubernetes/encryption-config/types.ts";
+import {
+  EncryptionConfigError,
+  type EncryptionRule,
+} from "../../src/kubernetes/encryption-config/refusal.ts";
 import { type EncryptionConfigJudge, encryptionConfigJudge } from "../harness/encryption-config-judge.ts";
 import { describeReal } from "../harness/real-suite.ts";
 

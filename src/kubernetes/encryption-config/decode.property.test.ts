@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { decodeEncryptionConfig } from "./decode.ts";
-import { EncryptionConfigError } from "./types.ts";
+import { EncryptionConfigError } from "./refusal.ts";
 
 const secret = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 const good = JSON.stringify({

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { decodeEncryptionConfig } from "./decode.ts";
 import { MAX_ENCRYPTION_CONFIG_BYTES } from "./file-tree.ts";
-import { EncryptionConfigError, type EncryptionRule } from "./types.ts";
+import { EncryptionConfigError, type EncryptionRule } from "./refusal.ts";
 
 const KEY_32 = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 const KEY_16 = "QUJDREVGR0hJSktMTU5PUA==";

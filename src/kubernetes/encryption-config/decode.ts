@@ -1,6 +1,7 @@
 /** @module Decodes EncryptionConfiguration with kube-apiserver's strictness: fields and types; rules.ts judges the values. */
 import { Secret } from "../../base/secret.ts";
 import { fileTree, type Tree } from "./file-tree.ts";
+import { EncryptionConfigError, type Place, Refused, refuse } from "./refusal.ts";
 import {
   checkKey,
   checkKmsName,
@@ -10,19 +11,14 @@ import {
   kmsCacheSize,
   kmsEndpoint,
   kmsTimeoutMs,
-  MANUAL,
-  type Place,
 } from "./rules.ts";
-import {
-  type EncryptionConfig,
-  EncryptionConfigError,
-  type EncryptionKey,
-  type EncryptionProvider,
-  type KeyedKind,
-  type KmsProvider,
-  Refused,
-  type ResourceGroup,
-  refuse,
+import type {
+  EncryptionConfig,
+  EncryptionKey,
+  EncryptionProvider,
+  KeyedKind,
+  KmsProvider,
+  ResourceGroup,
 } from "./types.ts";
 
 /** @throws EncryptionConfigError with the place, and never with text of the file. */
@@ -40,20 +36,15 @@ function configOf(tree: Tree): EncryptionConfig {
   const kind = textField(fields, "kind");
   const isLegacyKind = (apiVersion === "v1" || apiVersion === "/v1") && kind === "EncryptionConfig";
   if (!isLegacyKind && !(apiVersion === "apiserver.config.k8s.io/v1" && kind === "EncryptionConfiguration")) {
-    refuse(
-      "kind",
-      fields.at("kind").line,
-      "has another kind or apiVersion",
-      "write apiVersion: apiserver.config.k8s.io/v1 and kind: EncryptionConfiguration",
-    );
+    refuse("kind", fields.at("kind"));
   }
   const kmsNames = new Set<string>();
   const entries = list(fields, "resources");
   if (entries.length === 0) {
-    refuse("resources_empty", fields.at("resources").line, "has no entry in resources", MANUAL);
+    refuse("resources_empty", fields.at("resources"));
   }
   const groups = entries.map((entry) => groupOf(entry, kmsNames));
-  checkMasking(groups.map(({ resources }, index) => ({ resources, at: placeOf(entries[index]) })));
+  checkMasking(groups, (index) => ({ path: `resources[${index}]`, line: entries[index]?.tree.line }));
   return { groups, isLegacyKind };
 }
 
@@ -62,16 +53,13 @@ interface Entry {
   readonly path: string;
 }
 
-const placeOf = (entry: Entry | undefined): Place => ({ path: entry?.path ?? "", line: entry?.tree.line });
-
 function groupOf({ tree, path }: Entry, kmsNames: Set<string>): ResourceGroup {
   const fields = struct(tree, path, ["resources", "providers"]);
   const resources = list(fields, "resources").map((entry) => text(entry.tree, entry.path));
   checkResources(resources, fields.at("resources"));
   const providers = list(fields, "providers").map((entry) => providerOf(entry, kmsNames));
   if (providers.length === 0) {
-    const { path: where, line } = fields.at("providers");
-    refuse("providers_empty", line, `has no entry in ${where}`, MANUAL);
+    refuse("providers_empty", fields.at("providers"));
   }
   return { resources, providers };
 }
@@ -82,12 +70,7 @@ function providerOf({ tree, path }: Entry, kmsNames: Set<string>): EncryptionPro
   const fields = struct(tree, path, KINDS);
   const [kind, second] = KINDS.filter((name) => fields.get(name) !== undefined);
   if (kind === undefined || second !== undefined) {
-    refuse(
-      "provider_kind",
-      tree.line,
-      `has no kind of provider, or more than one, in ${path}`,
-      "give each provider an entry of its own: kms, aescbc, aesgcm, secretbox, or identity: {}",
-    );
+    refuse("provider_kind", { path, line: tree.line });
   }
   const inner = struct(fields.get(kind), `${path}.${kind}`, FIELDS[kind]);
   switch (kind) {
@@ -128,8 +111,7 @@ function kmsOf(fields: Fields, names: Set<string>): KmsProvider {
 function keysOf(fields: Fields, kind: KeyedKind): readonly EncryptionKey[] {
   const entries = list(fields, "keys");
   if (entries.length === 0) {
-    const { path, line } = fields.at("keys");
-    refuse("keys_empty", line, `has no key in ${path}`, "add a key, or remove this provider");
+    refuse("keys_empty", fields.at("keys"));
   }
   return entries.map(({ tree, path }) => {
     const key = struct(tree, path, ["name", "secret"]);
@@ -143,22 +125,19 @@ function keysOf(fields: Fields, kind: KeyedKind): readonly EncryptionKey[] {
 /** A mapping whose field names are known. A field that is null counts as absent, as for Go. */
 interface Fields {
   readonly get: (name: string) => Tree | undefined;
-  readonly at: (name: string) => Place & { readonly path: string };
+  readonly at: (name: string) => Place;
 }
 
 function struct(tree: Tree | undefined, path: string, known: readonly string[]): Fields {
   if (tree !== undefined && tree.kind !== "map" && tree.kind !== "null") {
-    refuse("wrong_type", tree.line, `has no mapping at ${path}`, MANUAL);
+    refuse("wrong_type", { path, line: tree.line }, "mapping");
   }
   const fields = tree?.kind === "map" ? tree.fields : new Map<string, never>();
   for (const [name, { line }] of fields) {
     if (!known.includes(name)) {
-      refuse(
-        "unknown_field",
-        line,
-        `has a field in ${path} that kube-apiserver does not know`,
-        known.length === 0 ? "remove it" : `remove it or correct its spelling; known: ${known.join(", ")}`,
-      );
+      const advice =
+        known.length === 0 ? "remove it" : `remove it or correct its spelling; known: ${known.join(", ")}`;
+      refuse("unknown_field", { path, line }, "", advice);
     }
   }
   const prefix = path === "the file" ? "" : `${path}.`;
@@ -175,7 +154,7 @@ function list(fields: Fields, name: string): readonly Entry[] {
   const value = fields.get(name);
   const { path } = fields.at(name);
   if (value !== undefined && value.kind !== "list") {
-    refuse("wrong_type", value.line, `has no list at ${path}`, MANUAL);
+    refuse("wrong_type", { path, line: value.line }, "list");
   }
   return (value?.items ?? []).map((tree, index) => ({ tree, path: `${path}[${index}]` }));
 }
@@ -190,8 +169,8 @@ function text(tree: Tree | undefined, path: string): string {
     ? tree.value
     : refuse(
         "wrong_type",
-        tree.line,
-        `has no text at ${path}`,
+        { path, line: tree.line },
+        "text",
         "put the value in quotes: kube-apiserver reads words such as on, yes and n, and numbers, as something else",
       );
 }
@@ -206,5 +185,5 @@ function integer(fields: Fields, name: string): number | undefined {
   const value = tree.kind === "number" ? tree.value : Number.NaN;
   return Number.isInteger(value) && value >= -MAX_INT32 - 1 && value <= MAX_INT32
     ? value
-    : refuse("wrong_type", tree.line, `has no whole number at ${fields.at(name).path}`, MANUAL);
+    : refuse("wrong_type", { ...fields.at(name), line: tree.line }, "whole number");
 }

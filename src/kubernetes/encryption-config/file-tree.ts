@@ -13,7 +13,7 @@ import {
 } from "yaml";
 import { parseJson } from "../../base/parse-json.ts";
 import { plainScalar } from "./plain-scalar.ts";
-import { refuse } from "./types.ts";
+import { refuse } from "./refusal.ts";
 
 export type Tree = { readonly line: number } & (
   | { readonly kind: "map"; readonly fields: ReadonlyMap<string, Field> }
@@ -34,32 +34,26 @@ export const MAX_ENCRYPTION_CONFIG_BYTES = 1024 * 1024;
 
 /** Unicode white space, which Go trims before it looks for the brace. */
 const JSON_START = /^[\t\n\v\f\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*\{/u;
-/** Not printable for kube-apiserver's reader, or a line break for it and not for ours. */
-const UNREADABLE =
-  /[^\t\n\r\u0020-\u007e\u00a0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\u{10000}-\u{10ffff}]|\r(?!\n)/u;
-const TAB = /^[^#\n]*\t/m;
-const DIRECTIVE = /^%/m;
+const UNREADABLE = [
+  /** Not printable for kube-apiserver's reader, or a line break for it and not for ours. */
+  [
+    "character",
+    /[^\t\n\r\u0020-\u007e\u00a0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\u{10000}-\u{10ffff}]|\r(?!\n)/u,
+  ],
+  ["directive", /^%/m],
+  ["tab", /^[^#\n]*\t/m],
+] as const;
 
 /** @throws Refused */
 export function fileTree(bytes: Uint8Array): Tree {
   if (bytes.length > MAX_ENCRYPTION_CONFIG_BYTES) {
-    refuse(
-      "size",
-      undefined,
-      `is larger than ${MAX_ENCRYPTION_CONFIG_BYTES} bytes`,
-      "give the name of the right file",
-    );
+    refuse("size", {}, String(MAX_ENCRYPTION_CONFIG_BYTES));
   }
   const text = utf8(bytes);
   const isJson = JSON_START.test(text);
   try {
     if (isJson && parseJson(text) === undefined) {
-      refuse(
-        "json_syntax",
-        undefined,
-        "begins with { and is not valid JSON",
-        "remove trailing commas and comments, or write it as YAML without the outer braces",
-      );
+      refuse("json_syntax");
     }
     const yaml = text.startsWith("\ufeff") ? text.slice(1) : text;
     if (!isJson) {
@@ -68,7 +62,7 @@ export function fileTree(bytes: Uint8Array): Tree {
     return documentTree(yaml, isJson);
   } catch (error) {
     if (error instanceof RangeError) {
-      refuseNesting();
+      refuse("nesting");
     }
     throw error;
   }
@@ -78,28 +72,16 @@ function utf8(bytes: Uint8Array): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    return refuse("encoding", undefined, "is not valid UTF-8", "save it as UTF-8");
+    return refuse("encoding");
   }
 }
 
 function checkCharacters(text: string): void {
-  const lineOf = (index: number): number => text.slice(0, index).split("\n").length;
-  const unreadable = UNREADABLE.exec(text);
-  if (unreadable !== null) {
-    refuse(
-      "character",
-      lineOf(unreadable.index),
-      "has a character that is not printable text",
-      "remove it; end lines with a line feed",
-    );
-  }
-  const directive = DIRECTIVE.exec(text);
-  if (directive !== null) {
-    refuse("directive", lineOf(directive.index), "has a YAML directive", "remove the line");
-  }
-  const tab = TAB.exec(text);
-  if (tab !== null) {
-    refuse("tab", lineOf(tab.index), "has a tab, which kube-apiserver accepts in few places", "write spaces");
+  for (const [rule, pattern] of UNREADABLE) {
+    const found = pattern.exec(text);
+    if (found !== null) {
+      refuse(rule, { line: text.slice(0, found.index).split("\n").length });
+    }
   }
 }
 
@@ -120,41 +102,19 @@ function documentTree(text: string, isJson: boolean): Tree {
   const [error] = document?.errors ?? [];
   if (error !== undefined) {
     const { line } = lines.linePos(error.pos[0]);
+    // Brackets nested by the thousand end here, or in a RangeError of a function that recurses.
     if (error.code === "RESOURCE_EXHAUSTION") {
-      refuseNesting();
+      refuse("nesting");
     }
     if (error.code === "BAD_ALIAS") {
-      refuseAlias(line);
+      refuse("alias", { line });
     }
-    refuse(
-      "syntax",
-      line,
-      "is not valid YAML",
-      "check indentation, colons, quotes and brackets near that line",
-    );
+    refuse("syntax", { line }, "is not valid YAML");
   }
   if (second !== undefined) {
-    refuse(
-      "documents",
-      lineOf(second),
-      "begins another YAML document, which kube-apiserver would ignore",
-      "keep one document in the file",
-    );
+    refuse("documents", { line: lineOf(second) });
   }
   return nodeTree(document?.contents ?? null, { lineOf, isJson, text });
-}
-
-/** Brackets nested by the thousand end in a RangeError here or in the parser, which recurse. */
-function refuseNesting(): never {
-  return refuse("nesting", undefined, "is nested too deeply", "give the name of the right file");
-}
-
-function refuseAlias(line: number): never {
-  return refuse("alias", line, "has a YAML alias", "write the value out in full");
-}
-
-function refuseTag(line: number): never {
-  return refuse("tag", line, "has a YAML tag", "remove it");
 }
 
 interface Reading {
@@ -165,14 +125,14 @@ interface Reading {
 
 function nodeTree(node: unknown, reading: Reading): Tree {
   if (isAlias(node)) {
-    refuseAlias(reading.lineOf(node));
+    refuse("alias", { line: reading.lineOf(node) });
   }
   if (!isMap(node) && !isSeq(node) && !isScalar(node)) {
     return { kind: "null", line: 1 };
   }
   const line = reading.lineOf(node);
   if (node.tag !== undefined) {
-    refuseTag(line);
+    refuse("tag", { line });
   }
   if (isMap(node)) {
     return { kind: "map", line, fields: fieldsOf(node, line, reading) };
@@ -187,16 +147,11 @@ function fieldsOf(map: YAMLMap, mapLine: number, reading: Reading): ReadonlyMap<
   const fields = new Map<string, Field>();
   for (const { key, value } of map.items) {
     if (isAlias(key)) {
-      refuseAlias(reading.lineOf(key));
+      refuse("alias", { line: reading.lineOf(key) });
     }
     if (!isScalar(key)) {
       const line = isMap(key) || isSeq(key) ? reading.lineOf(key) : mapLine;
-      return refuse(
-        "key_not_scalar",
-        line,
-        "has a list or a mapping where a field name belongs",
-        "check the braces and commas near that line",
-      );
+      return refuse("key_not_scalar", { line });
     }
     const name = String(key.value);
     const line = reading.lineOf(key);
@@ -205,10 +160,10 @@ function fieldsOf(map: YAMLMap, mapLine: number, reading: Reading): ReadonlyMap<
       refuseOurs(line);
     }
     if (key.tag !== undefined) {
-      refuseTag(line);
+      refuse("tag", { line });
     }
     if (fields.has(name)) {
-      refuse("duplicate_field", line, "gives one field twice", "keep one of the two");
+      refuse("duplicate_field", { line });
     }
     fields.set(name, { line, value: nodeTree(value, reading) });
   }
@@ -238,7 +193,7 @@ const after = (node: Scalar, text: string): string => text.slice(node.range?.[1]
 function refuseOurs(line: number): never {
   return refuse(
     "syntax",
-    line,
+    { line },
     "has YAML that kube-apiserver's older reader refuses",
     "write a space after each colon, and text without escapes",
   );

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { decodeEncryptionConfig } from "../../../kubernetes/encryption-config/decode.ts";
 import { lostReaders } from "../../../kubernetes/encryption-config/readers.ts";
-import { EncryptionConfigError } from "../../../kubernetes/encryption-config/types.ts";
+import { EncryptionConfigError } from "../../../kubernetes/encryption-config/refusal.ts";
 import { encryptionFindings, legacyFindings, lostFinding } from "./kubernetes.ts";
 
 const SECRETS = [
