@@ -36,7 +36,7 @@ describe("a policy of the token's namespace", () => {
     }));
     const { config } = decodeConfig(Buffer.from(text), "values");
     const policy = openbaoPolicy({ ...KEY, keyNamespace: keyNamespaceOf(config) });
-    const script = setupScript({ config, policyName: "p", policy, isNewKey: true });
+    const script = setupScript(config, "p", policy, true);
     const order = [
       "export BAO_NAMESPACE='infra/kms'",
       "# --- Transit key",

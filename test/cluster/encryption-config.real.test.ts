@@ -222,7 +222,7 @@ describeReal("EncryptionConfiguration on a real kube-apiserver", { needs: ["kube
     // transit.keyIdScope.providerName takes these characters.
     const names = ["on", "2024", "0x1f", "1e3", "y", "null", "a.b_c-d"];
     const made = names.map((providerName) =>
-      encryptionFiles({ providerName, socketPath: "/run/openbao-kms/kms.sock", current }),
+      encryptionFiles(providerName, "/run/openbao-kms/kms.sock", current),
     );
     const files = made.flatMap(({ readers, writers }) => [readers, writers]);
     const verdicts = await judge.judge(files.map((text) => text.replace("timeout: 3s", "timeout: 1ms")));

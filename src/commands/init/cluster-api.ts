@@ -1,13 +1,9 @@
-/**
- * The KubeadmControlPlane of Cluster API: what each new machine gets before kubeadm runs on it.
- *
- * @module Pure. Keys and credentials are references to one Secret of the management cluster, never text of the manifest.
- */
+/** @module The KubeadmControlPlane of Cluster API. Keys and credentials are references to one Secret, never text of the manifest. */
 import { dirname } from "node:path";
 import { parse, stringify } from "yaml";
 import type { ProviderConfig } from "../../config/schema.ts";
 import { credentialFiles } from "../credential-files.ts";
-import { InitError } from "./errors.ts";
+import { refuseWhen } from "./errors.ts";
 import { kubeApiServerPatch, kubeadmConfig } from "./kubeadm.ts";
 import { SERVICE_USER, staticPodManifest } from "./static-pod.ts";
 
@@ -83,7 +79,7 @@ export function secretKeys(config: ProviderConfig): readonly string[] {
 /** What the machine has from its image, or from an agent that runs on it. */
 export function filesOfMachine(config: ProviderConfig): readonly string[] {
   const given = new Set(secretFiles(config).map(({ path }) => path));
-  return readFiles(config).filter((path) => !given.has(path));
+  return readFiles(config).flatMap(({ path }) => (given.has(path) ? [] : [path]));
 }
 
 function machineFiles({ config, configText, image, socketGid }: ControlPlaneRequest): readonly object[] {
@@ -93,56 +89,39 @@ function machineFiles({ config, configText, image, socketGid }: ControlPlaneRequ
     fromSecret(ENCRYPTION_CONFIG, READERS_KEY),
     inline(TMPFILES, tmpfiles(config, socketGid)),
     inline(`${PATCHES}/kube-apiserver0+strategic.yaml`, kubeApiServerPatch(socketGid)),
-    inline(
-      "/etc/kubernetes/manifests/bao-kms-provider.yaml",
-      staticPodManifest({ config, image, socketGid }),
-    ),
+    inline("/etc/kubernetes/manifests/bao-kms-provider.yaml", staticPodManifest(config, image, socketGid)),
   ];
 }
 
 const OWNED = { owner: "root:root", permissions: "0600" };
 
 function fromSecret(path: string, key: string): object {
-  if (path.length > MAX_PATH) {
-    throw tooLong(path, path.length, MAX_PATH);
-  }
+  checkLength(path, path.length, MAX_PATH);
   return { path, ...OWNED, contentFrom: { secret: { name: SECRET_NAME, key } } };
 }
 
 function inline(path: string, content: string): object {
-  if (content.length > MAX_CONTENT) {
-    throw tooLong(path, content.length, MAX_CONTENT);
-  }
-  if (JINJA.test(content)) {
-    throw new InitError(
-      "options_conflict",
-      `--model cluster-api: ${path} has {{, {% or {# in it, which cloud-init takes for a template`,
-      "write the values without these characters",
-    );
-  }
+  checkLength(path, content.length, MAX_CONTENT);
+  refuseWhen(
+    JINJA.test(content),
+    `--model cluster-api: ${path} has {{, {% or {# in it, which cloud-init takes for a template`,
+    "write the values without these characters",
+  );
   return { path, ...OWNED, content };
 }
 
-function tooLong(path: string, length: number, limit: number): InitError {
-  return new InitError(
-    "options_conflict",
+function checkLength(path: string, length: number, limit: number): void {
+  refuseWhen(
+    length > limit,
     `--model cluster-api: ${path} has ${length} characters, and a KubeadmControlPlane accepts ${limit}`,
     "shorten the values file or the path",
   );
 }
 
-interface SecretFile {
-  readonly path: string;
-  readonly key: string;
-}
-
 /** Each path once: a certificate and its key may be one file, and so may two CA bundles. */
-function secretFiles({ openbao, auth }: ProviderConfig): readonly SecretFile[] {
+function secretFiles(config: ProviderConfig) {
   const files = new Map<string, string>();
-  for (const { path, secretKey } of [
-    { path: openbao.caCertFile, secretKey: CA_KEY },
-    ...credentialFiles(auth),
-  ]) {
+  for (const { path, secretKey } of readFiles(config)) {
     if (secretKey !== undefined && isOurs(path) && !files.has(path)) {
       files.set(path, secretKey);
     }
@@ -150,9 +129,9 @@ function secretFiles({ openbao, auth }: ProviderConfig): readonly SecretFile[] {
   return [...files].map(([path, key]) => ({ path, key }));
 }
 
-const readFiles = ({ openbao, auth }: ProviderConfig): readonly string[] => [
-  openbao.caCertFile,
-  ...credentialFiles(auth).map(({ path }) => path),
+const readFiles = ({ openbao, auth }: ProviderConfig) => [
+  { path: openbao.caCertFile, secretKey: CA_KEY },
+  ...credentialFiles(auth),
 ];
 
 /** Other directories belong to the machine: /etc/ssl/certs or /run/spire keep their files and their modes. */
@@ -161,7 +140,7 @@ const isOurs = (path: string): boolean => /^\/(?:etc|var\/lib|run)\/openbao-kms\
 /** cloud-init accepts no owner by number, so systemd-tmpfiles gives the files the group of user 65532. */
 function tmpfiles(config: ProviderConfig, socketGid: number): string {
   const { state, server } = config;
-  const read = [CONFIG_FILE, ...readFiles(config)];
+  const read = [CONFIG_FILE, ...readFiles(config).map(({ path }) => path)];
   const directories = new Map(
     [
       ...read.map((path) => [path, `0750 root ${SERVICE_USER}`] as const),

@@ -11,19 +11,6 @@ import type {
 } from "../../kubernetes/encryption-config/types.ts";
 import { InitError } from "./errors.ts";
 
-interface EncryptionFiles {
-  /** Phase 1: writes as before, reads KMS too. Has the keys of the current file in it. */
-  readonly readers: string;
-  /** Phase 2: writes with KMS, reads all that was there. */
-  readonly writers: string;
-}
-
-interface EncryptionFilesRequest {
-  readonly providerName: string;
-  readonly socketPath: string;
-  readonly current: EncryptionConfig | undefined;
-}
-
 const RESOURCE = "secrets";
 const API_TIMEOUT = "3s";
 const IDENTITY: EncryptionProvider = { kind: "identity" };
@@ -41,9 +28,12 @@ const PHASE_2 = `# Phase 2: KMS encrypts new writes; older values stay readable 
 # runs on all control-plane nodes.
 `;
 
-/** @throws InitError when the current file already uses the name for another provider. */
-export function encryptionFiles(request: EncryptionFilesRequest): EncryptionFiles {
-  const { providerName, socketPath, current } = request;
+/** Both have the keys of the current file in them. @throws InitError when it already uses the name for another provider. */
+export function encryptionFiles(
+  providerName: string,
+  socketPath: string,
+  current: EncryptionConfig | undefined,
+) {
   const config = current ?? { groups: [], isLegacyKind: false };
   const kms: KmsProvider = {
     kind: "kms",

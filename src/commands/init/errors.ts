@@ -19,3 +19,10 @@ export class InitError extends ProviderError<InitCode> {
     });
   }
 }
+
+/** For options that do not fit each other, the model or the values. @throws InitError `options_conflict` */
+export function refuseWhen(isConflict: boolean, message: string, advice: string): void {
+  if (isConflict) {
+    throw new InitError("options_conflict", message, advice);
+  }
+}

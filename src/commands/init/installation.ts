@@ -9,30 +9,21 @@ import { configIdentity } from "../../provider/registry.ts";
 import { keyNamespaceOf, openbaoPolicy } from "../openbao-policy.ts";
 import { kubeadmControlPlane } from "./cluster-api.ts";
 import { encryptionFiles } from "./encryption-files.ts";
-import { InitError } from "./errors.ts";
+import { refuseWhen } from "./errors.ts";
 import { kubeApiServerPatch, kubeadmConfig } from "./kubeadm.ts";
 import { setupScript } from "./setup-script.ts";
 import { staticPodManifest } from "./static-pod.ts";
-import { nodeConfig } from "./values.ts";
+import { nodeConfig, type ValuesRequest } from "./values.ts";
 import type { NewFile } from "./write-files.ts";
 
-export interface InstallationRequest {
-  readonly values: { readonly bytes: Uint8Array; readonly file: string };
+export interface InstallationRequest extends ValuesRequest {
   readonly model: "systemd" | "static-pod" | "cluster-api";
-  readonly isNewKey: boolean;
-  readonly node: string | undefined;
   readonly current: EncryptionConfig | undefined;
   readonly policyName: string;
   readonly image: string | undefined;
-  readonly socketGid: number | undefined;
-  readonly random: (bytes: number) => Uint8Array;
 }
 
-export interface Installation {
-  readonly files: readonly NewFile[];
-  readonly config: ProviderConfig;
-  readonly fingerprint: string;
-}
+export type Installation = ReturnType<typeof planInstallation>;
 
 const IMAGE = /^[a-z0-9][A-Za-z0-9./:_-]{0,254}@sha256:[0-9a-f]{64}$/;
 /** As Kubernetes names nodes: RFC 1123, short enough for the names made of it. */
@@ -40,30 +31,22 @@ const NODE_NAME = /^[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?$/;
 const POLICY_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
 
 /** @throws ConfigError, InitError */
-export function planInstallation(request: InstallationRequest): Installation {
+export function planInstallation(request: InstallationRequest) {
   checkChoices(request);
-  const { model, isNewKey, node, image, socketGid, random } = request;
-  const { config, text, furtherValues } = nodeConfig({
-    ...request.values,
-    isNewKey,
-    node,
-    socketGid,
-    random,
-  });
+  const { model, isNewKey, node, image } = request;
+  const { config, text, furtherValues } = nodeConfig(request);
   // A role and a policy for each node: one node's access can be taken away alone.
   const policyName = node === undefined ? request.policyName : `${request.policyName}-${node}`;
-  if (model !== "systemd" && !isNumber(config.server.socketGroup)) {
-    throw new InitError(
-      "options_conflict",
-      "server.socketGroup: a pod needs the group's number, because its image knows no host names",
-      `give --socket-gid "$(getent group ${config.server.socketGroup} | cut -d: -f3)"`,
-    );
-  }
-  const { readers, writers } = encryptionFiles({
-    providerName: config.transit.keyIdScope.providerName,
-    socketPath: config.server.socketPath,
-    current: request.current,
-  });
+  refuseWhen(
+    model !== "systemd" && !isNumber(config.server.socketGroup),
+    "server.socketGroup: a pod needs the group's number, because its image knows no host names",
+    `give --socket-gid "$(getent group ${config.server.socketGroup} | cut -d: -f3)"`,
+  );
+  const { readers, writers } = encryptionFiles(
+    config.transit.keyIdScope.providerName,
+    config.server.socketPath,
+    request.current,
+  );
   const { auth } = config;
   const policy = openbaoPolicy({
     ...config.transit,
@@ -77,11 +60,7 @@ export function planInstallation(request: InstallationRequest): Installation {
     { name: "encryption-config-readers.yaml", text: readers, mode: 0o600 },
     { name: "encryption-config.yaml", text: writers, mode: 0o600 },
     { name: "openbao-policy.hcl", text: policy, mode: 0o644 },
-    {
-      name: "openbao-setup.sh",
-      text: setupScript({ config, policyName, policy, isNewKey }),
-      mode: 0o755,
-    },
+    { name: "openbao-setup.sh", text: setupScript(config, policyName, policy, isNewKey), mode: 0o755 },
     ...modelFiles(model, config, text, image),
   ];
   const mark = fingerprint(configIdentity(config));
@@ -98,11 +77,8 @@ export function planInstallation(request: InstallationRequest): Installation {
       sha256: createHash("sha256").update(content).digest("hex"),
     })),
   });
-  return {
-    files: [...files, { name: "installation.json", text: record, mode: 0o644 }],
-    config,
-    fingerprint: mark,
-  };
+  const recordFile: NewFile = { name: "installation.json", text: record, mode: 0o644 };
+  return { files: [...files, recordFile], config, fingerprint: mark };
 }
 
 /** What differs between the models: for each node by itself, or one manifest for all machines. */
@@ -124,7 +100,7 @@ function modelFiles(
     files.push({ name: "patches/kube-apiserver0+strategic.yaml", text, mode: 0o644 });
   }
   if (model === "static-pod") {
-    const text = staticPodManifest({ config, image, socketGid });
+    const text = staticPodManifest(config, image, socketGid);
     files.push({ name: "bao-kms-provider.yaml", text, mode: 0o600 });
   }
   return files;
@@ -133,39 +109,29 @@ function modelFiles(
 const isNumber = (text: string): boolean => /^\d+$/.test(text);
 
 function checkChoices({ model, image, policyName, node }: InstallationRequest): void {
-  if (model === "cluster-api" && node !== undefined) {
-    throw new InitError(
-      "options_conflict",
-      "--node: the machines of a KubeadmControlPlane have one configuration",
-      "leave it out, and write values without {node}",
-    );
-  }
-  if (node !== undefined && !NODE_NAME.test(node)) {
-    throw new InitError(
-      "options_conflict",
-      "--node: not a name of lower-case letters, digits, `-` and `.`",
-      "give the node's name in Kubernetes: kubectl get nodes",
-    );
-  }
-  if (!POLICY_NAME.test(policyName)) {
-    throw new InitError(
-      "options_conflict",
-      "--policy-name: not a name of letters, digits, `_`, `.` and `-`",
-      "leave it out for openbao-kms",
-    );
-  }
-  if (model === "systemd" && image !== undefined) {
-    throw new InitError(
-      "options_conflict",
-      "--image: the systemd service has no image",
-      "leave it out, or add --model static-pod or --model cluster-api",
-    );
-  }
-  if (model !== "systemd" && (image === undefined || !IMAGE.test(image))) {
-    throw new InitError(
-      "options_conflict",
-      "--image: a pod needs its image by digest",
-      "give --image REGISTRY/NAME@sha256:DIGEST",
-    );
-  }
+  refuseWhen(
+    model === "cluster-api" && node !== undefined,
+    "--node: the machines of a KubeadmControlPlane have one configuration",
+    "leave it out, and write values without {node}",
+  );
+  refuseWhen(
+    node !== undefined && !NODE_NAME.test(node),
+    "--node: not a name of lower-case letters, digits, `-` and `.`",
+    "give the node's name in Kubernetes: kubectl get nodes",
+  );
+  refuseWhen(
+    !POLICY_NAME.test(policyName),
+    "--policy-name: not a name of letters, digits, `_`, `.` and `-`",
+    "leave it out for openbao-kms",
+  );
+  refuseWhen(
+    model === "systemd" && image !== undefined,
+    "--image: the systemd service has no image",
+    "leave it out, or add --model static-pod or --model cluster-api",
+  );
+  refuseWhen(
+    model !== "systemd" && !IMAGE.test(image ?? ""),
+    "--image: a pod needs its image by digest",
+    "give --image REGISTRY/NAME@sha256:DIGEST",
+  );
 }

@@ -3,7 +3,6 @@ import { assertNever } from "../../base/assert-never.ts";
 import { formatDuration } from "../../base/duration.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
 import { InitError } from "./errors.ts";
-import { quoted } from "./shell-word.ts";
 
 type Auth = ProviderConfig["auth"];
 type JwtConfig = Extract<Auth, { readonly method: "jwt" }>["jwt"];
@@ -14,6 +13,11 @@ type AppRoleConfig = Extract<Auth, { readonly method: "approle" }>["approle"];
 const TOKEN_MAX_TTL = "24h";
 /** A secret id expires, so that a lost one does not stay valid. OpenBao limits it to 32 days by default. */
 const SECRET_ID_TTL = "768h";
+
+/** Text as one word of a shell: in single quotes, it looks at nothing but the next quote. */
+export function quoted(text: string): string {
+  return `'${text.replace(/'/g, "'\\''")}'`;
+}
 
 /** What every role gives its tokens. */
 interface TokenTerms {
@@ -38,8 +42,8 @@ export function authStep({ auth }: ProviderConfig, policyName: string): string {
 
 function tokenFields({ policyName, ttl }: TokenTerms) {
   return {
-    token_policies: [policyName],
     token_no_default_policy: true,
+    token_policies: [policyName],
     token_ttl: ttl,
     token_max_ttl: TOKEN_MAX_TTL,
     token_num_uses: 0,
@@ -58,9 +62,11 @@ case "$(field "sys/auth/$AUTH" type)" in
 esac`;
 }
 
-/** Writes the role unless the fields that matter are as they should be already. */
-function roleStep(path: string, role: object, held: Readonly<Record<string, string>>): string {
-  const tests = Object.entries(held).map(([name, value]) => `role_is ${name} ${quoted(value)}`);
+/** Writes the role unless the fields that matter are as they should be already; a shorter or longer life is left as it is. */
+function roleStep(path: string, role: object): string {
+  const tests = Object.entries(role)
+    .filter(([name]) => !UNCOMPARED.has(name))
+    .map(([name, value]) => `role_is ${name} ${quoted(asRead(value))}`);
   return `role_is() { [ "$(field "auth/$AUTH/${path}/$ROLE" "$1")" = "$2" ]; }
 if ${tests.join(" \\\n  && ")}; then
   good "the role $ROLE is as it should be"
@@ -71,19 +77,22 @@ fi
 `;
 }
 
-const heldToken = ({ policyName }: TokenTerms): Readonly<Record<string, string>> => ({
-  token_no_default_policy: "true",
-  token_policies: `[${policyName}]`,
-});
+const UNCOMPARED = new Set(["token_ttl", "token_max_ttl", "token_num_uses", "secret_id_ttl"]);
 
-interface JwtBinding {
-  readonly issuer: string;
-  readonly audiences: readonly string[];
-  readonly subject: string;
+/** A field as `bao read -field` prints it. */
+function asRead(value: unknown): string {
+  if (Array.isArray(value)) {
+    return `[${value.join(" ")}]`;
+  }
+  return typeof value === "object" && value !== null
+    ? `map[${Object.entries(value)
+        .map(([name, inner]) => `${name}:${inner}`)
+        .join(" ")}]`
+    : String(value);
 }
 
 /** A JWT-SVID is bound by its SPIFFE ID and may lack an issuer; every other JWT is bound by all three. */
-function bindingOf(jwt: JwtConfig): JwtBinding {
+function bindingOf(jwt: JwtConfig) {
   const { credential } = jwt;
   if (credential.source === "spiffe") {
     return { issuer: jwt.expectedIssuer, audiences: [credential.audience], subject: credential.spiffeId };
@@ -115,14 +124,6 @@ function jwtStep(jwt: JwtConfig, terms: TokenTerms): string {
     ...(issuer === "" ? {} : { bound_claims: { iss: issuer } }),
     ...tokenFields(terms),
   };
-  const held = {
-    role_type: "jwt",
-    user_claim: "sub",
-    bound_audiences: `[${audiences.join(" ")}]`,
-    bound_subject: subject,
-    ...(issuer === "" ? {} : { bound_claims: `map[iss:${issuer}]` }),
-    ...heldToken(terms),
-  };
   return `# --- JWT login
 ${mountStep(jwt.mountPath, "jwt", "JWT", "auth.jwt.mountPath", "jwt|oidc")}
 ROLE=${quoted(jwt.role)}
@@ -148,7 +149,7 @@ else
   stop "auth/$AUTH does not know how to verify JWTs" \\
     "set JWT_PUBLIC_KEYS, JWT_JWKS_URL or OIDC_DISCOVERY_URL and run this again"
 fi
-${roleStep("role", role, held)}`;
+${roleStep("role", role)}`;
 }
 
 function approleStep(approle: AppRoleConfig, terms: TokenTerms): string {
@@ -176,7 +177,7 @@ ${mountStep(approle.mountPath, "approle", "AppRole", "auth.approle.mountPath")}
 ROLE=$POLICY
 # later TEXT COMMAND: what to type after this script, in its namespace.
 later() { printf '%s%s%s\\n' "$1" "\${BAO_NAMESPACE:+-namespace=$BAO_NAMESPACE }" "$2"; }
-${roleStep("role", role, { bind_secret_id: "true", secret_id_num_uses: "0", ...heldToken(terms) })}${roleId}later 'secret id, wrapped: bao write ' ${quoted(`-wrap-ttl=10m -f -field=wrapping_token ${quoted(`${rolePath}/secret-id`)} > wrapping-token`)}
+${roleStep("role", role)}${roleId}later 'secret id, wrapped: bao write ' ${quoted(`-wrap-ttl=10m -f -field=wrapping_token ${quoted(`${rolePath}/secret-id`)} > wrapping-token`)}
 echo "then on the node, as root: bao-kms-provider unwrap-secret-id --config CONFIG --role $ROLE < wrapping-token"
 `;
 }

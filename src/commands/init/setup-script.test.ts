@@ -111,7 +111,7 @@ const HOSTILE = [
 const scriptOf = (tree: unknown): string => {
   const { config } = decodeConfig(Buffer.from(JSON.stringify(tree)), "values");
   const policy = openbaoPolicy({ ...config.transit, includeTokenRenewal: true });
-  return setupScript({ config, policyName: "p", policy, isNewKey: true });
+  return setupScript(config, "p", policy, true);
 };
 const scriptOrNothing = (tree: unknown): string | undefined => {
   try {
@@ -207,4 +207,15 @@ test.each([
   expect(namespacesOf("secrets enable")).toEqual(new Set([namespace]));
   expect(namespacesOf("policy write")).toEqual(new Set([above]));
   expect(namespacesOf("auth enable")).toEqual(new Set([above]));
+});
+
+const TOKEN = ["token_no_default_policy 'true'", "token_policies '[p]'"];
+const JWT = ["role_type 'jwt'", "user_claim 'sub'", "bound_audiences '[a]'"];
+test.each([
+  [0, [...JWT, "bound_subject 's'", "bound_claims 'map[iss:i]'", ...TOKEN]],
+  [1, [...JWT, "bound_subject 'spiffe://x/y'", "bound_claims 'map[iss:i]'", ...TOKEN]],
+  [2, ["bind_secret_id 'true'", "secret_id_num_uses '0'", ...TOKEN]],
+] as const)("login %d: a role with these fields is left as it is", (index, expected) => {
+  const compared = scriptOf(filesOf(METHODS[index] ?? {})).matchAll(/role_is (\w+ '[^']*')/g);
+  expect(Array.from(compared, ([, field]) => field)).toEqual(expected);
 });

@@ -1,19 +1,14 @@
 /** @module The script that sets OpenBao up. It reads before it writes, asks before each change, and can be run again at any time. */
 import type { ProviderConfig } from "../../config/schema.ts";
-import { authStep } from "./setup-auth.ts";
-import { quoted } from "./shell-word.ts";
-
-interface SetupRequest {
-  readonly config: ProviderConfig;
-  readonly policyName: string;
-  readonly policy: string;
-  /** The first node of a cluster: the script may make the key. For all others a missing key is an error. */
-  readonly isNewKey: boolean;
-}
+import { authStep, quoted } from "./setup-auth.ts";
 
 /** A POSIX shell script around the `bao` command line tool. @throws InitError when the values do not bind the role. */
-export function setupScript(request: SetupRequest): string {
-  const { config, policyName, policy } = request;
+export function setupScript(
+  config: ProviderConfig,
+  policyName: string,
+  policy: string,
+  isNewKey: boolean,
+): string {
   const { mountPath, keyName } = config.transit;
   return [
     PRELUDE,
@@ -23,7 +18,7 @@ export function setupScript(request: SetupRequest): string {
     `POLICY=${quoted(policyName)}`,
     "",
     CONNECTION,
-    ...(request.isNewKey ? [transitStep(MOUNT), NEW_KEY] : [transitStep(NO_MOUNT), KNOWN_KEY]),
+    ...(isNewKey ? [transitStep(MOUNT), NEW_KEY] : [transitStep(NO_MOUNT), KNOWN_KEY]),
     KEY_PROFILE,
     ...(config.auth.namespace === config.openbao.namespace ? [] : [useNamespace(config.auth.namespace)]),
     policyStep(policy),

@@ -8,13 +8,7 @@ import { credentialFiles } from "../credential-files.ts";
 /** The user of the image, by number: the host has no name for it. */
 export const SERVICE_USER = 65_532;
 
-interface StaticPodRequest {
-  readonly config: ProviderConfig;
-  readonly image: string;
-  readonly socketGid: number;
-}
-
-export function staticPodManifest({ config, image, socketGid }: StaticPodRequest): string {
+export function staticPodManifest(config: ProviderConfig, image: string, socketGid: number): string {
   const pod = parseDocument(sample);
   const container = ["spec", "containers", 0];
   const mounts = mountsOf(config);
@@ -40,21 +34,11 @@ export function staticPodManifest({ config, image, socketGid }: StaticPodRequest
   return pod.toString({ lineWidth: 0 });
 }
 
-interface Mount {
-  readonly name: string;
-  readonly path: string;
-  readonly type: "File" | "Directory";
-  readonly isWritable: boolean;
-}
-
 /** What changes is mounted by directory: a mounted file would stay the old one after a rename. */
-function mountsOf(config: ProviderConfig): readonly Mount[] {
-  const directory = (name: string, path: string, isWritable = false): Mount => ({
-    name,
-    path,
-    type: "Directory",
-    isWritable,
-  });
+function mountsOf(config: ProviderConfig) {
+  const directory = (name: string, path: string, isWritable = false) => {
+    return { name, path, type: "Directory", isWritable };
+  };
   const tls = dirname(config.openbao.caCertFile);
   const identities = [...new Set(credentialFiles(config.auth).map(({ path }) => dirname(path)))];
   return [

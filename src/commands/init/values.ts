@@ -1,24 +1,14 @@
 /** @module From the values file to a node's configuration, checked as `serve` checks it; only what init decides may be left out. */
-import { randomBytes } from "node:crypto";
 import { stringify } from "yaml";
 import { decodeConfig, MAX_CONFIG_BYTES } from "../../config/decode-config.ts";
 import { decodeYaml } from "../../config/decode-yaml.ts";
 import { ConfigError } from "../../config/errors.ts";
 import { fieldTable } from "../../config/field-table.ts";
-import { configSchema, type ProviderConfig } from "../../config/schema.ts";
-import { InitError } from "./errors.ts";
+import { configSchema } from "../../config/schema.ts";
+import { refuseWhen } from "./errors.ts";
 
-interface NodeConfig {
-  readonly config: ProviderConfig;
-  /** The text of config.yaml. */
-  readonly text: string;
-  /** The values with their key and without a node; undefined when they have no place for a node's name. */
-  readonly furtherValues: string | undefined;
-}
-
-interface ValuesRequest {
-  readonly bytes: Uint8Array;
-  readonly file: string;
+export interface ValuesRequest {
+  readonly values: { readonly bytes: Uint8Array; readonly file: string };
   readonly isNewKey: boolean;
   /** Takes the place of {node} in the values. */
   readonly node: string | undefined;
@@ -29,20 +19,18 @@ interface ValuesRequest {
 
 type Tree = Readonly<Record<string, unknown>>;
 
-/** @throws ConfigError, InitError */
-export function nodeConfig({ bytes, file, isNewKey, node, socketGid, random }: ValuesRequest): NodeConfig {
+/** `text` is that of config.yaml, `furtherValues` of the values file for further nodes. @throws ConfigError, InitError */
+export function nodeConfig({ values: { bytes, file }, isNewKey, node, socketGid, random }: ValuesRequest) {
   const decoded = decodeYaml(bytes, MAX_CONFIG_BYTES);
   if (!decoded.ok) {
     throw new ConfigError("config_malformed", file, [{ path: "", ...decoded }]);
   }
   const lineage = at(decoded.value, ["transit", "keyIdScope", "keyLineageId"]);
-  if (isNewKey && lineage !== undefined) {
-    throw new InitError(
-      "options_conflict",
-      `--new-key: ${file} already names a key in transit.keyIdScope.keyLineageId`,
-      "leave out --new-key for the further nodes of a cluster; for a new cluster remove transit.keyIdScope.keyLineageId first",
-    );
-  }
+  refuseWhen(
+    isNewKey && lineage !== undefined,
+    `--new-key: ${file} already names a key in transit.keyIdScope.keyLineageId`,
+    "leave out --new-key for the further nodes of a cluster; for a new cluster remove transit.keyIdScope.keyLineageId first",
+  );
   let tree = decoded.value;
   tree = at(tree, ["configVersion"]) === undefined ? withValue(tree, ["configVersion"], "v1alpha1") : tree;
   if (isNewKey) {
@@ -64,8 +52,6 @@ export function nodeConfig({ bytes, file, isNewKey, node, socketGid, random }: V
     throw error instanceof ConfigError && lineage === undefined ? withKeyHint(error, file) : error;
   }
 }
-
-export const systemRandom = (bytes: number): Uint8Array => randomBytes(bytes);
 
 const SCHEMA = "# yaml-language-server: $schema=/usr/share/doc/bao-kms-provider/config.schema.json\n";
 const CONFIG_HEADER = `${SCHEMA}# Made by bao-kms-provider init. Install it root:openbao-kms 0640 as /etc/openbao-kms/config.yaml.
@@ -99,20 +85,16 @@ const NODE = "{node}";
 
 function checkNode(node: string | undefined, tree: unknown, file: string): void {
   const hasPlace = JSON.stringify(tree ?? null).includes(NODE);
-  if (hasPlace && node === undefined) {
-    throw new InitError(
-      "options_conflict",
-      `--node: missing, although ${file} has ${NODE} in it`,
-      "give --node and the name of the node that the files are for; --model cluster-api needs values without it",
-    );
-  }
-  if (!hasPlace && node !== undefined) {
-    throw new InitError(
-      "options_conflict",
-      `--node: ${file} has no ${NODE} that the name could replace`,
-      `write ${NODE} where the values differ between nodes, for example expectedSubject: kms-${NODE}; for further nodes use the values.yaml that init wrote for the first`,
-    );
-  }
+  refuseWhen(
+    hasPlace && node === undefined,
+    `--node: missing, although ${file} has ${NODE} in it`,
+    "give --node and the name of the node that the files are for; --model cluster-api needs values without it",
+  );
+  refuseWhen(
+    !hasPlace && node !== undefined,
+    `--node: ${file} has no ${NODE} that the name could replace`,
+    `write ${NODE} where the values differ between nodes, for example expectedSubject: kms-${NODE}; for further nodes use the values.yaml that init wrote for the first`,
+  );
 }
 
 function withNode(tree: unknown, node: string): unknown {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { configFile } from "../../../test/fakes/config-file.ts";
 import { decodeConfig } from "../../config/decode-config.ts";
-import { nextSteps, type StepsRequest } from "./next-steps.ts";
+import { nextSteps, type StepsRequest } from "./run.ts";
 
 const { config } = decodeConfig(Buffer.from(configFile()), "values.yaml");
 const steps = (change: Partial<StepsRequest> = {}): readonly string[] =>
