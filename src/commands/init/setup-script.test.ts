@@ -211,11 +211,11 @@ test.each([
 
 const TOKEN = ["token_no_default_policy 'true'", "token_policies '[p]'"];
 const JWT = ["role_type 'jwt'", "user_claim 'sub'", "bound_audiences '[a]'"];
-test.each([
+test.each<[number, string[]]>([
   [0, [...JWT, "bound_subject 's'", "bound_claims 'map[iss:i]'", ...TOKEN]],
   [1, [...JWT, "bound_subject 'spiffe://x/y'", "bound_claims 'map[iss:i]'", ...TOKEN]],
   [2, ["bind_secret_id 'true'", "secret_id_num_uses '0'", ...TOKEN]],
-] as const)("login %d: a role with these fields is left as it is", (index, expected) => {
+])("login %d: a role with these fields is left as it is", (index, expected) => {
   const compared = scriptOf(filesOf(METHODS[index] ?? {})).matchAll(/role_is (\w+ '[^']*')/g);
   expect(Array.from(compared, ([, field]) => field)).toEqual(expected);
 });
