@@ -1,15 +1,10 @@
-/**
- * @module One HTTPS request to an API server, repeated while the server is busy or restarting, and once with a fresh credential
- * when the one at hand has expired.
- */
-
+/** @module One HTTPS request to an API server, repeated while the server is busy, and once with a fresh credential when refused. */
 import * as v from "valibot";
 import { backoffMs } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import { parseJson } from "../base/parse-json.ts";
-import type { CaFile } from "../http/ca-file.ts";
 import { TransportError } from "../http/errors.ts";
-import { createHttpTransport, type HttpResponse, type HttpTransport } from "../http/https.ts";
+import { createHttpTransport, type HttpResponse } from "../http/https.ts";
 import type { CredentialHolder, KubeCredential } from "./credential.ts";
 import { KubernetesError } from "./errors.ts";
 
@@ -73,11 +68,7 @@ const MAX_PAUSE_MS = 15_000;
 const BUSY: ReadonlySet<number> = new Set([429, 500, 502, 503, 504]);
 
 /** The connections that were opened with one credential. */
-interface Session {
-  readonly credential: KubeCredential;
-  readonly transport: HttpTransport;
-  readonly headers: Readonly<Record<string, string>>;
-}
+type Session = ReturnType<typeof openSession>;
 
 export function kubeClient(options: KubeClientOptions): KubeClient {
   const { address, credentials, clock } = options;
@@ -127,13 +118,12 @@ export function kubeClient(options: KubeClientOptions): KubeClient {
   };
 }
 
-function openSession({ serverName, caPem, clock }: KubeClientOptions, credential: KubeCredential): Session {
-  const trust: CaFile = { pem: () => caPem, refresh: () => Promise.resolve(false) };
+function openSession({ serverName, caPem, clock }: KubeClientOptions, credential: KubeCredential) {
   return {
     credential,
     transport: createHttpTransport({
       names: NAMES,
-      trust,
+      trust: { pem: () => caPem, refresh: () => Promise.resolve(false) },
       serverName,
       clock,
       ...(credential.certificate === undefined ? {} : { identity: credential.certificate }),
@@ -145,15 +135,13 @@ function openSession({ serverName, caPem, clock }: KubeClientOptions, credential
 function send(
   { transport, headers }: Session,
   address: string,
-  { method, path, accept, body, signal }: KubeCall,
+  { path, accept, ...call }: KubeCall,
 ): Promise<HttpResponse> {
-  const contentType = method === "PATCH" ? "application/merge-patch+json" : "application/json";
+  const contentType = call.method === "PATCH" ? "application/merge-patch+json" : "application/json";
   return transport.request({
-    method,
+    ...call,
     url: `${address}${path}`,
-    headers: { ...headers, accept, ...(body === undefined ? {} : { "content-type": contentType }) },
-    ...(body === undefined ? {} : { body }),
-    signal,
+    headers: { ...headers, accept, ...(call.body === undefined ? {} : { "content-type": contentType }) },
     timeoutMs: TIMEOUT_MS,
     maxBytes: MAX_ANSWER_BYTES,
   });

@@ -1,4 +1,6 @@
 /** @module What the provider's token must be able to do, and what it must not: the tables of the least privilege. */
+import type { ProviderConfig } from "../../config/schema.ts";
+
 interface Capability {
   /** Below `/v1/`. */
   readonly path: string;
@@ -6,10 +8,7 @@ interface Capability {
   readonly purpose: string;
 }
 
-interface TransitPaths {
-  readonly mountPath: string;
-  readonly keyName: string;
-}
+type TransitPaths = Pick<ProviderConfig["transit"], "mountPath" | "keyName">;
 
 export function neededCapabilities({ mountPath, keyName }: TransitPaths): readonly Capability[] {
   return [

@@ -7,14 +7,6 @@ import { refuseWhen } from "./errors.ts";
 import { kubeApiServerPatch, kubeadmConfig } from "./kubeadm.ts";
 import { SERVICE_USER, staticPodManifest } from "./static-pod.ts";
 
-interface ControlPlaneRequest {
-  readonly config: ProviderConfig;
-  /** The text of config.yaml. */
-  readonly configText: string;
-  readonly image: string;
-  readonly socketGid: number;
-}
-
 /** The Secret of the management cluster that the machine's files come from. */
 export const SECRET_NAME = "openbao-kms";
 const READERS_KEY = "encryption-config-readers.yaml";
@@ -37,8 +29,12 @@ const HEADER = `# Made by bao-kms-provider init for Cluster API. Replace metadat
 # to ${WRITERS_KEY}. A new cluster, which has stored nothing, starts with phase 2.
 `;
 
-export function kubeadmControlPlane(request: ControlPlaneRequest): string {
-  const { config, socketGid } = request;
+export function kubeadmControlPlane(
+  config: ProviderConfig,
+  configText: string,
+  image: string,
+  socketGid: number,
+): string {
   const patches = { directory: PATCHES };
   const manifest = {
     apiVersion: "controlplane.cluster.x-k8s.io/v1beta2",
@@ -60,7 +56,17 @@ export function kubeadmControlPlane(request: ControlPlaneRequest): string {
         clusterConfiguration: { apiServer: parse(kubeadmConfig(config.server.socketPath)).apiServer },
         initConfiguration: { patches },
         joinConfiguration: { patches },
-        files: machineFiles(request),
+        files: [
+          inline(CONFIG_FILE, configText),
+          ...secretFiles(config).map(({ path, key }) => fromSecret(path, key)),
+          fromSecret(ENCRYPTION_CONFIG, READERS_KEY),
+          inline(TMPFILES, tmpfiles(config, socketGid)),
+          inline(`${PATCHES}/kube-apiserver0+strategic.yaml`, kubeApiServerPatch(socketGid)),
+          inline(
+            "/etc/kubernetes/manifests/bao-kms-provider.yaml",
+            staticPodManifest(config, image, socketGid),
+          ),
+        ],
         preKubeadmCommands: [
           `groupadd --system --gid ${socketGid} openbao-kms-socket`,
           `systemd-tmpfiles --create ${TMPFILES}`,
@@ -80,17 +86,6 @@ export function secretKeys(config: ProviderConfig): readonly string[] {
 export function filesOfMachine(config: ProviderConfig): readonly string[] {
   const given = new Set(secretFiles(config).map(({ path }) => path));
   return readFiles(config).flatMap(({ path }) => (given.has(path) ? [] : [path]));
-}
-
-function machineFiles({ config, configText, image, socketGid }: ControlPlaneRequest): readonly object[] {
-  return [
-    inline(CONFIG_FILE, configText),
-    ...secretFiles(config).map(({ path, key }) => fromSecret(path, key)),
-    fromSecret(ENCRYPTION_CONFIG, READERS_KEY),
-    inline(TMPFILES, tmpfiles(config, socketGid)),
-    inline(`${PATCHES}/kube-apiserver0+strategic.yaml`, kubeApiServerPatch(socketGid)),
-    inline("/etc/kubernetes/manifests/bao-kms-provider.yaml", staticPodManifest(config, image, socketGid)),
-  ];
 }
 
 const OWNED = { owner: "root:root", permissions: "0600" };

@@ -1,14 +1,14 @@
 /** @module The two EncryptionConfiguration files of a migration: first every API server learns to read, then they write. */
 import { Document, visit } from "yaml";
+import {
+  type EncryptionConfig,
+  type EncryptionProvider,
+  groupsFor,
+  type KmsProvider,
+  type ResourceGroup,
+} from "../../kubernetes/encryption-config/config.ts";
 import { socketPathOf } from "../../kubernetes/encryption-config/kms-endpoint.ts";
 import { plainScalar } from "../../kubernetes/encryption-config/plain-scalar.ts";
-import { groupsFor } from "../../kubernetes/encryption-config/resources.ts";
-import type {
-  EncryptionConfig,
-  EncryptionProvider,
-  KmsProvider,
-  ResourceGroup,
-} from "../../kubernetes/encryption-config/types.ts";
 import { InitError } from "./errors.ts";
 
 const RESOURCE = "secrets";
@@ -46,37 +46,27 @@ export function encryptionFiles(
   };
   const isOurs = (provider: EncryptionProvider): provider is KmsProvider =>
     provider.kind === "kms" && provider.name === providerName;
-  checkCurrent(config, isOurs, kms);
-
+  const [first] = groupsFor(config, RESOURCE);
+  for (const group of config.groups) {
+    for (const { apiVersion, endpoint } of group.providers.filter(isOurs)) {
+      const isSame = apiVersion === "v2" && socketPathOf(endpoint) === socketPathOf(kms.endpoint);
+      if (!isSame || group !== first) {
+        throw new InitError(
+          "current_config_conflict",
+          `--current-encryption-config: the file has a KMS provider with the name ${JSON.stringify(providerName)} for other resources, or with another endpoint or apiVersion`,
+          "choose another transit.keyIdScope.providerName, or correct that entry of the current file first",
+        );
+      }
+    }
+  }
   // kube-apiserver accepts the name of a KMS v2 provider once in a file, so one entry gets it.
-  const group = groupsFor(config, RESOURCE)[0] ?? { resources: [RESOURCE], providers: [IDENTITY] };
+  const group = first ?? { resources: [RESOURCE], providers: [IDENTITY] };
   const [writer = IDENTITY, ...rest] = group.providers.filter((provider) => !isOurs(provider));
   const before = current === undefined ? PLAIN_CLUSTER : "";
   return {
     readers: before + PHASE_1 + fileText(config, group, [writer, kms, ...rest]),
     writers: before + PHASE_2 + fileText(config, group, [kms, writer, ...rest]),
   };
-}
-
-function checkCurrent(
-  config: EncryptionConfig,
-  isOurs: (provider: EncryptionProvider) => provider is KmsProvider,
-  kms: KmsProvider,
-): void {
-  const [first] = groupsFor(config, RESOURCE);
-  for (const group of config.groups) {
-    for (const provider of group.providers.filter(isOurs)) {
-      const isSame =
-        provider.apiVersion === "v2" && socketPathOf(provider.endpoint) === socketPathOf(kms.endpoint);
-      if (!isSame || group !== first) {
-        throw new InitError(
-          "current_config_conflict",
-          `--current-encryption-config: the file has a KMS provider with the name ${JSON.stringify(kms.name)} for other resources, or with another endpoint or apiVersion`,
-          "choose another transit.keyIdScope.providerName, or correct that entry of the current file first",
-        );
-      }
-    }
-  }
 }
 
 /** The configuration with other providers for one group, which is added when it is not among them. */

@@ -4,7 +4,7 @@ import { buildInfo } from "../../base/build-info.ts";
 import { jsonText } from "../../cli/output.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
 import { fingerprint } from "../../key/identity/fingerprint.ts";
-import type { EncryptionConfig } from "../../kubernetes/encryption-config/types.ts";
+import type { EncryptionConfig } from "../../kubernetes/encryption-config/config.ts";
 import { configIdentity } from "../../provider/registry.ts";
 import { keyNamespaceOf, openbaoPolicy } from "../openbao-policy.ts";
 import { kubeadmControlPlane } from "./cluster-api.ts";
@@ -91,7 +91,7 @@ function modelFiles(
   const { socketGroup, socketPath } = config.server;
   const socketGid = Number(socketGroup);
   if (model === "cluster-api") {
-    const text = kubeadmControlPlane({ config, configText, image, socketGid });
+    const text = kubeadmControlPlane(config, configText, image, socketGid);
     return [{ name: "kubeadm-control-plane.yaml", text, mode: 0o644 }];
   }
   const files = [{ name: "kubeadm-config.yaml", text: kubeadmConfig(socketPath), mode: 0o644 }];

@@ -31,8 +31,7 @@ export function nodeConfig({ values: { bytes, file }, isNewKey, node, socketGid,
     `--new-key: ${file} already names a key in transit.keyIdScope.keyLineageId`,
     "leave out --new-key for the further nodes of a cluster; for a new cluster remove transit.keyIdScope.keyLineageId first",
   );
-  let tree = decoded.value;
-  tree = at(tree, ["configVersion"]) === undefined ? withValue(tree, ["configVersion"], "v1alpha1") : tree;
+  let tree = withDefault(decoded.value, ["configVersion"], "v1alpha1");
   if (isNewKey) {
     const id = `lineage-${Buffer.from(random(8)).toString("hex")}`;
     tree = withValue(tree, ["transit", "keyIdScope", "keyLineageId"], id);
@@ -40,9 +39,7 @@ export function nodeConfig({ values: { bytes, file }, isNewKey, node, socketGid,
   if (socketGid !== undefined) {
     tree = withValue(tree, ["server", "socketGroup"], String(socketGid));
   }
-  if (at(tree, ["bootstrap", "missingState"]) === undefined) {
-    tree = withValue(tree, ["bootstrap", "missingState"], "observe");
-  }
+  tree = withDefault(tree, ["bootstrap", "missingState"], "observe");
   checkNode(node, tree, file);
   const text = CONFIG_HEADER + configText(node === undefined ? tree : withNode(tree, node));
   const furtherValues = node === undefined ? undefined : VALUES_HEADER + configText(tree);
@@ -134,6 +131,9 @@ function at(tree: unknown, [name, ...rest]: readonly string[]): unknown {
   }
   return isTree(tree) && Object.hasOwn(tree, name) ? at(tree[name], rest) : undefined;
 }
+
+const withDefault = (tree: unknown, path: readonly string[], value: string): unknown =>
+  at(tree, path) === undefined ? withValue(tree, path, value) : tree;
 
 function withValue(tree: unknown, [name, ...rest]: readonly string[], value: unknown): unknown {
   if (name === undefined) {

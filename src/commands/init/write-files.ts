@@ -25,12 +25,8 @@ export async function writeFiles(directory: string, files: readonly NewFile[]): 
       await mkdir(dirname(join(partial, file.name)), { recursive: true, mode: DIRECTORY_MODE });
       await writeSynced(join(partial, file.name), file);
     }
-    const handle = await open(partial);
-    try {
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
+    await using handle = await open(partial);
+    await handle.sync();
     // rename(2) replaces an empty directory and refuses any other.
     await rename(partial, target);
   } catch (error) {
@@ -70,12 +66,8 @@ function notEmpty(target: string): InitError {
 }
 
 async function writeSynced(path: string, { text, mode }: NewFile): Promise<void> {
-  const handle = await open(path, "wx", mode);
-  try {
-    await handle.chmod(mode);
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  await using handle = await open(path, "wx", mode);
+  await handle.chmod(mode);
+  await handle.writeFile(text);
+  await handle.sync();
 }

@@ -87,18 +87,10 @@ export async function activeGoal(
 /** `identity` as the first provider stores plaintext, and migrate cannot see the EncryptionConfiguration. */
 function plaintextWarnings(before: Evidence, evidence: Evidence): readonly string[] {
   const plain = plaintextObjects(before, evidence);
-  return [
-    ...(plain === 0
-      ? []
-      : [
-          `${countOf(plain, "object")} of encrypted resources ${plain === 1 ? "is" : "are"} stored in PLAINTEXT: etcd, its backups and its snapshots hold the content readable`,
-        ]),
-    ...(evidence === before
-      ? [
-          "where the objects go is what the EncryptionConfiguration names first; when that is identity, they are stored in PLAINTEXT",
-        ]
-      : []),
-  ];
+  const now = `${countOf(plain, "object")} of encrypted resources ${plain === 1 ? "is" : "are"} stored in PLAINTEXT: etcd, its backups and its snapshots hold the content readable`;
+  const later =
+    "where the objects go is what the EncryptionConfiguration names first; when that is identity, they are stored in PLAINTEXT";
+  return [...(plain === 0 ? [] : [now]), ...(evidence === before ? [later] : [])];
 }
 
 /** Away from this provider, to whichever the EncryptionConfiguration now names first. */

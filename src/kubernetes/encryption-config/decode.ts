@@ -1,5 +1,13 @@
 /** @module Decodes EncryptionConfiguration with kube-apiserver's strictness: fields and types; rules.ts judges the values. */
 import { Secret } from "../../base/secret.ts";
+import type {
+  EncryptionConfig,
+  EncryptionKey,
+  EncryptionProvider,
+  KeyedKind,
+  KmsProvider,
+  ResourceGroup,
+} from "./config.ts";
 import { fileTree, type Tree } from "./file-tree.ts";
 import { EncryptionConfigError, type Place, Refused, refuse } from "./refusal.ts";
 import {
@@ -12,14 +20,6 @@ import {
   kmsEndpoint,
   kmsTimeoutMs,
 } from "./rules.ts";
-import type {
-  EncryptionConfig,
-  EncryptionKey,
-  EncryptionProvider,
-  KeyedKind,
-  KmsProvider,
-  ResourceGroup,
-} from "./types.ts";
 
 /** @throws EncryptionConfigError with the place, and never with text of the file. */
 export function decodeEncryptionConfig(bytes: Uint8Array, file: string): EncryptionConfig {

@@ -2,8 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import * as fc from "fast-check";
 import { encryptionConfig, type Group } from "../../../test/fakes/encryption-config.ts";
+import { groupsFor, providersFor } from "./config.ts";
 import { lostReaders } from "./readers.ts";
-import { groupsFor, providersFor } from "./resources.ts";
 
 const secretOf = (seed: string) => createHash("sha256").update(seed).digest("base64");
 const aescbc = (...keys: readonly string[]) => ({

@@ -1,8 +1,7 @@
 /** @module Readers that a changed EncryptionConfiguration would lose. A secret is compared by its hash and never shown. */
 import { createHash } from "node:crypto";
-import { groupResource, providersFor } from "./resources.ts";
+import { type EncryptionConfig, type EncryptionProvider, groupResource, providersFor } from "./config.ts";
 import { keyBytes } from "./rules.ts";
-import type { EncryptionConfig, EncryptionProvider } from "./types.ts";
 
 interface Reader {
   /** Equal for two readers when each reads what the other wrote. */

@@ -1,10 +1,9 @@
 /** @module kube-apiserver's rules for the values: validation_encryption.go and encryptionconfig/config.go of k8s.io/apiserver. */
 import type { Secret } from "../../base/secret.ts";
+import { ANY, groupResource, type KeyedKind, type ResourceGroup } from "./config.ts";
 import { goDurationNs } from "./go-duration.ts";
 import { socketPathOf } from "./kms-endpoint.ts";
 import { type Place, refuse } from "./refusal.ts";
-import { ANY, groupResource } from "./resources.ts";
-import type { KeyedKind, ResourceGroup } from "./types.ts";
 
 /** Resources without a REST API, which kube-apiserver does not encrypt. */
 const INTERNAL = new Set(["apiserveripinfo", "serviceipallocations", "servicenodeportallocations"]);

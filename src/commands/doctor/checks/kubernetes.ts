@@ -1,12 +1,16 @@
 /** @module `kubernetes.encryption_config`: whether kube-apiserver would load the file, use this provider, and keep every reader. */
 import { formatDuration } from "../../../base/duration.ts";
 import { readSafeFile } from "../../../base/safe-file.ts";
+import {
+  type EncryptionConfig,
+  groupsFor,
+  type KmsProvider,
+  providersFor,
+} from "../../../kubernetes/encryption-config/config.ts";
 import { decodeEncryptionConfig } from "../../../kubernetes/encryption-config/decode.ts";
 import { MAX_ENCRYPTION_CONFIG_BYTES } from "../../../kubernetes/encryption-config/file-tree.ts";
 import { socketPathOf } from "../../../kubernetes/encryption-config/kms-endpoint.ts";
 import { type LostReader, lostReaders } from "../../../kubernetes/encryption-config/readers.ts";
-import { groupsFor, providersFor } from "../../../kubernetes/encryption-config/resources.ts";
-import type { EncryptionConfig, KmsProvider } from "../../../kubernetes/encryption-config/types.ts";
 import { type Finding, failure, raised, warning } from "../../check.ts";
 import type { DoctorCheck } from "../context.ts";
 
