@@ -3,11 +3,11 @@ import { toJsonSchema } from "@valibot/to-json-schema";
 import * as v from "valibot";
 import { ERROR_CLASSES } from "../../src/base/error-class.ts";
 import { CHECK_IDS } from "../../src/commands/doctor/context.ts";
+import { MIGRATION_STATES } from "../../src/commands/migrate/rewrite-through-cluster.ts";
 import { PROBE_IDS } from "../../src/commands/probe/checks.ts";
 import { VERIFY_IDS } from "../../src/commands/verify-key/run.ts";
 import { EVIDENCE } from "../../src/etcd/evidence.ts";
 import { VERSION_STATES } from "../../src/key/registry/record.ts";
-import { MIGRATION_STATES } from "../../src/kubernetes/storage-version-migration.ts";
 
 const whole = v.pipe(v.number(), v.integer(), v.minValue(0));
 const milliseconds = v.pipe(v.number(), v.minValue(0));

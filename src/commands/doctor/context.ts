@@ -8,7 +8,7 @@ import type { Check } from "../check.ts";
 import type { ServiceLoad } from "../configuration.ts";
 import type { UserIdentity } from "../service-identity.ts";
 
-export interface DoctorOptions extends ServiceLoad {
+interface DoctorOptions extends ServiceLoad {
   readonly connect: (config: LoadedConfig["config"], serviceUid: number) => Promise<OperatorAccess>;
   readonly encryptionConfig: string | undefined;
   readonly previousEncryptionConfig: string | undefined;
@@ -39,7 +39,6 @@ interface Facts {
 export class DoctorContext {
   readonly options: DoctorOptions;
   readonly #facts: Partial<Facts> = {};
-  readonly #known = new Set<keyof Facts>();
 
   constructor(options: DoctorOptions) {
     this.options = options;
@@ -47,16 +46,15 @@ export class DoctorContext {
 
   learn<Name extends keyof Facts>(name: Name, fact: Facts[Name]): void {
     this.#facts[name] = fact;
-    this.#known.add(name);
   }
 
   knows(name: keyof Facts): boolean {
-    return this.#known.has(name);
+    return Object.hasOwn(this.#facts, name);
   }
 
   fact<Name extends keyof Facts>(name: Name): Facts[Name] {
     const fact: Partial<Facts>[Name] = this.#facts[name];
-    if (!isFact<Name>(fact, this.#known.has(name))) {
+    if (!isFact<Name>(fact, this.knows(name))) {
       throw new TypeError(`a check reads ${name} before it is known`);
     }
     return fact;

@@ -4,8 +4,7 @@ import { parse, stringify } from "yaml";
 import type { ProviderConfig } from "../../config/schema.ts";
 import { credentialFiles } from "../credential-files.ts";
 import { refuseWhen } from "./errors.ts";
-import { kubeApiServerPatch, kubeadmConfig } from "./kubeadm.ts";
-import { SERVICE_USER, staticPodManifest } from "./static-pod.ts";
+import { kubeApiServerPatch, kubeadmConfig, SERVICE_USER, staticPodManifest } from "./manifests.ts";
 
 /** The Secret of the management cluster that the machine's files come from. */
 export const SECRET_NAME = "openbao-kms";

@@ -10,9 +10,8 @@ import { keyNamespaceOf, openbaoPolicy } from "../openbao-policy.ts";
 import { kubeadmControlPlane } from "./cluster-api.ts";
 import { encryptionFiles } from "./encryption-files.ts";
 import { refuseWhen } from "./errors.ts";
-import { kubeApiServerPatch, kubeadmConfig } from "./kubeadm.ts";
+import { kubeApiServerPatch, kubeadmConfig, staticPodManifest } from "./manifests.ts";
 import { setupScript } from "./setup-script.ts";
-import { staticPodManifest } from "./static-pod.ts";
 import { nodeConfig, type ValuesRequest } from "./values.ts";
 import type { NewFile } from "./write-files.ts";
 

@@ -14,14 +14,15 @@ import { readInputFile } from "../input-file.ts";
 import { filesOfMachine, SECRET_NAME, secretKeys } from "./cluster-api.ts";
 import type { InitFlags } from "./command.ts";
 import { type Installation, type InstallationRequest, planInstallation } from "./installation.ts";
-import { SERVICE_USER } from "./static-pod.ts";
+import { SERVICE_USER } from "./manifests.ts";
 import { writeFiles } from "./write-files.ts";
 
 export async function init(flags: InitFlags, { output }: CommandContext): Promise<ExitName> {
   const values = required(flags.values, "--values");
   const out = required(flags.out, "--out");
+  const rules = { what: "the values file", field: "--values", maxBytes: MAX_CONFIG_BYTES, secret: false };
   const installation = planInstallation({
-    values: { bytes: await readValues(values), file: values },
+    values: { bytes: await readInputFile(values, rules), file: values },
     model: flags.model,
     isNewKey: flags["new-key"],
     node: flags.node,
@@ -41,15 +42,6 @@ function required(value: string | undefined, flag: string): string {
     throw new UsageError(`${flag} is missing`, `give ${flag}`);
   }
   return value;
-}
-
-async function readValues(path: string): Promise<Uint8Array> {
-  return readInputFile(path, {
-    what: "the values file",
-    field: "--values",
-    maxBytes: MAX_CONFIG_BYTES,
-    secret: false,
-  });
 }
 
 async function readCurrent(path: string | undefined): Promise<EncryptionConfig | undefined> {

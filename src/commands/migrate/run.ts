@@ -10,7 +10,6 @@ import { readStoredValue } from "../../etcd/reader/read-stored-value.ts";
 import { keyIdsOf } from "../../etcd/tally.ts";
 import { canBeRewritten } from "../../etcd/verify-rotation.ts";
 import { type Discover, discovery } from "../../kubernetes/discovery.ts";
-import { storageVersionMigrations } from "../../kubernetes/storage-version-migration.ts";
 import { openTargets } from "../audit-sources.ts";
 import { loadConfiguration } from "../configuration.ts";
 import { auditSources } from "../evidence.ts";
@@ -20,7 +19,11 @@ import type { MigrateFlags } from "./command.ts";
 import { activeGoal, awayGoal, type Goal, type Verdict } from "./goal.ts";
 import { isProven, reportMigration } from "./report.ts";
 import { type RewriteCounts, rewriteAll, type StaleObject } from "./rewrite.ts";
-import { type RequestedMigration, rewriteThroughCluster } from "./rewrite-through-cluster.ts";
+import {
+  type RequestedMigration,
+  rewriteThroughCluster,
+  storageVersionMigrations,
+} from "./rewrite-through-cluster.ts";
 
 /** How many objects are remembered at once; more are rewritten in further rounds. */
 const MAX_ROUND = 50_000;

@@ -1,6 +1,8 @@
-/** @module The static pod of deploy/static-pod with the image, group, probes and paths of this node. */
+/** @module The samples of deploy/ with this node's paths, group and image: the static pod, and what kubeadm needs to know. */
 import { dirname } from "node:path";
-import { parseDocument } from "yaml";
+import { isMap, isSeq, parseDocument } from "yaml";
+import patch from "../../../deploy/kubernetes/kube-apiserver-non-root.yaml" with { type: "text" };
+import clusterConfiguration from "../../../deploy/kubernetes/kubeadm-config.yaml" with { type: "text" };
 import sample from "../../../deploy/static-pod/bao-kms-provider.yaml" with { type: "text" };
 import type { ProviderConfig } from "../../config/schema.ts";
 import { credentialFiles } from "../credential-files.ts";
@@ -50,4 +52,24 @@ function mountsOf(config: ProviderConfig) {
     directory("state", dirname(config.state.path), true),
     directory("socket", dirname(config.server.socketPath), true),
   ];
+}
+
+export function kubeadmConfig(socketPath: string): string {
+  const document = parseDocument(clusterConfiguration);
+  const volumes = document.getIn(["apiServer", "extraVolumes"]);
+  for (const volume of isSeq(volumes) ? volumes.items : []) {
+    if (isMap(volume) && volume.get("name") === "openbao-kms") {
+      volume.set("hostPath", dirname(socketPath));
+      volume.set("mountPath", dirname(socketPath));
+    }
+  }
+  return document.toString({ lineWidth: 0 });
+}
+
+export function kubeApiServerPatch(socketGid: number): string {
+  const document = parseDocument(patch);
+  document.commentBefore =
+    " Membership in the socket's group, for an API server that does not run as root; kubeadm's patches.directory names its folder";
+  document.setIn(["spec", "securityContext", "supplementalGroups"], [socketGid]);
+  return document.toString({ lineWidth: 0 });
 }
