@@ -6,11 +6,8 @@ import type { ExitName } from "../../cli/exit-code.ts";
 import { UsageError } from "../../cli/usage-error.ts";
 import { MAX_CONFIG_BYTES } from "../../config/decode-config.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
-import type { EncryptionConfig } from "../../kubernetes/encryption-config/config.ts";
-import { decodeEncryptionConfig } from "../../kubernetes/encryption-config/decode.ts";
-import { MAX_ENCRYPTION_CONFIG_BYTES } from "../../kubernetes/encryption-config/file-tree.ts";
 import { credentialFiles } from "../credential-files.ts";
-import { readInputFile } from "../input-file.ts";
+import { readEncryptionConfig, readInputFile } from "../input-file.ts";
 import { filesOfMachine, SECRET_NAME, secretKeys } from "./cluster-api.ts";
 import type { InitFlags } from "./command.ts";
 import { type Installation, type InstallationRequest, planInstallation } from "./installation.ts";
@@ -20,13 +17,15 @@ import { writeFiles } from "./write-files.ts";
 export async function init(flags: InitFlags, { output }: CommandContext): Promise<ExitName> {
   const values = required(flags.values, "--values");
   const out = required(flags.out, "--out");
+  const current = flags["current-encryption-config"];
   const rules = { what: "the values file", field: "--values", maxBytes: MAX_CONFIG_BYTES, secret: false };
   const installation = planInstallation({
     values: { bytes: await readInputFile(values, rules), file: values },
     model: flags.model,
     isNewKey: flags["new-key"],
     node: flags.node,
-    current: await readCurrent(flags["current-encryption-config"]),
+    current:
+      current === undefined ? undefined : await readEncryptionConfig(current, "--current-encryption-config"),
     policyName: flags["policy-name"],
     image: flags.image,
     socketGid: flags["socket-gid"],
@@ -42,19 +41,6 @@ function required(value: string | undefined, flag: string): string {
     throw new UsageError(`${flag} is missing`, `give ${flag}`);
   }
   return value;
-}
-
-async function readCurrent(path: string | undefined): Promise<EncryptionConfig | undefined> {
-  if (path === undefined) {
-    return undefined;
-  }
-  const bytes = await readInputFile(path, {
-    what: "the EncryptionConfiguration",
-    field: "--current-encryption-config",
-    maxBytes: MAX_ENCRYPTION_CONFIG_BYTES,
-    secret: true,
-  });
-  return decodeEncryptionConfig(bytes, path);
 }
 
 function summary(out: string, { files, config, fingerprint }: Installation, flags: InitFlags): string {

@@ -16,15 +16,17 @@ export interface StaleObject {
   readonly resourceVersion: string;
 }
 
-type RewriteOutcome =
-  | "rewritten"
+export const REWRITE_OUTCOMES = [
+  "rewritten",
   /** Gone since the audit: nothing to do. */
-  | "deleted"
+  "deleted",
   /** Changed by others each time it was tried. */
-  | "contended"
+  "contended",
   /** kube-apiserver does not accept the object as it is stored, or an admission webhook refuses it. */
-  | "refused"
-  | "not_served";
+  "refused",
+  "not_served",
+] as const;
+type RewriteOutcome = (typeof REWRITE_OUTCOMES)[number];
 
 /** Only metadata comes back, whatever the resource. */
 const METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";

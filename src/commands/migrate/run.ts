@@ -18,7 +18,7 @@ import { openApiServers, proveApiServers } from "./api-servers.ts";
 import type { MigrateFlags } from "./command.ts";
 import { activeGoal, awayGoal, type Goal, type Verdict } from "./goal.ts";
 import { isProven, reportMigration } from "./report.ts";
-import { type RewriteCounts, rewriteAll, type StaleObject } from "./rewrite.ts";
+import { REWRITE_OUTCOMES, type RewriteCounts, rewriteAll, type StaleObject } from "./rewrite.ts";
 import {
   type RequestedMigration,
   rewriteThroughCluster,
@@ -149,11 +149,9 @@ async function rewriteInRounds(run: Run): Promise<RewriteCounts> {
         output.say(`left: ${visible(`${resource} ${path}`)}: ${LEFT[why]}`);
       },
     });
-    total.rewritten += counts.rewritten;
-    total.deleted += counts.deleted;
-    total.contended += counts.contended;
-    total.refused += counts.refused;
-    total.not_served += counts.not_served;
+    for (const outcome of REWRITE_OUTCOMES) {
+      total[outcome] += counts[outcome];
+    }
   }
 }
 

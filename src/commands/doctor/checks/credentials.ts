@@ -128,32 +128,26 @@ const certSigner: DoctorCheck = {
   },
 };
 
+const OAUTH2 = [oauth2Local, oauth2Acquire];
+const SPIFFE = [spiffeLocal, spiffeAcquire];
+const PKCS11 = [certLocal, certPkcs11, certSigner];
+
 /** Of every method, in their order. */
-export const CREDENTIAL_CHECKS: readonly DoctorCheck[] = [
-  jwtLocal,
-  oauth2Local,
-  oauth2Acquire,
-  spiffeLocal,
-  spiffeAcquire,
-  approleLocal,
-  certLocal,
-  certPkcs11,
-  certSigner,
-];
+export const CREDENTIAL_CHECKS = [jwtLocal, ...OAUTH2, ...SPIFFE, approleLocal, ...PKCS11];
 
 /** The local checks of the configured method; before a configuration is known that of a JWT file. */
 export function credentialChecks(auth: Auth | undefined): readonly DoctorCheck[] {
   switch (auth?.method) {
     case "cert":
-      return auth.cert.credential.source === "pkcs11" ? [certLocal, certPkcs11, certSigner] : [certLocal];
+      return auth.cert.credential.source === "pkcs11" ? PKCS11 : [certLocal];
     case "approle":
       return [approleLocal];
     default:
       switch (auth?.jwt.credential.source) {
         case "oauth2":
-          return [oauth2Local, oauth2Acquire];
+          return OAUTH2;
         case "spiffe":
-          return [spiffeLocal, spiffeAcquire];
+          return SPIFFE;
         default:
           return [jwtLocal];
       }

@@ -1,17 +1,15 @@
 /** @module `kubernetes.encryption_config`: whether kube-apiserver would load the file, use this provider, and keep every reader. */
 import { formatDuration } from "../../../base/duration.ts";
-import { readSafeFile } from "../../../base/safe-file.ts";
 import {
   type EncryptionConfig,
   groupsFor,
   type KmsProvider,
   providersFor,
 } from "../../../kubernetes/encryption-config/config.ts";
-import { decodeEncryptionConfig } from "../../../kubernetes/encryption-config/decode.ts";
-import { MAX_ENCRYPTION_CONFIG_BYTES } from "../../../kubernetes/encryption-config/file-tree.ts";
 import { socketPathOf } from "../../../kubernetes/encryption-config/kms-endpoint.ts";
 import { type LostReader, lostReaders } from "../../../kubernetes/encryption-config/readers.ts";
 import { type Finding, failure, raised, warning } from "../../check.ts";
+import { readEncryptionConfig } from "../../input-file.ts";
 import type { DoctorCheck } from "../context.ts";
 
 const RESOURCE = "secrets";
@@ -31,16 +29,16 @@ export const kubernetesEncryptionConfig: DoctorCheck = {
   needs: ["config.validate"],
   whenFailed: "bao-kms-provider init --current-encryption-config FILE writes correct ones",
   run: async (context) => {
-    const { encryptionConfig, previousEncryptionConfig, self } = context.options;
+    const { encryptionConfig, previousEncryptionConfig } = context.options;
     if (encryptionConfig === undefined) {
       return { skipped: "give --encryption-config FILE to check it" };
     }
     const { config } = context.fact("loaded");
-    const current = await read(encryptionConfig, "--encryption-config", self.uid);
+    const current = await readEncryptionConfig(encryptionConfig, "--encryption-config");
     const previous =
       previousEncryptionConfig === undefined
         ? undefined
-        : await read(previousEncryptionConfig, "--previous-encryption-config", self.uid);
+        : await readEncryptionConfig(previousEncryptionConfig, "--previous-encryption-config");
     return {
       detail: encryptionConfig,
       findings: [
@@ -55,19 +53,6 @@ export const kubernetesEncryptionConfig: DoctorCheck = {
     };
   },
 };
-
-/** kube-apiserver's files are root's, and have keys in them. */
-async function read(path: string, field: string, uid: number): Promise<EncryptionConfig> {
-  const { bytes } = await readSafeFile(path, {
-    what: "the EncryptionConfiguration",
-    field,
-    maxBytes: MAX_ENCRYPTION_CONFIG_BYTES,
-    secret: true,
-    serviceUid: uid,
-    errorClass: "config_invalid",
-  });
-  return decodeEncryptionConfig(bytes, path);
-}
 
 const kmsProviders = (groups: EncryptionConfig["groups"]): readonly KmsProvider[] =>
   groups.flatMap(({ providers }) => providers).filter((each) => each.kind === "kms");
