@@ -2,7 +2,7 @@
 import { type ErrorClass, errorClassOf, ProviderError } from "../base/error-class.ts";
 import { visible } from "../base/visible-text.ts";
 import { ConfigError, describeProblem } from "../config/errors.ts";
-import { UsageError } from "./usage-error.ts";
+import { UsageError } from "./errors.ts";
 
 export function describeError(error: unknown): readonly string[] {
   if (error instanceof ConfigError && error.problems.length > 0) {

@@ -7,8 +7,8 @@ import { recordedOutput } from "../../test/fakes/recorded-output.ts";
 import { ProviderError } from "../base/error-class.ts";
 import { COMMANDS } from "../commands/table.ts";
 import type { Command } from "./command.ts";
+import { UsageError } from "./errors.ts";
 import { run } from "./run.ts";
-import { UsageError } from "./usage-error.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "cli-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));

@@ -1,9 +1,9 @@
 /** @module From the command line to the exit code. Ends nothing itself. */
 import type { Command, CommandContext } from "./command.ts";
 import { describeError, seeError } from "./describe-error.ts";
+import { UsageError } from "./errors.ts";
 import { EXIT_CODES, type ExitName, exitOfError } from "./exit-code.ts";
 import { parseCommandLine } from "./parse.ts";
-import { UsageError } from "./usage-error.ts";
 
 /** Runs one command line, without the program's name, to its exit code. */
 export async function run(

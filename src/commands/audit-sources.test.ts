@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makeTestCa } from "../../test/fakes/tls/test-ca.ts";
 import { ProviderError } from "../base/error-class.ts";
-import { UsageError } from "../cli/usage-error.ts";
+import { UsageError } from "../cli/errors.ts";
 import { etcdEndpointUrls, openTargets, type SourceFlags } from "./audit-sources.ts";
 
 describe("--etcd-endpoints, as etcdctl takes them", () => {

@@ -1,6 +1,7 @@
 /** @module The options that name where stored objects are read, and the targets that they come to. Nothing is contacted here. */
+
+import { UsageError } from "../cli/errors.ts";
 import { count, list, text, type ValuesOf } from "../cli/option.ts";
-import { UsageError } from "../cli/usage-error.ts";
 import type { EtcdTls } from "../etcd/reader/endpoint.ts";
 import type { AuditTarget } from "../etcd/run-audit.ts";
 import { readInputFile } from "./input-file.ts";

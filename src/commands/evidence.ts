@@ -2,9 +2,9 @@
 import { buildInfo } from "../base/build-info.ts";
 import { systemClock } from "../base/clock.ts";
 import type { CommandContext } from "../cli/command.ts";
+import { UsageError } from "../cli/errors.ts";
 import { list, type ValuesOf } from "../cli/option.ts";
 import { progressBar } from "../cli/progress.ts";
-import { UsageError } from "../cli/usage-error.ts";
 import {
   decodeEvidence,
   type Evidence,

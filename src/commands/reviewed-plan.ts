@@ -1,12 +1,10 @@
 /** @module A plan that a person reviews: what blocks it, and the hash that an apply must name. */
 import { ProviderError } from "../base/error-class.ts";
+import { UsageError } from "../cli/errors.ts";
 import type { Paint } from "../cli/output.ts";
-import { UsageError } from "../cli/usage-error.ts";
 import type { Blocker } from "../key/rotation/usage.ts";
 
-class StateHashError extends ProviderError<"state_changed"> {}
-
-/** Throws UsageError without a hash, StateHashError when the state is another one than was reviewed. */
+/** Throws UsageError without a hash, ProviderError `state_changed` when the state is another one than was reviewed. */
 export function requireStateHash(expected: string | undefined, actual: string): void {
   if (expected === undefined) {
     throw new UsageError(
@@ -15,7 +13,7 @@ export function requireStateHash(expected: string | undefined, actual: string): 
     );
   }
   if (expected !== actual) {
-    throw new StateHashError({
+    throw new ProviderError({
       code: "state_changed",
       errorClass: "registry_invalid",
       message: "the state has changed since the plan that was reviewed; nothing was written",

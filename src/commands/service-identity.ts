@@ -1,7 +1,7 @@
 /** @module The service's user, and whether it can reach a file: computed from modes, because everything is open to root. */
 import { readFileSync, type Stats, statSync } from "node:fs";
 import { ancestorsOf } from "../base/ancestors.ts";
-import { ProviderError } from "../base/error-class.ts";
+import { CommandError } from "../cli/errors.ts";
 
 export interface UserIdentity {
   readonly uid: number;
@@ -22,7 +22,7 @@ export function readUserFiles(): UserFiles {
   return { passwd: readOrEmpty("/etc/passwd"), group: readOrEmpty("/etc/group") };
 }
 
-/** A user by name or number. @throws ProviderError when the name is unknown. */
+/** A user by name or number. @throws CommandError when the name is unknown. */
 export function userIdentity(user: string, { passwd, group }: UserFiles): UserIdentity {
   const isNumber = /^\d{1,10}$/.test(user);
   for (const line of passwd.split("\n")) {
@@ -32,12 +32,11 @@ export function userIdentity(user: string, { passwd, group }: UserFiles): UserId
     }
   }
   if (!isNumber) {
-    throw new ProviderError({
-      code: "user_unknown",
-      errorClass: "config_invalid",
-      message: `there is no user ${JSON.stringify(user)} in /etc/passwd`,
-      advice: "give the name or number of the service's user with --service-user",
-    });
+    throw new CommandError(
+      "user_unknown",
+      `there is no user ${JSON.stringify(user)} in /etc/passwd`,
+      "give the name or number of the service's user with --service-user",
+    );
   }
   return { uid: Number(user), gid: undefined, groups: [], name: user };
 }

@@ -2,9 +2,9 @@
 import { assertNever } from "../../base/assert-never.ts";
 import { visible } from "../../base/visible-text.ts";
 import type { CommandContext } from "../../cli/command.ts";
+import { UsageError } from "../../cli/errors.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
 import { jsonText, type Output } from "../../cli/output.ts";
-import { UsageError } from "../../cli/usage-error.ts";
 import type { ObjectGroup } from "../../etcd/evidence.ts";
 import { evidenceText } from "../../etcd/evidence.ts";
 import { groupLabel } from "../../etcd/group-label.ts";

@@ -2,10 +2,9 @@
 import { lstat, open } from "node:fs/promises";
 import { errnoOf } from "../../base/errno.ts";
 import { ProviderError } from "../../base/error-class.ts";
+import { CommandError } from "../../cli/errors.ts";
 
-class WriteFileError extends ProviderError<"file_exists" | "file_not_written"> {}
-
-/** Refuses an existing output file before long work. Throws WriteFileError. */
+/** Refuses an existing output file before long work. Throws CommandError `file_exists`. */
 export async function refuseExisting(path: string, field: string): Promise<void> {
   const present = await lstat(path).catch(() => undefined);
   if (present !== undefined) {
@@ -13,17 +12,16 @@ export async function refuseExisting(path: string, field: string): Promise<void>
   }
 }
 
-function fileExists(path: string, field: string, cause?: unknown): WriteFileError {
-  return new WriteFileError({
-    code: "file_exists",
-    errorClass: "config_invalid",
-    message: `${field}: ${path} exists already`,
-    advice: "name a file that does not exist",
+function fileExists(path: string, field: string, cause?: unknown): CommandError {
+  return new CommandError(
+    "file_exists",
+    `${field}: ${path} exists already`,
+    "name a file that does not exist",
     cause,
-  });
+  );
 }
 
-/** Writes and syncs `text`. `field` is the flag that named the path. Throws WriteFileError. */
+/** Writes and syncs `text`. `field` is the flag that named the path. @throws ProviderError */
 export async function writeNewFile(path: string, text: string, field: string): Promise<void> {
   try {
     const file = await open(path, "wx", 0o644);
@@ -37,7 +35,7 @@ export async function writeNewFile(path: string, text: string, field: string): P
     if (errnoOf(cause) === "EEXIST") {
       throw fileExists(path, field, cause);
     }
-    throw new WriteFileError({
+    throw new ProviderError({
       code: "file_not_written",
       errorClass: "unknown",
       message: `${field}: ${path} cannot be written (${errnoOf(cause) ?? "unknown reason"})`,

@@ -2,8 +2,8 @@
 import { randomBytes } from "node:crypto";
 import { assertNever } from "../../base/assert-never.ts";
 import type { CommandContext } from "../../cli/command.ts";
+import { UsageError } from "../../cli/errors.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
-import { UsageError } from "../../cli/usage-error.ts";
 import { MAX_CONFIG_BYTES } from "../../config/decode-config.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
 import { credentialFiles } from "../credential-files.ts";

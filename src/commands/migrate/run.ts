@@ -2,9 +2,9 @@
 import { systemClock } from "../../base/clock.ts";
 import { visible } from "../../base/visible-text.ts";
 import type { CommandContext } from "../../cli/command.ts";
+import { UsageError } from "../../cli/errors.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
 import { progressBar } from "../../cli/progress.ts";
-import { UsageError } from "../../cli/usage-error.ts";
 import type { Evidence } from "../../etcd/evidence.ts";
 import { readStoredValue } from "../../etcd/reader/read-stored-value.ts";
 import { keyIdsOf } from "../../etcd/tally.ts";

@@ -4,8 +4,8 @@
  */
 import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { basename, dirname } from "node:path";
-import { ProviderError } from "../../base/error-class.ts";
 import { changeableDirectory, credentialsText, type UnixCredentials } from "../../base/privileges.ts";
+import { CommandError } from "../../cli/errors.ts";
 
 interface ApiServerProcess extends UnixCredentials {
   readonly pid: number;
@@ -13,12 +13,13 @@ interface ApiServerProcess extends UnixCredentials {
   readonly hasOwnMounts: boolean;
 }
 
-/** What {@link judgeProcess} says of a process that is none. */
-type ImpostorReason = "ended" | "other_program" | "other_user_namespace" | "program_unsafe";
-
-export type Judgement =
-  | { readonly kind: "genuine"; readonly process: ApiServerProcess }
-  | { readonly kind: "impostor"; readonly reason: ImpostorReason };
+/** Why a process is not believed. */
+const REASONS = {
+  ended: "it ended meanwhile, or is hidden from this user",
+  other_program: "it runs another program",
+  other_user_namespace: "it is in a user namespace of its own",
+  program_unsafe: "a user other than root can replace its executable",
+} as const;
 
 const PROGRAM = "kube-apiserver";
 /** The kernel keeps 15 bytes of a name. */
@@ -27,7 +28,7 @@ const WRITABLE_BY_OTHERS = 0o022;
 
 /**
  * The one to take the identity of; `pid` decides between several.
- * @throws ProviderError when there is none, or when several have different identities.
+ * @throws CommandError when there is none, or when several have different identities.
  */
 export function findApiServer(pid: number | undefined, proc = "/proc"): ApiServerProcess {
   const named = readdirSync(proc)
@@ -36,70 +37,56 @@ export function findApiServer(pid: number | undefined, proc = "/proc"): ApiServe
   const judged = named
     .filter((each) => pid === undefined || each === pid)
     .map((each) => ({ pid: each, judgement: judgeProcess(each, proc) }));
-  const genuine = judged.flatMap(({ judgement }) =>
-    judgement.kind === "genuine" ? [judgement.process] : [],
-  );
+  const genuine = judged.flatMap(({ judgement }) => (typeof judgement === "string" ? [] : [judgement]));
   const [first] = genuine;
   if (first === undefined) {
     const refused = judged.flatMap(({ pid: each, judgement }) =>
-      judgement.kind === "impostor" ? [`${each} (${WHY[judgement.reason]})`] : [],
+      typeof judgement === "string" ? [`${each} (${REASONS[judgement]})`] : [],
     );
-    throw new ProviderError({
-      code: "apiserver_absent",
-      errorClass: "config_invalid",
-      message:
-        refused.length === 0
-          ? `--as-apiserver: ${pid === undefined ? "no process" : `process ${pid} is not`} named kube-apiserver${pid === undefined ? " runs on this machine, or it is hidden from this user" : ""}`
-          : `--as-apiserver: not recognised as kube-apiserver: process ${refused.slice(0, 8).join(", ")}`,
-      advice:
-        "run it as root on a control-plane node, or choose the user yourself: sudo -u USER bao-kms-provider probe",
-    });
+    throw new CommandError(
+      "apiserver_absent",
+      refused.length === 0
+        ? `--as-apiserver: ${pid === undefined ? "no process" : `process ${pid} is not`} named kube-apiserver${pid === undefined ? " runs on this machine, or it is hidden from this user" : ""}`
+        : `--as-apiserver: not recognised as kube-apiserver: process ${refused.slice(0, 8).join(", ")}`,
+      "run it as root on a control-plane node, or choose the user yourself: sudo -u USER bao-kms-provider probe",
+    );
   }
   if (new Set(genuine.map((each) => credentialsText(each))).size > 1) {
-    throw new ProviderError({
-      code: "apiserver_ambiguous",
-      errorClass: "config_invalid",
-      message: `--as-apiserver: several processes run kube-apiserver: ${genuine.map((each) => `${each.pid} (uid ${each.uid})`).join(", ")}`,
-      advice: "choose one with --apiserver-pid PID",
-    });
+    throw new CommandError(
+      "apiserver_ambiguous",
+      `--as-apiserver: several processes run kube-apiserver: ${genuine.map((each) => `${each.pid} (uid ${each.uid})`).join(", ")}`,
+      "choose one with --apiserver-pid PID",
+    );
   }
   return first;
 }
 
-const WHY: Readonly<Record<ImpostorReason, string>> = {
-  ended: "it ended meanwhile, or is hidden from this user",
-  other_program: "it runs another program",
-  other_user_namespace: "it is in a user namespace of its own",
-  program_unsafe: "a user other than root can replace its executable",
-};
-
 /** Everything is read through one descriptor of the process's directory, so that a reused process id changes nothing. */
-export function judgeProcess(pid: number, proc = "/proc"): Judgement {
-  const impostor = (reason: ImpostorReason): Judgement => ({ kind: "impostor", reason });
+export function judgeProcess(pid: number, proc = "/proc"): ApiServerProcess | keyof typeof REASONS {
   let directory: number | undefined;
   try {
     directory = openSync(`${proc}/${pid}`, constants.O_RDONLY | constants.O_DIRECTORY);
     const at = (name: string): string => `/proc/self/fd/${directory}/${name}`;
     // In a user namespace of its own, every user can make any path look like root's.
     if (readlinkSync(at("ns/user")) !== readlinkSync(`${proc}/self/ns/user`)) {
-      return impostor("other_user_namespace");
+      return "other_user_namespace";
     }
     // The kernel marks an executable that an upgrade has replaced.
     const path = readlinkSync(at("exe")).replace(/ \(deleted\)$/, "");
     if (basename(path) !== PROGRAM) {
-      return impostor("other_program");
+      return "other_program";
     }
     if (!isRootsFile(at("exe")) || changeableDirectory(dirname(path), at("root")) !== undefined) {
-      return impostor("program_unsafe");
+      return "program_unsafe";
     }
     const identity = identityIn(readFileSync(at("status"), "utf8"));
     if (identity === undefined) {
-      return impostor("ended");
+      return "ended";
     }
     const hasOwnMounts = readlinkSync(at("ns/mnt")) !== readlinkSync(`${proc}/self/ns/mnt`);
-    return { kind: "genuine", process: { pid, ...identity, hasOwnMounts } };
+    return { pid, ...identity, hasOwnMounts };
   } catch {
-    return impostor("ended");
+    return "ended";
   } finally {
     if (directory !== undefined) {
       closeSync(directory);

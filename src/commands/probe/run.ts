@@ -4,9 +4,9 @@ import { statSync } from "node:fs";
 import { hostname } from "node:os";
 import { systemClock } from "../../base/clock.ts";
 import { errnoOf } from "../../base/errno.ts";
-import { ProviderError } from "../../base/error-class.ts";
 import { runAs } from "../../base/run-as.ts";
 import type { CommandContext } from "../../cli/command.ts";
+import { CommandError } from "../../cli/errors.ts";
 import { EXIT_CODES, type ExitName } from "../../cli/exit-code.ts";
 import { jsonText } from "../../cli/output.ts";
 import { type KmsClient, KmsClientError, openKmsClient } from "../../kms/client.ts";
@@ -145,12 +145,7 @@ function isAlive(pid: number): boolean {
 
 async function asApiServer(flags: ProbeFlags, { output, signal }: CommandContext): Promise<ExitName> {
   if (process.geteuid?.() !== 0) {
-    throw new ProviderError({
-      code: "not_root",
-      errorClass: "config_invalid",
-      message: "--as-apiserver: only root may run as another user",
-      advice: "run it as root",
-    });
+    throw new CommandError("not_root", "--as-apiserver: only root may run as another user", "run it as root");
   }
   const server = findApiServer(flags["apiserver-pid"]);
   output.say(`kube-apiserver is process ${server.pid}, uid ${server.uid}, gid ${server.gid}`);

@@ -1,9 +1,9 @@
 /** @module `restore-versions`: shows which removed versions can come back and, with --apply, brings them back. */
 import { versionList } from "../../base/words.ts";
 import type { CommandContext } from "../../cli/command.ts";
+import { UsageError } from "../../cli/errors.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
 import { printReport } from "../../cli/output.ts";
-import { UsageError } from "../../cli/usage-error.ts";
 import { withRestored } from "../../key/registry/changes.ts";
 import { planRestore } from "../../key/rotation/plan-restore.ts";
 import { changeRegistry } from "../change-registry.ts";

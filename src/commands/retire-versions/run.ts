@@ -2,9 +2,9 @@
 import { systemClock } from "../../base/clock.ts";
 import { versionList } from "../../base/words.ts";
 import type { CommandContext } from "../../cli/command.ts";
+import { UsageError } from "../../cli/errors.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
 import { printReport } from "../../cli/output.ts";
-import { UsageError } from "../../cli/usage-error.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
 import { keyUsages } from "../../etcd/evidence.ts";
 import { planRetire, withRetired } from "../../key/rotation/plan-retire.ts";

@@ -5,10 +5,10 @@ import { formatDuration } from "../../base/duration.ts";
 import type { ProviderError } from "../../base/error-class.ts";
 import { countOf } from "../../base/words.ts";
 import type { CommandContext } from "../../cli/command.ts";
+import { UsageError } from "../../cli/errors.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
 import { type Output, printReport } from "../../cli/output.ts";
 import { textTable } from "../../cli/text-table.ts";
-import { UsageError } from "../../cli/usage-error.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
 import type { RegistryContent } from "../../key/registry/record.ts";
 import {

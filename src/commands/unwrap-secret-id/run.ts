@@ -2,12 +2,11 @@
 import { readFileSync } from "node:fs";
 import { systemClock } from "../../base/clock.ts";
 import { formatDuration } from "../../base/duration.ts";
-import { ProviderError } from "../../base/error-class.ts";
 import { Secret } from "../../base/secret.ts";
 import type { CommandContext } from "../../cli/command.ts";
+import { CommandError, UsageError } from "../../cli/errors.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
-import { jsonText } from "../../cli/output.ts";
-import { UsageError } from "../../cli/usage-error.ts";
+import { printReport } from "../../cli/output.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
 import { approleLoginMethod } from "../../openbao/auth/approle-method.ts";
 import { readSecretFile } from "../../openbao/auth/secret-file.ts";
@@ -23,9 +22,6 @@ import { loadConfiguration } from "../configuration.ts";
 import type { UnwrapFlags } from "./command.ts";
 import { stageSecret } from "./staged-secret.ts";
 
-/** What this command refuses before it asks OpenBao anything. */
-class UnwrapError extends ProviderError<"not_root" | "not_approle" | "group_unknown"> {}
-
 const FIELD = "auth.approle.secretIdFile";
 const TOKEN_FIELD = "--wrapping-token-file";
 const MAX_TOKEN_BYTES = 8192;
@@ -39,12 +35,11 @@ export async function unwrapSecretIdToFile(flags: UnwrapFlags, context: CommandC
     throw new UsageError("--role must be the name of the AppRole", "see: bao list auth/approle/role");
   }
   if (process.geteuid?.() !== 0) {
-    throw new UnwrapError({
-      code: "not_root",
-      errorClass: "config_invalid",
-      message: "only root can run unwrap-secret-id: root owns the secret id file",
-      advice: "run it with sudo",
-    });
+    throw new CommandError(
+      "not_root",
+      "only root can run unwrap-secret-id: root owns the secret id file",
+      "run it with sudo",
+    );
   }
   const { config } = await loadConfiguration(flags, context);
   const approle = appRoleOf(config);
@@ -52,7 +47,7 @@ export async function unwrapSecretIdToFile(flags: UnwrapFlags, context: CommandC
   const gid = groupId(flags.group);
   const wrappingToken = await readToken(flags, context);
 
-  await using staged = await stageSecret({ path, field: FIELD, uid: 0, gid });
+  await using staged = await stageSecret(path, FIELD, { uid: 0, gid });
   const { authBao: openbao, transport } = await openTransitAccess({
     config,
     clock: systemClock,
@@ -94,24 +89,20 @@ function report(
   if (trial?.kind === "unknown") {
     output.say(`warning: whether it lets the provider in is not known: ${trial.reason}`);
   }
-  if (format === "json") {
-    output.result(
-      jsonText({
-        file: path,
-        ttlSeconds: ttlSeconds === 0 ? null : ttlSeconds,
-        uses: uses === 0 ? null : uses,
-        letIn: trial?.kind === "let_in",
-      }),
-    );
-    return;
-  }
   const span = ttlSeconds === 0 ? "without an end" : `for ${formatDuration(ttlSeconds * 1000)}`;
   const logins = uses === 0 ? "any number of logins" : `${uses} login${uses === 1 ? "" : "s"}`;
-  const letIn = trial?.kind === "let_in" ? "; OpenBao let it in" : "";
-  output.result(
-    `${output.paint("green", "✓")} ${path} written (root:${group} 0640)\n  good ${span}, for ${logins}${letIn}\n`,
-  );
-  if (uses > 0) {
+  const isLetIn = trial?.kind === "let_in";
+  const lines = [
+    `${output.paint("green", "✓")} ${path} written (root:${group} 0640)`,
+    `  good ${span}, for ${logins}${isLetIn ? "; OpenBao let it in" : ""}`,
+  ];
+  printReport(output, format, lines, {
+    file: path,
+    ttlSeconds: ttlSeconds === 0 ? null : ttlSeconds,
+    uses: uses === 0 ? null : uses,
+    letIn: isLetIn,
+  });
+  if (uses > 0 && format === "text") {
     output.say(
       "warning: each login uses one up, those of doctor too; at the end of token_max_ttl the provider logs in again",
     );
@@ -120,12 +111,11 @@ function report(
 
 function appRoleOf({ auth }: ProviderConfig) {
   if (auth.method !== "approle") {
-    throw new UnwrapError({
-      code: "not_approle",
-      errorClass: "config_invalid",
-      message: `auth.method is ${auth.method}, so there is no secret id`,
-      advice: "set auth.method to approle, or give --config with a configuration that uses AppRole",
-    });
+    throw new CommandError(
+      "not_approle",
+      `auth.method is ${auth.method}, so there is no secret id`,
+      "set auth.method to approle, or give --config with a configuration that uses AppRole",
+    );
   }
   return auth.approle;
 }
@@ -133,12 +123,11 @@ function appRoleOf({ auth }: ProviderConfig) {
 function groupId(group: string): number {
   const gid = /^\d{1,9}$/.test(group) ? Number(group) : findGroup(readFileSync("/etc/group", "utf8"), group);
   if (gid === undefined) {
-    throw new UnwrapError({
-      code: "group_unknown",
-      errorClass: "config_invalid",
-      message: `--group: ${JSON.stringify(group)} is not a group in /etc/group`,
-      advice: "give the provider's primary group, by name or number: id -g openbao-kms",
-    });
+    throw new CommandError(
+      "group_unknown",
+      `--group: ${JSON.stringify(group)} is not a group in /etc/group`,
+      "give the provider's primary group, by name or number: id -g openbao-kms",
+    );
   }
   return gid;
 }

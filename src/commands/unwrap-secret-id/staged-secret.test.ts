@@ -11,7 +11,7 @@ describe.skipIf(process.getuid?.() !== 0)("a secret's new file, made by root", (
   afterAll(() => rmSync(parent, { recursive: true, force: true }));
   const directory = join(parent, "client");
   const path = join(directory, "secret-id");
-  const stage = () => stageSecret({ path, field: "f", uid: 24_241, gid: 24_242 });
+  const stage = () => stageSecret(path, "f", { uid: 24_241, gid: 24_242 });
   beforeEach(() => {
     rmSync(directory, { recursive: true, force: true });
     mkdirSync(directory, { mode: 0o750 });
@@ -30,7 +30,7 @@ describe.skipIf(process.getuid?.() !== 0)("a secret's new file, made by root", (
   });
 
   test("of an owner that cannot be set leaves nothing behind", async () => {
-    await expect(stageSecret({ path, field: "f", uid: 2 ** 33, gid: 0 })).rejects.toMatchObject({
+    await expect(stageSecret(path, "f", { uid: 2 ** 33, gid: 0 })).rejects.toMatchObject({
       code: "file_not_written",
     });
     expect(readdirSync(directory)).toEqual([]);

@@ -1,46 +1,27 @@
 /** @module A secret's new file, made ready before the secret is known, and put in place by one rename. */
 import { randomBytes } from "node:crypto";
-import { constants } from "node:fs";
+import { constants, type Stats } from "node:fs";
 import { type FileHandle, lstat, open, realpath, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { errnoOf } from "../../base/errno.ts";
 import { ProviderError } from "../../base/error-class.ts";
 import { changeableDirectory } from "../../base/privileges.ts";
 import type { Secret } from "../../base/secret.ts";
-
-type StagedSecretCode = "directory_missing" | "directory_unsafe" | "file_not_regular" | "file_not_written";
-
-class StagedSecretError extends ProviderError<StagedSecretCode> {}
-
-interface StagedSecret extends AsyncDisposable {
-  /** Where the new file is until it takes its name. */
-  readonly path: string;
-  /** Writes the secret, with a line break. Throws StagedSecretError. */
-  readonly write: (secret: Secret) => Promise<void>;
-  /** Puts the file in place. Throws StagedSecretError. */
-  readonly commit: () => Promise<void>;
-}
-
-interface SecretPlace {
-  readonly path: string;
-  /** The configuration field that names it. */
-  readonly field: string;
-  readonly uid: number;
-  readonly gid: number;
-}
+import { CommandError } from "../../cli/errors.ts";
 
 const MODE = 0o640;
 
 /**
  * Makes an empty file beside the wanted one; disposing removes it unless it was committed. The directory is resolved once
- * and must be one that only root can change, so that no name in it can be swapped. @throws StagedSecretError
+ * and must be one that only root can change, so that no name in it can be swapped. `field` names the file in messages.
+ * @throws CommandError, ProviderError `file_not_written`
  */
-export async function stageSecret({ path, field, uid, gid }: SecretPlace): Promise<StagedSecret> {
+export async function stageSecret(path: string, field: string, owner: Pick<Stats, "uid" | "gid">) {
   const directory = await safeDirectory(path, field);
   const final = join(directory, basename(path));
   const temporary = join(directory, `.${basename(path)}.${randomBytes(6).toString("hex")}`);
-  const notWritten = (cause: unknown, advice = ""): StagedSecretError =>
-    new StagedSecretError({
+  const notWritten = (cause: unknown, advice = ""): ProviderError =>
+    new ProviderError({
       code: "file_not_written",
       errorClass: "unknown",
       message: `${field}: ${path} cannot be written (${errnoOf(cause) ?? "unknown reason"})`,
@@ -59,31 +40,34 @@ export async function stageSecret({ path, field, uid, gid }: SecretPlace): Promi
     await rm(temporary, { force: true });
   };
   try {
-    await handle.chown(uid, gid);
+    await handle.chown(owner.uid, owner.gid);
     await handle.chmod(MODE);
   } catch (error) {
     await discard();
     throw notWritten(error);
   }
-  const orLost = async (work: Promise<void>): Promise<void> => {
+  const orLost = async (work: () => Promise<void>): Promise<void> => {
     try {
-      await work;
+      await work();
     } catch (error) {
       throw notWritten(error, "; the secret that was to be written is lost: have another one made");
     }
   };
-  const write = async (secret: Secret): Promise<void> => {
-    await handle.writeFile(`${secret.expose()}\n`);
-    await handle.sync();
-  };
-  const commit = async (): Promise<void> => {
-    await rename(temporary, final);
-    await syncDirectory(directory);
-  };
   return {
+    /** Where the new file is until it takes its name. */
     path: temporary,
-    write: (secret) => orLost(write(secret)),
-    commit: () => orLost(commit()),
+    /** Writes the secret, with a line break. */
+    write: (secret: Secret): Promise<void> =>
+      orLost(async () => {
+        await handle.writeFile(`${secret.expose()}\n`);
+        await handle.sync();
+      }),
+    /** Puts the file in place. */
+    commit: (): Promise<void> =>
+      orLost(async () => {
+        await rename(temporary, final);
+        await syncDirectory(directory);
+      }),
     [Symbol.asyncDispose]: discard,
   };
 }
@@ -91,29 +75,27 @@ export async function stageSecret({ path, field, uid, gid }: SecretPlace): Promi
 /** Where the file is to be, without links. */
 async function safeDirectory(path: string, field: string): Promise<string> {
   const named = dirname(path);
-  const refuse = (code: StagedSecretCode, message: string, advice: string): StagedSecretError =>
-    new StagedSecretError({ code, errorClass: "config_invalid", message: `${field}: ${message}`, advice });
   const directory = await realpath(named).catch(() => undefined);
   if (directory === undefined) {
-    throw refuse(
+    throw new CommandError(
       "directory_missing",
-      `there is no directory ${named}`,
+      `${field}: there is no directory ${named}`,
       `install -d -o root -g openbao-kms -m 0750 ${named}`,
     );
   }
   const changeable = changeableDirectory(directory);
   if (changeable !== undefined) {
-    throw refuse(
+    throw new CommandError(
       "directory_unsafe",
-      `a user other than root can write to the directory ${changeable}`,
+      `${field}: a user other than root can write to the directory ${changeable}`,
       "name a file in a directory that only root can write to, such as /etc/openbao-kms/client",
     );
   }
   const present = await lstat(path).catch(() => undefined);
   if (present !== undefined && !present.isFile()) {
-    throw refuse(
+    throw new CommandError(
       "file_not_regular",
-      `${path} exists and is not a regular file`,
+      `${field}: ${path} exists and is not a regular file`,
       "remove it, or name another path",
     );
   }

@@ -1,9 +1,9 @@
 /** @module `verify-rotation`: joins registry, live metadata and evidence; etcd/verify-rotation.ts judges. */
 import { visible } from "../../base/visible-text.ts";
 import type { CommandContext } from "../../cli/command.ts";
+import { UsageError } from "../../cli/errors.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
 import { type Output, printReport } from "../../cli/output.ts";
-import { UsageError } from "../../cli/usage-error.ts";
 import type { Evidence } from "../../etcd/evidence.ts";
 import { grouped } from "../../etcd/group-label.ts";
 import { type RotationVerdict, verifyRotation } from "../../etcd/verify-rotation.ts";
