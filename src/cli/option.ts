@@ -116,14 +116,9 @@ export function readOption(option: Option, raw: unknown): OptionOutcome {
 
 /** How the option stands in help, completion and reference pages: `--timeout D`. */
 export function optionUsage(name: string, option: Option): string {
-  switch (option.kind) {
-    case "flag":
-      return `--${name}`;
-    case "switch":
-      return `--${name}[=false]`;
-    default:
-      return `--${name} ${option.placeholder}`;
-  }
+  const value =
+    option.kind === "flag" ? "" : option.kind === "switch" ? "[=false]" : ` ${option.placeholder}`;
+  return `--${name}${value}`;
 }
 
 export function optionDefault(option: Option): string | undefined {

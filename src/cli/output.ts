@@ -31,33 +31,27 @@ export function createOutput(
   stderr: OutputStream,
   environment: Readonly<Record<string, string | undefined>>,
 ): Output {
-  let broken = false;
-  let pending = 0;
+  let isBroken = false;
   let isLineDrawn = false;
-  let waiters: (() => void)[] = [];
-  const settle = (): void => {
-    if (pending === 0 || broken) {
-      for (const waiter of waiters.splice(0)) {
-        waiter();
-      }
-    }
-  };
+  const pending = new Set<Promise<void>>();
+  const broken = Promise.withResolvers<void>();
   // EPIPE, as under `| head`: the reader has seen enough.
   const leave = (): void => {
-    broken = true;
-    settle();
+    isBroken = true;
+    broken.resolve();
   };
   stdout.on("error", leave);
   stderr.on("error", leave);
 
   const write = (stream: OutputStream, text: string): void => {
-    if (broken) {
+    if (isBroken) {
       return;
     }
-    pending += 1;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    pending.add(promise);
     stream.write(text, () => {
-      pending -= 1;
-      settle();
+      pending.delete(promise);
+      resolve();
     });
   };
   const progress = (line: string): void => {
@@ -88,14 +82,11 @@ export function createOutput(
     paint: (colour, text) => (hasColour ? `\u001b[${SGR[colour]}m${text}\u001b[0m` : text),
     canShowProgress,
     progress,
-    flush: () => {
+    flush: async () => {
       clear();
-      return new Promise((resolve) => {
-        waiters = [...waiters, resolve];
-        settle();
-      });
+      await Promise.race([broken.promise, Promise.all(pending)]);
     },
-    isBroken: () => broken,
+    isBroken: () => isBroken,
   };
 }
 

@@ -36,20 +36,16 @@ const MAX_PEM_BYTES = 1024 * 1024;
 const CALL_TIMEOUT_MS = 20_000;
 const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
 
-interface OpenTargets {
-  readonly targets: readonly AuditTarget[];
-  readonly close: () => void;
-}
-
 /** The running etcd first, then the snapshots. Throws UsageError, or SafeFileError for a file that is not safe to use. */
-export async function openTargets(flags: SourceFlags): Promise<OpenTargets> {
+export async function openTargets(flags: SourceFlags) {
   const live = flags["etcd-endpoints"] === undefined ? undefined : await liveTarget(flags);
+  const targets: readonly AuditTarget[] = [
+    ...(live === undefined ? [] : [live]),
+    ...flags.snapshot.map((file) => ({ kind: "snapshot", file }) as const),
+  ];
   return {
-    targets: [
-      ...(live === undefined ? [] : [live]),
-      ...flags.snapshot.map((file) => ({ kind: "snapshot", file }) as const),
-    ],
-    close: () => {
+    targets,
+    close: (): void => {
       for (const endpoint of live?.endpoints ?? []) {
         endpoint.close();
       }

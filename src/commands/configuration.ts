@@ -51,11 +51,6 @@ export interface ServiceLoad {
   readonly self: { readonly uid: number };
 }
 
-interface ServiceConfig {
-  readonly loaded: LoadedConfig;
-  readonly service: UserIdentity;
-}
-
 /** The user of the packages' unit. */
 const USUAL_USER = "openbao-kms";
 const USUAL_STATE_PATH = "/var/lib/openbao-kms/state/key-registry.json";
@@ -69,7 +64,7 @@ export async function loadForService({
   serviceUser,
   userFiles,
   self,
-}: ServiceLoad): Promise<ServiceConfig> {
+}: ServiceLoad): Promise<{ readonly loaded: LoadedConfig; readonly service: UserIdentity }> {
   if (serviceUser !== undefined) {
     const service = userIdentity(serviceUser, userFiles);
     return { loaded: await load(service.uid), service };

@@ -37,12 +37,8 @@ export async function readNodeReport(path: string, field: string): Promise<NodeS
   return decodeNodeReport(await readInputFile(path, rules), path);
 }
 
-interface Comparison {
-  readonly isGood: boolean;
-  readonly lines: readonly string[];
-}
-
-export function compareReports(reports: readonly NodeSighting[]): Comparison {
+/** Whether all nodes show one key_id, in lines for a person. */
+export function compareReports(reports: readonly NodeSighting[]) {
   const hosts = new Set(reports.map(({ host }) => host));
   const keyIds = new Set(reports.map(({ keyId }) => keyId));
   const problems = [

@@ -1,12 +1,6 @@
 /** @module The least-privilege policy, as rows and as HCL. */
 import { type ProviderConfig, relativeNamespace } from "../config/schema.ts";
 
-interface PolicyRow {
-  readonly path: string;
-  readonly capability: "read" | "update";
-  readonly why: string;
-}
-
 interface PolicyRequest {
   /** The key's namespace below the token's, when they are two. */
   readonly keyNamespace?: string;
@@ -30,39 +24,36 @@ export function policyRows({
   keyName,
   includeTokenRenewal,
   appRole,
-}: PolicyRequest): readonly PolicyRow[] {
+}: PolicyRequest) {
   const below = keyNamespace === "" ? "" : `${keyNamespace}/`;
   const mountPath = `${below}${mountInNamespace}`;
+  const row = (path: string, capability: "read" | "update", why: string) => ({ path, capability, why });
   return [
-    { path: `${mountPath}/keys/${keyName}`, capability: "read", why: "versions and profile of the key" },
-    {
-      path: `${mountPath}/config/keys`,
-      capability: "read",
-      why: "proof that encrypting cannot create keys (disable_upsert)",
-    },
-    { path: `${mountPath}/encrypt/${keyName}`, capability: "update", why: "encrypt" },
-    { path: `${mountPath}/decrypt/${keyName}`, capability: "update", why: "decrypt" },
+    row(`${mountPath}/keys/${keyName}`, "read", "versions and profile of the key"),
+    row(`${mountPath}/config/keys`, "read", "proof that encrypting cannot create keys (disable_upsert)"),
+    row(`${mountPath}/encrypt/${keyName}`, "update", "encrypt"),
+    row(`${mountPath}/decrypt/${keyName}`, "update", "decrypt"),
     ...(includeTokenRenewal
-      ? ([
-          { path: "auth/token/renew-self", capability: "update", why: "renew the token before it expires" },
-          { path: "auth/token/lookup-self", capability: "read", why: "read the token's lifetime" },
-          { path: "auth/token/revoke-self", capability: "update", why: "give the token back on shutdown" },
-          {
-            path: `${below}sys/capabilities-self`,
-            capability: "update",
-            why: "doctor: show that the token can do this and no more",
-          },
-        ] as const)
+      ? [
+          row("auth/token/renew-self", "update", "renew the token before it expires"),
+          row("auth/token/lookup-self", "read", "read the token's lifetime"),
+          row("auth/token/revoke-self", "update", "give the token back on shutdown"),
+          row(
+            `${below}sys/capabilities-self`,
+            "update",
+            "doctor: show that the token can do this and no more",
+          ),
+        ]
       : []),
     ...(appRole === undefined
       ? []
-      : ([
-          {
-            path: `${appRole.mountPath}/role/${appRole.name}/secret-id/lookup`,
-            capability: "update",
-            why: "read when its secret id expires; only a caller that has the secret id gets an answer",
-          },
-        ] as const)),
+      : [
+          row(
+            `${appRole.mountPath}/role/${appRole.name}/secret-id/lookup`,
+            "update",
+            "read when its secret id expires; only a caller that has the secret id gets an answer",
+          ),
+        ]),
   ];
 }
 

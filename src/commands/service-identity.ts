@@ -13,12 +13,9 @@ export interface UserIdentity {
   readonly name: string;
 }
 
-export interface UserFiles {
-  readonly passwd: string;
-  readonly group: string;
-}
+export type UserFiles = ReturnType<typeof readUserFiles>;
 
-export function readUserFiles(): UserFiles {
+export function readUserFiles() {
   return { passwd: readOrEmpty("/etc/passwd"), group: readOrEmpty("/etc/group") };
 }
 

@@ -6,11 +6,7 @@ export interface TimedCall {
   readonly call: (signal: AbortSignal) => Promise<void>;
 }
 
-export interface Measurement {
-  readonly name: string;
-  readonly samplesMs: readonly number[];
-  readonly failures: number;
-}
+export type Measurement = Awaited<ReturnType<typeof measure>>[number];
 
 interface MeasureOptions {
   /** Calls of each of them, all workers together. */
@@ -28,7 +24,7 @@ export async function measure(
   calls: readonly TimedCall[],
   { iterations, concurrency, monotonicMs, onRound }: MeasureOptions,
   signal: AbortSignal,
-): Promise<readonly Measurement[]> {
+) {
   for (const { call } of calls) {
     for (let round = 0; round < Math.min(WARM_UP, iterations); round += 1) {
       signal.throwIfAborted();

@@ -25,19 +25,16 @@ export function completionScript(shell: string | undefined, commands: readonly D
   }
 }
 
-/** What may follow the flag: closed choices, files, or something that cannot be completed. */
-function valuesOf(
-  name: string,
-  option: Option,
-): { readonly words: readonly string[]; readonly isFile: boolean } {
-  const isFile = option.kind === "text" && ["FILE", "DIR", "SOCKET"].includes(option.placeholder);
-  const words =
-    option.kind === "choice"
-      ? option.choices
-      : name === "log-level"
-        ? ["debug", "info", "warn", "error"]
-        : [];
-  return { words, isFile };
+/** What may follow the flag: files, or closed choices; none when it cannot be completed. */
+function valuesOf(name: string, option: Option): "files" | readonly string[] {
+  if (option.kind === "text" && ["FILE", "DIR", "SOCKET"].includes(option.placeholder)) {
+    return "files";
+  }
+  return option.kind === "choice"
+    ? option.choices
+    : name === "log-level"
+      ? ["debug", "info", "warn", "error"]
+      : [];
 }
 
 function wordsAfter(command: Declaration, commands: readonly Declaration[]): readonly string[] {
@@ -58,15 +55,16 @@ function bareGroups(
     .map((group) => [group, subcommandNames(group, commands)]);
 }
 
+function summaryOf(word: string, commands: readonly Declaration[]): string {
+  return commands.find(({ name }) => name === word)?.summary ?? `${word} commands`;
+}
+
 function bashScript(commands: readonly Declaration[]): string {
   const flagCases = [...uniqueFlags(commands)].map(([name, option]) => {
-    const { words, isFile } = valuesOf(name, option);
-    if (isFile) {
-      return `    --${name}) COMPREPLY=($(compgen -P "$prefix" -f -- "$current")); return ;;`;
-    }
-    return words.length === 0
-      ? `    --${name}) return ;;`
-      : `    --${name}) COMPREPLY=($(compgen -P "$prefix" -W "${words.join(" ")}" -- "$current")); return ;;`;
+    const values = valuesOf(name, option);
+    const source = values === "files" ? "-f" : values.length > 0 ? `-W "${values.join(" ")}"` : undefined;
+    const reply = source === undefined ? "" : `COMPREPLY=($(compgen -P "$prefix" ${source} -- "$current")); `;
+    return `    --${name}) ${reply}return ;;`;
   });
   const commandCases = [
     ...commands.map(
@@ -147,10 +145,9 @@ function zshScript(commands: readonly Declaration[]): string {
   const groups = bareGroups(commands).map(
     ([group, words]) => `    "${group}") _arguments '*:word:(${words.join(" ")})' ;;`,
   );
-  const summaries = commandNames(commands).map((word) => {
-    const summary = commands.find(({ name }) => name === word)?.summary ?? `${word} commands`;
-    return `    '${word}:${zshQuoted(summary)}'`;
-  });
+  const summaries = commandNames(commands).map(
+    (word) => `    '${word}:${zshQuoted(summaryOf(word, commands))}'`,
+  );
   return `#compdef ${PROGRAM}
 _bao_kms_provider() {
   local -a commands=(
@@ -182,16 +179,13 @@ fi
 }
 
 function zshFlag(name: string, option: Option): string {
-  const { words, isFile } = valuesOf(name, option);
+  const values = option.kind === "switch" ? ["true", "false"] : valuesOf(name, option);
   const text = zshQuoted(option.description);
-  const repeat = option.kind === "list" ? "*" : "";
   if (option.kind === "flag") {
     return `'--${name}[${text}]'`;
   }
-  if (option.kind === "switch") {
-    return `'--${name}=[${text}]:value:(true false)'`;
-  }
-  return `'${repeat}--${name}=[${text}]:value:${isFile ? "_files" : words.length > 0 ? `(${words.join(" ")})` : ""}'`;
+  const completed = values === "files" ? "_files" : values.length > 0 ? `(${values.join(" ")})` : "";
+  return `'${option.kind === "list" ? "*" : ""}--${name}=[${text}]:value:${completed}'`;
 }
 
 /** Inside single quotes and inside the brackets of an _arguments spec. */
@@ -201,42 +195,34 @@ function zshQuoted(text: string): string {
 
 function fishScript(commands: readonly Declaration[]): string {
   const quote = (text: string): string => `'${text.replace(/[\\']/g, "\\$&")}'`;
-  const lines = commandNames(commands).map((word) => {
-    const summary = commands.find(({ name }) => name === word)?.summary ?? `${word} commands`;
-    return `complete -c ${PROGRAM} -n __fish_use_subcommand -a ${word} -d ${quote(summary)}`;
-  });
-  lines.push(
-    `complete -c ${PROGRAM} -n __fish_use_subcommand -a help -d ${quote("Print the help of a command")}`,
-    `complete -c ${PROGRAM} -n ${quote("__fish_seen_subcommand_from help")} -a ${quote(commandNames(commands).join(" "))}`,
+  const seen = (word: string): string => `__fish_seen_subcommand_from ${word}`;
+  const line = (condition: string, rest: string): string => `complete -c ${PROGRAM} -n ${condition} ${rest}`;
+  const words = commandNames(commands).map((word) =>
+    line("__fish_use_subcommand", `-a ${word} -d ${quote(summaryOf(word, commands))}`),
   );
-  for (const command of commands) {
-    const [first = "", second] = command.name.split(" ");
-    const isSeen =
-      second === undefined
-        ? `__fish_seen_subcommand_from ${first}`
-        : `__fish_seen_subcommand_from ${first}; and __fish_seen_subcommand_from ${second}`;
-    if (second !== undefined) {
-      lines.push(
-        `complete -c ${PROGRAM} -n ${quote(`__fish_seen_subcommand_from ${first}`)} -a ${second} -d ${quote(command.summary)}`,
-      );
-    }
-    for (const choice of command.argument?.choices ?? []) {
-      lines.push(`complete -c ${PROGRAM} -n ${quote(isSeen)} -a ${choice}`);
-    }
-    for (const [name, option] of Object.entries(command.options)) {
-      const { words, isFile } = valuesOf(name, option);
-      const takes =
-        option.kind === "flag"
-          ? ""
-          : isFile
-            ? " -r -F"
-            : words.length > 0
-              ? ` -x -a ${quote(words.join(" "))}`
-              : " -x";
-      lines.push(
-        `complete -c ${PROGRAM} -n ${quote(isSeen)} -l ${name}${takes} -d ${quote(option.description)}`,
-      );
-    }
+  const help = [
+    line("__fish_use_subcommand", `-a help -d ${quote("Print the help of a command")}`),
+    line(quote(seen("help")), `-a ${quote(commandNames(commands).join(" "))}`),
+  ];
+  const perCommand = commands.flatMap(({ name, summary, argument, options }) => {
+    const [first = "", second] = name.split(" ");
+    const isSeen = quote(second === undefined ? seen(first) : `${seen(first)}; and ${seen(second)}`);
+    return [
+      ...(second === undefined ? [] : [line(quote(seen(first)), `-a ${second} -d ${quote(summary)}`)]),
+      ...(argument?.choices ?? []).map((each) => line(isSeen, `-a ${each}`)),
+      ...Object.entries(options).map(([each, option]) =>
+        line(isSeen, `-l ${each}${fishValue(each, option, quote)} -d ${quote(option.description)}`),
+      ),
+    ];
+  });
+  const all = [...words, ...help, ...perCommand];
+  return [`# fish completion for ${PROGRAM}`, `complete -c ${PROGRAM} -f`, ...all, ""].join("\n");
+}
+
+function fishValue(name: string, option: Option, quote: (text: string) => string): string {
+  const values = valuesOf(name, option);
+  if (option.kind === "flag") {
+    return "";
   }
-  return [`# fish completion for ${PROGRAM}`, `complete -c ${PROGRAM} -f`, ...lines, ""].join("\n");
+  return values === "files" ? " -r -F" : values.length > 0 ? ` -x -a ${quote(values.join(" "))}` : " -x";
 }

@@ -72,7 +72,7 @@ function report(
   removed: readonly number[] | undefined,
 ): void {
   const caller = currentCaller();
-  const unproven = unprovenBy(caller, flags.socket);
+  const unproven = unprovenBy(caller.uid, flags.socket);
   if (flags.output === "text") {
     printSummary(output, results);
     // A unit that waits for its own process proves nothing about kube-apiserver, and its journal needs no note at each start.
@@ -182,13 +182,7 @@ async function asApiServer(flags: ProbeFlags, { output, signal }: CommandContext
   return known ?? "internal";
 }
 
-interface Caller {
-  readonly uid: number;
-  readonly gid: number;
-  readonly groups: readonly number[];
-}
-
-export function currentCaller(): Caller {
+export function currentCaller() {
   return {
     uid: process.geteuid?.() ?? 0,
     gid: process.getegid?.() ?? 0,
@@ -197,7 +191,7 @@ export function currentCaller(): Caller {
 }
 
 /** What a probe by this caller cannot prove, each as a sentence with what to do instead. */
-export function unprovenBy({ uid }: Caller, socketPath: string): readonly string[] {
+export function unprovenBy(uid: number, socketPath: string): readonly string[] {
   if (uid === 0) {
     return [
       "this probe ran as root and does not prove that kube-apiserver's user may connect; use --as-apiserver, or sudo -u that user",

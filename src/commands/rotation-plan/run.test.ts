@@ -10,19 +10,19 @@ async function watched(...steps: readonly (RotationStep | undefined)[]) {
   const printed: string[] = [];
   let index = 0;
   let sleeps = 0;
-  const end = await watchPlan({
-    look: async () => {
+  const end = await watchPlan(
+    async () => {
       const next = steps[index++];
       return { next, line: next?.kind ?? "unknown" };
     },
-    sleep: async () => {
+    (line) => printed.push(line),
+    async () => {
       sleeps += 1;
       if (index >= steps.length) {
         throw new Error("looked too often");
       }
     },
-    print: (line) => printed.push(line),
-  });
+  );
   return { end, printed, sleeps };
 }
 
@@ -43,10 +43,10 @@ test("a problem ends it", async () => {
 });
 
 test("an interruption ends it", async () => {
-  const stopped = watchPlan({
-    look: async () => ({ next: observe, line: "" }),
-    sleep: () => Promise.reject(new Error("interrupted")),
-    print: () => {},
-  });
+  const stopped = watchPlan(
+    async () => ({ next: observe, line: "" }),
+    () => {},
+    () => Promise.reject(new Error("interrupted")),
+  );
   await expect(stopped).rejects.toThrow("interrupted");
 });

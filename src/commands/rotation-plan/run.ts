@@ -28,11 +28,11 @@ export async function rotationPlan(flags: RotationPlanFlags, context: CommandCon
   if (flags.output === "json") {
     throw new UsageError("--watch prints text only", "leave out --output json, or --watch");
   }
-  return watchPlan({
-    look: () => lookOnce(flags, context),
-    sleep: () => systemClock.sleep(WATCH_INTERVAL_MS, context.signal),
-    print: (line) => context.output.result(`${timeText(systemClock.wallMs())}  ${line}\n`),
-  });
+  return watchPlan(
+    () => lookOnce(flags, context),
+    (line) => context.output.result(`${timeText(systemClock.wallMs())}  ${line}\n`),
+    () => systemClock.sleep(WATCH_INTERVAL_MS, context.signal),
+  );
 }
 
 /** Each look logs in anew. */
@@ -182,15 +182,12 @@ export interface PlanState {
   readonly line: string;
 }
 
-interface WatchOptions {
-  readonly look: () => Promise<PlanState>;
-  /** Rejects when the command is interrupted. */
-  readonly sleep: () => Promise<void>;
-  readonly print: (line: string) => void;
-}
-
-/** Ends when there is nothing to do, or with a problem that waiting does not solve. */
-export async function watchPlan({ look, sleep, print }: WatchOptions): Promise<"good" | "refused"> {
+/** Ends when there is nothing to do, or with a problem that waiting does not solve. `sleep` rejects at an interruption. */
+export async function watchPlan(
+  look: () => Promise<PlanState>,
+  print: (line: string) => void,
+  sleep: () => Promise<void>,
+): Promise<"good" | "refused"> {
   let shown: string | undefined;
   for (;;) {
     const { next, line } = await look();
