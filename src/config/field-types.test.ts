@@ -32,7 +32,7 @@ const CASES: Readonly<Record<string, Case>> = {
     ],
   },
   "a duration": {
-    schema: kinds.duration(doc, { minMs: 1000, maxMs: 60_000 }),
+    schema: kinds.durationOr("1s", { minMs: 1000, maxMs: 60_000 }, doc),
     taken: ["1s", "60s", "1m"],
     refused: ["999ms", "60001ms", "1", "", 1000],
   },
@@ -96,8 +96,8 @@ describe.each(Object.entries(CASES))("%s", (_, { schema, taken, refused }) => {
 });
 
 test.each<[string, v.GenericSchema, unknown, unknown]>([
-  ["a duration in milliseconds", kinds.duration(doc, { minMs: 0, maxMs: 90_000 }), "1m1s5ms", 61_005],
-  ["a duration of nothing", kinds.duration(doc, { minMs: 0, maxMs: 1 }), "0s", 0],
+  ["a duration in milliseconds", kinds.durationOr("1s", { minMs: 0, maxMs: 90_000 }, doc), "1m1s5ms", 61_005],
+  ["a duration of nothing", kinds.durationOr("1ms", { minMs: 0, maxMs: 1 }, doc), "0s", 0],
   ["a fallback", kinds.durationOr("2s", { minMs: 0, maxMs: 9000 }, ""), undefined, 2000],
   ["a flag's fallback", kinds.flagOr(true, ""), undefined, true],
   ["a GID as text", kinds.groupName(doc), 1001, "1001"],

@@ -76,10 +76,14 @@ export function socketPath(description: string, example: Example = {}) {
   );
 }
 
-/** A Go duration; the parsed value is a number of milliseconds within the bounds given. */
-export function duration(description: string, bounds: { readonly minMs: number; readonly maxMs: number }) {
+/** A Go duration that may be left out; the parsed value is a number of milliseconds within the bounds given. */
+export function durationOr(
+  fallback: string,
+  bounds: { readonly minMs: number; readonly maxMs: number },
+  description: string,
+) {
   const range = `${formatDuration(bounds.minMs)} to ${formatDuration(bounds.maxMs)}`;
-  return v.pipe(
+  const kind = v.pipe(
     v.string(),
     about(description, {
       expected: `a duration of ${range}, such as 500ms, 2s, 5m or 1h`,
@@ -93,11 +97,7 @@ export function duration(description: string, bounds: { readonly minMs: number; 
     }, `is outside ${range}`),
     v.transform((value) => parseDurationMs(value) ?? 0),
   );
-}
-
-/** The same for a field that may be left out. */
-export function durationOr(fallback: string, bounds: Parameters<typeof duration>[1], description: string) {
-  return v.optional(duration(description, bounds), fallback);
+  return v.optional(kind, fallback);
 }
 
 export function count(description: string, bounds: { readonly min: number; readonly max: number }) {

@@ -2,11 +2,15 @@
 import * as v from "valibot";
 import { about } from "./field-types.ts";
 import { authSection } from "./sections/auth.ts";
-import { loggingSection } from "./sections/logging.ts";
-import { openbaoSection } from "./sections/openbao.ts";
-import { bootstrapSection, rotationSection, stateSection, statusSection } from "./sections/operation.ts";
+import { openbaoSection, transitSection } from "./sections/openbao.ts";
+import {
+  bootstrapSection,
+  loggingSection,
+  rotationSection,
+  stateSection,
+  statusSection,
+} from "./sections/operation.ts";
 import { serverSection } from "./sections/server.ts";
-import { transitSection } from "./sections/transit.ts";
 
 const CONFIG_VERSION = "v1alpha1";
 

@@ -46,6 +46,7 @@ const GROUP = v.variant("kind", [
 const SOURCE = v.variant("kind", [
   v.strictObject({
     kind: v.literal("etcd"),
+    /** Hexadecimal, as `etcdctl member list --hex` writes it. */
     clusterId: v.pipe(v.string(), v.regex(/^[0-9a-f]{1,16}$/)),
     endpoints: v.array(TEXT),
     revision: COUNT,
@@ -59,6 +60,7 @@ const SOURCE = v.variant("kind", [
   v.strictObject({
     kind: v.literal("snapshot"),
     file: TEXT,
+    /** Of the database; for a saved snapshot the digest that etcdctl appended. */
     sha256: SHA256,
     /** `absent`: a bare member/snap/db, whose write-ahead log was not read. */
     integrity: v.picklist(["verified", "absent"]),

@@ -1,11 +1,10 @@
 /** @module One audit: a source is read, its objects are counted, and what was not looked at is listed. */
 import { posix } from "node:path";
-import type { Clock } from "../base/clock.ts";
 import { type OpenFile, openFile } from "./bolt/random-access-file.ts";
 import { AuditError, inFile } from "./errors.ts";
 import type { AuditSource, SourceAudit } from "./evidence.ts";
 import type { EtcdEndpoint } from "./reader/endpoint.ts";
-import type { OnProgress } from "./reader/record.ts";
+import type { ReadOptions } from "./reader/record.ts";
 import { openSnapshot } from "./reader/snapshot.ts";
 import { type Tally, type TallyOptions, tally } from "./tally.ts";
 
@@ -13,11 +12,7 @@ export type AuditTarget =
   | { readonly kind: "snapshot"; readonly file: string }
   | { readonly kind: "etcd"; readonly endpoints: readonly EtcdEndpoint[]; readonly objectsPerSecond: number };
 
-interface AuditOptions extends Omit<TallyOptions, "nowUnixMs"> {
-  readonly clock: Clock;
-  readonly signal: AbortSignal;
-  readonly onProgress: OnProgress;
-}
+type AuditOptions = Omit<TallyOptions, "nowUnixMs"> & ReadOptions;
 
 /**
  * Where kube-apiserver stores objects with this `--etcd-prefix`, with its closing slash: it joins the prefix to "/", so

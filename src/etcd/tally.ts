@@ -33,11 +33,7 @@ export interface ListedObject {
   readonly group: ObjectGroup;
 }
 
-export interface Tally extends EntrySink {
-  readonly result: () => Pick<SourceAudit, "objects" | "resources" | "keyIds" | "seeds">;
-  /** API servers whose Lease had not expired when the read began. */
-  readonly apiServers: () => number;
-}
+export type Tally = ReturnType<typeof tally>;
 
 export interface TallyOptions {
   /** Under which objects lie, with its closing slash. */
@@ -57,12 +53,12 @@ interface Count {
 }
 
 /** Throws AuditError `too_many_groups` from `add`. */
-export function tally({ prefix, knownKeyIds, nowUnixMs, onObject, onReset }: TallyOptions): Tally {
+export function tally({ prefix, knownKeyIds, nowUnixMs, onObject, onReset }: TallyOptions) {
   const prefixBytes = Buffer.byteLength(prefix);
   const counts = new Map<string, Count>();
   const seeds = distinctSeeds();
   let apiServers = 0;
-  return {
+  const sink: EntrySink = {
     reset: () => {
       counts.clear();
       seeds.clear();
@@ -90,7 +86,11 @@ export function tally({ prefix, knownKeyIds, nowUnixMs, onObject, onReset }: Tal
       }
       onObject?.({ key: prefix + rest, resource, path, modRevision, group });
     },
+  };
+  return {
+    ...sink,
     result: () => ({ ...summary([...counts.values()]), seeds: seeds.count() }),
+    /** API servers whose Lease had not expired when the read began. */
     apiServers: () => apiServers,
   };
 }

@@ -7,6 +7,7 @@ import {
   CKU_USER,
   callModule,
   type Handle,
+  onlyOne,
   type Pkcs11,
   type Pkcs11Library,
   returnValueOf,
@@ -66,14 +67,7 @@ function findSlot(p11: Pkcs11, label: string): Handle {
       return false;
     }
   });
-  const [slot] = labelled;
-  if (slot === undefined) {
-    throw new HelperFailure("token_missing");
-  }
-  if (labelled.length > 1) {
-    throw new HelperFailure("token_ambiguous");
-  }
-  return slot;
+  return onlyOne(labelled, "token");
 }
 
 /** One session, and only when neither the configuration nor the token says that there are enough. */

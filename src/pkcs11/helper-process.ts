@@ -1,6 +1,7 @@
 /** @module Starts the helper process, listens to it, and makes sure that it is gone. */
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import type { Readable, Writable } from "node:stream";
 import type { Clock } from "../base/clock.ts";
 import type { HelperStage } from "./errors.ts";
@@ -12,11 +13,11 @@ import {
   type TokenNames,
 } from "./helper-protocol.ts";
 
-interface HelperProcessOptions {
+/** How the helper process is started. */
+export interface HelperStart {
   readonly command: readonly [string, ...string[]];
   /** All of the child's environment: see module-environment.ts. */
   readonly environment: Readonly<Record<string, string>>;
-  readonly clock: Clock;
 }
 
 export interface HelperCall {
@@ -48,17 +49,21 @@ const PIPE_GRACE_MS = 200;
 
 type Child = ChildProcessByStdio<Writable, Readable, null>;
 
-export function helperProcess(options: HelperProcessOptions): RunHelper {
+export function helperProcess({
+  command,
+  environment,
+  clock,
+}: HelperStart & { readonly clock: Clock }): RunHelper {
   return async (call) => {
     if (call.signal.aborted) {
       return { stage: undefined, outcome: { kind: "aborted" } };
     }
     const marker = randomBytes(16).toString("hex");
-    const [executable, ...args] = options.command;
+    const [executable, ...args] = command;
     // The module may write to stderr; it is discarded, since it is untrusted.
     const child: Child = spawn(executable, args, {
       cwd: "/",
-      env: { ...options.environment },
+      env: { ...environment },
       // A process group of its own, so that what the module forks is killed with it.
       detached: true,
       stdio: ["pipe", "pipe", "ignore"],
@@ -77,11 +82,11 @@ export function helperProcess(options: HelperProcessOptions): RunHelper {
       }),
     );
 
-    const stop = await waitForEnd(options.clock, call, ended);
+    const stop = await waitForEnd(clock, call, ended);
     killGroup(child);
     const exit = await ended;
     killGroup(child);
-    await Promise.race([lines.closed, options.clock.sleep(PIPE_GRACE_MS)]);
+    await Promise.race([lines.closed, clock.sleep(PIPE_GRACE_MS)]);
     child.stdout.destroy();
     if (exit.kind === "not_started") {
       return { stage: undefined, outcome: exit };
@@ -157,9 +162,6 @@ function readLines(stdout: Readable, marker: string) {
       take(part);
     }
   });
-  const closed = new Promise<void>((resolve) => {
-    stdout.once("close", resolve);
-    stdout.once("error", () => resolve());
-  });
+  const closed = once(stdout, "close").catch(() => {});
   return { closed, stage: () => stage, last: () => last };
 }

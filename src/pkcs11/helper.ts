@@ -20,7 +20,6 @@ import {
   type NativeAddonPlace,
   type NativeAddons,
 } from "./native-addons.ts";
-import type { TokenKey } from "./private-key.ts";
 
 /** Reads the request, does its task, says how it ended. Never throws; the exit code is for people, not for the provider. */
 export async function runHelper(place: NativeAddonPlace = INSTALLED_ADDONS): Promise<number> {
@@ -79,19 +78,17 @@ async function doTask(
     return await httpsExchange(addons.tls, task.exchange, {
       chain,
       schemes: key.schemes.map((scheme) => scheme.id),
-      sign: (id, message) => signWith(key, id, message),
+      sign: (id, message) => {
+        const scheme = key.schemes.find((each) => each.id === id);
+        if (scheme === undefined) {
+          throw new HelperFailure("no_shared_scheme");
+        }
+        return key.sign(scheme, message);
+      },
     });
   } finally {
     token.close();
   }
-}
-
-function signWith(key: TokenKey, id: number, message: Uint8Array): Uint8Array {
-  const scheme = key.schemes.find((each) => each.id === id);
-  if (scheme === undefined) {
-    throw new HelperFailure("no_shared_scheme");
-  }
-  return key.sign(scheme, message);
 }
 
 /** The module's code is about to see the PIN: only root or this user may be able to write it. */

@@ -51,13 +51,17 @@ export async function httpsExchange(
       stream.once("error", reject);
       outgoing.end(exchange.body);
     });
+    const body = await readBounded(message as AsyncIterable<Uint8Array>, exchange.maxBytes);
+    if (body === undefined || !message.complete) {
+      throw new HelperFailure(body === undefined ? "answer_too_large" : "connection_cut");
+    }
     return {
       kind: "answer",
       status: message.statusCode ?? 0,
       headers: Object.entries(message.headers).flatMap(([name, value]) =>
         typeof value === "string" ? [[name, value]] : [],
       ),
-      body: await readBody(message, exchange.maxBytes),
+      body,
     };
   } catch (error) {
     // A failure of the stream is ours; anything else is node:http's word about an answer that is not HTTP.
@@ -93,15 +97,4 @@ function openClient(
   } catch (error) {
     throw tlsFailure(error);
   }
-}
-
-async function readBody(message: IncomingMessage, maxBytes: number): Promise<Uint8Array> {
-  const body = await readBounded(message as AsyncIterable<Uint8Array>, maxBytes);
-  if (body === undefined) {
-    throw new HelperFailure("answer_too_large");
-  }
-  if (!message.complete) {
-    throw new HelperFailure("connection_cut");
-  }
-  return body;
 }

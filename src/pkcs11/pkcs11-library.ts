@@ -95,6 +95,15 @@ export function callModule<T>(code: HelperFailure["code"], step: string, run: ()
   }
 }
 
+/** The one that was found. */
+export function onlyOne<T>(found: readonly T[], what: "token" | "key"): T {
+  const [first] = found;
+  if (first === undefined || found.length > 1) {
+    throw new HelperFailure(first === undefined ? `${what}_missing` : `${what}_ambiguous`);
+  }
+  return first;
+}
+
 export function stepDetail(step: string, returnValue: string | undefined): string {
   return returnValue === undefined ? step : `${step} ${returnValue}`;
 }

@@ -8,6 +8,7 @@ import {
   callModule,
   type Handle,
   MECHANISM,
+  onlyOne,
   type Pkcs11,
   PSS_PARAMETER_TYPE,
   PSS_PARAMETERS,
@@ -107,14 +108,7 @@ function findKey(p11: Pkcs11, session: Handle, label: string): Handle {
       p11.C_FindObjectsFinal(session);
     }
   });
-  const [key] = found;
-  if (key === undefined) {
-    throw new HelperFailure("key_missing");
-  }
-  if (found.length > 1) {
-    throw new HelperFailure("key_ambiguous");
-  }
-  return key;
+  return onlyOne(found, "key");
 }
 
 /** A CK_ULONG of this machine, little endian, of which key types use 32 bits. */

@@ -2,7 +2,7 @@
 import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { errnoOf } from "../base/errno.ts";
-import { HelperFailure, type HelperFailureCode } from "./errors.ts";
+import { CONNECTION_FAILURES, HelperFailure, type HelperFailureCode } from "./errors.ts";
 
 export interface TlsOptions {
   readonly serverName: string;
@@ -30,21 +30,16 @@ export interface TlsLibrary {
   guardProcess(seconds: number): number;
 }
 
-const FAILURES: Readonly<Record<string, HelperFailureCode>> = {
+/** What is called otherwise here than in the addon. */
+const RENAMED: Readonly<Record<string, HelperFailureCode>> = {
   options: "request_invalid",
-  server_untrusted: "server_untrusted",
-  server_name: "server_name",
-  server_validity: "server_validity",
-  server_is_ca: "server_is_ca",
-  server_certificate: "server_certificate",
-  client_refused: "client_refused",
-  no_shared_scheme: "no_shared_scheme",
   too_large: "answer_too_large",
 };
 
 export function tlsFailure(error: unknown): HelperFailure {
   const word = error instanceof Error ? error.message : "";
-  return HelperFailure.from(error, FAILURES[word] ?? "tls_failed");
+  const code = RENAMED[word] ?? CONNECTION_FAILURES.find((each) => each === word);
+  return HelperFailure.from(error, code ?? "tls_failed");
 }
 
 const CONNECT_FAILURES: Readonly<Record<string, HelperFailureCode>> = {

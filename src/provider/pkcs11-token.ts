@@ -5,7 +5,7 @@ import { HIDDEN, selfCommand } from "../base/self-command.ts";
 import { moduleEnvironment } from "../config/module-environment.ts";
 import type { ProviderConfig } from "../config/schema.ts";
 import { readTokenChain } from "../openbao/auth/cert-method.ts";
-import { helperProcess } from "../pkcs11/helper-process.ts";
+import { type HelperStart, helperProcess } from "../pkcs11/helper-process.ts";
 import { loginRecord } from "../pkcs11/login-record.ts";
 import { type Pkcs11Token, pkcs11Token } from "../pkcs11/token.ts";
 
@@ -13,12 +13,6 @@ interface Pkcs11Place {
   readonly config: Pick<ProviderConfig, "auth" | "openbao" | "state">;
   readonly serviceUid: number;
   readonly clock: Clock;
-}
-
-/** How the helper process is started; this program itself unless a test says otherwise. */
-export interface HelperStart {
-  readonly command: readonly [string, ...string[]];
-  readonly environment: Readonly<Record<string, string>>;
 }
 
 const RECORD_NAME = "pkcs11-login.db";

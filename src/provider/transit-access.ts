@@ -23,8 +23,9 @@ import { type SessionObserver, TokenSession } from "../openbao/auth/session.ts";
 import { spiffeSource } from "../openbao/auth/spiffe-source.ts";
 import { createOpenBao, inNamespace, type OpenBao, type OpenBaoObserver } from "../openbao/client/client.ts";
 import { createTransitClient } from "../openbao/transit/client.ts";
+import type { HelperStart } from "../pkcs11/helper-process.ts";
 import type { Pkcs11Token } from "../pkcs11/token.ts";
-import { type HelperStart, pkcs11TokenOf } from "./pkcs11-token.ts";
+import { pkcs11TokenOf } from "./pkcs11-token.ts";
 
 interface TransitAccessOptions {
   readonly config: ProviderConfig;

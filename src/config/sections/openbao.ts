@@ -1,7 +1,16 @@
-/** @module `openbao`: where OpenBao is and how it is recognised. */
+/** @module `openbao` and `transit`: where OpenBao and its key are, and how they are recognised. */
 import * as v from "valibot";
 import { httpsUrl, serverName } from "../address-types.ts";
-import { about, absolutePath, durationOr, identityText, namespacePath, refuseField } from "../field-types.ts";
+import {
+  about,
+  absolutePath,
+  apiPath,
+  durationOr,
+  identityText,
+  namespacePath,
+  refuseField,
+  textKind,
+} from "../field-types.ts";
 
 const MIN_ADDRESSES = 2;
 const MAX_ADDRESSES = 7;
@@ -65,3 +74,39 @@ export const openbaoSection = v.pipe(
     return { ...rest, addresses: list };
   }),
 );
+
+/** One path segment; OpenBao itself accepts no others. */
+const KEY_NAME = /^[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,126}[A-Za-z0-9_])?$/;
+
+const keyIdScopeSection = v.strictObject({
+  providerName: v.pipe(
+    identityText("The name of this provider in kube-apiserver's EncryptionConfiguration.", {
+      example: "openbao",
+    }),
+    v.check((text) => !text.includes(":"), "contains a colon, which kube-apiserver does not allow"),
+  ),
+  clusterId: identityText("Your own lasting name of this Kubernetes cluster, different for each.", {
+    example: "prod-eu1",
+  }),
+  transitMountId: identityText(
+    "Your own lasting name of the Transit mount, kept when the mount is moved or remounted.",
+    { example: "transit-prod-eu1" },
+  ),
+  keyLineageId: identityText(
+    "Your own lasting name of this line of key versions, changed only when the key is replaced by another.",
+    { example: "prod-eu1-etcd-2026" },
+  ),
+});
+
+export const transitSection = v.strictObject({
+  mountPath: apiPath("The mount of the Transit engine.", { example: "transit" }),
+  keyName: v.pipe(
+    textKind(
+      "The name of the Transit key.",
+      "one path segment of letters, digits, `_`, and inside also `.` and `-`",
+      { example: "prod-eu1-etcd" },
+    ),
+    v.regex(KEY_NAME, "is not one path segment that begins and ends with a letter, a digit or `_`"),
+  ),
+  keyIdScope: keyIdScopeSection,
+});

@@ -160,11 +160,6 @@ interface Page {
   readonly view: DataView;
 }
 
-interface BranchElement {
-  readonly key: Uint8Array;
-  readonly child: number;
-}
-
 interface LeafElement {
   readonly key: Uint8Array;
   readonly value: Uint8Array;
@@ -198,7 +193,10 @@ export function decodePage(bytes: Uint8Array, id: number): Page {
 }
 
 /** The element at `index` of a branch page; views are valid as long as the page's bytes. */
-export function branchElement(page: Page, index: number): BranchElement {
+export function branchElement(
+  page: Page,
+  index: number,
+): { readonly key: Uint8Array; readonly child: number } {
   const at = PAGE_HEADER_BYTES + index * ELEMENT_BYTES;
   const start = at + page.view.getUint32(at, true);
   const end = start + page.view.getUint32(at + 4, true);

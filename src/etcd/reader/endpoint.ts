@@ -33,14 +33,12 @@ export interface EtcdEndpoint {
   readonly close: () => void;
 }
 
-interface EndpointLimits {
-  readonly timeoutMs: number;
-  /** The largest answer that is taken, in bytes. */
-  readonly maxAnswerBytes: number;
-}
-
-/** `url` is `https://host:port`, or `http://` on loopback. Nothing is sent before the first call. */
-export function etcdEndpoint(url: string, tls: EtcdTls | undefined, limits: EndpointLimits): EtcdEndpoint {
+/** `url` is `https://host:port`, or `http://` on loopback. Nothing is sent before the first call; a larger answer is refused. */
+export function etcdEndpoint(
+  url: string,
+  tls: EtcdTls | undefined,
+  limits: { readonly timeoutMs: number; readonly maxAnswerBytes: number },
+): EtcdEndpoint {
   const sessionManager = new Http2SessionManager(
     url,
     { pingIntervalMs: 10_000, pingTimeoutMs: 5_000 },

@@ -1,9 +1,9 @@
 /** @module Every object of a running etcd at one revision. A lost connection continues with another member; a compaction starts again. */
 import { backoffMs } from "../../base/backoff.ts";
-import type { Clock } from "../../base/clock.ts";
 import { countOf } from "../../base/words.ts";
 import type { TransportError } from "../../http/errors.ts";
 import { auditError } from "../errors.ts";
+import type { AuditSource } from "../evidence.ts";
 import type { KeyValue, RangeResponse } from "../gen/etcd/rpc_pb.ts";
 import {
   type CallFailure,
@@ -12,7 +12,7 @@ import {
   type EtcdEndpoint,
   type RangeCall,
 } from "./endpoint.ts";
-import type { EntrySink, OnProgress } from "./record.ts";
+import type { EntrySink, ReadOptions } from "./record.ts";
 
 /** The first page is small, because nothing is known yet about the size of the objects. */
 const FIRST_LIMIT = 16;
@@ -24,24 +24,16 @@ const MAX_PAUSE_MS = 5_000;
 const FIRST_PAUSE_MS = 250;
 const MAX_RESTARTS = 3;
 
-interface LiveOptions {
+interface LiveOptions extends ReadOptions {
   /** Members of one cluster, one or more, in the order in which they are asked. */
   readonly endpoints: readonly EtcdEndpoint[];
-  readonly clock: Clock;
-  readonly signal: AbortSignal;
   /** The most objects that are read in a second. */
   readonly objectsPerSecond: number;
-  readonly onProgress: OnProgress;
 }
 
-interface LiveRead {
-  /** Hexadecimal, as `etcdctl member list --hex` writes it. */
-  readonly clusterId: string;
-  readonly revision: number;
-  /** Unix milliseconds at which the revision was fixed. */
+interface LiveRead
+  extends Pick<Extract<AuditSource, { kind: "etcd" }>, "clusterId" | "revision" | "restarts"> {
   readonly readAtUnixMs: number;
-  /** How often the read started again because its revision was compacted. */
-  readonly restarts: number;
 }
 
 /** Adds each object under `prefix`, which ends in a slash, once, in the order of keys. Throws AuditError `etcd_*`, or the signal's reason. */

@@ -4,6 +4,7 @@
  */
 
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
+import type { Clock } from "../../base/clock.ts";
 import { damagedSnapshot } from "../errors.ts";
 
 /** Views into a buffer that is used again: valid only during the call that hands the entry over. */
@@ -28,7 +29,11 @@ export interface ReadProgress {
   readonly total: number;
 }
 
-export type OnProgress = (progress: ReadProgress) => void;
+export interface ReadOptions {
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: ReadProgress) => void;
+}
 
 const REVISION_BYTES = 17;
 const SEPARATOR = 0x5f;

@@ -2,13 +2,13 @@
  * @module An etcd database file, and the newest state of every object in it. Memory does not grow with the number of objects.
  * @see https://etcd.io/docs/v3.6/op-guide/recovery/#snapshotting-the-keyspace
  */
-import type { Clock } from "../../base/clock.ts";
 import { type BoltFile, openBolt } from "../bolt/meta-page.ts";
 import type { OpenFile } from "../bolt/random-access-file.ts";
 import { type Bucket, bucketOf, entriesDescending } from "../bolt/tree.ts";
 import { auditError, damagedSnapshot, SNAPSHOT_ADVICE } from "../errors.ts";
+import type { AuditSource } from "../evidence.ts";
 import { type KeyDigestSet, keyDigestSet, MAX_KEYS_PER_SET } from "./key-digest-set.ts";
-import type { EntrySink, OnProgress, ReadProgress } from "./record.ts";
+import type { EntrySink, ReadOptions, ReadProgress } from "./record.ts";
 import { decodeKeyValue, decodeRevisionKey } from "./record.ts";
 
 const HASH_BYTES = 32;
@@ -21,24 +21,18 @@ const RECORDS_PER_TURN = 8192;
 const MAX_PARTS = 4096;
 const COMPACTION_KEYS: ReadonlySet<string> = new Set(["scheduledCompactRev", "finishedCompactRev"]);
 
-export interface Snapshot {
-  /** `verified`: etcdctl's digest was there and right. `absent`: a bare database file, of which nothing is proven. */
-  readonly integrity: "verified" | "absent";
-  /** SHA-256 of the database, hexadecimal; for a saved snapshot the one that etcdctl appended. */
-  readonly sha256: string;
-  readonly sizeBytes: number;
-  /** The store's revision in this state. */
-  readonly revision: number;
+export interface Snapshot
+  extends Pick<
+    Extract<AuditSource, { kind: "snapshot" }>,
+    "integrity" | "sha256" | "sizeBytes" | "revision"
+  > {
   /** Writes that are still recorded, deletions and old states included. */
   readonly records: number;
   /** Hands over each object under `prefix` once, newest write first. */
   readonly read: (prefix: Uint8Array, sink: EntrySink) => Promise<void>;
 }
 
-interface SnapshotOptions {
-  readonly clock: Clock;
-  readonly signal: AbortSignal;
-  readonly onProgress: OnProgress;
+interface SnapshotOptions extends ReadOptions {
   /** The most keys that are remembered at once, at most MAX_KEYS_PER_SET, which is the default. */
   readonly maxKeysPerWalk?: number;
 }
@@ -209,8 +203,9 @@ async function addNewest(
     let isComplete = true;
     for (let part = 0; part < parts && isComplete; part++) {
       seen.restart(part, parts);
-      const pace = { ...options, done: part * records, total: parts * records };
-      isComplete = await walkPart(bolt, bucket, prefix, sink, seen, pace);
+      const onTurn = (walked: number): Promise<void> =>
+        turn({ phase: "count", done: part * records + walked, total: parts * records }, options);
+      isComplete = await walkPart(entriesDescending(bolt, bucket), prefix, sink, seen, onTurn);
     }
     if (isComplete) {
       return;
@@ -224,28 +219,27 @@ async function addNewest(
 
 /** Adds the newest state of each key of one part; false when there were more keys than fit. */
 async function walkPart(
-  bolt: BoltFile,
-  bucket: Bucket,
+  entries: ReturnType<typeof entriesDescending>,
   prefix: Uint8Array,
   sink: EntrySink,
   seen: KeyDigestSet,
-  { done, total, ...options }: SnapshotOptions & { readonly done: number; readonly total: number },
+  onTurn: (walked: number) => Promise<void>,
 ): Promise<boolean> {
   let walked = 0;
-  for (const record of entriesDescending(bolt, bucket)) {
+  for (const record of entries) {
     if (!isRevisionMark(record.value)) {
-      const { key, value, modRevision } = decodeKeyValue(record.value);
-      const added = startsWith(key, prefix) ? seen.add(key) : "not_mine";
+      const entry = decodeKeyValue(record.value);
+      const added = startsWith(entry.key, prefix) ? seen.add(entry.key) : "not_mine";
       if (added === "full") {
         return false;
       }
-      if (added === "new" && modRevision !== 0) {
-        sink.add({ key, value, modRevision });
+      if (added === "new" && entry.modRevision !== 0) {
+        sink.add(entry);
       }
     }
     walked += 1;
     if (walked % RECORDS_PER_TURN === 0) {
-      await turn({ phase: "count", done: done + walked, total }, options);
+      await onTurn(walked);
     }
   }
   return true;

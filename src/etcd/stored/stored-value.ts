@@ -122,52 +122,48 @@ const HIGHEST_DEK_SOURCE_TYPE = 1;
  */
 export function decodeEncryptedObject(bytes: Uint8Array): EncryptedObject | undefined {
   try {
-    return decode(bytes);
+    const reader = new BinaryReader(bytes);
+    const annotations = new Map<string, string>();
+    let annotationBytes = 0;
+    let keyId = "";
+    let dekSource: Uint8Array = new Uint8Array();
+    const seen = new Set<number>();
+    while (reader.pos < reader.len) {
+      const [field, wireType] = reader.tag();
+      const expected = field === ENCRYPTED_DEK_SOURCE_TYPE ? WireType.Varint : WireType.LengthDelimited;
+      refuseIf(wireType !== expected || (field !== ANNOTATIONS && seen.has(field)));
+      seen.add(field);
+      switch (field) {
+        case ENCRYPTED_DATA:
+          refuseIf(reader.bytes().length === 0);
+          break;
+        case KEY_ID:
+          keyId = strictUtf8.decode(boundedBytes(reader, MAX_KEY_ID_BYTES));
+          break;
+        case ENCRYPTED_DEK_SOURCE:
+          dekSource = boundedBytes(reader, MAX_CIPHERTEXT_BYTES);
+          break;
+        case ANNOTATIONS: {
+          const entry = reader.bytes();
+          annotationBytes += entry.length;
+          const { key, value } = decodeAnnotation(entry);
+          refuseIf(annotationBytes > MAX_ANNOTATIONS_BYTES || annotations.has(key));
+          annotations.set(key, value);
+          break;
+        }
+        case ENCRYPTED_DEK_SOURCE_TYPE:
+          refuseIf(reader.uint32() > HIGHEST_DEK_SOURCE_TYPE);
+          break;
+        default:
+          throw new RangeError("unknown field");
+      }
+    }
+    refuseIf(![ENCRYPTED_DATA, KEY_ID, ENCRYPTED_DEK_SOURCE].every((field) => seen.has(field)));
+    return { keyId, dekSource, annotations };
   } catch {
+    // Ours, or the reader's: a varint too long, a length beyond the bytes, text that is not UTF-8.
     return undefined;
   }
-}
-
-/** @throws RangeError, or what the reader throws: a varint too long, a length beyond the bytes, text that is not UTF-8. */
-function decode(bytes: Uint8Array): EncryptedObject {
-  const reader = new BinaryReader(bytes);
-  const annotations = new Map<string, string>();
-  let annotationBytes = 0;
-  let keyId = "";
-  let dekSource: Uint8Array = new Uint8Array();
-  const seen = new Set<number>();
-  while (reader.pos < reader.len) {
-    const [field, wireType] = reader.tag();
-    const expected = field === ENCRYPTED_DEK_SOURCE_TYPE ? WireType.Varint : WireType.LengthDelimited;
-    refuseIf(wireType !== expected || (field !== ANNOTATIONS && seen.has(field)));
-    seen.add(field);
-    switch (field) {
-      case ENCRYPTED_DATA:
-        refuseIf(reader.bytes().length === 0);
-        break;
-      case KEY_ID:
-        keyId = strictUtf8.decode(boundedBytes(reader, MAX_KEY_ID_BYTES));
-        break;
-      case ENCRYPTED_DEK_SOURCE:
-        dekSource = boundedBytes(reader, MAX_CIPHERTEXT_BYTES);
-        break;
-      case ANNOTATIONS: {
-        const entry = reader.bytes();
-        annotationBytes += entry.length;
-        const { key, value } = decodeAnnotation(entry);
-        refuseIf(annotationBytes > MAX_ANNOTATIONS_BYTES || annotations.has(key));
-        annotations.set(key, value);
-        break;
-      }
-      case ENCRYPTED_DEK_SOURCE_TYPE:
-        refuseIf(reader.uint32() > HIGHEST_DEK_SOURCE_TYPE);
-        break;
-      default:
-        throw new RangeError("unknown field");
-    }
-  }
-  refuseIf(![ENCRYPTED_DATA, KEY_ID, ENCRYPTED_DEK_SOURCE].every((field) => seen.has(field)));
-  return { keyId, dekSource, annotations };
 }
 
 /** One entry of `map<string, bytes>`: a message with key = 1 and value = 2, either left out when empty. */
