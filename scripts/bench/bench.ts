@@ -49,46 +49,36 @@ async function main(): Promise<void> {
     unusable(`--native-plugin ${nativePlugin} is not there; it is the executable of vault-kubernetes-kms`);
   }
   buildGenerator();
+  await using undo = new AsyncDisposableStack();
   const openbao = await startOpenBao(binary);
+  undo.defer(openbao.dispose);
   const issuer = makeJwtIssuer();
-  try {
-    const names = await provision(openbao.operator, issuer.publicKeyPem);
-    const direct = await directTargetOf(openbao, names);
-    const figures: Figure[] = [];
-    for (const jit of (["off", "on"] as const).filter((mode) => mode === (flags.jit ?? mode))) {
-      const provider = await prepareProvider({
-        openbao,
-        names,
-        issuer,
-        config: {
-          server: { maxConcurrentEncrypt: 64 },
-          logging: { level: "info" },
-          status: { probeInterval: "30s", deepProbeInterval: "5m", statusMaxStaleness: "2m" },
-          bootstrap: { graceTimeout: "10s", retryInterval: "1s" },
-        },
-        env: unitEnvironment(jit),
-      });
-      try {
-        for await (const each of measure({
-          provider,
-          direct,
-          jit,
-          rounds: ROUNDS,
-          scale: SCALE,
-          // What is compared is the provider as it runs under its unit.
-          nativePlugin: jit === "on" ? undefined : nativePlugin,
-        })) {
-          figures.push(each);
-          console.log(figureLine(each));
-        }
-      } finally {
-        await provider.dispose();
-      }
+  const names = await provision(openbao.operator, issuer.publicKeyPem);
+  const direct = await directTargetOf(openbao, names);
+  const figures: Figure[] = [];
+  for (const jit of (["off", "on"] as const).filter((mode) => mode === (flags.jit ?? mode))) {
+    const provider = await prepareProvider({
+      openbao,
+      names,
+      issuer,
+      config: {
+        server: { maxConcurrentEncrypt: 64 },
+        logging: { level: "info" },
+        status: { probeInterval: "30s", deepProbeInterval: "5m", statusMaxStaleness: "2m" },
+        bootstrap: { graceTimeout: "10s", retryInterval: "1s" },
+      },
+      env: unitEnvironment(jit),
+    });
+    undo.defer(provider.dispose);
+    // A native plugin is compared with the provider as it runs under its unit.
+    const plugin = jit === "on" ? undefined : nativePlugin;
+    const subject = { provider, direct, jit, rounds: ROUNDS, scale: SCALE, nativePlugin: plugin };
+    for await (const each of measure(subject)) {
+      figures.push(each);
+      console.log(figureLine(each));
     }
-    conclude(figures);
-  } finally {
-    await openbao.dispose();
   }
+  conclude(figures);
 }
 
 /** The provider as it runs under its unit. */
