@@ -56,7 +56,7 @@ if (values.help) {
   console.log(`Usage: bun scripts/mutations.ts [OPTIONS]
 
 Applies single-line mutations to copies of the sources and runs the tests that import the changed file. A mutation that no test
-sees survives. Ends with code 1 when fewer than ${FLOOR_PERCENT}% are seen.
+sees survives. Ends with code 1 when fewer than ${FLOOR_PERCENT}% are seen. Tests that take two minutes or 4 GiB of memory fail.
 
 Options:
   --count N      Mutations by rule, spread over the folders of src/; 0 leaves the named ones alone [default: 300]
