@@ -66,19 +66,15 @@ export function optionText(option: Option): string {
 /** Two aligned columns; a left cell that is too long stands on a line of its own. */
 function columns(rows: readonly (readonly [left: string, right: string])[]): readonly string[] {
   const left = Math.min(Math.max(...rows.map(([each]) => each.length)), 30) + GUTTER;
-  const lines: string[] = [];
-  for (const [name, text] of rows) {
+  return rows.flatMap(([name, text]) => {
     const [first = "", ...rest] = wrap(text, WIDTH - left - GUTTER);
     const isLong = name.length > left - GUTTER;
-    if (isLong) {
-      lines.push(indented(GUTTER, name));
-    }
-    lines.push(indented(GUTTER, (isLong ? "" : name).padEnd(left) + first));
-    for (const line of rest) {
-      lines.push(indented(GUTTER + left, line));
-    }
-  }
-  return lines;
+    return [
+      ...(isLong ? [indented(GUTTER, name)] : []),
+      indented(GUTTER, (isLong ? "" : name).padEnd(left) + first),
+      ...rest.map((line) => indented(GUTTER + left, line)),
+    ];
+  });
 }
 
 function indented(width: number, text: string): string {
@@ -87,15 +83,5 @@ function indented(width: number, text: string): string {
 
 /** Breaks at blanks; a word that is longer than a line stays whole. */
 function wrap(text: string, width: number): readonly string[] {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(" ")) {
-    if (line !== "" && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = word;
-    } else {
-      line = line === "" ? word : `${line} ${word}`;
-    }
-  }
-  return [...lines, line];
+  return text.match(new RegExp(`\\S.{0,${width - 1}}(?= |$)|\\S+`, "g")) ?? [""];
 }

@@ -52,12 +52,15 @@ describe("values of a list", () => {
     expect(parse(line)).toMatchObject({ kind: "run", values: { list } });
   });
 
-  test.each(["one --list a --flag b", "one --text a b", "one b --list a", "one --list a -- b"])(
-    "%s has a word too many",
-    (line) => {
-      expect(parse(line).kind).not.toBe("run");
-    },
-  );
+  test.each([
+    "one --list a --flag b",
+    "one --text a b",
+    "one b --list a",
+    "one --list a -- b",
+    "one --switch false true",
+  ])("%s has a word too many", (line) => {
+    expect(parse(line).kind).not.toBe("run");
+  });
 });
 
 describe("a command with its values", () => {

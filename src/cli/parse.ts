@@ -123,22 +123,18 @@ function collect(command: Command, args: readonly string[]): Collected | Command
   const refused = (problem: string): CommandLine => refusal(problem, ` ${name}`);
   const raw: Collected["raw"] = new Map();
   const positionals: string[] = [];
-  // `--switch false` is `--switch=false`.
-  let openSwitch: { readonly name: string; readonly index: number } | undefined;
-  // `--list a b` is `--list a --list b`, for names that a shell has made of `node-*.json`.
-  let openList: { readonly name: string; readonly next: number } | undefined;
+  // `--switch false` is `--switch=false`. `--list a b` is `--list a --list b`, as a shell makes it of `node-*.json`.
+  let open: { readonly name: string; readonly isList: boolean; readonly next: number } | undefined;
   for (const token of tokens) {
-    if (token.kind === "positional" && openList?.next === token.index) {
-      raw.set(openList.name, [...listOf(raw.get(openList.name)), token.value]);
-      openList = { name: openList.name, next: token.index + 1 };
-      continue;
-    }
     if (token.kind === "positional") {
-      const isValue = openSwitch?.index === token.index - 1 && ["true", "false"].includes(token.value);
-      if (isValue && openSwitch !== undefined) {
-        raw.set(openSwitch.name, token.value);
+      const { index, value } = token;
+      if (open?.next !== index || !(open.isList || ["true", "false"].includes(value))) {
+        positionals.push(value);
+      } else if (open.isList) {
+        raw.set(open.name, [...listOf(raw.get(open.name)), value]);
+        open = { ...open, next: index + 1 };
       } else {
-        positionals.push(token.value);
+        raw.set(open.name, value);
       }
       continue;
     }
@@ -155,13 +151,18 @@ function collect(command: Command, args: readonly string[]): Collected | Command
         return refused(`option '--${token.name}' takes no value`);
       }
       raw.set(token.name, value ?? true);
-      openSwitch = option.kind === "switch" && value === undefined ? token : undefined;
+      open =
+        option.kind === "switch" && value === undefined
+          ? { name: token.name, isList: false, next: token.index + 1 }
+          : undefined;
     } else if (value === undefined) {
       return refused(`option '--${token.name} <${option.placeholder}>' needs a value`);
     } else {
       const isList = option.kind === "list";
       raw.set(token.name, isList ? [...listOf(raw.get(token.name)), value] : value);
-      openList = isList ? { name: token.name, next: token.index + (token.inlineValue ? 1 : 2) } : undefined;
+      open = isList
+        ? { name: token.name, isList, next: token.index + (token.inlineValue ? 1 : 2) }
+        : undefined;
     }
   }
   return { raw, positionals };

@@ -56,10 +56,7 @@ const OUTCOME = v.variant("ok", [
 /** The lock is waited for 2 s; a disk that takes longer than this is stuck. */
 const WRITE_MS = 30_000;
 
-/**
- * The hash of the new record.
- * @throws RegistryError when nothing could be written, or the signal's reason.
- */
+/** The hash of the new record. @throws RegistryError when nothing could be written, or the signal's reason. */
 export async function changeRegistry(
   config: ProviderConfig,
   base: string | undefined,

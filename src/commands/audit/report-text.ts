@@ -1,6 +1,7 @@
 /** @module The audit as aligned text, with a bar for each group. */
 import { visible } from "../../base/visible-text.ts";
 import { countOf } from "../../base/words.ts";
+import { textTable } from "../../cli/text-table.ts";
 import type { Evidence, SourceAudit } from "../../etcd/evidence.ts";
 import {
   type GroupTone,
@@ -46,27 +47,22 @@ function verdictLines(audit: SourceAudit, paint: Paint): string[] {
 
 function auditLines(audit: SourceAudit, paint: Paint): string[] {
   const { listed, plaintextOnly } = reportedResources(audit);
+  const counts = listed.flatMap(({ groups }) => groups.map(({ objects }) => grouped(objects).length));
+  const countWidth = Math.max("OBJECTS".length, ...counts);
   const rows = listed.flatMap(({ resource, objects, groups }) =>
     groups.map((group, index) => {
       const { text, key, tone } = groupLabel(group);
-      return {
-        resource: index === 0 ? visible(resource) : "",
+      const share = group.objects / objects;
+      return [
+        index === 0 ? visible(resource) : "",
         text,
-        key: key.length > SHOWN_KEY ? `${key.slice(0, SHOWN_KEY)}…` : key,
-        objects: grouped(group.objects),
-        share: group.objects / objects,
-        tone,
-      };
+        key.length > SHOWN_KEY ? `${key.slice(0, SHOWN_KEY)}…` : key,
+        grouped(group.objects).padStart(countWidth),
+        `${paint(tone, bar(share))} ${percent(share)}`,
+      ];
     }),
   );
-  const width = (pick: (row: (typeof rows)[number]) => string, title: string): number =>
-    Math.max(title.length, ...rows.map((row) => pick(row).length));
-  const resourceWidth = width((row) => row.resource, "RESOURCE");
-  const textWidth = width((row) => row.text, "STORED UNDER");
-  const keyWidth = width((row) => row.key, "KEY");
-  const countWidth = width((row) => row.objects, "OBJECTS");
-  const line = (resource: string, text: string, key: string, objects: string): string =>
-    `${resource.padEnd(resourceWidth)}  ${text.padEnd(textWidth)}  ${key.padEnd(keyWidth)}  ${objects.padStart(countWidth)}`;
+  const head = ["RESOURCE", "STORED UNDER", "KEY", "OBJECTS".padStart(countWidth), ""];
   const hidden = plaintextOnly.reduce((total, { objects }) => total + objects, 0);
   return [
     sourceLabel(audit),
@@ -75,11 +71,7 @@ function auditLines(audit: SourceAudit, paint: Paint): string[] {
       ? ["nothing was found: is this kube-apiserver's --etcd-prefix, and its etcd?"]
       : []),
     "",
-    ...(rows.length > 0 ? [line("RESOURCE", "STORED UNDER", "KEY", "OBJECTS")] : []),
-    ...rows.map(
-      (row) =>
-        `${line(row.resource, row.text, row.key, row.objects)}  ${paint(row.tone, bar(row.share))} ${percent(row.share)}`,
-    ),
+    ...(rows.length > 0 ? textTable(head, rows) : []),
     ...(plaintextOnly.length > 0
       ? [
           `in plaintext only: ${countOf(plaintextOnly.length, "other resource")} with ${grouped(hidden)} ${hidden === 1 ? "object" : "objects"}`,

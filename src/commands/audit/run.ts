@@ -1,15 +1,12 @@
 /** @module `audit`: ties the configuration's key to the sources and writes the report. etcd/ reads and counts. */
-import { assertNever } from "../../base/assert-never.ts";
 import { visible } from "../../base/visible-text.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import { UsageError } from "../../cli/errors.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
 import { jsonText, type Output } from "../../cli/output.ts";
-import type { ObjectGroup } from "../../etcd/evidence.ts";
-import { evidenceText } from "../../etcd/evidence.ts";
+import { evidenceText, type ObjectGroup } from "../../etcd/evidence.ts";
 import { groupLabel } from "../../etcd/group-label.ts";
-import type { ListedObject } from "../../etcd/tally.ts";
-import { keyIdsOf } from "../../etcd/tally.ts";
+import { keyIdsOf, type ListedObject } from "../../etcd/tally.ts";
 import { isStale } from "../../etcd/verify-rotation.ts";
 import { loadConfiguration } from "../configuration.ts";
 import { auditSources } from "../evidence.ts";
@@ -151,29 +148,7 @@ function objectLine({ resource, path, group }: ListedObject, format: "text" | "j
     : `${visible(`${resource} ${path}`)}  ${groupLabel(group).text}\n`;
 }
 
-type Judgement = "derivable" | "not_derivable" | "not_ours" | "damaged" | "absent";
-
-/** `undefined`: no source has the object. `derived` is known only for versions in this node's registry. */
-export function judgementOf(group: ObjectGroup | undefined): Judgement {
-  switch (group?.kind) {
-    case undefined:
-      return "absent";
-    case "ours":
-      return group.versionFrom === "derived" ? "derivable" : "not_derivable";
-    case "plaintext":
-    case "local_key":
-    case "kms_v1":
-    case "kms_v2_other":
-      return "not_ours";
-    case "damaged":
-    case "unknown":
-      return "damaged";
-    default:
-      return assertNever(group);
-  }
-}
-
-const JUDGEMENT_TEXT: Readonly<Record<Judgement, string>> = {
+const JUDGEMENT_TEXT = {
   derivable:
     "derivable: a version in this node's registry derives to its key_id. Do not delete it: check with `bao-kms-provider probe` that the provider and OpenBao answer",
   not_derivable:
@@ -181,4 +156,23 @@ const JUDGEMENT_TEXT: Readonly<Record<Judgement, string>> = {
   not_ours: "not encrypted by this provider: its state has another cause",
   damaged: "damaged: its envelope contradicts itself. Restore it from a backup",
   absent: "in no source under this prefix: check the spelling (secrets/NAMESPACE/NAME) and --etcd-prefix",
+} as const;
+
+type Judgement = keyof typeof JUDGEMENT_TEXT;
+
+const JUDGEMENT_OF_OTHERS: Readonly<Record<Exclude<ObjectGroup["kind"], "ours">, Judgement>> = {
+  plaintext: "not_ours",
+  local_key: "not_ours",
+  kms_v1: "not_ours",
+  kms_v2_other: "not_ours",
+  damaged: "damaged",
+  unknown: "damaged",
 };
+
+/** `undefined`: no source has the object. `derived` is known only for versions in this node's registry. */
+export function judgementOf(group: ObjectGroup | undefined): Judgement {
+  if (group?.kind === "ours") {
+    return group.versionFrom === "derived" ? "derivable" : "not_derivable";
+  }
+  return group === undefined ? "absent" : JUDGEMENT_OF_OTHERS[group.kind];
+}

@@ -3,7 +3,7 @@
 export interface TimedCall {
   readonly name: string;
   /** One call; what it throws is counted as a failure. */
-  readonly call: (signal: AbortSignal) => Promise<void>;
+  readonly call: (signal: AbortSignal) => Promise<unknown>;
 }
 
 export type Measurement = Awaited<ReturnType<typeof measure>>[number];

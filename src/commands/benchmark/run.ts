@@ -32,22 +32,15 @@ export function benchmark(flags: BenchmarkFlags, context: CommandContext): Promi
       if (client !== undefined) {
         const sealed = await client.encrypt(MARKER, signal);
         calls.push(
-          { name: "provider status", call: async (each) => void (await client.status(each)) },
-          { name: "provider encrypt", call: async (each) => void (await client.encrypt(MARKER, each)) },
-          { name: "provider decrypt", call: async (each) => void (await client.decrypt(sealed, each)) },
+          { name: "provider status", call: (each) => client.status(each) },
+          { name: "provider encrypt", call: (each) => client.encrypt(MARKER, each) },
+          { name: "provider decrypt", call: (each) => client.decrypt(sealed, each) },
         );
       }
       const { iterations, concurrency } = flags;
-      const results = await measure(
-        calls,
-        {
-          iterations,
-          concurrency,
-          monotonicMs: () => systemClock.monotonicMs(),
-          onRound: (done) => progress("benchmark", done, iterations),
-        },
-        signal,
-      );
+      const monotonicMs = (): number => systemClock.monotonicMs();
+      const onRound = (done: number): void => progress("benchmark", done, iterations);
+      const results = await measure(calls, { iterations, concurrency, monotonicMs, onRound }, signal);
       printReport(output, flags.output, reportLines(flags, results), reportJson(flags, results));
       return results.some(({ failures }) => failures > 0) ? "refused" : "good";
     } finally {
@@ -82,11 +75,8 @@ async function directCalls(
   const ciphertext = await makeMarker(transit, handle, signal);
   const input = { plaintext: MARKER, associatedData, keyVersion: handle.version };
   return [
-    { name: "direct encrypt", call: async (each) => void (await transit.encrypt(input, each)) },
-    {
-      name: "direct decrypt",
-      call: async (each) => void (await transit.decrypt({ ciphertext, associatedData }, each)),
-    },
+    { name: "direct encrypt", call: (each) => transit.encrypt(input, each) },
+    { name: "direct decrypt", call: (each) => transit.decrypt({ ciphertext, associatedData }, each) },
   ];
 }
 

@@ -28,10 +28,10 @@ const status: Check<ProbeId, ProbeContext> = {
   needs: [],
   whenFailed: LOOK,
   run: async (context, signal) => {
-    const answer = await timed(context, "probe.status", () => context.client.status(signal));
+    const [answer, took] = await timed(context, "probe.status", () => context.client.status(signal));
     context.status = answer;
     return {
-      detail: `${answer.healthz} in ${tookText(context, "probe.status")}`,
+      detail: `${answer.healthz} in ${took}`,
       findings: [
         ...(answer.version === "v2"
           ? []
@@ -92,10 +92,12 @@ const encrypt: Check<ProbeId, ProbeContext> = {
       return { skipped: "Status was not answered" };
     }
     const plaintext = context.random(SEED_BYTES);
-    const answer = await timed(context, "probe.encrypt", () => context.client.encrypt(plaintext, signal));
+    const [answer, took] = await timed(context, "probe.encrypt", () =>
+      context.client.encrypt(plaintext, signal),
+    );
     context.sealed = { plaintext, answer };
     return {
-      detail: `${answer.ciphertext.length} bytes in ${tookText(context, "probe.encrypt")}`,
+      detail: `${answer.ciphertext.length} bytes in ${took}`,
       findings:
         answer.keyId === context.status.keyId
           ? []
@@ -120,10 +122,12 @@ const decrypt: Check<ProbeId, ProbeContext> = {
     if (sealed === undefined) {
       return { skipped: "nothing was encrypted" };
     }
-    const opened = await timed(context, "probe.decrypt", () => context.client.decrypt(sealed.answer, signal));
+    const [opened, took] = await timed(context, "probe.decrypt", () =>
+      context.client.decrypt(sealed.answer, signal),
+    );
     const isSame = opened.length === sealed.plaintext.length && timingSafeEqual(opened, sealed.plaintext);
     return isSame
-      ? { detail: `in ${tookText(context, "probe.decrypt")}` }
+      ? { detail: `in ${took}` }
       : {
           findings: [
             failure(
@@ -139,13 +143,11 @@ const decrypt: Check<ProbeId, ProbeContext> = {
 
 export const PROBE_CHECKS: readonly Check<ProbeId, ProbeContext>[] = [status, keyId, encrypt, decrypt];
 
-async function timed<T>(context: ProbeContext, id: ProbeId, call: () => Promise<T>): Promise<T> {
+/** The call's answer, and how long it took. */
+async function timed<T>(context: ProbeContext, id: ProbeId, call: () => Promise<T>): Promise<[T, string]> {
   const startedMs = context.monotonicMs();
   const answer = await call();
-  context.took[id] = context.monotonicMs() - startedMs;
-  return answer;
-}
-
-function tookText({ took }: ProbeContext, id: ProbeId): string {
-  return `${(took[id] ?? 0).toFixed(1)} ms`;
+  const ms = context.monotonicMs() - startedMs;
+  context.took[id] = ms;
+  return [answer, `${ms.toFixed(1)} ms`];
 }
