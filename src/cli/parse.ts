@@ -132,7 +132,7 @@ function collect(command: Command, args: readonly string[]): Collected | Command
         positionals.push(value);
       } else if (open.isList) {
         raw.set(open.name, [...listOf(raw.get(open.name)), value]);
-        open = { ...open, next: index + 1 };
+        open = { name: open.name, isList: true, next: index + 1 };
       } else {
         raw.set(open.name, value);
       }

@@ -2,7 +2,7 @@
 import { errnoOf } from "../base/errno.ts";
 import { type ErrorClass, ProviderError } from "../base/error-class.ts";
 import { seeCheck } from "../cli/describe-error.ts";
-import type { Colour, Output, Paint } from "../cli/output.ts";
+import { type Colour, jsonText, type Output, type Paint } from "../cli/output.ts";
 
 export interface Finding {
   readonly severity: "failure" | "warning";
@@ -141,6 +141,29 @@ const STATUSES: Readonly<Record<CheckStatus, readonly [colour: Colour, mark: str
   skipped: ["dim", "–", "skipped"],
 };
 
+/** A report of checks: for a person each as it comes in, then a summary; for a program one JSON text at the end. */
+export function checkReport(output: Output, format: "text" | "json", ids: readonly string[]) {
+  const width = Math.max(...ids.map((id) => id.length));
+  return {
+    onResult: (result: CheckResult): void => {
+      if (format === "text") {
+        printCheck(output, result, width);
+      }
+    },
+    /** Whether no check failed. `facts` are what JSON has beside the checks. */
+    end: (results: readonly CheckResult[], facts: () => object): boolean => {
+      const good = !results.some(({ status }) => status === "failed");
+      if (format === "text") {
+        printSummary(output, results);
+      } else {
+        const checks = results.map(({ id, status, detail, findings }) => ({ id, status, detail, findings }));
+        output.result(jsonText({ good, ...facts(), checks }));
+      }
+      return good;
+    },
+  };
+}
+
 /** Prints one check; `width` is that of the longest id. */
 export function printCheck(output: Output, result: CheckResult, width: number): void {
   output.result(`${checkLines(result, width, output.paint).join("\n")}\n`);
@@ -151,11 +174,6 @@ export function printSummary(output: Output, results: readonly CheckResult[]): v
   const first =
     results.find(({ status }) => status === "failed") ?? results.find(({ status }) => status === "warning");
   output.result(`\n${summaryLine(results)}\n${first === undefined ? "" : `${seeCheck(first.id)}\n`}`);
-}
-
-/** How a check stands in JSON. */
-export function checkJson({ id, status, detail, findings }: CheckResult) {
-  return { id, status, detail, findings };
 }
 
 export function checkLines(

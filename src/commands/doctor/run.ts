@@ -3,11 +3,10 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
-import { jsonText } from "../../cli/output.ts";
 import { loadConfig } from "../../config/load.ts";
 import { isPinRefusal } from "../../pkcs11/errors.ts";
 import { openOperatorAccess } from "../../provider/operator.ts";
-import { type CheckResult, checkJson, printCheck, printSummary, runChecks } from "../check.ts";
+import { type CheckResult, checkReport, runChecks } from "../check.ts";
 import { readUserFiles, userIdentity } from "../service-identity.ts";
 import { configLoad, configValidate } from "./checks/configuration.ts";
 import { CREDENTIAL_CHECKS, credentialChecks } from "./checks/credentials.ts";
@@ -46,15 +45,12 @@ const REMOTE: readonly DoctorCheck[] = [
 /** Every check of every method, for the reference and troubleshooting pages. */
 export const ALL_CHECKS: readonly DoctorCheck[] = [...FIRST, ...LOCAL, ...CREDENTIAL_CHECKS, ...REMOTE];
 
-const ID_WIDTH = Math.max(...CHECK_IDS.map((id) => id.length));
-
 export async function doctor(flags: DoctorFlags, context: CommandContext): Promise<ExitName> {
   const { output, environment, signal } = context;
-  const isText = flags.output === "text";
   const uid = process.getuid?.() ?? 0;
   const userFiles = readUserFiles();
   const self = userIdentity(String(uid), userFiles);
-  if (isText) {
+  if (flags.output === "text") {
     output.result(`doctor runs as ${self.name} (uid ${uid})\n\n`);
   }
   const doctorContext = new DoctorContext({
@@ -70,21 +66,14 @@ export async function doctor(flags: DoctorFlags, context: CommandContext): Promi
     random: randomBytes,
     self: { uid, gid: process.getgid?.() ?? 0 },
   });
-  const results = await runAll(doctorContext, signal, (result) => {
-    if (isText) {
-      printCheck(output, result, ID_WIDTH);
-    }
-  });
-  // Skipped is not passed, but it is not a failure either.
-  const isGood = !results.some(({ status }) => status === "failed");
-  if (isText) {
-    printSummary(output, results);
-  } else {
+  const { onResult, end } = checkReport(output, flags.output, CHECK_IDS);
+  const results = await runAll(doctorContext, signal, onResult);
+  const isGood = end(results, () => {
     const service = doctorContext.knows("service") ? doctorContext.fact("service") : undefined;
     const user = { name: self.name, uid, isService: service === undefined ? null : service.uid === uid };
     const ofService = service === undefined ? null : { name: service.name, uid: service.uid };
-    output.result(jsonText({ good: isGood, user, service: ofService, checks: results.map(checkJson) }));
-  }
+    return { user, service: ofService };
+  });
   return isGood ? "good" : exitOf(results);
 }
 

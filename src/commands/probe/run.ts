@@ -8,9 +8,8 @@ import { runAs } from "../../base/run-as.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import { CommandError } from "../../cli/errors.ts";
 import { EXIT_CODES, type ExitName } from "../../cli/exit-code.ts";
-import { jsonText } from "../../cli/output.ts";
 import { type KmsClient, KmsClientError, openKmsClient } from "../../kms/client.ts";
-import { type CheckResult, checkJson, printCheck, printSummary, runChecks } from "../check.ts";
+import { checkReport, runChecks } from "../check.ts";
 import { loadConfiguration } from "../configuration.ts";
 import { recordedVersions } from "../key-inspection.ts";
 import { compareReports, readNodeReport } from "../node-report.ts";
@@ -18,7 +17,6 @@ import { findApiServer } from "./apiserver-process.ts";
 import { PROBE_CHECKS, PROBE_IDS, type ProbeContext } from "./checks.ts";
 import type { ProbeFlags } from "./command.ts";
 
-const ID_WIDTH = Math.max(...PROBE_IDS.map((id) => id.length));
 const WAIT_STEP_MS = 100;
 /** A report has some 2 KiB. */
 const MAX_CHILD_BYTES = 64 * 1024;
@@ -44,45 +42,13 @@ export async function probe(flags: ProbeFlags, context: CommandContext): Promise
       monotonicMs: () => systemClock.monotonicMs(),
       took: {},
     };
-    const results = await runChecks(PROBE_CHECKS, probeContext, signal, (result) => {
-      if (flags.output === "text") {
-        printCheck(output, result, ID_WIDTH);
-      }
-    });
+    const { onResult, end } = checkReport(output, flags.output, PROBE_IDS);
+    const results = await runChecks(PROBE_CHECKS, probeContext, signal, onResult);
     const removed = flags.config === undefined ? undefined : await removedVersions(flags, context);
-    report(flags, context, probeContext, results, removed);
-    return results.some(({ status }) => status === "failed") ? "refused" : "good";
-  } finally {
-    client.close();
-  }
-}
-
-async function compare(files: readonly string[], { output }: CommandContext): Promise<ExitName> {
-  const reports = await Promise.all(files.map((file) => readNodeReport(file, "--compare")));
-  const { isGood, lines } = compareReports(reports);
-  output.result(`${lines.join("\n")}\n`);
-  return isGood ? "good" : "refused";
-}
-
-function report(
-  flags: ProbeFlags,
-  { output }: CommandContext,
-  { status, took }: ProbeContext,
-  results: readonly CheckResult[],
-  removed: readonly number[] | undefined,
-): void {
-  const caller = currentCaller();
-  const unproven = unprovenBy(caller.uid, flags.socket);
-  if (flags.output === "text") {
-    printSummary(output, results);
-    // A unit that waits for its own process proves nothing about kube-apiserver, and its journal needs no note at each start.
-    const notes = flags["while-process"] === undefined ? unproven : [];
-    output.result(notes.map((sentence) => `${output.paint("yellow", "note:")} ${sentence}\n`).join(""));
-    return;
-  }
-  output.result(
-    jsonText({
-      good: !results.some((each) => each.status === "failed"),
+    const caller = currentCaller();
+    const unproven = unprovenBy(caller.uid, flags.socket);
+    const { status, took } = probeContext;
+    const isGood = end(results, () => ({
       host: hostname(),
       checkedAt: new Date(systemClock.wallMs()).toISOString(),
       socket: flags.socket,
@@ -96,9 +62,22 @@ function report(
         decrypt: took["probe.decrypt"] ?? null,
       },
       unproven,
-      checks: results.map(checkJson),
-    }),
-  );
+    }));
+    // A unit that waits for its own process proves nothing about kube-apiserver, and its journal needs no note at each start.
+    if (flags.output === "text" && flags["while-process"] === undefined) {
+      output.result(unproven.map((sentence) => `${output.paint("yellow", "note:")} ${sentence}\n`).join(""));
+    }
+    return isGood ? "good" : "refused";
+  } finally {
+    client.close();
+  }
+}
+
+async function compare(files: readonly string[], { output }: CommandContext): Promise<ExitName> {
+  const reports = await Promise.all(files.map((file) => readNodeReport(file, "--compare")));
+  const { isGood, lines } = compareReports(reports);
+  output.result(`${lines.join("\n")}\n`);
+  return isGood ? "good" : "refused";
 }
 
 async function removedVersions(flags: ProbeFlags, context: CommandContext): Promise<readonly number[]> {

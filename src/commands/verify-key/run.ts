@@ -3,7 +3,6 @@ import { buildInfo } from "../../base/build-info.ts";
 import { countOf } from "../../base/words.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
-import { jsonText } from "../../cli/output.ts";
 import { fingerprint } from "../../key/identity/fingerprint.ts";
 import type { VersionRecord } from "../../key/registry/record.ts";
 import { assess, FINDINGS } from "../../key/rotation/finding.ts";
@@ -12,17 +11,7 @@ import { makeMarker, markerHolds } from "../../key/rotation/marker.ts";
 import type { TransitClient } from "../../openbao/transit/client.ts";
 import type { KeyMetadata } from "../../openbao/transit/key-metadata.ts";
 import { profileDrifts, upsertDrift } from "../../openbao/transit/key-profile.ts";
-import {
-  type Check,
-  checkJson,
-  type Finding,
-  failure,
-  findingOf,
-  printCheck,
-  printSummary,
-  runChecks,
-  warning,
-} from "../check.ts";
+import { type Check, checkReport, type Finding, failure, findingOf, runChecks, warning } from "../check.ts";
 import { inspectKey, type KeyInspection } from "../key-inspection.ts";
 import type { VerifyKeyFlags } from "./command.ts";
 
@@ -131,29 +120,14 @@ const markers: VerifyCheck = {
 
 export const VERIFY_CHECKS: readonly VerifyCheck[] = [metadata, profile, registry, markers];
 
-const ID_WIDTH = Math.max(...VERIFY_IDS.map((id) => id.length));
-
 export function verifyKey(flags: VerifyKeyFlags, context: CommandContext): Promise<ExitName> {
   return inspectKey(flags, context, async (inspection) => {
-    const { output, signal } = context;
-    const results = await runChecks(VERIFY_CHECKS, inspection, signal, (result) => {
-      if (flags.output === "text") {
-        printCheck(output, result, ID_WIDTH);
-      }
-    });
-    const isGood = !results.some(({ status }) => status === "failed");
-    if (flags.output === "text") {
-      printSummary(output, results);
-    } else {
-      output.result(
-        jsonText({
-          good: isGood,
-          partial: inspection.openbao.kind === "unasked",
-          fingerprint: fingerprint(inspection.identity),
-          checks: results.map(checkJson),
-        }),
-      );
-    }
+    const { onResult, end } = checkReport(context.output, flags.output, VERIFY_IDS);
+    const results = await runChecks(VERIFY_CHECKS, inspection, context.signal, onResult);
+    const isGood = end(results, () => ({
+      partial: inspection.openbao.kind === "unasked",
+      fingerprint: fingerprint(inspection.identity),
+    }));
     return isGood ? "good" : "refused";
   });
 }
