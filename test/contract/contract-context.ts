@@ -3,46 +3,18 @@
  *
  * @module Calls and set-up in the words of the contract. Expectations are in the parts.
  */
-
-import { textAt } from "../fakes/openbao/json-at.ts";
+import { expect } from "bun:test";
+import { objectAt, textAt } from "../fakes/openbao/json-at.ts";
 import { identityClaims, type JwtIssuer, makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
-import type { CallOptions, Operator, OperatorReply } from "../fakes/openbao/operator.ts";
+import type { Operator, OperatorReply } from "../fakes/openbao/operator.ts";
 import { jwtRole, type Provisioning, provision } from "../fakes/openbao/provision.ts";
-import type { Json, JsonObject } from "../fakes/openbao/reply.ts";
+import type { JsonObject } from "../fakes/openbao/reply.ts";
 
 export interface OpenBaoUnderTest {
   readonly operator: Operator;
   readonly seal: () => Promise<void>;
   readonly unseal: () => Promise<void>;
   readonly dispose: () => Promise<void>;
-}
-
-export interface ContractContext {
-  readonly openbao: OpenBaoUnderTest;
-  readonly issuer: JwtIssuer;
-  readonly names: Provisioning;
-  /** A token as the provider has it: JWT login, least privilege. */
-  readonly token: string;
-  /** Before all tests. */
-  readonly begin: (openbao: OpenBaoUnderTest) => Promise<void>;
-  /** A call as root, or as `options` say. */
-  readonly call: (
-    method: string,
-    path: string,
-    body?: JsonObject | string,
-    options?: CallOptions,
-  ) => Promise<OperatorReply>;
-  readonly asProvider: (method: string, path: string, body?: JsonObject | string) => Promise<OperatorReply>;
-  readonly errorsOf: (reply: OperatorReply) => Json | undefined;
-  /** A good JWT; `claims` override single claims. */
-  readonly jwt: (claims?: JsonObject) => string;
-  readonly logIn: (role: string, credential?: string) => Promise<OperatorReply>;
-  readonly freshToken: (role: string) => Promise<string>;
-  /** Makes a role like the provider's but for `parameters`. */
-  readonly role: (name: string, parameters: JsonObject) => Promise<unknown>;
-  readonly newKey: (name: string, versions?: number) => Promise<void>;
-  /** Encrypts as root and gives back the ciphertext. */
-  readonly encrypt: (key: string, body?: JsonObject) => Promise<string>;
 }
 
 export const base64 = (text: string): string => Buffer.from(text).toString("base64");
@@ -56,10 +28,23 @@ interface Begun {
   readonly openbao: OpenBaoUnderTest;
   readonly issuer: JwtIssuer;
   readonly names: Provisioning;
+  /** A token as the provider has it: JWT login, least privilege. */
   readonly token: string;
 }
 
-export function contractContext(): ContractContext {
+/** The reply must be this refusal. */
+export async function refused(reply: Promise<OperatorReply>, error: string, status = 400): Promise<void> {
+  const got = await reply;
+  expect([got.status, got.body["errors"]]).toEqual([status, [error]]);
+}
+
+export async function dataOf(reply: Promise<OperatorReply>): Promise<JsonObject> {
+  return objectAt((await reply).body, "data");
+}
+
+export type ContractContext = ReturnType<typeof contractContext>;
+
+export function contractContext() {
   let begun: Begun | undefined;
   const now = (): Begun => {
     if (begun === undefined) {
@@ -67,12 +52,15 @@ export function contractContext(): ContractContext {
     }
     return begun;
   };
-  const call: ContractContext["call"] = (method, path, body, options) =>
-    now().openbao.operator.call(method, path, body, options);
-  const logInWith = (operator: Operator, role: string, jwt: string): Promise<OperatorReply> =>
-    operator.call("POST", "auth/jwt/login", { role, jwt }, { token: "" });
-  const jwt: ContractContext["jwt"] = (claims = {}) =>
+  const call: Operator["call"] = (...args) => now().openbao.operator.call(...args);
+  const must: Operator["must"] = (...args) => now().openbao.operator.must(...args);
+  /** A good JWT; `claims` override single claims. */
+  const jwt = (claims: JsonObject = {}): string =>
     now().issuer.sign({ ...identityClaims(now().names, Date.now()), ...claims });
+  const logIn = (role: string, credential = jwt()): Promise<OperatorReply> =>
+    call("POST", "auth/jwt/login", { role, jwt: credential }, { token: "" });
+  const freshToken = async (role: string): Promise<string> =>
+    textAt((await logIn(role)).body, "auth", "client_token");
 
   return {
     get openbao() {
@@ -87,27 +75,23 @@ export function contractContext(): ContractContext {
     get token() {
       return now().token;
     },
-    begin: async (openbao) => {
+    /** Before all tests. */
+    begin: async (openbao: OpenBaoUnderTest) => {
       const issuer = makeJwtIssuer();
       const names = await provision(openbao.operator, issuer.publicKeyPem);
-      const { body } = await logInWith(
-        openbao.operator,
-        names.role,
-        issuer.sign(identityClaims(names, Date.now())),
-      );
-      begun = { openbao, issuer, names, token: textAt(body, "auth", "client_token") };
+      begun = { openbao, issuer, names, token: "" };
+      begun = { ...begun, token: await freshToken(names.role) };
     },
     call,
-    asProvider: (method, path, body) => call(method, path, body, { token: now().token }),
-    errorsOf: ({ body }) => body["errors"],
+    must,
+    asProvider: (method: string, path: string, body?: JsonObject | string) =>
+      call(method, path, body, { token: now().token }),
     jwt,
-    logIn: (role, credential = jwt()) => logInWith(now().openbao.operator, role, credential),
-    freshToken: async (role) => {
-      const { body } = await logInWith(now().openbao.operator, role, jwt());
-      return textAt(body, "auth", "client_token");
-    },
-    role: (name, parameters) =>
-      now().openbao.operator.must(
+    logIn,
+    freshToken,
+    /** Makes a role like the provider's but for `parameters`. */
+    role: (name: string, parameters: JsonObject) =>
+      must(
         "POST",
         `auth/jwt/role/${name}`,
         jwtRole(now().names, {
@@ -118,18 +102,18 @@ export function contractContext(): ContractContext {
           ...parameters,
         }),
       ),
-    newKey: async (name, versions = 1) => {
-      await now().openbao.operator.must("POST", `transit/keys/${name}`, {});
+    newKey: async (name: string, versions = 1) => {
+      await must("POST", `transit/keys/${name}`, {});
       for (let version = 1; version < versions; version += 1) {
-        await now().openbao.operator.must("POST", `transit/keys/${name}/rotate`, {});
+        await must("POST", `transit/keys/${name}/rotate`, {});
       }
     },
-    encrypt: async (key, body = {}) => {
-      const reply = await now().openbao.operator.must("POST", `transit/encrypt/${key}`, {
-        plaintext: base64("hello"),
-        ...body,
-      });
-      return textAt(reply, "data", "ciphertext");
-    },
+    /** Encrypts as root and gives back the ciphertext. */
+    encrypt: async (key: string, body: JsonObject = {}) =>
+      textAt(
+        await must("POST", `transit/encrypt/${key}`, { plaintext: base64("hello"), ...body }),
+        "data",
+        "ciphertext",
+      ),
   };
 }

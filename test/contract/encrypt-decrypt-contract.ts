@@ -1,16 +1,16 @@
 /**
- * Encrypt and decrypt, version limits, and every spelling of a ciphertext.
+ * Encrypt and decrypt, version limits, every spelling of a ciphertext, and several items in one call.
  *
- * @module A part of openbao-contract.ts.
+ * @module A part of openbao.contract.test.ts.
  */
 import { beforeAll, describe, expect, test } from "bun:test";
 import { objectAt, textAt } from "../fakes/openbao/json-at.ts";
-import type { OperatorReply } from "../fakes/openbao/operator.ts";
-import type { JsonObject } from "../fakes/openbao/reply.ts";
-import { ASSOCIATED, base64, type ContractContext } from "./contract-context.ts";
+import { type OperatorReply } from "../fakes/openbao/operator.ts";
+import { type Json, type JsonObject } from "../fakes/openbao/reply.ts";
+import { ASSOCIATED, base64, type ContractContext, refused } from "./contract-context.ts";
 
 export function encryptDecryptContract(context: ContractContext): void {
-  const { call, asProvider, errorsOf, newKey, encrypt } = context;
+  const { call, asProvider, newKey, encrypt, must } = context;
 
   describe("encrypt and decrypt", () => {
     test("every version opens its own data after rotations", async () => {
@@ -24,7 +24,7 @@ export function encryptDecryptContract(context: ContractContext): void {
         });
         expect(objectAt(body, "data")["key_version"]).toBe(version);
         ciphertexts.push(textAt(body, "data", "ciphertext"));
-        await context.openbao.operator.must("POST", "transit/keys/rotated/rotate", {});
+        await must("POST", "transit/keys/rotated/rotate", {});
       }
       for (const [index, ciphertext] of ciphertexts.entries()) {
         expect(ciphertext).toStartWith(`vault:v${index + 1}:`);
@@ -51,31 +51,31 @@ export function encryptDecryptContract(context: ContractContext): void {
         "1 error occurred:\n\t* unable to get associated_data/additional_data from factory[0]: illegal base64 data at input byte 0\n\n",
       ],
     ])("encrypt %j", async (body, status, error) => {
-      const reply = await asProvider("POST", "transit/encrypt/kubernetes", body);
-      expect([reply.status, errorsOf(reply)]).toEqual([status, [error]]);
+      await refused(asProvider("POST", "transit/encrypt/kubernetes", body), error, status);
     });
     test("a missing key", async () => {
       for (const [path, body] of [
         ["transit/encrypt/missing", { plaintext: "" }],
         ["transit/decrypt/missing", { ciphertext: "vault:v1:AAAA" }],
       ] as const) {
-        const reply = await call("POST", path, body);
-        expect([reply.status, errorsOf(reply)]).toEqual([400, ["encryption key not found"]]);
+        await refused(call("POST", path, body), "encryption key not found");
       }
     });
     test("versions outside the limits", async () => {
       await newKey("limited", 3);
       const first = await encrypt("limited", { key_version: 1 });
-      await context.openbao.operator.must("POST", "transit/keys/limited/config", {
+      await must("POST", "transit/keys/limited/config", {
         min_decryption_version: 2,
         min_encryption_version: 3,
       });
-      const old = await call("POST", "transit/decrypt/limited", { ciphertext: first });
-      expect(errorsOf(old)).toEqual(["ciphertext or signature version is disallowed by policy (too old)"]);
-      const below = await call("POST", "transit/encrypt/limited", { plaintext: "", key_version: 2 });
-      expect(errorsOf(below)).toEqual([
+      await refused(
+        call("POST", "transit/decrypt/limited", { ciphertext: first }),
+        "ciphertext or signature version is disallowed by policy (too old)",
+      );
+      await refused(
+        call("POST", "transit/encrypt/limited", { plaintext: "", key_version: 2 }),
         "requested version for encryption is less than the minimum encryption key version",
-      ]);
+      );
     });
 
     describe("spellings of a ciphertext", () => {
@@ -125,13 +125,69 @@ export function encryptDecryptContract(context: ContractContext): void {
           "cipher: message authentication failed",
         ],
       ])("refuses: %s", async (_, spell, error) => {
-        const reply = await open(spell(rest));
-        expect([reply.status, errorsOf(reply)]).toEqual([400, [error]]);
+        await refused(open(spell(rest)), error);
       });
       test("other associated data", async () => {
-        const reply = await asProvider("POST", "transit/decrypt/kubernetes", { ciphertext: prefix + rest });
-        expect([reply.status, errorsOf(reply)]).toEqual([400, ["cipher: message authentication failed"]]);
+        await refused(
+          asProvider("POST", "transit/decrypt/kubernetes", { ciphertext: prefix + rest }),
+          "cipher: message authentication failed",
+        );
       });
+    });
+  });
+}
+
+export function batchContract(context: ContractContext): void {
+  const { asProvider, encrypt } = context;
+
+  describe("batch_input", () => {
+    const results = ({ body }: OperatorReply): Json | undefined => objectAt(body, "data")["batch_results"];
+    test("all good", async () => {
+      const reply = await asProvider("POST", "transit/encrypt/kubernetes", {
+        batch_input: [
+          { plaintext: base64("a"), associated_data: ASSOCIATED, key_version: 1, reference: "first" },
+          { plaintext: base64("b") },
+        ],
+      });
+      expect(reply.status).toBe(200);
+      expect(results(reply)).toEqual([
+        { ciphertext: expect.stringMatching(/^vault:v1:/), key_version: 1, reference: "first" },
+        { ciphertext: expect.stringMatching(/^vault:v1:/), key_version: 1, reference: "" },
+      ]);
+    });
+    test("a mixed reply is 400 and holds each item's result", async () => {
+      const ciphertext = await encrypt("kubernetes", { associated_data: ASSOCIATED });
+      const reply = await asProvider("POST", "transit/decrypt/kubernetes", {
+        batch_input: [
+          { ciphertext, associated_data: ASSOCIATED },
+          { ciphertext },
+          { ciphertext: "vault:v99:AAAA", reference: "late" },
+        ],
+      });
+      expect(reply.status).toBe(400);
+      expect(results(reply)).toEqual([
+        { plaintext: base64("hello"), reference: "" },
+        { plaintext: "", error: "cipher: message authentication failed", reference: "" },
+        { plaintext: "", error: "invalid ciphertext: version is too new", reference: "late" },
+      ]);
+    });
+    test("an item with undecodable associated data makes it 500", async () => {
+      const reply = await asProvider("POST", "transit/encrypt/kubernetes", {
+        batch_input: [{ plaintext: "", associated_data: "##" }, { plaintext: "" }],
+      });
+      expect(reply.status).toBe(500);
+      expect(results(reply)).toMatchObject([{ error: expect.any(String) }, { key_version: 1 }]);
+    });
+    test.each<[string, Json, number, string]>([
+      ["empty", [], 400, "missing batch input to process"],
+      [
+        "an item without plaintext",
+        [{ plaintext: "" }, {}],
+        500,
+        "1 error occurred:\n\t* failed to parse batch input: '[1].plaintext' missing plaintext to encrypt\n\n",
+      ],
+    ])("%s", async (_, batch, status, error) => {
+      await refused(asProvider("POST", "transit/encrypt/kubernetes", { batch_input: batch }), error, status);
     });
   });
 }

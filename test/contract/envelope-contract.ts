@@ -1,15 +1,15 @@
 /**
- * What all replies have in common, and refusals that no path has to itself.
+ * What all replies have in common, and refusals that no path has to itself, such as those of a sealed OpenBao.
  *
- * @module A part of openbao-contract.ts.
+ * @module A part of openbao.contract.test.ts.
  */
 import { describe, expect, test } from "bun:test";
 import { textAt } from "../fakes/openbao/json-at.ts";
-import type { JsonObject } from "../fakes/openbao/reply.ts";
-import { type ContractContext } from "./contract-context.ts";
+import { type JsonObject } from "../fakes/openbao/reply.ts";
+import { type ContractContext, refused } from "./contract-context.ts";
 
 export function envelopeContract(context: ContractContext): void {
-  const { call, asProvider, errorsOf, freshToken, role } = context;
+  const { call, asProvider, freshToken, role, must } = context;
 
   describe("envelope", () => {
     test("headers, request id and Date", async () => {
@@ -34,7 +34,7 @@ export function envelopeContract(context: ContractContext): void {
       ["an unknown token", "s.unknown", 403, ["permission denied"]],
     ])("%s", async (_, wrong, status, errors) => {
       const reply = await call("GET", "transit/keys/kubernetes", undefined, { token: wrong });
-      expect([reply.status, errorsOf(reply)]).toEqual([status, errors]);
+      expect([reply.status, reply.body["errors"]]).toEqual([status, errors]);
     });
     test.each<[string, string, string, JsonObject | string | undefined, number, string]>([
       ["policy", "GET", "transit/keys/other", undefined, 403, "1 error occurred:\n\t* permission denied\n\n"],
@@ -55,11 +55,10 @@ export function envelopeContract(context: ContractContext): void {
         "failed to decode JSON input: unexpected EOF",
       ],
     ])("%s: %s %s", async (_, method, path, body, status, error) => {
-      const reply = await asProvider(method, path, body);
-      expect([reply.status, errorsOf(reply)]).toEqual([status, [error]]);
+      await refused(asProvider(method, path, body), error, status);
     });
     test("encrypt under a name without a key needs `create`, decrypt does not", async () => {
-      await context.openbao.operator.must("POST", "sys/policies/acl/absent", {
+      await must("POST", "sys/policies/acl/absent", {
         policy: 'path "transit/+/absent" { capabilities = ["update"] }',
       });
       await role("absent", { token_policies: ["absent"] });
@@ -76,6 +75,29 @@ export function envelopeContract(context: ContractContext): void {
       ["GET", "nowhere/x", 404],
     ])("%s %s as root is %d", async (method, path, status) => {
       expect((await call(method, path)).status).toBe(status);
+    });
+  });
+}
+
+export function sealContract(context: ContractContext): void {
+  const { call, asProvider, logIn, encrypt } = context;
+
+  describe("seal", () => {
+    test("sealed: 503 everywhere, told by sys/health; unsealed: as before", async () => {
+      const ciphertext = await encrypt("kubernetes");
+      const health = async (query = "") => (await call("GET", `sys/health${query}`)).status;
+      expect(await health()).toBe(200);
+      await context.openbao.seal();
+      expect([await health(), await health("?sealedcode=299")]).toEqual([503, 299]);
+      expect((await call("GET", "sys/health")).body).toMatchObject({ sealed: true, initialized: true });
+      for (const reply of [
+        await asProvider("GET", "transit/keys/kubernetes"),
+        await logIn(context.names.role),
+      ]) {
+        expect([reply.status, reply.body["errors"]]).toEqual([503, ["Vault is sealed"]]);
+      }
+      await context.openbao.unseal();
+      expect((await asProvider("POST", "transit/decrypt/kubernetes", { ciphertext })).status).toBe(200);
     });
   });
 }

@@ -1,11 +1,38 @@
-import { describe } from "bun:test";
+/**
+ * What a provider relies on when it talks to OpenBao: one suite on the stand-in and on a real OpenBao, so that the stand-in
+ * cannot lie. Each table row in the parts is a request, and the status and error text that both must give.
+ */
+import { afterAll, beforeAll, describe } from "bun:test";
 import { makeFakeOpenBao } from "../fakes/openbao/fake-openbao.ts";
 import { serveFakeOpenBao } from "../fakes/openbao/fake-server.ts";
 import { operator } from "../fakes/openbao/operator.ts";
 import { startOpenBao, startRaftCluster } from "../harness/openbao.ts";
 import { describeReal } from "../harness/real-suite.ts";
-import { openBaoContract } from "./openbao-contract.ts";
+import { capabilitiesContract, namespacesContract } from "./access-contract.ts";
+import { contractContext, type OpenBaoUnderTest } from "./contract-context.ts";
+import { batchContract, encryptDecryptContract } from "./encrypt-decrypt-contract.ts";
+import { envelopeContract, sealContract } from "./envelope-contract.ts";
+import { keyMetadataContract } from "./key-metadata-contract.ts";
+import { appRoleContract, jwtLoginContract } from "./login-contract.ts";
 import { standbyContract } from "./standby-contract.ts";
+import { tokensContract } from "./tokens-contract.ts";
+
+function openBaoContract(start: () => Promise<OpenBaoUnderTest>): void {
+  const context = contractContext();
+  beforeAll(async () => context.begin(await start()));
+  afterAll(() => context.openbao.dispose());
+
+  envelopeContract(context);
+  keyMetadataContract(context);
+  encryptDecryptContract(context);
+  batchContract(context);
+  jwtLoginContract(context);
+  tokensContract(context);
+  capabilitiesContract(context);
+  appRoleContract(context);
+  namespacesContract(context);
+  sealContract(context);
+}
 
 describe("OpenBao contract: stand-in", () => {
   openBaoContract(async () => {
