@@ -43,6 +43,12 @@ export interface Expectation {
   readonly restarted?: true;
 }
 
+export const FINE: Expectation = { status: "ok", encrypt: "works", decrypt: "works" };
+export const OUT: Expectation = { status: "reason", encrypt: "refused", decrypt: "refused" };
+export const ANY: Expectation = { status: "any", encrypt: "any", decrypt: "any" };
+export const SILENT: Expectation = { ...ANY, status: "silent" };
+export const GONE: Expectation = { ...SILENT, restarted: true };
+
 /** Ends the fault. */
 type Repair = () => unknown;
 
@@ -52,13 +58,14 @@ export interface Fault {
   /** What was done and how it ended, for the table. */
   readonly title: string;
   readonly expect: Expectation;
-  readonly cause: (world: World) => Promise<Repair> | Repair;
+  /** Returns what ends it, if it does not end by itself. */
+  readonly cause: (world: World) => Promise<Repair | void> | Repair;
   /** How long it lasts after it is seen, in milliseconds; the short run takes `shortMs` where there is one. */
   readonly lastsMs?: number;
   readonly shortMs?: number;
   /** Needs root: namespaces, control groups, mounts, owners. */
   readonly root?: true;
-  /** The provider runs with a resolver and a wall clock of its own. */
+  /** The provider runs with a resolver and a wall clock of its own; needs root too. */
   readonly ownMachine?: true;
   /** Needs a token that is older than 10 s; the run order gives it one. */
   readonly agedToken?: true;

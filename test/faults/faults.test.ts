@@ -20,7 +20,7 @@ describeReal("faults", { needs: ["bao"], long: true }, (binary) => {
 
   const rows = FAULTS.filter(({ fault }) => fault.long !== true);
   for (const { group, fault } of inRunOrder(rows)) {
-    test.skipIf(fault.root === true && !isRoot)(
+    test.skipIf((fault.root ?? fault.ownMachine) === true && !isRoot)(
       `${fault.id}: ${fault.title}`,
       async () => {
         const result = await runFault(world, group, fault, { long: false });

@@ -6,20 +6,23 @@
  */
 import { randomBytes } from "node:crypto";
 import type { EncryptResponse } from "../../src/kms/gen/v2/api_pb.ts";
+import { eventually } from "../harness/eventually.ts";
 import { codeOf, type KmsClient } from "../harness/kms-client.ts";
 
 interface Seen {
-  readonly status: Readonly<Record<string, number>>;
-  readonly encrypt: Readonly<Record<string, number>>;
-  readonly decrypt: Readonly<Record<string, number>>;
-  readonly slowestMs: number;
-  readonly wrong: readonly string[];
+  readonly status: Record<string, number>;
+  readonly encrypt: Record<string, number>;
+  readonly decrypt: Record<string, number>;
+  slowestMs: number;
+  readonly wrong: string[];
 }
 
 export interface Load {
   /** What was seen since the last time. */
   readonly take: () => Seen;
   readonly keyId: () => string;
+  /** Resolves with the next key_id, when Status shows another one than `before`. */
+  readonly moved: (before: string, timeoutMs?: number) => Promise<string>;
   readonly count: () => number;
   /** The gRPC code of a Decrypt of the newest ciphertext. */
   readonly decryptNewest: () => Promise<string>;
@@ -34,6 +37,7 @@ interface Kept {
 }
 
 const PAUSE_MS = 40;
+const PROMOTED_MS = 20_000;
 /** Of the older ciphertexts; the last check of a run takes all. */
 const SAMPLES = 50;
 const WIDTH = 16;
@@ -44,6 +48,7 @@ export function startLoad(client: KmsClient): Load {
   const stopped = new AbortController();
   let seen = nothing();
 
+  const shown = (): string => keyIds.at(-1) ?? "";
   const note = (kind: "status" | "encrypt" | "decrypt", answer: string, beganMs: number): void => {
     seen[kind][answer] = (seen[kind][answer] ?? 0) + 1;
     seen.slowestMs = Math.max(seen.slowestMs, performance.now() - beganMs);
@@ -82,10 +87,9 @@ export function startLoad(client: KmsClient): Load {
     if (code === "OK") {
       const reply = await call;
       kept.push({ reply, plaintext });
-      if (newest !== undefined && reply.keyId !== newest && keyIds.slice(0, -1).includes(reply.keyId)) {
-        if (keyIds.indexOf(reply.keyId) < keyIds.indexOf(newest)) {
-          seen.wrong.push("Encrypt under an older key_id than Status had shown");
-        }
+      const at = keyIds.indexOf(reply.keyId);
+      if (newest !== undefined && at >= 0 && at < keyIds.indexOf(newest)) {
+        seen.wrong.push("Encrypt under an older key_id than Status had shown");
       }
     }
   };
@@ -122,7 +126,9 @@ export function startLoad(client: KmsClient): Load {
       seen = nothing();
       return taken;
     },
-    keyId: () => keyIds.at(-1) ?? "",
+    keyId: shown,
+    moved: (before, timeoutMs = PROMOTED_MS) =>
+      eventually("the key_id moves", () => shown() !== before && shown(), { timeoutMs }),
     count: () => kept.length,
     decryptNewest: async () => {
       const newest = kept.at(-1);
@@ -155,14 +161,6 @@ export function startLoad(client: KmsClient): Load {
   };
 }
 
-interface Counting {
-  readonly status: Record<string, number>;
-  readonly encrypt: Record<string, number>;
-  readonly decrypt: Record<string, number>;
-  slowestMs: number;
-  readonly wrong: string[];
-}
-
-function nothing(): Counting {
+function nothing(): Seen {
   return { status: {}, encrypt: {}, decrypt: {}, slowestMs: 0, wrong: [] };
 }

@@ -52,7 +52,7 @@ export async function runFault(
   world.cluster?.take();
 
   let ready = 0;
-  let repair: () => unknown = () => {};
+  let repair: Awaited<ReturnType<Fault["cause"]>>;
   await attempt("cause", async () => {
     repair = await fault.cause(world);
     await untilShown(world, fault.expect);
@@ -67,7 +67,7 @@ export async function runFault(
     }
   });
   const began = performance.now();
-  await attempt("repair", () => repair());
+  await attempt("repair", () => repair?.());
   await attempt("recovery", () => untilWell(world));
   const recoveryMs = Math.round(performance.now() - began);
   const seen = world.load.take();

@@ -11,7 +11,6 @@ import { dirname, join } from "node:path";
 import { type JwtIssuer, makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
 import type { JsonObject } from "../fakes/openbao/reply.ts";
-import { eventually } from "../harness/eventually.ts";
 import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
 import { type Launch, type Provider, prepareProvider } from "../harness/provider.ts";
 import { openWire, type Wire } from "../harness/wire.ts";
@@ -34,6 +33,8 @@ export interface World {
   readonly post: (path: string, body?: JsonObject) => Promise<unknown>;
   /** Of the Transit key, without `/v1/`. */
   readonly keyPath: string;
+  /** Rotates the Transit key; what it returns waits until Status shows the new key_id, and resolves with it. */
+  readonly rotate: () => Promise<() => Promise<string>>;
   /** Copies OpenBao's data; what it returns puts the copy back, with OpenBao killed and started. */
   readonly backUp: () => () => Promise<void>;
   readonly openbaoDir: () => string;
@@ -51,9 +52,9 @@ export interface WorldBinaries {
   readonly cluster?: { readonly etcd: string; readonly kubeApiServer: string };
 }
 
-/** A younger token is not given up for a 403, because a standby may not know it yet. */
 /** Nothing is timed before the fault: on a busy machine a first Status takes tens of seconds. */
 const SET_UP_MS = 60_000;
+/** A younger token is not given up for a 403, because a standby may not know it yet. */
 const YOUNG_TOKEN_MS = 10_500;
 /** Of this process alone: port 53 can be had once for each address. */
 const NAME_SERVER_HOST = `127.77.${(process.pid >> 8) % 256}.${process.pid % 256}`;
@@ -89,14 +90,18 @@ export async function makeWorld(binaries: WorldBinaries): Promise<World> {
   await provider.start();
   const load = startLoad(provider.client);
   undo.defer(load.stop);
-  await onSecondVersion(openbao, names, load);
+  // As every key that has lived for a while; a key that is made anew in its place has only a first version.
+  const first = await load.moved("", SET_UP_MS);
+  const keyPath = `${names.mount}/keys/${names.keyName}`;
+  const post: World["post"] = (path, body = {}) => openbao.operator.must("POST", path, body);
+  await post(`${keyPath}/rotate`);
+  await load.moved(first, SET_UP_MS);
   const cluster =
     binaries.cluster === undefined
       ? undefined
       : await startClusterLoad(binaries.cluster, provider.socketPath);
   undo.defer(async () => cluster?.dispose());
 
-  const post: World["post"] = (path, body = {}) => openbao.operator.must("POST", path, body);
   const made = undo.move();
   const openbaoDir = (): string => readlinkSync(`/proc/${openbao.pid()}/cwd`);
   return {
@@ -110,7 +115,12 @@ export async function makeWorld(binaries: WorldBinaries): Promise<World> {
     cluster,
     statePath,
     post,
-    keyPath: `${names.mount}/keys/${names.keyName}`,
+    keyPath,
+    rotate: async () => {
+      const before = load.keyId();
+      await post(`${keyPath}/rotate`);
+      return () => load.moved(before);
+    },
     openbaoDir,
     backUp: () => backUp(openbao, openbaoDir()),
     revokeToken: async () => {
@@ -128,14 +138,6 @@ export async function makeWorld(binaries: WorldBinaries): Promise<World> {
         : { prefix: machine.prefix, configPath: namedConfig(provider, wire.port) },
     dispose: () => made.disposeAsync(),
   };
-}
-
-/** As every key that has lived for a while; a key that is made anew in its place has only a first version. */
-async function onSecondVersion({ operator }: RealOpenBao, names: Provisioning, load: Load): Promise<void> {
-  await eventually("the first key_id is shown", () => load.keyId() !== "", { timeoutMs: SET_UP_MS });
-  const first = load.keyId();
-  await operator.must("POST", `${names.mount}/keys/${names.keyName}/rotate`, {});
-  await eventually("the second version is promoted", () => load.keyId() !== first, { timeoutMs: SET_UP_MS });
 }
 
 /** The registry gets a directory of its own, for root on a file system that can be filled and made read-only. */

@@ -3,81 +3,62 @@
  *
  * The wall clock of the provider alone is moved (own-machine.ts); OpenBao's stays right.
  */
-import { eventually } from "../../harness/eventually.ts";
-import type { Expectation, Fault } from "../fault.ts";
+import { type Fault, FINE, SILENT } from "../fault.ts";
 import type { World } from "../world.ts";
 
 const HOUR_S = 3600;
 const FIVE_MINUTES_S = 300;
-/** The activation delay of the suite's configuration is 500 ms. */
-const FINE: Expectation = { status: "ok", encrypt: "works", decrypt: "works" };
+/** The activation delay of the suite's configuration. */
+const ACTIVATION_DELAY_MS = 500;
 
-const moved =
-  (...seconds: readonly number[]) =>
-  async ({ machine }: World) => {
+/** Nothing happens when the wall clock moves by each of these in turn. */
+const moved = (id: string, title: string, ...seconds: readonly number[]): Fault => ({
+  id,
+  title,
+  ownMachine: true,
+  expect: FINE,
+  cause: async ({ machine }: World) => {
     for (const each of seconds) {
       machine?.moveClock(each);
       await Bun.sleep(700);
     }
     return () => machine?.moveClock(0);
-  };
-
-const onItsOwn = { root: true, ownMachine: true } as const;
+  },
+});
 
 export const clocks: readonly Fault[] = [
+  moved("clock-ahead", "Wall clock 5 minutes ahead", FIVE_MINUTES_S),
+  moved("clock-behind", "Wall clock 5 minutes behind", -FIVE_MINUTES_S),
+  moved("clock-jumps", "Wall clock jumping 5 hours ahead, 5 hours behind, and back", 5 * HOUR_S, -5 * HOUR_S),
   {
-    ...onItsOwn,
-    id: "clock-ahead",
-    title: "Wall clock 5 minutes ahead",
-    expect: FINE,
-    cause: moved(FIVE_MINUTES_S),
-  },
-  {
-    ...onItsOwn,
-    id: "clock-behind",
-    title: "Wall clock 5 minutes behind",
-    expect: FINE,
-    cause: moved(-FIVE_MINUTES_S),
-  },
-  {
-    ...onItsOwn,
-    id: "clock-jumps",
-    title: "Wall clock jumping 5 hours ahead, 5 hours behind, and back",
-    expect: FINE,
-    cause: moved(5 * HOUR_S, -5 * HOUR_S),
-  },
-  {
-    ...onItsOwn,
     id: "clock-jump-in-rotation",
     title: "Wall clock jumping a day ahead right after a rotation: the promotion takes as long as without",
+    ownMachine: true,
     expect: { ...FINE, keyId: "moves" },
-    cause: async (world) => {
-      const before = world.load.keyId();
-      await world.post(`${world.keyPath}/rotate`);
+    cause: async ({ machine, rotate }) => {
+      const promoted = await rotate();
       const began = performance.now();
-      world.machine?.moveClock(24 * HOUR_S);
-      await eventually("the new version is promoted", () => world.load.keyId() !== before, {
-        timeoutMs: 20_000,
-      });
-      if (performance.now() - began < 500) {
+      machine?.moveClock(24 * HOUR_S);
+      await promoted();
+      if (performance.now() - began < ACTIVATION_DELAY_MS) {
         throw new Error("the promotion was hastened by the wall clock");
       }
-      return () => world.machine?.moveClock(0);
+      return () => machine?.moveClock(0);
     },
   },
   {
-    ...onItsOwn,
     id: "machine-asleep",
     title: "Machine asleep: SIGSTOP, the wall clock 3 hours further, SIGCONT",
-    expect: { status: "silent", encrypt: "any", decrypt: "any" },
+    ownMachine: true,
+    expect: SILENT,
     lastsMs: 30_000,
-    cause: (world) => {
-      world.provider.signal("SIGSTOP");
-      world.machine?.moveClock(3 * HOUR_S);
+    cause: ({ machine, provider }) => {
+      provider.signal("SIGSTOP");
+      machine?.moveClock(3 * HOUR_S);
       return async () => {
-        world.provider.signal("SIGCONT");
+        provider.signal("SIGCONT");
         await Bun.sleep(1500);
-        world.machine?.moveClock(0);
+        machine?.moveClock(0);
       };
     },
   },

@@ -3,10 +3,9 @@
 import { spawn } from "node:child_process";
 import { renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Fault } from "../fault.ts";
+import { ANY, type Fault, OUT } from "../fault.ts";
 import { run } from "../world.ts";
 
-const OUT = { status: "reason", encrypt: "refused", decrypt: "refused" } as const;
 const MINUTES_MS = 120_000;
 
 export const openbaoProcess: readonly Fault[] = [
@@ -23,11 +22,10 @@ export const openbaoProcess: readonly Fault[] = [
   {
     id: "openbao-restarted",
     title: "Restarted with SIGTERM, at once",
-    expect: { status: "any", encrypt: "any", decrypt: "any" },
+    expect: ANY,
     cause: async ({ openbao }) => {
       await openbao.stop();
       await openbao.start();
-      return () => {};
     },
   },
   {
@@ -54,11 +52,8 @@ export const openbaoProcess: readonly Fault[] = [
     id: "openbao-upgraded",
     title:
       "Restarted over the data directory of a minute ago, as after a failed upgrade; nothing happened to the key since",
-    expect: { status: "any", encrypt: "any", decrypt: "any" },
-    cause: async ({ backUp }) => {
-      await backUp()();
-      return () => {};
-    },
+    expect: ANY,
+    cause: ({ backUp }) => backUp()(),
   },
   {
     id: "openbao-older-data",
@@ -66,11 +61,7 @@ export const openbaoProcess: readonly Fault[] = [
     expect: { status: "error", encrypt: "refused", decrypt: "any", keyId: "moves" },
     cause: async (world) => {
       const restoreOlder = world.backUp();
-      const before = world.load.keyId();
-      await world.post(`${world.keyPath}/rotate`);
-      while (world.load.keyId() === before) {
-        await Bun.sleep(50);
-      }
+      await (await world.rotate())();
       await Bun.sleep(300);
       const restoreNewer = world.backUp();
       await restoreOlder();

@@ -3,11 +3,9 @@ import { readdirSync } from "node:fs";
 import { runCommand } from "../../harness/command.ts";
 import { eventually } from "../../harness/eventually.ts";
 import { makeControlGroup } from "../control-group.ts";
-import type { Expectation, Fault } from "../fault.ts";
-import { run, type World } from "../world.ts";
+import { ANY, type Fault, FINE, GONE, SILENT } from "../fault.ts";
+import { run } from "../world.ts";
 
-const GONE: Expectation = { status: "silent", encrypt: "any", decrypt: "any", restarted: true };
-const ANY: Expectation = { status: "any", encrypt: "any", decrypt: "any" };
 const MINUTE_MS = 60_000;
 const TOO_LITTLE_BYTES = 24 << 20;
 const ENOUGH_BYTES = 512 << 20;
@@ -30,18 +28,14 @@ export const providerProcess: readonly Fault[] = [
     id: "provider-killed-in-rotation",
     title: "Killed with SIGKILL four times while a new version is observed and promoted",
     expect: { ...ANY, restarted: true, keyId: "moves" },
-    cause: async (world) => {
-      const before = world.load.keyId();
-      await world.post(`${world.keyPath}/rotate`);
+    cause: async ({ rotate, provider }) => {
+      const promoted = await rotate();
       for (const delayMs of [50, 350, 650, 950]) {
         await Bun.sleep(delayMs);
-        await world.provider.kill();
-        await world.provider.start();
+        await provider.kill();
+        await provider.start();
       }
-      await eventually("the new version is promoted", () => world.load.keyId() !== before, {
-        timeoutMs: 20_000,
-      });
-      return () => {};
+      await promoted();
     },
   },
   {
@@ -56,7 +50,7 @@ export const providerProcess: readonly Fault[] = [
   {
     id: "provider-stopped",
     title: "Stopped with SIGSTOP, and continued",
-    expect: { status: "silent", encrypt: "any", decrypt: "any" },
+    expect: SILENT,
     lastsMs: 3 * MINUTE_MS,
     shortMs: 1500,
     cause: ({ provider }) => {
@@ -67,20 +61,18 @@ export const providerProcess: readonly Fault[] = [
   {
     id: "provider-stopped-in-rotation",
     title: "Stopped with SIGSTOP while the key is rotated, and continued",
-    expect: { status: "silent", encrypt: "any", decrypt: "any", keyId: "moves" },
+    expect: { ...SILENT, keyId: "moves" },
     lastsMs: MINUTE_MS,
-    cause: async (world) => {
-      const before = world.load.keyId();
-      world.provider.signal("SIGSTOP");
-      await world.post(`${world.keyPath}/rotate`);
+    cause: async ({ provider, rotate, load }) => {
+      const before = load.keyId();
+      provider.signal("SIGSTOP");
+      const promoted = await rotate();
       return async () => {
-        world.provider.signal("SIGCONT");
-        if ((await world.provider.client.status()).keyId !== before) {
+        provider.signal("SIGCONT");
+        if ((await provider.client.status()).keyId !== before) {
           throw new Error("a version was promoted that had not been observed");
         }
-        await eventually("the new version is promoted", () => world.load.keyId() !== before, {
-          timeoutMs: 20_000,
-        });
+        await promoted();
       };
     },
   },
@@ -147,7 +139,7 @@ export const providerProcess: readonly Fault[] = [
     root: true,
     shortMs: 3000,
     lastsMs: MINUTE_MS,
-    cause: ({ provider }: World) => {
+    cause: ({ provider }) => {
       const group = makeControlGroup({ kind: "cpu", percent: CPU_PERCENT });
       group.add(provider.pid());
       return () => group.remove(provider.pid());
@@ -156,14 +148,13 @@ export const providerProcess: readonly Fault[] = [
   {
     id: "provider-started-twice",
     title: "Started a second time with the same configuration: the second leaves, the first is not disturbed",
-    expect: { status: "ok", encrypt: "works", decrypt: "works" },
+    expect: FINE,
     cause: async ({ provider }) => {
       const serve = [provider.executable, "serve", "--config", provider.configPath];
       const second = await runCommand(serve, { env: { PATH: "/usr/bin:/bin" }, timeoutMs: 10_000 });
       if (second.status === 0 || !second.stdout.includes('"code":"instance_running"')) {
         throw new Error(`the second instance ended with ${second.status}: ${second.stdout}`);
       }
-      return () => {};
     },
   },
 ];

@@ -1,7 +1,6 @@
 /** The registry's file, its directory and the file system under them. */
 import {
   closeSync,
-  copyFileSync,
   cpSync,
   mkdirSync,
   openSync,
@@ -14,11 +13,9 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { eventually } from "../../harness/eventually.ts";
-import type { Expectation, Fault } from "../fault.ts";
+import { type Fault, FINE, GONE } from "../fault.ts";
 import { run, type World } from "../world.ts";
 
-const FINE: Expectation = { status: "ok", encrypt: "works", decrypt: "works" };
-const GONE: Expectation = { status: "silent", encrypt: "any", decrypt: "any", restarted: true };
 const BLOCK = Buffer.alloc(4096);
 
 /** Writes until nothing more fits; returns what frees the space again. */
@@ -37,26 +34,34 @@ function fill(directory: string): () => void {
   return () => rmSync(path, { force: true });
 }
 
-const rotatedWhile = (hinder: (world: World) => () => unknown) => async (world: World) => {
-  const before = world.load.keyId();
-  const free = hinder(world);
-  await world.post(`${world.keyPath}/rotate`);
-  await Bun.sleep(2500);
-  if (world.load.keyId() !== before) {
-    throw new Error("a version was promoted that could not be recorded");
-  }
-  return async () => {
-    await free();
-    await eventually("the new version is promoted", () => world.load.keyId() !== before, {
-      timeoutMs: 20_000,
-    });
-  };
-};
+/** Served under the old version while the new one cannot be recorded; promoted as soon as it can. */
+const rotatedWhile = (id: string, title: string, hinder: (world: World) => () => unknown): Fault => ({
+  id,
+  title,
+  root: true,
+  expect: { ...FINE, status: "any", keyId: "moves" },
+  cause: async (world) => {
+    const before = world.load.keyId();
+    const free = hinder(world);
+    const promoted = await world.rotate();
+    await Bun.sleep(2500);
+    if (world.load.keyId() !== before) {
+      throw new Error("a version was promoted that could not be recorded");
+    }
+    return async () => {
+      await free();
+      await promoted();
+    };
+  },
+});
 
 const files = ({ statePath }: World): readonly string[] => [statePath, `${statePath}.checkpoint`];
 
+const writtenAgain = ({ statePath }: World): Promise<boolean> =>
+  eventually("the registry is written again", () => Bun.file(statePath).exists(), { timeoutMs: 20_000 });
+
 /** What is put in place of the registry while the provider is down must not be taken; then the right one is back. */
-const startedOn = (spoil: (world: World) => unknown) => async (world: World) => {
+const startedOn = async (world: World, spoil: (world: World) => unknown) => {
   await world.provider.stop();
   const directory = dirname(world.statePath);
   const aside = `${directory}.aside`;
@@ -71,41 +76,48 @@ const startedOn = (spoil: (world: World) => unknown) => async (world: World) => 
   };
 };
 
+const refused = (id: string, title: string, spoil: (world: World) => unknown): Fault => ({
+  id,
+  title,
+  expect: GONE,
+  cause: (world) => startedOn(world, spoil),
+});
+
 const edit = (path: string, change: (text: string) => string): void =>
   writeFileSync(path, change(readFileSync(path, "utf8")), { mode: 0o600 });
 
+/** Puts a copy in the place of a file in one step. */
+const put = (path: string, content: Uint8Array): void => {
+  writeFileSync(`${path}.put`, content, { mode: 0o600 });
+  renameSync(`${path}.put`, path);
+};
+
 export const registry: readonly Fault[] = [
-  {
-    id: "disk-full",
-    title: "Disk full while the key is rotated: served on under the old version, promoted when there is room",
-    expect: { status: "any", encrypt: "works", decrypt: "works", keyId: "moves" },
-    root: true,
-    cause: rotatedWhile(({ statePath }) => fill(dirname(statePath))),
-  },
-  {
-    id: "disk-read-only",
-    title: "File system remounted read-only while the key is rotated: the same",
-    expect: { status: "any", encrypt: "works", decrypt: "works", keyId: "moves" },
-    root: true,
-    cause: rotatedWhile(({ statePath }) => {
+  rotatedWhile(
+    "disk-full",
+    "Disk full while the key is rotated: served on under the old version, promoted when there is room",
+    ({ statePath }) => fill(dirname(statePath)),
+  ),
+  rotatedWhile(
+    "disk-read-only",
+    "File system remounted read-only while the key is rotated: the same",
+    ({ statePath }) => {
       const mount = dirname(dirname(statePath));
       run("mount", "-o", "remount,ro", mount);
       return () => run("mount", "-o", "remount,rw", mount);
-    }),
-  },
+    },
+  ),
   {
     id: "state-directory-removed",
     title: "State directory removed under a running provider, and made again empty",
-    expect: { status: "any", encrypt: "works", decrypt: "works" },
+    expect: { ...FINE, status: "any" },
     shortMs: 1500,
-    cause: ({ statePath }) => {
-      const directory = dirname(statePath);
+    cause: (world) => {
+      const directory = dirname(world.statePath);
       rmSync(directory, { recursive: true });
       return async () => {
         mkdirSync(directory, { mode: 0o750 });
-        await eventually("the registry is written again", () => Bun.file(statePath).exists(), {
-          timeoutMs: 20_000,
-        });
+        await writtenAgain(world);
       };
     },
   },
@@ -114,13 +126,8 @@ export const registry: readonly Fault[] = [
     title: "Registry and checkpoint removed under a running provider: written again from memory",
     expect: FINE,
     cause: async (world) => {
-      for (const path of files(world)) {
-        rmSync(path);
-      }
-      await eventually("the registry is written again", () => Bun.file(world.statePath).exists(), {
-        timeoutMs: 20_000,
-      });
-      return () => {};
+      files(world).forEach((path) => rmSync(path));
+      await writtenAgain(world);
     },
   },
   {
@@ -128,36 +135,23 @@ export const registry: readonly Fault[] = [
     title: "An older copy put back before a start: refused; then the right one",
     expect: { ...GONE, keyId: "moves" },
     cause: async (world) => {
-      const older = `${world.statePath}.older`;
-      copyFileSync(world.statePath, older);
-      const before = world.load.keyId();
-      await world.post(`${world.keyPath}/rotate`);
-      await eventually("the new version is promoted", () => world.load.keyId() !== before, {
-        timeoutMs: 20_000,
-      });
-      return startedOn(() => renameSync(older, world.statePath))(world);
+      const older = readFileSync(world.statePath);
+      await (await world.rotate())();
+      return startedOn(world, ({ statePath }) => put(statePath, older));
     },
   },
   {
     id: "registry-older-copy-running",
     title: "An older copy put in place under a running provider: the loaded one stays in use",
-    expect: { status: "any", encrypt: "works", decrypt: "works", keyId: "moves" },
+    expect: { ...FINE, status: "any", keyId: "moves" },
     shortMs: 1500,
-    cause: async (world) => {
-      const older = readFileSync(world.statePath);
-      const before = world.load.keyId();
-      await world.post(`${world.keyPath}/rotate`);
-      await eventually("the new version is promoted", () => world.load.keyId() !== before, {
-        timeoutMs: 20_000,
-      });
+    cause: async ({ statePath, rotate }) => {
+      const older = readFileSync(statePath);
+      await (await rotate())();
       await Bun.sleep(300);
-      const newer = readFileSync(world.statePath);
-      writeFileSync(`${world.statePath}.put`, older, { mode: 0o600 });
-      renameSync(`${world.statePath}.put`, world.statePath);
-      return () => {
-        writeFileSync(`${world.statePath}.put`, newer, { mode: 0o600 });
-        renameSync(`${world.statePath}.put`, world.statePath);
-      };
+      const newer = readFileSync(statePath);
+      put(statePath, older);
+      return () => put(statePath, newer);
     },
   },
   {
@@ -167,42 +161,32 @@ export const registry: readonly Fault[] = [
     cause: async (world) => {
       const { configPath } = world.provider;
       const config = readFileSync(configPath, "utf8");
-      const repair = await startedOn(() =>
+      const repair = await startedOn(world, () =>
         edit(configPath, (text) => text.replace("test-cluster", "other-cluster")),
-      )(world);
+      );
       return () => {
         edit(configPath, () => config);
         return repair();
       };
     },
   },
-  {
-    id: "registry-symlink",
-    title: "A symbolic link in place of the registry before a start: refused",
-    expect: GONE,
-    cause: startedOn(({ statePath }) => {
+  refused(
+    "registry-symlink",
+    "A symbolic link in place of the registry before a start: refused",
+    ({ statePath }) => {
       renameSync(statePath, `${statePath}.elsewhere`);
       symlinkSync(`${statePath}.elsewhere`, statePath);
-    }),
-  },
-  {
-    id: "registry-torn",
-    title: "The registry cut in the middle before a start: refused",
-    expect: GONE,
-    cause: startedOn(({ statePath }) => edit(statePath, (text) => text.slice(0, text.length / 2))),
-  },
-  {
-    id: "registry-edited",
-    title: "The registry edited by hand before a start: refused",
-    expect: GONE,
-    cause: startedOn(({ statePath }) =>
-      edit(statePath, (text) => text.replace(/"version":\s*1\b/, '"version": 9')),
-    ),
-  },
-  {
-    id: "state-directory-missing",
-    title: "State directory missing before a start: refused; then restored",
-    expect: GONE,
-    cause: startedOn(({ statePath }) => rmSync(dirname(statePath), { recursive: true })),
-  },
+    },
+  ),
+  refused("registry-torn", "The registry cut in the middle before a start: refused", ({ statePath }) =>
+    edit(statePath, (text) => text.slice(0, text.length / 2)),
+  ),
+  refused("registry-edited", "The registry edited by hand before a start: refused", ({ statePath }) =>
+    edit(statePath, (text) => text.replace(/"version":\s*1\b/, '"version": 9')),
+  ),
+  refused(
+    "state-directory-missing",
+    "State directory missing before a start: refused; then restored",
+    ({ statePath }) => rmSync(dirname(statePath), { recursive: true }),
+  ),
 ];

@@ -3,12 +3,13 @@ import { chmodSync, chownSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { makeSocketDirectory } from "../../fakes/socket-directory.ts";
 import { eventually } from "../../harness/eventually.ts";
-import type { Expectation, Fault } from "../fault.ts";
+import { type Fault, FINE } from "../fault.ts";
 import type { World } from "../world.ts";
 
-/** Open connections continue; new ones may fail. */
-const FINE: Expectation = { status: "ok", encrypt: "works", decrypt: "works" };
 const STRANGER_UID = 12_345;
+
+const socketMade = ({ provider }: World): Promise<unknown> =>
+  eventually("a socket is made", () => Bun.file(provider.socketPath).stat(), { timeoutMs: 10_000 });
 
 const directoryOf = ({ provider }: World): string => dirname(provider.socketPath);
 
@@ -23,6 +24,7 @@ const remade = (world: World, gid: number): void => {
   makeSocketDirectory(directoryOf(world), gid);
 };
 
+/** Of all these: open connections continue, and only new ones may fail. */
 export const socketDirectory: readonly Fault[] = [
   {
     id: "socket-removed",
@@ -30,17 +32,7 @@ export const socketDirectory: readonly Fault[] = [
     expect: FINE,
     cause: async (world) => {
       rmSync(world.provider.socketPath);
-      await eventually(
-        "the socket is made again",
-        () =>
-          Bun.file(world.provider.socketPath)
-            .stat()
-            .then(() => true),
-        {
-          timeoutMs: 10_000,
-        },
-      );
-      return () => {};
+      await socketMade(world);
     },
   },
   {
@@ -88,16 +80,7 @@ export const socketDirectory: readonly Fault[] = [
       const { gid } = statSync(directory);
       renameSync(directory, `${directory}.aside`);
       makeSocketDirectory(directory, gid);
-      await eventually(
-        "a socket is in the new one",
-        () =>
-          Bun.file(world.provider.socketPath)
-            .stat()
-            .then(() => true),
-        {
-          timeoutMs: 10_000,
-        },
-      );
+      await socketMade(world);
       return () => rmSync(`${directory}.aside`, { recursive: true, force: true });
     },
   },

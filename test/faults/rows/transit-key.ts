@@ -2,32 +2,15 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { textAt } from "../../fakes/openbao/json-at.ts";
-import { eventually } from "../../harness/eventually.ts";
-import type { Expectation, Fault } from "../fault.ts";
+import { type Expectation, type Fault, FINE } from "../fault.ts";
 import type { World } from "../world.ts";
 
 const HELD: Expectation = { status: "reason", encrypt: "refused", decrypt: "works" };
 const LOST: Expectation = { status: "error", encrypt: "refused", decrypt: "any" };
-const ROTATED: Expectation = { status: "ok", encrypt: "works", decrypt: "works", keyId: "moves" };
+const ROTATED: Expectation = { ...FINE, keyId: "moves" };
 /** Versions that were made within one second would have one creation time. */
 const NEXT_SECOND_MS = 1100;
 const MINUTE_MS = 60_000;
-
-const rotate = ({ post, keyPath }: World): Promise<unknown> => post(`${keyPath}/rotate`);
-
-const promoted = async (world: World, before: string): Promise<string> =>
-  eventually(
-    "the new version is promoted",
-    () => (world.load.keyId() === before ? undefined : world.load.keyId()),
-    { timeoutMs: 20_000 },
-  );
-
-const rotateAndWait = async (world: World): Promise<void> => {
-  const before = world.load.keyId();
-  await rotate(world);
-  await promoted(world, before);
-  await Bun.sleep(300);
-};
 
 const latestVersion = async ({ openbao, keyPath }: World): Promise<number> => {
   const { body } = await openbao.operator.call("GET", keyPath);
@@ -41,6 +24,11 @@ const configure = (
   { post, keyPath }: World,
   settings: Readonly<Record<string, number | boolean>>,
 ): Promise<unknown> => post(`${keyPath}/config`, settings);
+
+const remove = async (world: World): Promise<void> => {
+  await configure(world, { deletion_allowed: true });
+  await world.openbao.operator.must("DELETE", world.keyPath);
+};
 
 /** Done to the key, and undone by a restore of OpenBao's data. */
 const untilRestored = (work: (world: World) => Promise<unknown>) => async (world: World) => {
@@ -84,12 +72,12 @@ export const transitKey: readonly Fault[] = [
     title: "Rotated once",
     expect: ROTATED,
     cause: async (world) => {
-      await rotateAndWait(world);
+      await (await world.rotate())();
+      await Bun.sleep(300);
       const { keyId } = await world.provider.client.encrypt(new Uint8Array(32));
       if (keyId !== (await world.provider.client.status()).keyId) {
         throw new Error("Encrypt has another key_id than Status");
       }
-      return () => {};
     },
   },
   {
@@ -99,12 +87,11 @@ export const transitKey: readonly Fault[] = [
     cause: async (world) => {
       const before = world.load.keyId();
       for (let rotation = 0; rotation < 5; rotation += 1) {
-        await rotate(world);
+        await world.rotate();
         await Bun.sleep(NEXT_SECOND_MS);
       }
-      await promoted(world, before);
+      await world.load.moved(before);
       await Bun.sleep(2000);
-      return () => {};
     },
   },
   {
@@ -121,10 +108,7 @@ export const transitKey: readonly Fault[] = [
     id: "key-deleted",
     title: "Deleted; OpenBao restored from a backup",
     expect: LOST,
-    cause: untilRestored(async (world) => {
-      await configure(world, { deletion_allowed: true });
-      await world.openbao.operator.must("DELETE", world.keyPath);
-    }),
+    cause: untilRestored(remove),
   },
   {
     id: "key-made-again",
@@ -133,8 +117,7 @@ export const transitKey: readonly Fault[] = [
     shortMs: 2000,
     lastsMs: 20_000,
     cause: untilRestored(async (world) => {
-      await configure(world, { deletion_allowed: true });
-      await world.openbao.operator.must("DELETE", world.keyPath);
+      await remove(world);
       await Bun.sleep(NEXT_SECOND_MS);
       await world.post(world.keyPath, { type: "aes256-gcm96" });
     }),
@@ -185,7 +168,7 @@ export const transitKey: readonly Fault[] = [
   {
     id: "key-min-encryption",
     title: "min_encryption_version raised to the active version: nothing happens",
-    expect: { status: "ok", encrypt: "works", decrypt: "works" },
+    expect: FINE,
     cause: async (world) => {
       await configure(world, { min_encryption_version: await latestVersion(world) });
       return () => configure(world, { min_encryption_version: 0 });
@@ -197,12 +180,11 @@ export const transitKey: readonly Fault[] = [
       "Rotated, and min_encryption_version raised at once above the active version: nothing is encrypted until it is lowered, then the new version is promoted",
     expect: { ...HELD, healthz: "key_profile", keyId: "moves" },
     cause: async (world) => {
-      const before = world.load.keyId();
-      await rotate(world);
+      const promoted = await world.rotate();
       await configure(world, { min_encryption_version: await latestVersion(world) });
       return async () => {
         await configure(world, { min_encryption_version: 0 });
-        await promoted(world, before);
+        await promoted();
       };
     },
   },

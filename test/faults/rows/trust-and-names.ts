@@ -1,15 +1,11 @@
 /** OpenBao's certificate, its CA, and its name. */
-import type { Leaf } from "../../fakes/tls/test-ca.ts";
-import { makeTestCa } from "../../fakes/tls/test-ca.ts";
+import { type Leaf, makeTestCa } from "../../fakes/tls/test-ca.ts";
 import { eventually } from "../../harness/eventually.ts";
 import { openWire } from "../../harness/wire.ts";
-import type { Expectation, Fault } from "../fault.ts";
+import { ANY, type Fault, FINE, OUT } from "../fault.ts";
 import { openForgedAnswers } from "../forged-answers.ts";
 import type { World } from "../world.ts";
 
-const FINE: Expectation = { status: "ok", encrypt: "works", decrypt: "works" };
-const ANY: Expectation = { status: "any", encrypt: "any", decrypt: "any" };
-const OUT: Expectation = { status: "reason", encrypt: "refused", decrypt: "refused" };
 const LONG_MS = 40_000;
 /** The old address is remembered for 5 s, and a circuit that opened meanwhile is tried again. */
 const FOLLOWED_MS = 20_000;
@@ -38,37 +34,35 @@ const works = (what: string, { client }: World["provider"]): Promise<boolean> =>
     { timeoutMs: FOLLOWED_MS },
   );
 
+const serveWith = async ({ openbao, wire }: World, leaf: Leaf): Promise<void> => {
+  await openbao.replaceCertificate(leaf);
+  await Bun.sleep(200);
+  await wire.repair();
+};
+
 export const trustAndNames: readonly Fault[] = [
   {
     id: "certificate-renewed",
     title: "Certificate renewed under the same CA",
     expect: FINE,
-    cause: async ({ openbao, wire }) => {
-      await openbao.replaceCertificate(await openbao.ca.server());
-      await Bun.sleep(200);
-      await wire.repair();
-      return () => {};
-    },
+    cause: async (world) => serveWith(world, await world.openbao.ca.server()),
   },
   {
     id: "ca-rotated",
     title:
       "CA rotated with overlap: both in the bundle, then the new certificate, then only the new CA; and back",
     expect: ANY,
-    cause: async ({ openbao, provider, wire }) => {
+    cause: async (world) => {
+      const { openbao, provider } = world;
       const next = await makeTestCa({ commonName: "next CA" });
       provider.writeCa(openbao.caPem + next.certPem);
-      await openbao.replaceCertificate(await next.server());
-      await Bun.sleep(200);
-      await wire.repair();
+      await serveWith(world, await next.server());
       await works("under the new CA", provider);
       provider.writeCa(next.certPem);
       await works("without the old CA", provider);
       return async () => {
         provider.writeCa(next.certPem + openbao.caPem);
-        await openbao.replaceCertificate(await openbao.ca.server());
-        await Bun.sleep(200);
-        await wire.repair();
+        await serveWith(world, await openbao.ca.server());
         provider.writeCa(openbao.caPem);
       };
     },
@@ -113,7 +107,6 @@ export const trustAndNames: readonly Fault[] = [
     id: "dns-gone",
     title: "Its name is gone (NXDOMAIN) and every connection with it, and comes back",
     expect: OUT,
-    root: true,
     ownMachine: true,
     lastsMs: LONG_MS,
     cause: async ({ nameServer, wire }) => {
@@ -130,7 +123,6 @@ export const trustAndNames: readonly Fault[] = [
     id: "dns-silent",
     title: "Its name server does not answer, and every connection is cut; then it answers",
     expect: ANY,
-    root: true,
     ownMachine: true,
     lastsMs: LONG_MS,
     shortMs: 2000,
@@ -144,7 +136,6 @@ export const trustAndNames: readonly Fault[] = [
     id: "dns-changed",
     title: "OpenBao moved to another address under its name, and is followed; then back",
     expect: ANY,
-    root: true,
     ownMachine: true,
     lastsMs: LONG_MS,
     shortMs: 2000,
