@@ -9,44 +9,29 @@ import {
   FLAG,
   FRAME,
   frame,
+  GREETING,
   headerBlock,
+  many,
   PREFACE,
   type RawConnection,
   rawConnection,
   request,
-  requestFields,
+  requestHeaders,
+  STATUS,
   settings,
 } from "./raw-http2.ts";
 
-export const STATUS = `${SERVICE}Status`;
-/** What a client that is as it should be begins with. */
-export const GREETING: readonly Uint8Array[] = [PREFACE, settings()];
-
 type Attack = (peer: RawConnection) => Promise<void> | void;
 
-export function many(count: number, make: (index: number) => Uint8Array): Uint8Array {
-  return Buffer.concat(Array.from({ length: count }, (_, index) => make(index)));
-}
-
-/** A request's HEADERS without their end, unless `flags` have it. */
-export function requestHeaders(streamId: number, flags = 0): Uint8Array {
-  return frame(FRAME.headers, flags, streamId, headerBlock(requestFields(STATUS)));
-}
-
-interface Flood {
-  /** What follows the greeting, before the flood. */
-  readonly after?: readonly Uint8Array[];
-  /** Frames in one write. */
-  readonly count?: number;
-  /** Writes at most; the event loop turns between two of them. */
-  readonly writes?: number;
-}
-
-/** The same frames again and again, until the server closes. */
-function flood(make: (index: number) => Uint8Array, options: Flood = {}): Attack {
-  const { after = [], count = 1000, writes = 500 } = options;
+/** `count` frames in one write, again and again until the server closes; `after` comes before the first. */
+function flood(
+  make: (index: number) => Uint8Array,
+  count = 1000,
+  after: Uint8Array = Buffer.alloc(0),
+  writes = 500,
+): Attack {
   return async (peer) => {
-    peer.send(...GREETING, ...after);
+    peer.send(...GREETING, after);
     const bytes = many(count, make);
     for (let turn = 0; turn < writes && !peer.isClosed; turn += 1) {
       peer.send(bytes);
@@ -85,32 +70,29 @@ export const ATTACKS: readonly (readonly [name: string, attack: Attack])[] = [
   ["a greeting and no request", (peer) => peer.send(...GREETING)],
   [
     "a header list that is too long",
-    (peer) =>
-      peer.send(
-        ...GREETING,
-        frame(FRAME.headers, FLAG.endHeaders, 1, headerBlock(requestFields(STATUS, LONG_FIELDS))),
-      ),
+    (peer) => peer.send(...GREETING, requestHeaders(1, FLAG.endHeaders, STATUS, LONG_FIELDS)),
   ],
   [
     "endless CONTINUATION",
-    flood(() => frame(FRAME.continuation, 0, 1, headerBlock([["x", "y".repeat(8000)]])), {
-      after: [requestHeaders(1)],
-      count: 1,
-      writes: 2000,
-    }),
+    flood(
+      () => frame(FRAME.continuation, 0, 1, headerBlock([["x", "y".repeat(8000)]])),
+      1,
+      requestHeaders(1),
+      2000,
+    ),
   ],
   [
     "empty CONTINUATION without end",
-    flood(() => frame(FRAME.continuation, 0, 1), { after: [requestHeaders(1)], count: 5000, writes: 200 }),
+    flood(() => frame(FRAME.continuation, 0, 1), 5000, requestHeaders(1), 200),
   ],
   ["pings", flood(() => frame(FRAME.ping, 0, 0, Buffer.alloc(8)))],
   ["settings", flood(() => settings([4, 65_535]))],
-  ["empty DATA", flood(() => frame(FRAME.data, 0, 1), { after: [requestHeaders(1, FLAG.endHeaders)] })],
+  ["empty DATA", flood(() => frame(FRAME.data, 0, 1), 1000, requestHeaders(1, FLAG.endHeaders))],
   ["window updates", flood(() => frame(FRAME.windowUpdate, 0, 0, Buffer.from([0, 0, 0, 1])))],
   ["frames of an unknown type", flood(() => frame(77, 0, 0, Buffer.alloc(100)))],
   [
     "priorities",
-    flood((index) => frame(FRAME.priority, 0, 1 + 2 * index, Buffer.from([0, 0, 0, 0, 1])), { count: 5000 }),
+    flood((index) => frame(FRAME.priority, 0, 1 + 2 * index, Buffer.from([0, 0, 0, 0, 1])), 5000),
   ],
   [
     "a frame above the maximum size",
@@ -132,17 +114,7 @@ export const ATTACKS: readonly (readonly [name: string, attack: Attack])[] = [
 ];
 
 const SESSIONS = 64;
-
-/** Connections that stay open until the attack is over. */
-async function sessions(path: string): Promise<readonly RawConnection[]> {
-  return await Promise.all(
-    Array.from({ length: SESSIONS }, async () => {
-      const peer = await rawConnection(path);
-      peer.send(...GREETING);
-      return peer;
-    }),
-  );
-}
+const HOARD_MS = 2500;
 
 /** As {@link request}, in DATA frames that do not end the stream. */
 function unfinished(streamId: number, frames: number, frameBytes: number): Uint8Array {
@@ -152,14 +124,13 @@ function unfinished(streamId: number, frames: number, frameBytes: number): Uint8
   ]);
 }
 
-/** Sends to all connections in turn until `rounds` are over or so many milliseconds. */
+/** Sends to all connections in turn until `rounds` are over, or the time. */
 async function inTurns(
   peers: readonly RawConnection[],
   rounds: number,
   bytes: (round: number) => Uint8Array,
-  ms = 2500,
 ): Promise<void> {
-  const endMs = performance.now() + ms;
+  const endMs = performance.now() + HOARD_MS;
   for (let round = 0; round < rounds && performance.now() < endMs; round += 1) {
     const each = bytes(round);
     for (const peer of peers) {
@@ -169,84 +140,65 @@ async function inTurns(
   }
 }
 
-/** What a hostile peer holds memory with, on as many connections as there may be. All are open at its end. */
+/** What a hostile peer holds memory with, on as many connections as there may be. */
 export const HOARDERS: readonly (readonly [
   name: string,
-  hoard: (path: string) => Promise<readonly RawConnection[]>,
+  hoard: (peers: readonly RawConnection[]) => Promise<void>,
 ])[] = [
   [
     "streams with headers alone",
-    async (path) => {
-      const peers = await sessions(path);
-      await inTurns(peers, 3, (round) =>
+    (peers) =>
+      inTurns(peers, 3, (round) =>
         many(100, (index) => requestHeaders(1 + 2 * (100 * round + index), FLAG.endHeaders)),
-      );
-      return peers;
-    },
+      ),
   ],
   [
     "half bodies, as much of each as flow control lets through",
-    async (path) => {
-      const peers = await sessions(path);
-      await inTurns(peers, 80, (round) => unfinished(1 + 2 * round, 2, 16_000));
-      return peers;
-    },
+    (peers) => inTurns(peers, 80, (round) => unfinished(1 + 2 * round, 2, 16_000)),
   ],
   [
     "bodies in DATA frames of one byte",
-    async (path) => {
-      const peers = await sessions(path);
-      await inTurns(peers, 20, (round) => unfinished(1 + 2 * round, 200, 1));
-      return peers;
-    },
+    (peers) => inTurns(peers, 20, (round) => unfinished(1 + 2 * round, 200, 1)),
   ],
   [
     "answers that are not read",
-    async (path) => {
-      const peers = await sessions(path);
-      for (const peer of peers) {
-        peer.socket.pause();
-      }
-      await inTurns(peers, 60, (round) => many(10, (index) => request(1 + 2 * (10 * round + index), STATUS)));
-      return peers;
+    async (peers) => {
+      peers.forEach(({ socket }) => socket.pause());
+      await calls(peers);
     },
   ],
   [
     "answers that flow control holds back",
-    async (path) => {
-      const peers = await sessions(path);
-      for (const peer of peers) {
-        peer.send(settings([4, 0]));
-      }
-      await inTurns(peers, 60, (round) => many(10, (index) => request(1 + 2 * (10 * round + index), STATUS)));
-      return peers;
+    async (peers) => {
+      peers.forEach((peer) => peer.send(settings([4, 0])));
+      await calls(peers);
     },
   ],
   [
     "requests as large as they may be",
-    async (path) => {
-      const peers = await sessions(path);
-      const method = `${SERVICE}Encrypt`;
-      await inTurns(peers, 20, (round) =>
+    (peers) =>
+      inTurns(peers, 20, (round) =>
         Buffer.concat([
-          frame(FRAME.headers, FLAG.endHeaders, 1 + 2 * round, headerBlock(requestFields(method))),
+          requestHeaders(1 + 2 * round, FLAG.endHeaders, `${SERVICE}Encrypt`),
           many(3, () => frame(FRAME.data, 0, 1 + 2 * round, Buffer.alloc(16_000))),
           frame(FRAME.data, FLAG.endStream, 1 + 2 * round, Buffer.alloc(10)),
         ]),
-      );
-      return peers;
-    },
+      ),
   ],
 ];
 
+function calls(peers: readonly RawConnection[]): Promise<void> {
+  return inTurns(peers, 60, (round) => many(10, (index) => request(1 + 2 * (10 * round + index), STATUS)));
+}
+
 /** Hoards until the provider has taken what it takes, and then closes all connections. */
 export async function hoardOnce(path: string, hoard: (typeof HOARDERS)[number][1]): Promise<void> {
-  const peers = await hoard(path);
+  const peers = await Promise.all(Array.from({ length: SESSIONS }, () => rawConnection(path)));
+  peers.forEach((peer) => peer.send(...GREETING));
+  await hoard(peers);
   const sent = (): boolean => peers.every(({ socket, isClosed }) => isClosed || socket.writableLength === 0);
   for (let waits = 0; waits < 40 && (waits < 10 || !sent()); waits += 1) {
     await Bun.sleep(50);
   }
-  for (const peer of peers) {
-    peer.destroy();
-  }
+  peers.forEach((peer) => peer.destroy());
 }

@@ -4,17 +4,19 @@ import { status as code } from "@grpc/grpc-js";
 import { LEAST_SHARE_BYTES } from "../../src/server/grpc/body-budget.ts";
 import type { SessionLimits } from "../../src/server/grpc/grpc-sessions.ts";
 import { eventually } from "../harness/eventually.ts";
-import { GREETING, many, requestHeaders, STATUS } from "./attacks.ts";
 import { failure, type Harness, type KmsClient, kmsClient, SERVICE, startHarness } from "./harness.ts";
 import {
   FLAG,
   FRAME,
   frame,
-  headerBlock,
+  GREETING,
+  many,
+  PREFACE,
   type RawConnection,
   rawConnection,
   request,
-  requestFields,
+  requestHeaders,
+  STATUS,
   settings,
 } from "./raw-http2.ts";
 
@@ -54,10 +56,6 @@ function holdEncrypts() {
 const until = (what: string, holds: () => boolean): Promise<boolean> =>
   eventually(what, holds, { timeoutMs: 2000, everyMs: 5 });
 
-async function answered(peer: RawConnection, streamId: number): Promise<void> {
-  await peer.waitFor("an answer", (each) => each.streamId === streamId && each.type === FRAME.headers);
-}
-
 describe("the memory of all requests", () => {
   test("a large request that is handled loses its share to another session, and its call is ended", async () => {
     await serve({ maxBodiesBytes: 66_000 });
@@ -87,8 +85,8 @@ describe("the memory of all requests", () => {
   test("answers that are not read lose their share and their connection", async () => {
     await serve({ maxBodiesBytes: 2 * LEAST_SHARE_BYTES });
     const peer = await rawConnection(harness.path);
-    peer.send(GREETING[0] ?? Buffer.alloc(0), settings([4, 0]), request(1, STATUS), request(3, STATUS));
-    await answered(peer, 3);
+    peer.send(PREFACE, settings([4, 0]), request(1, STATUS), request(3, STATUS));
+    await peer.answer(3);
     expect((await client().status()).healthz).toBe("ok");
     await peer.closed;
   });
@@ -106,8 +104,8 @@ describe("a connection is closed", () => {
   test("whose peer does not read its answers in time", async () => {
     await serve({ requestTimeoutMs: 100 });
     const peer = await rawConnection(harness.path);
-    peer.send(GREETING[0] ?? Buffer.alloc(0), settings([4, 0]), request(1, STATUS));
-    await answered(peer, 1);
+    peer.send(PREFACE, settings([4, 0]), request(1, STATUS));
+    await peer.answer(1);
     await peer.closed;
   });
 
@@ -116,7 +114,7 @@ describe("a connection is closed", () => {
     const peer = await rawConnection(harness.path);
     const unknown = (streamId: number): Uint8Array => request(streamId, `${SERVICE}None`);
     peer.send(...GREETING, unknown(1), unknown(3), request(5, STATUS), unknown(7), unknown(9));
-    await answered(peer, 9);
+    await peer.answer(9);
     await Bun.sleep(20);
     expect(peer.isClosed).toBe(false);
     peer.send(unknown(11));
@@ -139,7 +137,7 @@ describe("a connection is closed", () => {
     caller.close();
     for (const peer of waiting) {
       peer.send(...GREETING, request(1, STATUS));
-      await answered(peer, 1);
+      await peer.answer(1);
       peer.destroy();
     }
   });
@@ -175,7 +173,7 @@ describe("streams of a connection", () => {
     expect([isRefused(first, 11), announced(first)]).toEqual([false, [2, 4]]);
 
     second.send(...GREETING, request(1, STATUS));
-    await answered(second, 1);
+    await second.answer(1);
     second.send(...[3, 5, 7].map(unfinished));
     await until("the third is refused", () => isRefused(second, 7));
     expect([isRefused(second, 5), announced(second)]).toEqual([false, [2]]);
@@ -201,7 +199,7 @@ describe("a connection that is over the limit is closed in order", () => {
     await until("it is handled", () => held.signals.length === 1);
     const next = await rawConnection(harness.path);
     next.send(...GREETING, request(1, STATUS));
-    await answered(next, 1);
+    await next.answer(1);
     expect(harness.listener.sessions).toBe(1);
     expect(held.signals[0]?.aborted).toBe(false);
     held.release();
@@ -225,7 +223,7 @@ describe("a connection that is over the limit is closed in order", () => {
     expect(third.frames).toEqual([]);
     held.release();
     await Promise.all(calls);
-    await answered(third, 1);
+    await third.answer(1);
     third.destroy();
   });
 
@@ -245,7 +243,7 @@ describe("a connection that is over the limit is closed in order", () => {
     await until("it is handled", () => held.signals.length === 1);
     const next = await rawConnection(harness.path);
     next.send(...GREETING, request(1, STATUS));
-    await answered(next, 1);
+    await next.answer(1);
     await call;
     await until("its signal is aborted", () => held.signals[0]?.aborted === true);
     next.destroy();
@@ -258,7 +256,7 @@ test("connections that come at once are all served, a few in each turn", async (
   for (const peer of peers) {
     peer.send(...GREETING, request(1, STATUS));
   }
-  await Promise.all(peers.map((peer) => answered(peer, 1)));
+  await Promise.all(peers.map((peer) => peer.answer(1)));
   for (const peer of peers) {
     peer.destroy();
   }
@@ -270,8 +268,8 @@ test("calls that come at once are all answered, one of each connection in turn",
   busy.send(...GREETING, ...Array.from({ length: 15 }, (_, index) => request(1 + 2 * index, STATUS)));
   await until("the first is answered", () => harness.started.length >= 1);
   one.send(...GREETING, request(1, STATUS));
-  await answered(one, 1);
-  await answered(busy, 29);
+  await one.answer(1);
+  await busy.answer(29);
   busy.destroy();
   one.destroy();
 });
@@ -283,7 +281,7 @@ test("a request that its peer resets never reaches a method, whole as it may be"
     ...GREETING,
     many(10, (index) =>
       Buffer.concat([
-        frame(FRAME.headers, FLAG.endHeaders, 1 + 2 * index, headerBlock(requestFields(STATUS))),
+        requestHeaders(1 + 2 * index, FLAG.endHeaders),
         frame(FRAME.data, 0, 1 + 2 * index, Buffer.alloc(5)),
         frame(FRAME.rstStream, 0, 1 + 2 * index, Buffer.from([0, 0, 0, 8])),
       ]),
@@ -291,7 +289,7 @@ test("a request that its peer resets never reaches a method, whole as it may be"
     requestHeaders(21, FLAG.endHeaders),
     frame(FRAME.data, FLAG.endStream, 21, Buffer.alloc(5)),
   );
-  await answered(peer, 21);
+  await peer.answer(21);
   expect(harness.records).toHaveLength(1);
   peer.destroy();
 });

@@ -3,14 +3,22 @@
  *
  * @module Run as a process of its own, by lock-out.test.ts as another user where it can. Prints how often it connected, each second.
  */
-import { GREETING, many, requestHeaders, STATUS } from "./attacks.ts";
-import { FLAG, FRAME, type RawConnection, rawConnection, request } from "./raw-http2.ts";
+import {
+  FLAG,
+  GREETING,
+  many,
+  type RawConnection,
+  rawConnection,
+  request,
+  requestHeaders,
+  STATUS,
+} from "./raw-http2.ts";
 
 const CONNECTIONS = 80;
 
 async function completeOne(peer: RawConnection): Promise<void> {
   peer.send(...GREETING, request(1, STATUS));
-  await peer.waitFor("an answer", (frame) => frame.type === FRAME.headers && frame.streamId === 1);
+  await peer.answer(1);
 }
 
 /** What a connection does before it waits to be closed. */
@@ -31,10 +39,7 @@ const KINDS: Readonly<Record<string, (peer: RawConnection) => Promise<void> | vo
     peer.send(...GREETING);
     for (let first = 1; !peer.isClosed && first < 1_000_000; first += 200) {
       peer.send(many(100, (index) => request(first + 2 * index, STATUS)));
-      await peer.waitFor(
-        "the last answer",
-        (frame) => frame.type === FRAME.headers && frame.streamId === first + 198,
-      );
+      await peer.answer(first + 198);
     }
   },
   "gone after a call": async (peer) => {

@@ -20,11 +20,10 @@ import {
   FLAG,
   FRAME,
   frame,
-  headerBlock,
   PREFACE,
   rawConnection,
   request,
-  requestFields,
+  requestHeaders,
   settings,
 } from "./raw-http2.ts";
 
@@ -52,12 +51,7 @@ const session = Buffer.concat([
   settings([4, 65_535]),
   request(1, `${SERVICE}Status`),
   frame(FRAME.ping, 0, 0, Buffer.alloc(8)),
-  frame(
-    FRAME.headers,
-    FLAG.endHeaders,
-    3,
-    headerBlock(requestFields(`${SERVICE}Encrypt`, [["grpc-timeout", "1S"]])),
-  ),
+  requestHeaders(3, FLAG.endHeaders, `${SERVICE}Encrypt`, [["grpc-timeout", "1S"]]),
   frame(FRAME.data, FLAG.endStream, 3, Buffer.from([0, 0, 0, 0, 3, 0x0a, 1, 65])),
   frame(FRAME.windowUpdate, 0, 0, Buffer.from([0, 0, 1, 0])),
   frame(FRAME.rstStream, 0, 3, Buffer.from([0, 0, 0, 8])),

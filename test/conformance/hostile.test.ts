@@ -6,16 +6,18 @@
  */
 import { describe, expect, test } from "bun:test";
 import { DEFAULT_SESSION_LIMITS } from "../../src/server/kms-listener.ts";
-import { ATTACKS, GREETING, many, requestHeaders, STATUS } from "./attacks.ts";
+import { ATTACKS } from "./attacks.ts";
 import {
   FLAG,
   FRAME,
   frame,
-  headerBlock,
+  GREETING,
+  many,
   type RawConnection,
   rawConnection,
   request,
-  requestFields,
+  requestHeaders,
+  STATUS,
 } from "./raw-http2.ts";
 import { servedBesideHostilePeers } from "./served.ts";
 
@@ -62,10 +64,7 @@ describe("the stream is refused, the connection goes on", () => {
   test("too many header fields", async () => {
     const peer = await rawConnection(served.harness.path);
     const extra = Array.from({ length: 100 }, (_, index) => [`x-${index}`, "y"] as const);
-    peer.send(
-      ...GREETING,
-      frame(FRAME.headers, FLAG.endHeaders, 1, headerBlock(requestFields(STATUS, extra))),
-    );
+    peer.send(...GREETING, requestHeaders(1, FLAG.endHeaders, STATUS, extra));
     expect(await statusOf(peer, 1)).toBe("reset 11");
     expect(served.harness.records).toHaveLength(1);
     await thenServes(peer, 3);

@@ -9,9 +9,9 @@ import { connect as connectHttp2 } from "node:http2";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { Metadata } from "@grpc/grpc-js";
-import { STATUS } from "./attacks.ts";
 import { CROWDS } from "./crowd.ts";
 import { kmsClient, ownIdentity } from "./harness.ts";
+import { STATUS } from "./raw-http2.ts";
 import { type ServedProcess, serveInProcess } from "./served-process.ts";
 
 const SECONDS = Number(process.env.LOCK_OUT_SECONDS ?? 2);

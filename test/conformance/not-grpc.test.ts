@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { connect as connectHttp2, type IncomingHttpHeaders, type OutgoingHttpHeaders } from "node:http2";
 import { connect } from "node:net";
-import { STATUS } from "./attacks.ts";
+import { STATUS } from "./raw-http2.ts";
 import { servedBesideHostilePeers } from "./served.ts";
 
 const served = servedBesideHostilePeers();

@@ -4,7 +4,7 @@
  * @module Frames as bytes over a Unix socket, RFC 9113, and headers as HPACK literals that need no table, RFC 7541. It
  * reads frames back just far enough to see what the server did. No protocol logic of its own.
  */
-import { connect, type Socket } from "node:net";
+import { connect } from "node:net";
 
 export const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
@@ -53,6 +53,14 @@ export function settings(...entries: readonly (readonly [id: number, value: numb
   return frame(FRAME.settings, 0, 0, payload);
 }
 
+/** What a client that is as it should be begins with. */
+export const GREETING: readonly Uint8Array[] = [PREFACE, settings()];
+export const STATUS = "/v2.KeyManagementService/Status";
+
+export function many(count: number, make: (index: number) => Uint8Array): Buffer {
+  return Buffer.concat(Array.from({ length: count }, (_, index) => make(index)));
+}
+
 /** HPACK: literal header fields without indexing, no Huffman. */
 export function headerBlock(fields: readonly (readonly [name: string, value: string])[]): Buffer {
   return Buffer.concat(
@@ -75,11 +83,14 @@ function hpackString(text: string): Buffer {
   return Buffer.concat([Buffer.from(length), bytes]);
 }
 
-export function requestFields(
-  path: string,
+/** A request's HEADERS without their end, unless `flags` have it. */
+export function requestHeaders(
+  streamId: number,
+  flags = 0,
+  path = STATUS,
   extra: readonly (readonly [string, string])[] = [],
-): readonly (readonly [string, string])[] {
-  return [
+): Buffer {
+  const fields = [
     [":method", "POST"],
     [":scheme", "http"],
     [":path", path],
@@ -87,7 +98,8 @@ export function requestFields(
     ["content-type", "application/grpc"],
     ["te", "trailers"],
     ...extra,
-  ];
+  ] as const;
+  return frame(FRAME.headers, flags, streamId, headerBlock(fields));
 }
 
 /** A unary gRPC request: HEADERS and one DATA frame that ends the stream. */
@@ -96,24 +108,14 @@ export function request(streamId: number, path: string, message: Uint8Array = Bu
   envelope.writeUInt32BE(message.length, 1);
   envelope.set(message, 5);
   return Buffer.concat([
-    frame(FRAME.headers, FLAG.endHeaders, streamId, headerBlock(requestFields(path))),
+    requestHeaders(streamId, FLAG.endHeaders, path),
     frame(FRAME.data, FLAG.endStream, streamId, envelope),
   ]);
 }
 
-export interface RawConnection {
-  readonly socket: Socket;
-  readonly frames: readonly Frame[];
-  send(...parts: readonly Uint8Array[]): void;
-  /** Resolves with the first frame that fits, now or later; rejects when the connection ends before. */
-  waitFor(what: string, fits: (frame: Frame) => boolean): Promise<Frame>;
-  /** Resolves when the server has closed the connection. */
-  readonly closed: Promise<void>;
-  readonly isClosed: boolean;
-  destroy(): void;
-}
+export type RawConnection = Awaited<ReturnType<typeof rawConnection>>;
 
-export async function rawConnection(path: string): Promise<RawConnection> {
+export async function rawConnection(path: string) {
   const socket = connect(path);
   const frames: Frame[] = [];
   const waiting = new Set<() => void>();
@@ -150,29 +152,35 @@ export async function rawConnection(path: string): Promise<RawConnection> {
     socket.once("connect", resolve);
     socket.once("error", reject);
   });
+  /** Resolves with the first frame that fits, now or later; rejects when the connection ends before. */
+  const waitFor = (what: string, fits: (frame: Frame) => boolean): Promise<Frame> =>
+    new Promise((resolve, reject) => {
+      const look = (): void => {
+        const found = frames.find(fits);
+        if (found !== undefined) {
+          waiting.delete(look);
+          resolve(found);
+        } else if (isClosed) {
+          waiting.delete(look);
+          reject(new Error(`connection closed before: ${what}`));
+        }
+      };
+      waiting.add(look);
+      look();
+    });
   return {
     socket,
     frames,
-    send: (...parts) => {
+    send: (...parts: readonly Uint8Array[]) => {
       if (!isClosed) {
         socket.write(Buffer.concat(parts));
       }
     },
-    waitFor: (what, fits) =>
-      new Promise((resolve, reject) => {
-        const look = (): void => {
-          const found = frames.find(fits);
-          if (found !== undefined) {
-            waiting.delete(look);
-            resolve(found);
-          } else if (isClosed) {
-            waiting.delete(look);
-            reject(new Error(`connection closed before: ${what}`));
-          }
-        };
-        waiting.add(look);
-        look();
-      }),
+    waitFor,
+    /** Resolves with the headers of the answer on this stream. */
+    answer: (streamId: number) =>
+      waitFor(`answer on ${streamId}`, (each) => each.type === FRAME.headers && each.streamId === streamId),
+    /** Resolves when the server has closed the connection. */
     closed,
     get isClosed() {
       return isClosed;

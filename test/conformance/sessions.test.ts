@@ -1,16 +1,17 @@
 /** Connections: how many there may be, how long they live, and how they end. */
 import { describe, expect, test } from "bun:test";
 import { DEFAULT_SESSION_LIMITS } from "../../src/server/kms-listener.ts";
-import { GREETING, STATUS } from "./attacks.ts";
 import { kmsClient } from "./harness.ts";
 import {
   FLAG,
   FRAME,
   frame,
+  GREETING,
   PREFACE,
   type RawConnection,
   rawConnection,
   request,
+  STATUS,
   settings,
 } from "./raw-http2.ts";
 import { callsStarted, servedBesideHostilePeers } from "./served.ts";

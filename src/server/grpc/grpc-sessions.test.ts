@@ -4,15 +4,17 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { GREETING, requestHeaders, STATUS } from "../../../test/conformance/attacks.ts";
 import { SERVICE } from "../../../test/conformance/harness.ts";
 import {
   FLAG,
   FRAME,
   frame,
+  GREETING,
   type RawConnection,
   rawConnection,
   request,
+  requestHeaders,
+  STATUS,
 } from "../../../test/conformance/raw-http2.ts";
 import { type ManualClock, manualClock } from "../../../test/fakes/manual-clock.ts";
 import { KeyManagementService } from "../../kms/gen/v2/api_pb.ts";
