@@ -1,4 +1,4 @@
-/** @module stdout for the result, stderr for messages; quiet when the reader has gone. */
+/** @module stdout for the result, stderr for messages; quiet when the reader has gone. And the shapes of a result. */
 import { visibleLines } from "../base/visible-text.ts";
 
 export interface OutputStream {
@@ -103,4 +103,15 @@ export function printReport(
 /** The shape of every report in JSON: two-space indentation and a newline. */
 export function jsonText(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;
+}
+
+export function textTable(head: readonly string[], rows: readonly (readonly string[])[]): readonly string[] {
+  const all = [head, ...rows];
+  const widths = head.map((_, column) => Math.max(...all.map((row) => (row[column] ?? "").length)));
+  return all.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd(),
+  );
 }

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { manualClock } from "../../test/fakes/manual-clock.ts";
 import type { Output } from "./output.ts";
+import { textTable } from "./output.ts";
 import { progressBar } from "./progress.ts";
-import { textTable } from "./text-table.ts";
 
 function drawn(canShowProgress = true) {
   const lines: string[] = [];

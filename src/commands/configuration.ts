@@ -1,10 +1,11 @@
 /** @module The configuration of a command, as the service's user would load it. That user owns the state directory. */
-import { statSync } from "node:fs";
+
 import { dirname } from "node:path";
 import type { CommandContext } from "../cli/command.ts";
 import type { ValuesOf } from "../cli/option.ts";
 import { type LoadedConfig, loadConfig } from "../config/load.ts";
 import type { ProviderConfig } from "../config/schema.ts";
+import { statOrUndefined } from "./file-or-nothing.ts";
 import { readUserFiles, type UserFiles, type UserIdentity, userIdentity } from "./service-identity.ts";
 import type { configOption, overrideOptions } from "./shared-options.ts";
 
@@ -77,7 +78,8 @@ export async function loadForService({
     throw error;
   });
   const owner =
-    ownerOf(dirname(first?.config.state.path ?? USUAL_STATE_PATH)) ?? uidWithoutState(self.uid, userFiles);
+    statOrUndefined(dirname(first?.config.state.path ?? USUAL_STATE_PATH))?.uid ??
+    uidWithoutState(self.uid, userFiles);
   const service = userIdentity(String(owner), userFiles);
   return { loaded: first !== undefined && owner === self.uid ? first : await load(owner), service };
 }
@@ -90,13 +92,5 @@ function uidWithoutState(self: number, userFiles: UserFiles): number {
 
 /** The user of the service that has this configuration: the owner of its state, or else the user of this process. */
 export function serviceUidOf({ state }: Pick<ProviderConfig, "state">): number {
-  return ownerOf(dirname(state.path)) ?? process.geteuid?.() ?? 0;
-}
-
-function ownerOf(path: string): number | undefined {
-  try {
-    return statSync(path).uid;
-  } catch {
-    return undefined;
-  }
+  return statOrUndefined(dirname(state.path))?.uid ?? process.geteuid?.() ?? 0;
 }

@@ -21,7 +21,7 @@ export interface KeyInspection {
   readonly openbao: OpenBaoAnswer;
 }
 
-export type OpenBaoAnswer =
+type OpenBaoAnswer =
   | { readonly kind: "asked"; readonly answer: ProbeAnswer; readonly access: OperatorAccess }
   /** Why it could not be asked; the report then rests on the registry alone. */
   | { readonly kind: "unasked"; readonly error: ProviderError };

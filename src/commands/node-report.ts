@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { parseJson } from "../base/parse-json.ts";
 import { countOf } from "../base/words.ts";
-import { textTable } from "../cli/text-table.ts";
+import { textTable } from "../cli/output.ts";
 import { auditError } from "../etcd/errors.ts";
 import type { NodeSighting } from "../key/rotation/usage.ts";
 import { readInputFile } from "./input-file.ts";

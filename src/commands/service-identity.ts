@@ -1,7 +1,9 @@
 /** @module The service's user, and whether it can reach a file: computed from modes, because everything is open to root. */
-import { readFileSync, type Stats, statSync } from "node:fs";
+
+import type { Stats } from "node:fs";
 import { ancestorsOf } from "../base/ancestors.ts";
 import { CommandError } from "../cli/errors.ts";
+import { readOrEmpty, statOrUndefined } from "./file-or-nothing.ts";
 
 export interface UserIdentity {
   readonly uid: number;
@@ -46,14 +48,6 @@ function groupsOf(name: string, primary: number, group: string): readonly number
   return [...new Set([primary, ...others])];
 }
 
-function readOrEmpty(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
-  }
-}
-
 type Access = "read" | "write";
 
 const BITS = { read: 4, write: 2, search: 1 } as const;
@@ -82,12 +76,4 @@ export function accessProblem(path: string, access: Access, user: UserIdentity):
 function allows({ uid, gid, mode }: Stats, access: keyof typeof BITS, user: UserIdentity): boolean {
   const shift = uid === user.uid ? 6 : user.groups.includes(gid) ? 3 : 0;
   return ((mode >> shift) & BITS[access]) !== 0;
-}
-
-function statOrUndefined(path: string): Stats | undefined {
-  try {
-    return statSync(path);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,7 +1,7 @@
 /** @module The audit as aligned text, with a bar for each group. */
 import { visible } from "../../base/visible-text.ts";
 import { countOf } from "../../base/words.ts";
-import { textTable } from "../../cli/text-table.ts";
+import { textTable } from "../../cli/output.ts";
 import type { Evidence, SourceAudit } from "../../etcd/evidence.ts";
 import {
   type GroupTone,

@@ -55,15 +55,10 @@ export async function audit(flags: AuditFlags, context: CommandContext): Promise
   if (flags.html !== undefined) {
     await writeNewFile(flags.html, reportHtml(evidence), "--html");
   }
-  if (flags.output === "text") {
-    output.result(`${reportText(evidence, (tone, text) => output.paint(COLOURS[tone], text))}\n`);
-  } else {
-    output.result(
-      flags.list === "none" && flags.object === undefined
-        ? jsonText(evidence)
-        : `${JSON.stringify(evidence)}\n`,
-    );
-  }
+  const isAlone = flags.list === "none" && flags.object === undefined;
+  const json = (): string => (isAlone ? jsonText(evidence) : `${JSON.stringify(evidence)}\n`);
+  const text = (): string => `${reportText(evidence, (tone, part) => output.paint(COLOURS[tone], part))}\n`;
+  output.result(flags.output === "text" ? text() : json());
   return "good";
 }
 

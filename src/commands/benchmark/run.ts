@@ -5,9 +5,8 @@ import { systemClock } from "../../base/clock.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import { UsageError } from "../../cli/errors.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
-import { printReport } from "../../cli/output.ts";
+import { printReport, textTable } from "../../cli/output.ts";
 import { progressBar } from "../../cli/progress.ts";
-import { textTable } from "../../cli/text-table.ts";
 import { activeVersion } from "../../key/registry/record.ts";
 import { handleMaker } from "../../key/rotation/key-handles.ts";
 import { MARKER, makeMarker } from "../../key/rotation/marker.ts";
@@ -92,17 +91,11 @@ function overheads(results: readonly Measurement[]): Readonly<Record<string, num
 }
 
 function reportJson({ iterations, concurrency }: BenchmarkFlags, results: readonly Measurement[]) {
-  return {
-    iterations,
-    concurrency,
-    overhead: overheads(results),
-    results: results.map(({ name, samplesMs, failures }) => ({
-      name,
-      failures,
-      latency: statisticsOf(samplesMs) ?? null,
-      histogram: bucketsOf(samplesMs),
-    })),
-  };
+  const reported = results.map(({ name, samplesMs, failures }) => {
+    const latency = statisticsOf(samplesMs) ?? null;
+    return { name, failures, latency, histogram: bucketsOf(samplesMs) };
+  });
+  return { iterations, concurrency, overhead: overheads(results), results: reported };
 }
 
 function reportLines({ iterations, concurrency }: BenchmarkFlags, results: readonly Measurement[]) {

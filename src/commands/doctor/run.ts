@@ -1,12 +1,13 @@
 /** @module `doctor`: all checks in their order, with what they need of this machine, and their results. It takes no lock and writes no state. */
+
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
 import type { CommandContext } from "../../cli/command.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
 import { loadConfig } from "../../config/load.ts";
 import { isPinRefusal } from "../../pkcs11/errors.ts";
 import { openOperatorAccess } from "../../provider/operator.ts";
 import { type CheckResult, checkReport, runChecks } from "../check.ts";
+import { readOrEmpty } from "../file-or-nothing.ts";
 import { readUserFiles, userIdentity } from "../service-identity.ts";
 import { configLoad, configValidate } from "./checks/configuration.ts";
 import { CREDENTIAL_CHECKS, credentialChecks } from "./checks/credentials.ts";
@@ -108,12 +109,4 @@ function exitOf(results: readonly CheckResult[]): ExitName {
     return "configuration";
   }
   return results.some(({ findings }) => findings.some(isPinRefusal)) ? "pinRefused" : "refused";
-}
-
-function readOrEmpty(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
-  }
 }

@@ -2,10 +2,12 @@
  * @module The kube-apiserver process of this machine. A process is believed for its executable, never for the name it chose.
  * @see proc_pid_status(5)
  */
+
 import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { changeableDirectory, credentialsText, type UnixCredentials } from "../../base/privileges.ts";
 import { CommandError } from "../../cli/errors.ts";
+import { readOrEmpty } from "../file-or-nothing.ts";
 
 interface ApiServerProcess extends UnixCredentials {
   readonly pid: number;
@@ -114,12 +116,4 @@ function identityIn(status: string): UnixCredentials | undefined {
   return Number.isInteger(uid) && Number.isInteger(gid)
     ? { uid, gid, groups: groups.map(Number) }
     : undefined;
-}
-
-function readOrEmpty(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
-  }
 }

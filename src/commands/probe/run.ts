@@ -1,6 +1,6 @@
 /** @module `probe`: waits for the socket if asked to, runs the checks, and prints the report that plans take as a node report. */
+
 import { randomBytes, randomUUID } from "node:crypto";
-import { statSync } from "node:fs";
 import { hostname } from "node:os";
 import { systemClock } from "../../base/clock.ts";
 import { errnoOf } from "../../base/errno.ts";
@@ -11,6 +11,7 @@ import { EXIT_CODES, type ExitName } from "../../cli/exit-code.ts";
 import { type KmsClient, KmsClientError, openKmsClient } from "../../kms/client.ts";
 import { checkReport, runChecks } from "../check.ts";
 import { loadConfiguration } from "../configuration.ts";
+import { statOrUndefined } from "../file-or-nothing.ts";
 import { recordedVersions } from "../key-inspection.ts";
 import { compareReports, readNodeReport } from "../node-report.ts";
 import { findApiServer } from "./apiserver-process.ts";
@@ -22,13 +23,16 @@ const WAIT_STEP_MS = 100;
 const MAX_CHILD_BYTES = 64 * 1024;
 
 export async function probe(flags: ProbeFlags, context: CommandContext): Promise<ExitName> {
+  const { output, signal } = context;
   if (flags.compare.length > 0) {
-    return compare(flags.compare, context);
+    const reports = await Promise.all(flags.compare.map((file) => readNodeReport(file, "--compare")));
+    const { isGood, lines } = compareReports(reports);
+    output.result(`${lines.join("\n")}\n`);
+    return isGood ? "good" : "refused";
   }
   if (flags["as-apiserver"]) {
     return asApiServer(flags, context);
   }
-  const { output, signal } = context;
   const client = openKmsClient({ socketPath: flags.socket, timeoutMs: flags.timeout, uid: randomUUID });
   try {
     if (flags["wait-socket"] !== undefined) {
@@ -44,7 +48,11 @@ export async function probe(flags: ProbeFlags, context: CommandContext): Promise
     };
     const { onResult, end } = checkReport(output, flags.output, PROBE_IDS);
     const results = await runChecks(PROBE_CHECKS, probeContext, signal, onResult);
-    const removed = flags.config === undefined ? undefined : await removedVersions(flags, context);
+    const recorded =
+      flags.config === undefined
+        ? undefined
+        : await recordedVersions((await loadConfiguration(flags, context)).config);
+    const removed = recorded?.versions.filter(({ state }) => state === "removed");
     const caller = currentCaller();
     const unproven = unprovenBy(caller.uid, flags.socket);
     const { status, took } = probeContext;
@@ -55,7 +63,7 @@ export async function probe(flags: ProbeFlags, context: CommandContext): Promise
       caller,
       keyId: status?.keyId ?? "",
       healthz: status?.healthz ?? null,
-      removedVersions: removed,
+      removedVersions: removed?.map(({ version }) => version),
       tookMs: {
         status: took["probe.status"] ?? null,
         encrypt: took["probe.encrypt"] ?? null,
@@ -71,18 +79,6 @@ export async function probe(flags: ProbeFlags, context: CommandContext): Promise
   } finally {
     client.close();
   }
-}
-
-async function compare(files: readonly string[], { output }: CommandContext): Promise<ExitName> {
-  const reports = await Promise.all(files.map((file) => readNodeReport(file, "--compare")));
-  const { isGood, lines } = compareReports(reports);
-  output.result(`${lines.join("\n")}\n`);
-  return isGood ? "good" : "refused";
-}
-
-async function removedVersions(flags: ProbeFlags, context: CommandContext): Promise<readonly number[]> {
-  const { versions } = await recordedVersions((await loadConfiguration(flags, context)).config);
-  return versions.filter(({ state }) => state === "removed").map(({ version }) => version);
 }
 
 /** Until the provider has started, the time is over, or no process can answer; the checks then name the fault. */
@@ -176,17 +172,9 @@ export function unprovenBy(uid: number, socketPath: string): readonly string[] {
       "this probe ran as root and does not prove that kube-apiserver's user may connect; use --as-apiserver, or sudo -u that user",
     ];
   }
-  return ownerOf(socketPath) === uid
+  return statOrUndefined(socketPath)?.uid === uid
     ? [
         "this probe ran as the socket's owner and does not prove that kube-apiserver's user may connect; as root, use --as-apiserver",
       ]
     : [];
-}
-
-function ownerOf(path: string): number | undefined {
-  try {
-    return statSync(path).uid;
-  } catch {
-    return undefined;
-  }
 }

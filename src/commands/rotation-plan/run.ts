@@ -7,8 +7,7 @@ import { countOf } from "../../base/words.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import { UsageError } from "../../cli/errors.ts";
 import type { ExitName } from "../../cli/exit-code.ts";
-import { type Output, printReport } from "../../cli/output.ts";
-import { textTable } from "../../cli/text-table.ts";
+import { type Output, printReport, textTable } from "../../cli/output.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
 import type { RegistryContent } from "../../key/registry/record.ts";
 import {
@@ -18,7 +17,7 @@ import {
   type RotationStep,
 } from "../../key/rotation/plan.ts";
 import type { RotationPolicy } from "../../key/rotation/sightings.ts";
-import { inspectKey, type OpenBaoAnswer } from "../key-inspection.ts";
+import { inspectKey } from "../key-inspection.ts";
 import type { RotationPlanFlags } from "./command.ts";
 
 export async function rotationPlan(flags: RotationPlanFlags, context: CommandContext): Promise<ExitName> {
@@ -67,7 +66,8 @@ function showPlan(flags: RotationPlanFlags, context: CommandContext): Promise<Ex
     };
     let isBlocked = false;
     if (state.kind === "missing") {
-      const latest = latestOf(openbao);
+      const isKey = openbao.kind === "asked" && openbao.answer.kind === "key";
+      const latest = isKey ? openbao.answer.key.latestVersion : undefined;
       const lines = [
         `registry  none yet at ${config.state.path}`,
         ...(latest === undefined ? [] : [`key       latest version ${latest}`]),
@@ -105,12 +105,6 @@ function policyOf({ rotation, status, transit }: ProviderConfig): RotationPolicy
   };
 }
 
-function latestOf(openbao: OpenBaoAnswer): number | undefined {
-  return openbao.kind === "asked" && openbao.answer.kind === "key"
-    ? openbao.answer.key.latestVersion
-    : undefined;
-}
-
 function reportLines(report: RotationReport, { observation }: RegistryContent, { paint }: Output) {
   const { registry, versions, next } = report;
   return [
@@ -134,22 +128,11 @@ function reportLines(report: RotationReport, { observation }: RegistryContent, {
   ];
 }
 
-function versionRow({
-  version,
-  state,
-  createdAtUnix,
-  shown,
-  hasMarker,
-  keyId,
-}: PlannedVersion): readonly string[] {
-  return [
-    String(version),
-    state,
-    new Date(createdAtUnix * 1000).toISOString().replace(".000Z", "Z"),
-    shown === undefined ? "?" : shown ? "yes" : "no",
-    hasMarker ? "kept" : "none",
-    keyId,
-  ];
+function versionRow(planned: PlannedVersion): readonly string[] {
+  const { version, state, createdAtUnix, shown, hasMarker, keyId } = planned;
+  const created = new Date(createdAtUnix * 1000).toISOString().replace(".000Z", "Z");
+  const isShown = shown === undefined ? "?" : shown ? "yes" : "no";
+  return [String(version), state, created, isShown, hasMarker ? "kept" : "none", keyId];
 }
 
 function nextText(next: RotationStep): string {
