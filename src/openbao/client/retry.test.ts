@@ -1,6 +1,6 @@
 /** What is asked again, how often, and until when. */
 import { describe, expect, test } from "bun:test";
-import { A, error, OK, scriptedOpenBao } from "../../../test/fakes/scripted-openbao.ts";
+import { A, type Answer, error, OK, scriptedOpenBao } from "../../../test/fakes/scripted-openbao.ts";
 import { type Failed, type NextStep, nextStep } from "./retry.ts";
 
 describe("what follows a failure", () => {
@@ -73,6 +73,18 @@ describe("retry", () => {
     const caller = new AbortController();
     const answer = codeOf({ lagCodes: new Set(["not_found"]), signal: caller.signal });
     setTimeout(() => caller.abort(), 5);
+    expect(await answer).toBe("not_found");
+  });
+
+  test("a caller that gives up while it is asked again gets the answer that there was", async () => {
+    const caller = new AbortController();
+    const givesUp = (): Promise<Answer> => {
+      caller.abort();
+      return Promise.resolve("canceled");
+    };
+    const { codeOf, clock } = scriptedOpenBao({ [A]: [error(404), givesUp] });
+    const answer = codeOf({ lagCodes: new Set(["not_found"]), signal: caller.signal });
+    await clock.advance(50);
     expect(await answer).toBe("not_found");
   });
 });
