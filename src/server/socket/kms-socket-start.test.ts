@@ -6,7 +6,9 @@ import {
   lstatSync,
   mkdirSync,
   readdirSync,
+  readlinkSync,
   renameSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -138,4 +140,42 @@ describe("at start", () => {
     await holder.exited;
     expect(await stage.refusal()).toBe("opened");
   });
+});
+
+test("a start that is refused, and a socket that is closed, leave no lock and no descriptor", async () => {
+  let locks = 0;
+  const tryLock = () => {
+    locks += 1;
+    return {
+      release: () => {
+        locks -= 1;
+      },
+    };
+  };
+  /** Those of sockets and of the directory. */
+  const descriptors = (): number =>
+    readdirSync("/proc/self/fd").filter((fd) => {
+      try {
+        const target = readlinkSync(`/proc/self/fd/${fd}`);
+        return target.startsWith("socket:") || target === stage.directory;
+      } catch {
+        return false;
+      }
+    }).length;
+  const settled = async (count: number): Promise<number> => {
+    for (let waits = 0; waits < 200 && descriptors() !== count; waits += 1) {
+      await Bun.sleep(5);
+    }
+    return descriptors();
+  };
+  const before = descriptors();
+  writeFileSync(stage.path, "");
+  expect(await stage.refusal({ tryLock })).toBe("socket_occupied");
+  expect({ locks, descriptors: await settled(before) }).toEqual({ locks: 0, descriptors: before });
+  rmSync(stage.path);
+  const socket = await stage.open({ tryLock });
+  expect(locks).toBe(1);
+  expect(descriptors()).toBeGreaterThan(before);
+  await socket.close();
+  expect({ locks, descriptors: await settled(before) }).toEqual({ locks: 0, descriptors: before });
 });
