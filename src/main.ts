@@ -39,8 +39,8 @@ async function dispatch(args: readonly string[], callerEnvironment: Environment)
     }
     case HIDDEN.pkcs11Helper: {
       // Signals end this process at once.
-      const { runHelper } = await import("./pkcs11/helper.ts");
-      return runHelper();
+      const { helperMain } = await import("./pkcs11/helper-main.ts");
+      return helperMain();
     }
     case HIDDEN.writeRegistry: {
       const { runRegistryWriter } = await import("./commands/change-registry.ts");

@@ -32,7 +32,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
     reason: "the server that stops next closes the connection",
   },
   {
-    file: "src/etcd/bolt/meta-page.ts",
+    file: "src/etcd/bolt/file.ts",
     before:
       "const { pageBytes, rootPage, pageCount } = first.transaction > second.transaction ? first : second;",
     after:

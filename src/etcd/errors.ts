@@ -75,8 +75,3 @@ export function damagedSnapshot(problem: string): AuditError {
     advice: SNAPSHOT_ADVICE,
   });
 }
-
-/** The same error, said of the file in which it was found: several snapshots may be read in one run. */
-export function inFile(path: string, { code, message, advice, cause }: AuditError): AuditError {
-  return auditError(code, { message: `${path}: ${message}`, advice, cause });
-}

@@ -1,7 +1,7 @@
 /** @module One audit: a source is read, its objects are counted, and what was not looked at is listed. */
 import { posix } from "node:path";
-import { type OpenFile, openFile } from "./bolt/random-access-file.ts";
-import { AuditError, inFile } from "./errors.ts";
+import { type OpenFile, openFile } from "./bolt/file.ts";
+import { AuditError, auditError } from "./errors.ts";
 import type { AuditSource, SourceAudit } from "./evidence.ts";
 import type { EtcdEndpoint } from "./reader/endpoint.ts";
 import type { ReadOptions } from "./reader/record.ts";
@@ -35,24 +35,18 @@ export async function runAudit(target: AuditTarget, options: AuditOptions): Prom
 }
 
 async function countLive(
-  { endpoints, objectsPerSecond }: Extract<AuditTarget, { kind: "etcd" }>,
+  target: Extract<AuditTarget, { kind: "etcd" }>,
   prefix: string,
   counts: Tally,
-  { clock, signal, onProgress }: AuditOptions,
+  options: AuditOptions,
 ): Promise<AuditSource> {
   // Loaded only when it is needed: the gRPC stack is a third of the memory that an audit of a snapshot takes.
   const { readLive } = await import("./reader/live.ts");
-  const read = await readLive(Buffer.from(prefix), counts, {
-    endpoints,
-    clock,
-    signal,
-    objectsPerSecond,
-    onProgress,
-  });
+  const read = await readLive(Buffer.from(prefix), counts, { ...target, ...options });
   return {
     kind: "etcd",
     clusterId: read.clusterId,
-    endpoints: endpoints.map(({ url }) => url),
+    endpoints: target.endpoints.map(({ url }) => url),
     revision: read.revision,
     readAt: new Date(read.readAtUnixMs).toISOString(),
     restarts: read.restarts,
@@ -64,13 +58,13 @@ async function countSnapshot(
   path: string,
   prefix: string,
   counts: Tally,
-  { clock, signal, onProgress }: AuditOptions,
+  options: AuditOptions,
 ): Promise<AuditSource> {
   let file: OpenFile | undefined;
   try {
     file = openFile(path);
-    const readAt = new Date(clock.wallMs()).toISOString();
-    const snapshot = await openSnapshot(file, { clock, signal, onProgress });
+    const readAt = new Date(options.clock.wallMs()).toISOString();
+    const snapshot = await openSnapshot(file, options);
     await snapshot.read(Buffer.from(prefix), counts);
     return {
       kind: "snapshot",
@@ -82,7 +76,12 @@ async function countSnapshot(
       readAt,
     };
   } catch (error) {
-    throw error instanceof AuditError ? inFile(path, error) : error;
+    if (!(error instanceof AuditError)) {
+      throw error;
+    }
+    // Several snapshots may be read in one run.
+    const { code, message, advice, cause } = error;
+    throw auditError(code, { message: `${path}: ${message}`, advice, cause });
   } finally {
     file?.close();
   }

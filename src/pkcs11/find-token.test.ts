@@ -34,8 +34,8 @@ function opened(token: MemoryToken, { key = p256, refuseAfterFailedTry = false, 
   const { library, calls } = memoryToken({ keys: [{ label: "client", privateKey: key }], ...token });
   let found: TokenKey | undefined;
   const outcome = outcomeOf(() => {
-    const login = { pin: "482913", refuseAfterFailedTry, publicKey: createPublicKey(key) };
-    found = findToken(library, names, (stage) => stages.push(stage)).openKey(login);
+    const there = findToken(library, names, (stage) => stages.push(stage));
+    found = there.openKey({ pin: "482913", refuseAfterFailedTry }, createPublicKey(key));
   });
   return { outcome, calls, stages, key: found, logins: calls.filter((each) => each.startsWith("C_Login")) };
 }
@@ -94,7 +94,7 @@ describe("the token", () => {
     for (const fails of [{}, { C_Logout: "CKR_DEVICE_ERROR", C_Finalize: "CKR_DEVICE_ERROR" }]) {
       const { library, calls } = memoryToken({ keys: [{ label: "client", privateKey: p256 }], fails });
       const token = findToken(library, NAMES, () => {});
-      token.openKey({ pin: "1", refuseAfterFailedTry: false, publicKey: createPublicKey(p256) });
+      token.openKey({ pin: "1", refuseAfterFailedTry: false }, createPublicKey(p256));
       token.close();
       expect(calls.slice(-4)).toEqual(["C_Logout 77", "C_CloseSession 77", "C_Finalize", "close"]);
     }

@@ -1,7 +1,7 @@
 /** @module The PKCS#11 token: find it and log in once. */
 import type { KeyObject } from "node:crypto";
 import { HelperFailure, type HelperStage } from "./errors.ts";
-import type { TokenNames } from "./helper-protocol.ts";
+import type { Login, TokenNames } from "./helper-protocol.ts";
 import {
   CKF,
   CKU_USER,
@@ -15,13 +15,6 @@ import {
 } from "./pkcs11-library.ts";
 import { openKey, type TokenKey } from "./private-key.ts";
 
-interface TokenLogin {
-  readonly pin: string;
-  /** Refuse when the token says that a PIN was wrong since the last good one: the last try's outcome is not known. */
-  readonly refuseAfterFailedTry: boolean;
-  readonly publicKey: KeyObject;
-}
-
 /** Loads the module and finds the one token with the label; spends no try yet. @throws HelperFailure */
 export function findToken(library: Pkcs11Library, names: TokenNames, report: (stage: HelperStage) => void) {
   report("module");
@@ -33,7 +26,7 @@ export function findToken(library: Pkcs11Library, names: TokenNames, report: (st
   const cleanups = [() => p11.C_Finalize(), () => p11.close()];
   return {
     /** Logs in with the one try that is allowed and gives the key that is `publicKey`'s other half. */
-    openKey: (login: TokenLogin): TokenKey => {
+    openKey: (login: Pick<Login, "pin" | "refuseAfterFailedTry">, publicKey: KeyObject): TokenKey => {
       const session = openSession(p11, slot, names);
       cleanups.unshift(
         () => p11.C_Logout(session),
@@ -43,7 +36,7 @@ export function findToken(library: Pkcs11Library, names: TokenNames, report: (st
       report("pin");
       logIn(p11, session, login.pin);
       report("key");
-      return openKey(p11, slot, session, names.keyLabel, login.publicKey);
+      return openKey(p11, slot, session, names.keyLabel, publicKey);
     },
     close: (): void => {
       for (const cleanup of cleanups) {

@@ -42,6 +42,7 @@ const tokenSchema = v.strictObject({
 
 const login = {
   pin: v.pipe(v.string(), v.minLength(1), v.maxLength(255)),
+  /** When the token says that a PIN was wrong since the last good one: the last try's outcome is not known. */
   refuseAfterFailedTry: v.boolean(),
   chain: certificates,
 };
@@ -64,6 +65,7 @@ const requestSchema = v.strictObject({
 export type HelperRequest = v.InferOutput<typeof requestSchema>;
 export type HelperTask = HelperRequest["task"];
 export type Exchange = v.InferOutput<typeof exchangeSchema>;
+export type Login = Exclude<HelperTask, { kind: "inspect" }>;
 export type TokenNames = v.InferOutput<typeof tokenSchema>;
 
 const lineSchema = v.variant("kind", [

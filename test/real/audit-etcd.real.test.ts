@@ -6,7 +6,7 @@ import { spawnSync } from "node:child_process";
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { systemClock } from "../../src/base/clock.ts";
-import { openFile } from "../../src/etcd/bolt/random-access-file.ts";
+import { openFile } from "../../src/etcd/bolt/file.ts";
 import type { SourceAudit } from "../../src/etcd/evidence.ts";
 import { type EtcdEndpoint, etcdEndpoint } from "../../src/etcd/reader/endpoint.ts";
 import { readLive } from "../../src/etcd/reader/live.ts";

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { memoryFile } from "../../../test/fakes/etcd/memory-file.ts";
 import { branchNode, bucketHeader, leafNode } from "../../../test/fakes/etcd/snapshot-bytes.ts";
 import { AuditError } from "../errors.ts";
-import type { BoltFile } from "./meta-page.ts";
+import type { BoltFile } from "./file.ts";
 import { type Bucket, bucketOf, entriesDescending } from "./tree.ts";
 
 const PAGE_BYTES = 1024;

@@ -3,7 +3,7 @@
  * @see https://github.com/etcd-io/bbolt/blob/main/internal/common/page.go
  */
 import { damagedSnapshot } from "../errors.ts";
-import type { BoltFile } from "./meta-page.ts";
+import type { BoltFile } from "./file.ts";
 
 /** A tree of 2^32 pages with the smallest fan-out in use is far below this. */
 const MAX_DEPTH = 32;

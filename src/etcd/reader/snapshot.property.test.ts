@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { memoryFile } from "../../../test/fakes/etcd/memory-file.ts";
 import { metaPage, snapshotBytes, type Write, withDigest } from "../../../test/fakes/etcd/snapshot-bytes.ts";
 import { systemClock } from "../../base/clock.ts";
-import type { OpenFile } from "../bolt/random-access-file.ts";
+import type { OpenFile } from "../bolt/file.ts";
 import { AuditError } from "../errors.ts";
 import { openSnapshot } from "./snapshot.ts";
 

@@ -2,8 +2,9 @@
  * @module An etcd database file, and the newest state of every object in it. Memory does not grow with the number of objects.
  * @see https://etcd.io/docs/v3.6/op-guide/recovery/#snapshotting-the-keyspace
  */
-import { type BoltFile, openBolt } from "../bolt/meta-page.ts";
-import type { OpenFile } from "../bolt/random-access-file.ts";
+
+import type { OpenFile } from "../bolt/file.ts";
+import { type BoltFile, openBolt } from "../bolt/file.ts";
 import { type Bucket, bucketOf, entriesDescending } from "../bolt/tree.ts";
 import { auditError, damagedSnapshot, SNAPSHOT_ADVICE } from "../errors.ts";
 import type { AuditSource } from "../evidence.ts";

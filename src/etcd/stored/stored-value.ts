@@ -31,7 +31,7 @@ export type StoredValue =
 export const LOCAL_TRANSFORMERS = ["aescbc", "aesgcm", "secretbox"] as const;
 type LocalTransformer = (typeof LOCAL_TRANSFORMERS)[number];
 
-const ENCRYPTED_MARK = Buffer.from("k8s:enc:");
+const ENCRYPTED_MARK = "k8s:enc:";
 const PROVIDER_ANNOTATION = "provider.kms.openbao.org";
 const KEY_ID_HASH_ANNOTATION = "key-id-hash.kms.openbao.org";
 const VERSION_ANNOTATION = "transit-key-version.kms.openbao.org";
@@ -46,11 +46,10 @@ export function classifyStoredValue(
   value: Uint8Array,
   onSeed: (seed: Uint8Array) => void = () => {},
 ): StoredValue {
-  if (!startsWithMark(value)) {
+  if (latin1(value, ENCRYPTED_MARK.length) !== ENCRYPTED_MARK) {
     return { kind: "plaintext" };
   }
-  const head = Buffer.from(value.buffer, value.byteOffset, Math.min(value.length, MAX_MARKER_BYTES));
-  const match = MARKER.exec(head.toString("latin1"));
+  const match = MARKER.exec(latin1(value, MAX_MARKER_BYTES));
   if (match === null) {
     return { kind: "unknown" };
   }
@@ -90,13 +89,6 @@ function classifyEnvelope(
   }
   onSeed(dekSource);
   return { kind: "ours", provider, keyId, statedVersion };
-}
-
-function startsWithMark(value: Uint8Array): boolean {
-  return (
-    value.length >= ENCRYPTED_MARK.length &&
-    Buffer.compare(value.subarray(0, ENCRYPTED_MARK.length), ENCRYPTED_MARK) === 0
-  );
 }
 
 /** kube-apiserver's envelope, protobuf `v2.EncryptedObject`, without the ciphertext. */
@@ -194,8 +186,9 @@ function refuseIf(isWrong: boolean): void {
   }
 }
 
-function latin1({ buffer, byteOffset, length }: Uint8Array): string {
-  return Buffer.from(buffer, byteOffset, length).toString("latin1");
+/** The first bytes, one character each. */
+function latin1({ buffer, byteOffset, length }: Uint8Array, maxBytes = length): string {
+  return Buffer.from(buffer, byteOffset, Math.min(length, maxBytes)).toString("latin1");
 }
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

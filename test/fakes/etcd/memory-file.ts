@@ -1,5 +1,5 @@
 /** @module A file in memory that fails the test when anything outside it is read. */
-import type { OpenFile } from "../../../src/etcd/bolt/random-access-file.ts";
+import type { OpenFile } from "../../../src/etcd/bolt/file.ts";
 
 export function memoryFile(bytes: Uint8Array): OpenFile {
   return {

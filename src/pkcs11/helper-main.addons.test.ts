@@ -3,7 +3,7 @@ import { chmodSync, chownSync, mkdtempSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { HelperFailure } from "./errors.ts";
-import { addonProblem, INSTALLED_ADDONS, loadNativeAddons, type NativeAddonPlace } from "./native-addons.ts";
+import { addonProblem, INSTALLED_ADDONS, loadNativeAddons, type NativeAddonPlace } from "./helper-main.ts";
 
 let directory: string;
 let place: NativeAddonPlace;

@@ -9,7 +9,7 @@ import { END, HELLO, memoryTls, READY } from "../../test/fakes/pkcs11/memory-tls
 import { type MemoryToken, memoryToken } from "../../test/fakes/pkcs11/memory-token.ts";
 import { makeTestCa } from "../../test/fakes/tls/test-ca.ts";
 import { HelperFailure } from "./errors.ts";
-import { answerRequest } from "./helper.ts";
+import { answerRequest } from "./helper-main.ts";
 import { decodeLine, encodeRequest, type HelperTask } from "./helper-protocol.ts";
 
 const MARKER = "a".repeat(32);

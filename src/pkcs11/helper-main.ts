@@ -1,7 +1,8 @@
-/** @module The body of the helper process: one task, then it ends. */
+/** @module The body of the helper process: it loads the native addons, does one task and ends. */
 
 import { X509Certificate } from "node:crypto";
-import { realpathSync, type Stats, statSync, writeSync } from "node:fs";
+import { lstatSync, realpathSync, type Stats, statSync, writeSync } from "node:fs";
+import { join } from "node:path";
 import { readBounded } from "../base/read-bounded.ts";
 import { HelperFailure } from "./errors.ts";
 import { findToken } from "./find-token.ts";
@@ -14,15 +15,11 @@ import {
   type TokenNames,
 } from "./helper-protocol.ts";
 import { httpsExchange } from "./https-exchange.ts";
-import {
-  INSTALLED_ADDONS,
-  loadNativeAddons,
-  type NativeAddonPlace,
-  type NativeAddons,
-} from "./native-addons.ts";
+import type { Pkcs11Library } from "./pkcs11-library.ts";
+import type { TlsLibrary } from "./tls-client.ts";
 
 /** Reads the request, does its task, says how it ended. Never throws; the exit code is for people, not for the provider. */
-export async function runHelper(place: NativeAddonPlace = INSTALLED_ADDONS): Promise<number> {
+export async function helperMain(place: NativeAddonPlace = INSTALLED_ADDONS): Promise<number> {
   const input = await readBounded(Bun.stdin.stream(), MAX_REQUEST_BYTES);
   return await answerRequest(input ?? Buffer.of(), () => loadNativeAddons(place), writeAll);
 }
@@ -64,13 +61,12 @@ async function doTask(
     if (task.kind === "inspect") {
       return { kind: "done" };
     }
-    const { pin, refuseAfterFailedTry, chain } = task;
+    const { chain } = task;
     const [leaf] = chain;
     if (leaf === undefined) {
       throw new HelperFailure("request_invalid");
     }
-    const { publicKey } = new X509Certificate(leaf);
-    const key = token.openKey({ pin, refuseAfterFailedTry, publicKey });
+    const key = token.openKey(task, new X509Certificate(leaf).publicKey);
     if (task.kind === "prove") {
       return { kind: "done" };
     }
@@ -112,4 +108,84 @@ function writeAll(text: string): void {
   while (written < bytes.length) {
     written += writeSync(1, bytes, written);
   }
+}
+
+interface NativeAddons {
+  readonly tls: TlsLibrary;
+  readonly pkcs11: Pkcs11Library;
+}
+
+export interface NativeAddonPlace {
+  readonly directory: string;
+  /** Users whose files are trusted besides root's. Empty in production. */
+  readonly extraOwners: readonly number[];
+}
+
+declare const NATIVE_ADDON_DIRECTORY: string | undefined;
+declare const NATIVE_ADDON_OWNER: number | undefined;
+
+/**
+ * Where the packages put the addons. Only a build for tests names another place, at build time: neither the configuration
+ * nor the environment can.
+ */
+export const INSTALLED_ADDONS: NativeAddonPlace = {
+  directory: typeof NATIVE_ADDON_DIRECTORY === "string" ? NATIVE_ADDON_DIRECTORY : "/usr/lib/openbao-kms",
+  extraOwners: typeof NATIVE_ADDON_OWNER === "number" ? [NATIVE_ADDON_OWNER] : [],
+};
+
+const ADDON_FILES = ["tls.node", "pkcs11.node"] as const;
+
+/** What is wrong with the installation of the addons; `undefined` when they may be loaded. Loads nothing. */
+export function addonProblem(
+  place: NativeAddonPlace,
+): { readonly code: "addon_missing" | "addon_unsafe"; readonly path: string } | undefined {
+  const paths = [place.directory, ...ADDON_FILES.map((file) => join(place.directory, file))];
+  for (const path of paths) {
+    const stats = lstatSync(path, { throwIfNoEntry: false });
+    if (stats === undefined) {
+      return { code: "addon_missing", path };
+    }
+    const kind = path === place.directory ? stats.isDirectory() : stats.isFile();
+    if (!kind || !isTrusted(stats, place.extraOwners)) {
+      return { code: "addon_unsafe", path };
+    }
+  }
+  return undefined;
+}
+
+function isTrusted(stats: Stats, extraOwners: readonly number[]): boolean {
+  return (stats.uid === 0 || extraOwners.includes(stats.uid)) && (stats.mode & 0o022) === 0;
+}
+
+/** @throws HelperFailure `addon_missing`, `addon_unsafe`, or `addon_broken` when one does not load. */
+export function loadNativeAddons(place: NativeAddonPlace): NativeAddons {
+  const problem = addonProblem(place);
+  if (problem !== undefined) {
+    throw new HelperFailure(problem.code);
+  }
+  const tls = load(join(place.directory, "tls.node"));
+  const pkcs11 = load(join(place.directory, "pkcs11.node"));
+  if (!isTls(tls) || !isPkcs11(pkcs11)) {
+    throw new HelperFailure("addon_broken");
+  }
+  return { tls, pkcs11 };
+}
+
+function load(path: string): object {
+  const module: { exports: object } = { exports: {} };
+  try {
+    process.dlopen(module, path);
+  } catch (error) {
+    throw new HelperFailure("addon_broken", undefined, error);
+  }
+  return module.exports;
+}
+
+// The files are ours by ownership: that the right one is in each place is all there is to check.
+function isTls(exports: object): exports is TlsLibrary {
+  return "TlsClient" in exports;
+}
+
+function isPkcs11(exports: object): exports is Pkcs11Library {
+  return "PKCS11" in exports;
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { memoryFile } from "../../../test/fakes/etcd/memory-file.ts";
 import { type Meta, metaPage } from "../../../test/fakes/etcd/snapshot-bytes.ts";
 import { AuditError } from "../errors.ts";
-import { type BoltFile, openBolt } from "./meta-page.ts";
+import { type BoltFile, openBolt } from "./file.ts";
 
 const META: Meta = { pageBytes: 1024, rootPage: 3, pageCount: 4 };
 

@@ -15,7 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { errnoOf } from "../../base/errno.ts";
-import { openFile } from "./random-access-file.ts";
+import { openFile } from "./file.ts";
 
 const directory = realpathSync(mkdtempSync(join(tmpdir(), "random-access-")));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
