@@ -211,24 +211,7 @@ function connectHandlers(implementation: Implementation): readonly UniversalHand
 
 export const SERVICE = "/v2.KeyManagementService/";
 
-export interface KmsClient {
-  readonly client: Client;
-  status(options?: CallOptions): Promise<MessageShape<typeof StatusResponseSchema>>;
-  encrypt(
-    request: MessageInitShape<typeof EncryptRequestSchema>,
-    options?: CallOptions,
-    metadata?: Metadata,
-  ): Promise<MessageShape<typeof EncryptResponseSchema>>;
-  decrypt(
-    request: MessageInitShape<typeof DecryptRequestSchema>,
-    options?: CallOptions,
-  ): Promise<MessageShape<typeof DecryptResponseSchema>>;
-  /** One call with bytes of the test's own making. */
-  raw(method: string, message: Uint8Array, metadata?: Metadata, options?: CallOptions): Promise<Uint8Array>;
-  close(): void;
-}
-
-export function kmsClient(path: string): KmsClient {
+export function kmsClient(path: string) {
   const client = new Client(`unix://${path}`, credentials.createInsecure(), {
     "grpc.default_authority": "localhost",
     "grpc.use_local_subchannel_pool": 1,
@@ -258,15 +241,21 @@ export function kmsClient(path: string): KmsClient {
     fromBinary(output, await raw(SERVICE + name, toBinary(input, create(input, message)), metadata, options));
   return {
     client,
+    /** One call with bytes of the test's own making. */
     raw,
-    status: (options) => call("Status", StatusRequestSchema, StatusResponseSchema, {}, options),
-    encrypt: (request, options, metadata) =>
-      call("Encrypt", EncryptRequestSchema, EncryptResponseSchema, request, options, metadata),
-    decrypt: (request, options) =>
+    status: (options?: CallOptions) => call("Status", StatusRequestSchema, StatusResponseSchema, {}, options),
+    encrypt: (
+      request: MessageInitShape<typeof EncryptRequestSchema>,
+      options?: CallOptions,
+      metadata?: Metadata,
+    ) => call("Encrypt", EncryptRequestSchema, EncryptResponseSchema, request, options, metadata),
+    decrypt: (request: MessageInitShape<typeof DecryptRequestSchema>, options?: CallOptions) =>
       call("Decrypt", DecryptRequestSchema, DecryptResponseSchema, request, options),
     close: () => client.close(),
   };
 }
+
+export type KmsClient = ReturnType<typeof kmsClient>;
 
 /** Code and text of the error with which a call failed. */
 export async function failure(call: Promise<unknown>): Promise<readonly [code: number, text: string]> {

@@ -8,14 +8,7 @@ import { join } from "node:path";
 import { unitEnvironment } from "../../scripts/bench/unit-environment.ts";
 import { peakRssMib } from "../harness/peak-memory.ts";
 
-export interface ServedProcess {
-  readonly path: string;
-  /** The most memory that the process has had since its start, in MiB. */
-  peakRssMib(): number;
-  stop(): Promise<void>;
-}
-
-export async function serveInProcess(): Promise<ServedProcess> {
+export async function serveInProcess() {
   const child = spawn(process.execPath, [join(import.meta.dir, "harness-process.ts")], {
     env: { PATH: process.env.PATH, ...unitEnvironment("off") },
     stdio: ["pipe", "pipe", "inherit"],
@@ -27,6 +20,7 @@ export async function serveInProcess(): Promise<ServedProcess> {
   });
   return {
     path,
+    /** The most memory that the process has had since its start, in MiB. */
     peakRssMib: () => peakRssMib(child.pid ?? 0),
     stop: async () => {
       child.stdin.end();
@@ -34,3 +28,5 @@ export async function serveInProcess(): Promise<ServedProcess> {
     },
   };
 }
+
+export type ServedProcess = Awaited<ReturnType<typeof serveInProcess>>;

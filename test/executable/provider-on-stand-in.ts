@@ -5,22 +5,15 @@ import { type FakeOpenBao, makeFakeOpenBao } from "../fakes/openbao/fake-openbao
 import { serveFakeOpenBao } from "../fakes/openbao/fake-server.ts";
 import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import { operator } from "../fakes/openbao/operator.ts";
-import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
-import { type Provider, type ProviderOptions, prepareProvider } from "../harness/provider.ts";
-
-export interface ProviderOnStandIn {
-  readonly openbao: FakeOpenBao;
-  readonly names: Provisioning;
-  readonly provider: Provider;
-  readonly dispose: () => Promise<void>;
-}
+import { provision } from "../fakes/openbao/provision.ts";
+import { type ProviderOptions, prepareProvider } from "../harness/provider.ts";
 
 /** Started, and its Status is `ok`. */
 export async function startOnStandIn(
   config: NonNullable<ProviderOptions["config"]>,
   openbao: FakeOpenBao = makeFakeOpenBao(),
   env: NonNullable<ProviderOptions["env"]> = {},
-): Promise<ProviderOnStandIn> {
+) {
   const server = await serveFakeOpenBao(openbao);
   const issuer = makeJwtIssuer();
   const names = await provision(operator(server, openbao.rootToken), issuer.publicKeyPem);
@@ -37,3 +30,5 @@ export async function startOnStandIn(
   }
   return { openbao, names, provider, dispose };
 }
+
+export type ProviderOnStandIn = Awaited<ReturnType<typeof startOnStandIn>>;

@@ -23,26 +23,10 @@ export interface FakeKeyState {
   readonly settings: Partial<KeyMetadata>;
 }
 
-export interface FakeKey {
-  readonly state: FakeKeyState;
-  readonly transit: Omit<TransitClient, "calls">;
-  /** How often the key's metadata was read. */
-  readonly reads: number;
-  change(change: Partial<FakeKeyState>): void;
-  rotate(): void;
-  /** Deletes the key and makes it again with as many versions; nothing of before decrypts. */
-  recreate(): void;
-  restore(state: FakeKeyState): void;
-  /** Every call fails with this answer until it is called with `undefined`. */
-  failWith(code: AnswerCode | undefined, only?: FakeCall): void;
-  /** Metadata and calls answer from this state, as a standby does that lags; `undefined` ends it. */
-  lag(state: FakeKeyState | undefined): void;
-}
-
 export type FakeCall = "readKey" | "readDisableUpsert" | "encrypt" | "decrypt";
 
 /** With `nowMs` versions carry the time at which they were made, and answers OpenBao's clock. */
-export function fakeKey(nowMs?: () => number): FakeKey {
+export function fakeKey(nowMs?: () => number) {
   let created = 0;
   let reads = 0;
   let failure: { readonly code: AnswerCode; readonly only: FakeCall | undefined } | undefined;
@@ -98,70 +82,78 @@ export function fakeKey(nowMs?: () => number): FakeKey {
     return Buffer.from(content.text, "hex");
   };
 
+  const transit: Omit<TransitClient, "calls"> = {
+    readKey: (signal) => {
+      reads += 1;
+      return call("readKey", signal, (now) => {
+        if (!now.exists) {
+          throw refused("not_found");
+        }
+        return { ...metadataOf(now, latestOf(now)), answeredAtMs: secondOf(nowMs?.()) };
+      });
+    },
+    readDisableUpsert: (signal) => call("readDisableUpsert", signal, (now) => now.upsertDisabled),
+    encrypt: ({ plaintext, associatedData, keyVersion }, signal) =>
+      call("encrypt", signal, (now) => {
+        const version = now.versions.find((each) => each.version === keyVersion);
+        if (!now.exists || version === undefined) {
+          throw refused(now.exists ? "version_too_new" : "key_missing");
+        }
+        const content = {
+          material: version.material,
+          associatedData,
+          text: Buffer.from(plaintext).toString("hex"),
+        };
+        return `vault:v${keyVersion}:${Buffer.from(JSON.stringify(content)).toString("base64")}`;
+      }),
+    decrypt,
+    decryptTogether: (inputs, signal) =>
+      call("decrypt", signal, (now) =>
+        inputs.map(({ ciphertext, associatedData }, batchIndex) => {
+          try {
+            const value = open(now, ciphertext, associatedData);
+            return { ok: true, value: { value, requestId: "request", batchIndex } };
+          } catch (error) {
+            return { ok: false, error };
+          }
+        }),
+      ),
+  };
+
   return {
     get state() {
       return state;
     },
+    /** How often the key's metadata was read. */
     get reads() {
       return reads;
     },
-    transit: {
-      readKey: (signal) => {
-        reads += 1;
-        return call("readKey", signal, (now) => {
-          if (!now.exists) {
-            throw refused("not_found");
-          }
-          return { ...metadataOf(now, latestOf(now)), answeredAtMs: secondOf(nowMs?.()) };
-        });
-      },
-      readDisableUpsert: (signal) => call("readDisableUpsert", signal, (now) => now.upsertDisabled),
-      encrypt: ({ plaintext, associatedData, keyVersion }, signal) =>
-        call("encrypt", signal, (now) => {
-          const version = now.versions.find((each) => each.version === keyVersion);
-          if (!now.exists || version === undefined) {
-            throw refused(now.exists ? "version_too_new" : "key_missing");
-          }
-          const content = {
-            material: version.material,
-            associatedData,
-            text: Buffer.from(plaintext).toString("hex"),
-          };
-          return `vault:v${keyVersion}:${Buffer.from(JSON.stringify(content)).toString("base64")}`;
-        }),
-      decrypt,
-      decryptTogether: (inputs, signal) =>
-        call("decrypt", signal, (now) =>
-          inputs.map(({ ciphertext, associatedData }, batchIndex) => {
-            try {
-              const value = open(now, ciphertext, associatedData);
-              return { ok: true, value: { value, requestId: "request", batchIndex } };
-            } catch (error) {
-              return { ok: false, error };
-            }
-          }),
-        ),
-    },
-    change: (change) => {
+    transit,
+    change: (change: Partial<FakeKeyState>) => {
       state = { ...state, ...change };
     },
     rotate: () => {
       state = { ...state, versions: [...state.versions, newVersion(latestOf(state) + 1)] };
     },
+    /** Deletes the key and makes it again with as many versions; nothing of before decrypts. */
     recreate: () => {
       state = { ...state, versions: state.versions.map(({ version }) => newVersion(version)) };
     },
-    restore: (before) => {
+    restore: (before: FakeKeyState) => {
       state = before;
     },
-    failWith: (code, only) => {
+    /** Every call fails with this answer until it is called with `undefined`. */
+    failWith: (code: AnswerCode | undefined, only?: FakeCall) => {
       failure = code === undefined ? undefined : { code, only };
     },
-    lag: (before) => {
+    /** Metadata and calls answer from this state, as a standby does that lags; `undefined` ends it. */
+    lag: (before: FakeKeyState | undefined) => {
       lagging = before;
     },
   };
 }
+
+export type FakeKey = ReturnType<typeof fakeKey>;
 
 /** As an HTTP Date header has it. */
 function secondOf(ms: number | undefined): number | undefined {

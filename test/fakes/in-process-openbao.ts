@@ -3,27 +3,16 @@
  * the transport: transit/, auth/. TLS and connections are tested in transport/.
  */
 import { createHttpTransport, type FetchSession } from "../../src/http/https.ts";
-import { type CallReport, createOpenBao, type OpenBao } from "../../src/openbao/client/client.ts";
+import { type CallReport, createOpenBao } from "../../src/openbao/client/client.ts";
 import { OPENBAO_NAMES } from "../../src/provider/transit-access.ts";
-import { type ManualClock, manualClock } from "./manual-clock.ts";
+import { manualClock } from "./manual-clock.ts";
 import { fakeFetch } from "./openbao/fake-fetch.ts";
 import { type FakeOpenBao, makeFakeOpenBao } from "./openbao/fake-openbao.ts";
 import { identityClaims, makeJwtIssuer } from "./openbao/jwt-issuer.ts";
 import { type Operator, operatorWith } from "./openbao/operator.ts";
 import { type Provisioning, provision } from "./openbao/provision.ts";
 
-export interface InProcessOpenBao {
-  readonly clock: ManualClock;
-  readonly fake: FakeOpenBao;
-  readonly operator: Operator;
-  readonly openbao: OpenBao;
-  readonly reports: readonly CallReport[];
-  readonly names: Provisioning;
-  /** A good JWT for the provisioned role, with its lifetime. */
-  readonly jwt: (lifetimeSeconds?: number) => string;
-}
-
-export async function inProcessOpenBao(overrides: Partial<Provisioning> = {}): Promise<InProcessOpenBao> {
+export async function inProcessOpenBao(overrides: Partial<Provisioning> = {}) {
   const clock = manualClock();
   const fake = makeFakeOpenBao({ now: () => clock.wallMs() });
   const operator = operatorOf(fake);
@@ -56,7 +45,8 @@ export async function inProcessOpenBao(overrides: Partial<Provisioning> = {}): P
     openbao,
     reports,
     names,
-    jwt: (lifetimeSeconds) => issuer.sign(identityClaims(names, clock.wallMs(), lifetimeSeconds)),
+    /** A good JWT for the provisioned role, with its lifetime. */
+    jwt: (lifetimeSeconds?: number) => issuer.sign(identityClaims(names, clock.wallMs(), lifetimeSeconds)),
   };
 }
 

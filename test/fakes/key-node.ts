@@ -8,9 +8,9 @@ import type { RegistryContent } from "../../src/key/registry/record.ts";
 import type { KeyEvent } from "../../src/key/rotation/key-events.ts";
 import type { ProbePolicy } from "../../src/key/rotation/key-probe.ts";
 import { createKeyState, type KeyState } from "../../src/key/rotation/key-state.ts";
-import { type CrashDisk, crashDisk } from "./crash-disk.ts";
+import { crashDisk } from "./crash-disk.ts";
 import type { FakeKey } from "./fake-key.ts";
-import { type ManualClock, manualClock } from "./manual-clock.ts";
+import { manualClock } from "./manual-clock.ts";
 import { testIdentity } from "./registry-fixture.ts";
 
 export const testPolicy: ProbePolicy = {
@@ -28,24 +28,7 @@ export const testPolicy: ProbePolicy = {
 export const NODE_STATE_PATH = "/state/key-registry.json";
 const never = new AbortController().signal;
 
-export interface KeyNode {
-  readonly disk: CrashDisk;
-  readonly clock: ManualClock;
-  readonly events: KeyEvent[];
-  /** The running process; {@link KeyNode.restart} replaces it. */
-  readonly keys: KeyState;
-  probe(): Promise<void>;
-  /** Lets time pass, then probes. */
-  probeAfter(ms: number): Promise<void>;
-  /** A new process on the same disk; loads the registry. */
-  restart(): Promise<void>;
-  /** What a command beside the daemon writes. */
-  command(change: (content: RegistryContent) => RegistryContent): Promise<void>;
-  /** The names of the events since the last call. */
-  takeEvents(): readonly string[];
-}
-
-export function keyNode(key: FakeKey, policy: ProbePolicy = testPolicy): KeyNode {
+export function keyNode(key: FakeKey, policy: ProbePolicy = testPolicy) {
   const disk = crashDisk("/state");
   const clock = manualClock();
   const events: KeyEvent[] = [];
@@ -79,24 +62,31 @@ export function keyNode(key: FakeKey, policy: ProbePolicy = testPolicy): KeyNode
     disk,
     clock,
     events,
+    /** The running process; {@link KeyNode.restart} replaces it. */
     get keys() {
       return keys;
     },
     probe: () => keys.probe(never),
-    probeAfter: async (ms) => {
+    /** Lets time pass, then probes. */
+    probeAfter: async (ms: number) => {
       clock.pass(ms);
       await keys.probe(never);
     },
+    /** A new process on the same disk; loads the registry. */
     restart: async () => {
       keys = boot();
       await keys.start();
     },
-    command: async (change) => {
+    /** What a command beside the daemon writes. */
+    command: async (change: (content: RegistryContent) => RegistryContent) => {
       const state = await store().load();
       if (state.kind === "found") {
         await store().commit(state.stored, change(state.stored.record), never);
       }
     },
+    /** The names of the events since the last call. */
     takeEvents: () => events.splice(0).map((each) => each.name),
   };
 }
+
+export type KeyNode = ReturnType<typeof keyNode>;

@@ -13,23 +13,12 @@ import {
   type RegistryStoreOptions,
 } from "../../src/key/registry/file-store.ts";
 import { systemStateFiles } from "../../src/key/registry/file-system.ts";
-import type { StoredRecord } from "../../src/key/registry/read-state.ts";
 import { trySqliteLock } from "../../src/key/registry/writer-lock.ts";
 import { rotated, testFirstContent, testIdentity } from "./registry-fixture.ts";
 
 const never = new AbortController().signal;
 
-export interface RegistryOnDisk {
-  readonly directory: string;
-  readonly path: string;
-  readonly checkpoint: string;
-  readonly open: (change?: Partial<RegistryStoreOptions>) => RegistryStore;
-  /** Commits up to a generation, one rotation each. */
-  readonly written: (generations: number) => Promise<StoredRecord>;
-  readonly remove: () => void;
-}
-
-export function registryOnDisk(): RegistryOnDisk {
+export function registryOnDisk() {
   const directory = mkdtempSync(join(tmpdir(), "registry-"));
   chmodSync(directory, 0o750);
   const path = join(directory, "key-registry.json");
@@ -50,7 +39,8 @@ export function registryOnDisk(): RegistryOnDisk {
     path,
     checkpoint: `${path}.checkpoint`,
     open,
-    written: async (generations) => {
+    /** Commits up to a generation, one rotation each. */
+    written: async (generations: number) => {
       let { stored } = await open().commit(undefined, testFirstContent, never);
       while (stored.record.generation < generations) {
         ({ stored } = await open().commit(stored, rotated(stored.record), never));
@@ -60,6 +50,8 @@ export function registryOnDisk(): RegistryOnDisk {
     remove: () => rmSync(directory, { recursive: true, force: true }),
   };
 }
+
+export type RegistryOnDisk = ReturnType<typeof registryOnDisk>;
 
 /** The code with which it was refused, or `done`. */
 export async function codeOf(attempt: Promise<unknown>): Promise<RegistryCode | "done"> {

@@ -5,21 +5,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 
-export interface Child {
-  readonly pid: number;
-  /** The last lines of stdout and stderr together. */
-  readonly output: () => string;
-  readonly exited: () => boolean;
-  readonly exitCode: () => number | null;
-  /** Sends SIGTERM and waits; SIGKILL after the grace. Resolves with the exit code, null after a signal. */
-  readonly stop: (graceMs?: number) => Promise<number | null>;
-  /** SIGKILL, and waits until it is gone. */
-  readonly kill: () => Promise<void>;
-  readonly signal: (name: NodeJS.Signals) => void;
-  readonly pause: () => void;
-  readonly resume: () => void;
-}
-
 export interface ChildOptions {
   readonly cwd: string;
   /** Beside PATH; nothing else of the caller's environment is passed on. */
@@ -30,7 +15,7 @@ export interface ChildOptions {
 const KEPT_BYTES = 64_000;
 const DEFAULT_GRACE_MS = 10_000;
 
-export function startChild(command: string, args: readonly string[], options: ChildOptions): Child {
+export function startChild(command: string, args: readonly string[], options: ChildOptions) {
   const child = spawn(command, args, {
     cwd: options.cwd,
     env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin", HOME: options.cwd, ...options.env },
@@ -61,18 +46,21 @@ export function startChild(command: string, args: readonly string[], options: Ch
   };
   return {
     pid: child.pid ?? 0,
+    /** The last lines of stdout and stderr together. */
     output: () => kept,
     exited,
     exitCode: () => child.exitCode,
-    stop: async (graceMs = DEFAULT_GRACE_MS) => {
+    /** Sends SIGTERM and waits; SIGKILL after the grace. Resolves with the exit code, null after a signal. */
+    stop: async (graceMs: number = DEFAULT_GRACE_MS) => {
       await endWithin(child, exited, gone, graceMs);
       return child.exitCode;
     },
+    /** SIGKILL, and waits until it is gone. */
     kill: async () => {
       child.kill("SIGKILL");
       await gone();
     },
-    signal: (name) => {
+    signal: (name: NodeJS.Signals) => {
       child.kill(name);
     },
     pause: () => {
@@ -83,6 +71,8 @@ export function startChild(command: string, args: readonly string[], options: Ch
     },
   };
 }
+
+export type Child = ReturnType<typeof startChild>;
 
 async function endWithin(
   child: ChildProcess,

@@ -1,10 +1,4 @@
 /** @module A command that runs to its end: what it printed and how it ended. For a command that keeps running: child.ts. */
-export interface CommandResult {
-  readonly status: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 export interface CommandOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
@@ -16,7 +10,7 @@ export interface CommandOptions {
 export async function runCommand(
   words: readonly string[],
   { env, cwd, input = "", timeoutMs }: CommandOptions,
-): Promise<CommandResult> {
+) {
   const child = Bun.spawn([...words], {
     env,
     ...(cwd === undefined ? {} : { cwd }),
@@ -32,3 +26,5 @@ export async function runCommand(
   ]);
   return { status, stdout, stderr };
 }
+
+export type CommandResult = Awaited<ReturnType<typeof runCommand>>;

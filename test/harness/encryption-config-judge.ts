@@ -16,12 +16,6 @@ interface Verdict {
   readonly reason: string;
 }
 
-export interface EncryptionConfigJudge {
-  /** Verdicts in the order of the files. */
-  readonly judge: (files: readonly (string | Uint8Array)[]) => Promise<readonly Verdict[]>;
-  readonly dispose: () => void;
-}
-
 /** As many at a time as CI has processors. */
 const AT_ONCE = 2;
 const NO_POLICY = "no-audit-policy.yaml";
@@ -30,10 +24,7 @@ const DIALS = "failed to create connection to unix socket";
 const PROBE_MS = 1000;
 const LIMIT_MS = 20_000;
 
-export async function encryptionConfigJudge(
-  binary: string,
-  extraFlags: readonly string[] = [],
-): Promise<EncryptionConfigJudge> {
+export async function encryptionConfigJudge(binary: string, extraFlags: readonly string[] = []) {
   const dir = mkdtempSync(join(tmpdir(), "judge-"));
   const path = (name: string): string => join(dir, name);
   const server = await (await makeTestCa({ commonName: "judge" })).server();
@@ -91,7 +82,8 @@ export async function encryptionConfigJudge(
   };
 
   return {
-    judge: async (files) => {
+    /** Verdicts in the order of the files. */
+    judge: async (files: readonly (string | Uint8Array)[]) => {
       const verdicts: Verdict[] = [];
       let next = 0;
       const worker = async (): Promise<void> => {
@@ -105,3 +97,5 @@ export async function encryptionConfigJudge(
     dispose: () => rmSync(dir, { recursive: true, force: true }),
   };
 }
+
+export type EncryptionConfigJudge = Awaited<ReturnType<typeof encryptionConfigJudge>>;

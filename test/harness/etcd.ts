@@ -17,28 +17,6 @@ interface StoredObject {
   readonly value: Buffer;
 }
 
-export interface RealEtcd {
-  /** Of the first member, without TLS. */
-  readonly address: string;
-  /** Every member with mutual TLS, as kubeadm sets it up: the key is root's, mode 0600. */
-  readonly endpoints: readonly string[];
-  /** The files that --etcd-ca, --etcd-cert and --etcd-key name. */
-  readonly tls: { readonly ca: string; readonly cert: string; readonly key: string };
-  readonly dir: string;
-  readonly dataDir: (member: number) => string;
-  /** Everything under a prefix, keys ascending. */
-  readonly list: (prefix: string) => Promise<readonly StoredObject[]>;
-  readonly get: (key: string) => Promise<Buffer | undefined>;
-  readonly put: (objects: readonly (readonly [key: string, value: Uint8Array])[]) => Promise<void>;
-  readonly remove: (key: string) => Promise<void>;
-  /** Compacts everything below the newest revision. */
-  readonly compact: () => Promise<void>;
-  readonly kill: (member: number) => Promise<void>;
-  /** Saves a snapshot with etcdctl and returns its path. */
-  readonly snapshot: (etcdctl: string, name: string) => string;
-  readonly dispose: () => Promise<void>;
-}
-
 const rangeReply = v.object({
   header: v.object({ revision: v.string() }),
   kvs: v.optional(v.array(v.object({ key: v.string(), value: v.optional(v.string(), "") })), []),
@@ -47,7 +25,7 @@ const rangeReply = v.object({
 const START_TIMEOUT_MS = 30_000;
 const PER_TRANSACTION = 500;
 
-export async function startEtcd(binary: string, members = 1): Promise<RealEtcd> {
+export async function startEtcd(binary: string, members = 1) {
   const dir = mkdtempSync(join(tmpdir(), "etcd-"));
   const path = (name: string): string => join(dir, name);
   const ports = await freePorts(members * 3);
@@ -114,14 +92,18 @@ export async function startEtcd(binary: string, members = 1): Promise<RealEtcd> 
     throw error;
   }
   return {
+    /** Of the first member, without TLS. */
     address: addresses[0] ?? "",
+    /** Every member with mutual TLS, as kubeadm sets it up: the key is root's, mode 0600. */
     endpoints,
+    /** The files that --etcd-ca, --etcd-cert and --etcd-key name. */
     tls: { ca: path("ca.crt"), cert: path("client.crt"), key: path("client.key") },
     dir,
-    dataDir: (member) => path(`m${member}`),
-    list: (prefix) => objects({ key: base64(prefix), range_end: base64(endOfPrefix(prefix)) }),
-    get: async (key) => (await objects({ key: base64(key) }))[0]?.value,
-    put: async (entries) => {
+    dataDir: (member: number) => path(`m${member}`),
+    /** Everything under a prefix, keys ascending. */
+    list: (prefix: string) => objects({ key: base64(prefix), range_end: base64(endOfPrefix(prefix)) }),
+    get: async (key: string) => (await objects({ key: base64(key) }))[0]?.value,
+    put: async (entries: readonly (readonly [key: string, value: Uint8Array])[]) => {
       for (let first = 0; first < entries.length; first += PER_TRANSACTION) {
         const part = entries.slice(first, first + PER_TRANSACTION);
         await post("txn", {
@@ -129,15 +111,17 @@ export async function startEtcd(binary: string, members = 1): Promise<RealEtcd> 
         });
       }
     },
-    remove: async (key) => {
+    remove: async (key: string) => {
       await post("deleterange", { key: base64(key) });
     },
+    /** Compacts everything below the newest revision. */
     compact: async () => {
       const { revision } = (await range({ key: base64("x") })).header;
       await post("compaction", { revision, physical: true });
     },
-    kill: async (member) => children[member]?.kill(),
-    snapshot: (etcdctl, name) => {
+    kill: async (member: number) => children[member]?.kill(),
+    /** Saves a snapshot with etcdctl and returns its path. */
+    snapshot: (etcdctl: string, name: string) => {
       const words = [`--endpoints=${addresses[0]}`, "snapshot", "save", path(name)];
       const { status, stderr } = spawnSync(etcdctl, words, { encoding: "utf8" });
       if (status !== 0) {
@@ -148,6 +132,8 @@ export async function startEtcd(binary: string, members = 1): Promise<RealEtcd> 
     dispose,
   };
 }
+
+export type RealEtcd = Awaited<ReturnType<typeof startEtcd>>;
 
 async function writeCertificates(path: (name: string) => string): Promise<void> {
   const ca = await makeTestCa({ commonName: "etcd test CA" });

@@ -43,21 +43,10 @@ interface Nodes {
   readonly dispose: () => Promise<void>;
 }
 
-export interface RealOpenBao extends OpenBaoNode, Nodes {
-  /** What the `bao` command needs for root's token; PATH has it and the system's own commands. */
-  readonly environment: Readonly<Record<string, string>>;
-}
-
-export interface RaftCluster extends Nodes {
-  readonly nodes: readonly OpenBaoNode[];
-  /** The node that leads now; waits for an election. */
-  readonly leader: () => Promise<OpenBaoNode>;
-}
-
 const RAFT_NODES = 3;
 const TIMEOUT_MS = 60_000;
 
-export async function startOpenBao(binary: string): Promise<RealOpenBao> {
+export async function startOpenBao(binary: string) {
   const { nodes, ...rest } = await startNodes(binary, 1);
   const [node] = nodes;
   if (node === undefined) {
@@ -70,10 +59,16 @@ export async function startOpenBao(binary: string): Promise<RealOpenBao> {
     BAO_CACERT: rest.caFile,
     BAO_TOKEN: rest.rootToken,
   };
-  return { ...node, ...rest, environment };
+  return {
+    ...node,
+    ...rest /** What the `bao` command needs for root's token; PATH has it and the system's own commands. */,
+    environment,
+  };
 }
 
-export async function startRaftCluster(binary: string): Promise<RaftCluster> {
+export type RealOpenBao = Awaited<ReturnType<typeof startOpenBao>>;
+
+export async function startRaftCluster(binary: string) {
   const cluster = await startNodes(binary, RAFT_NODES);
   const leader = (): Promise<OpenBaoNode> =>
     eventually(
@@ -105,8 +100,10 @@ export async function startRaftCluster(binary: string): Promise<RaftCluster> {
     await cluster.dispose();
     throw error;
   });
-  return { ...cluster, leader };
+  return { ...cluster /** The node that leads now; waits for an election. */, leader };
 }
+
+export type RaftCluster = Awaited<ReturnType<typeof startRaftCluster>>;
 
 function hasVote(server: Json): boolean {
   return isJsonObject(server) && server["voter"] === true;

@@ -6,11 +6,6 @@ import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-export interface OpensslServer {
-  readonly port: number;
-  readonly stop: () => void;
-}
-
 export interface OpensslServerOptions {
   /** Where its files are written. */
   readonly directory: string;
@@ -21,7 +16,7 @@ export interface OpensslServerOptions {
   readonly version: "1.2" | "1.3";
 }
 
-export async function startOpensslServer(options: OpensslServerOptions): Promise<OpensslServer> {
+export async function startOpensslServer(options: OpensslServerOptions) {
   const { directory, version } = options;
   const file = (name: string, text: string): string => {
     const path = join(directory, `s_server-${name}`);

@@ -23,7 +23,7 @@ import { type Child, startChild } from "./child.ts";
 import { eventually } from "./eventually.ts";
 import { builtExecutable } from "./executable.ts";
 import { freePorts } from "./free-port.ts";
-import { type KmsClient, openKmsClient } from "./kms-client.ts";
+import { openKmsClient } from "./kms-client.ts";
 
 type Section = Readonly<Record<string, unknown>>;
 
@@ -54,39 +54,9 @@ export interface Launch {
   readonly configPath?: string;
 }
 
-export interface Provider {
-  readonly executable: string;
-  readonly dir: string;
-  readonly configPath: string;
-  readonly socketPath: string;
-  readonly statePath: string;
-  readonly client: KmsClient;
-  readonly pid: () => number;
-  readonly exited: () => boolean;
-  readonly exitCode: () => number | null;
-  readonly output: () => string;
-  readonly log: () => readonly LogLine[];
-  /** Spawns the process; resolves at once. */
-  readonly spawn: (launch?: Launch) => void;
-  /** Spawns it and waits for a Status that is `ok`. Resolves with the milliseconds that took. */
-  readonly start: (launch?: Launch) => Promise<number>;
-  readonly stop: () => Promise<number | null>;
-  readonly kill: () => Promise<void>;
-  readonly pause: () => void;
-  readonly resume: () => void;
-  readonly signal: (name: NodeJS.Signals) => void;
-  /** Replaces the JWT file in one step; without a token, by a fresh good one. */
-  readonly writeJwt: (jwt?: string) => void;
-  readonly writeCa: (pem: string) => void;
-  /** HTTP status and body of `/live` or `/ready`. */
-  readonly health: (path: "/live" | "/ready") => Promise<{ readonly status: number; readonly body: string }>;
-  readonly metrics: () => Promise<string>;
-  readonly dispose: () => Promise<void>;
-}
-
 const STATUS_OK_TIMEOUT_MS = 20_000;
 
-export async function prepareProvider(options: ProviderOptions): Promise<Provider> {
+export async function prepareProvider(options: ProviderOptions) {
   const executable = options.executable ?? builtExecutable();
   const dir = mkdtempSync(join(tmpdir(), "kms-"));
   const path = (name: string): string => join(dir, name);
@@ -154,8 +124,10 @@ export async function prepareProvider(options: ProviderOptions): Promise<Provide
     exitCode: () => child?.exitCode() ?? null,
     output: () => output,
     log: () => parseLog(output),
+    /** Spawns the process; resolves at once. */
     spawn,
-    start: async (launch) => {
+    /** Spawns it and waits for a Status that is `ok`. Resolves with the milliseconds that took. */
+    start: async (launch?: Launch) => {
       const began = performance.now();
       spawn(launch);
       await eventually(
@@ -173,10 +145,12 @@ export async function prepareProvider(options: ProviderOptions): Promise<Provide
     kill,
     pause: () => child?.pause(),
     resume: () => child?.resume(),
-    signal: (name) => child?.signal(name),
+    signal: (name: NodeJS.Signals) => child?.signal(name),
+    /** Replaces the JWT file in one step; without a token, by a fresh good one. */
     writeJwt,
     writeCa,
-    health: (target) => get(healthPort, target),
+    /** HTTP status and body of `/live` or `/ready`. */
+    health: (target: "/live" | "/ready") => get(healthPort, target),
     metrics: async () => (await get(metricsPort, "/metrics")).body,
     dispose: async () => {
       client.close();
@@ -185,6 +159,8 @@ export async function prepareProvider(options: ProviderOptions): Promise<Provide
     },
   };
 }
+
+export type Provider = Awaited<ReturnType<typeof prepareProvider>>;
 
 function configuration(
   { openbao, names, config = {} }: ProviderOptions,

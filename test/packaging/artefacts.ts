@@ -15,15 +15,6 @@ export const version = manifest.version;
 /** Where CI has `native/build` put the addons. */
 const nativeParts = join(root, "dist", "native", "tls.node");
 
-export interface TestRelease {
-  readonly folder: string;
-  readonly publicKey: string;
-  /** With the addons for PKCS#11. */
-  readonly native: boolean;
-  /** Path of the artefact, for example `artefact("", "deb")`. */
-  readonly artefact: (kind: "" | "_systemd" | "_static-pod" | "_image", suffix: string) => string;
-}
-
 /** The source as it stands, committed or not. */
 function sourceKey(): string {
   const names = run("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], { cwd: root })
@@ -42,7 +33,7 @@ function sourceKey(): string {
 const releases = join(root, "dist", "test-release");
 
 /** One process makes it; suites that run beside each other wait for that one. */
-export function testRelease(): TestRelease {
+export function testRelease() {
   const home = join(releases, sourceKey());
   if (!existsSync(home)) {
     mkdirSync(dirname(releases), { recursive: true });
@@ -52,8 +43,10 @@ export function testRelease(): TestRelease {
   return {
     folder,
     publicKey: join(home, "public.pem"),
+    /** With the addons for PKCS#11. */
     native: existsSync(join(home, "native")),
-    artefact: (kind, suffix) => {
+    /** Path of the artefact, for example `artefact("", "deb")`. */
+    artefact: (kind: "" | "_systemd" | "_static-pod" | "_image", suffix: string) => {
       const name = `bao-kms-provider${kind}_${version}_linux_amd64.${suffix}`;
       if (!readdirSync(folder).includes(name)) {
         throw new Error(`the release has no ${name}`);
@@ -62,6 +55,8 @@ export function testRelease(): TestRelease {
     },
   };
 }
+
+export type TestRelease = ReturnType<typeof testRelease>;
 
 function makeKeys(folder: string): void {
   const privateKey = join(folder, "private.pem");

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { codeOf } from "../../../test/fakes/code-of.ts";
 import { inProcessOpenBao } from "../../../test/fakes/in-process-openbao.ts";
 import { textAt } from "../../../test/fakes/openbao/json-at.ts";
 import {
@@ -29,11 +30,6 @@ const write = (name: string, text: string): string => {
   writeFileSync(join(dir, name), text, { mode: 0o600 });
   return join(dir, name);
 };
-const codeOf = (answer: Promise<unknown>): Promise<string> =>
-  answer.then(
-    () => "ok",
-    (error: unknown) => (error instanceof ProviderError ? error.code : String(error)),
-  );
 
 async function setUp(role: Record<string, string | number> = {}) {
   const bao = await inProcessOpenBao();

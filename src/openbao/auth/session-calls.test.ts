@@ -1,8 +1,8 @@
 /** What the session asks of OpenBao and when, call by call; that it keeps a token alive is in session.test.ts. */
 import { describe, expect, test } from "bun:test";
+import { codeOf } from "../../../test/fakes/code-of.ts";
 import { manualClock } from "../../../test/fakes/manual-clock.ts";
 import { DeadlineError } from "../../base/deadline.ts";
-import { ProviderError } from "../../base/error-class.ts";
 import { Secret } from "../../base/secret.ts";
 import type { OpenBaoCall, OpenBaoReply } from "../client/attempt.ts";
 import { answerError, OpenBaoError } from "../client/errors.ts";
@@ -85,11 +85,6 @@ function setUp(
   return { session, clock, asked, reports };
 }
 
-const codeOf = (answer: Promise<unknown>): Promise<unknown> =>
-  answer.then(
-    () => "ok",
-    (error: unknown) => (error instanceof ProviderError ? error.code : error),
-  );
 const textOf = (token: Token | undefined): string | undefined => token?.secret.expose();
 
 describe("asking for a token", () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import { codeOf } from "../../../test/fakes/code-of.ts";
 import { inProcessOpenBao } from "../../../test/fakes/in-process-openbao.ts";
 import { faults } from "../../../test/fakes/openbao/faults.ts";
-import { ProviderError } from "../../base/error-class.ts";
 import { Secret } from "../../base/secret.ts";
 import { createAuthenticatedClient } from "./authenticated-client.ts";
 import { jwtLoginMethod } from "./jwt-method.ts";
@@ -71,12 +71,6 @@ async function setUp(role: Record<string, unknown> = {}) {
     calls: (path: RegExp) => fake.calls.filter((call) => path.test(call.path)).length,
   };
 }
-
-const codeOf = (answer: Promise<unknown>): Promise<string> =>
-  answer.then(
-    () => "ok",
-    (error: unknown) => (error instanceof ProviderError ? error.code : String(error)),
-  );
 
 describe("keeping a token", () => {
   test("one login serves all who ask at once", async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
+import { codeOf } from "../../../test/fakes/code-of.ts";
 import { A, type Answer, B, scriptedOpenBao } from "../../../test/fakes/scripted-openbao.ts";
-import { ProviderError } from "../../base/error-class.ts";
 import { Secret } from "../../base/secret.ts";
 import type { LoginMethod } from "./login-method.ts";
 import { decodeGrant, type Token } from "./token.ts";
@@ -11,11 +11,6 @@ const AUTH = { client_token: "s.new", lease_duration: 60, renewable: true, token
 const granting = (auth: unknown): Answer => ({ status: 200, body: { request_id: "r", auth } });
 const pathsOf = ({ asked }: ReturnType<typeof scriptedOpenBao>): readonly string[] =>
   asked.map(({ url }) => new URL(url).pathname.slice("/v1/".length));
-const codeOf = (answer: Promise<unknown>): Promise<string> =>
-  answer.then(
-    () => "ok",
-    (error: unknown) => (error instanceof ProviderError ? error.code : String(error)),
-  );
 
 function login(bao: ReturnType<typeof scriptedOpenBao>, more: Partial<LoginMethod> = {}) {
   const method: LoginMethod = {

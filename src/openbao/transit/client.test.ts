@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { codeOf } from "../../../test/fakes/code-of.ts";
 import { inProcessOpenBao } from "../../../test/fakes/in-process-openbao.ts";
 import { testMetadata, testMetadataReply } from "../../../test/fakes/key-scope.ts";
 import { faults } from "../../../test/fakes/openbao/faults.ts";
@@ -21,11 +22,6 @@ async function setUp() {
 }
 
 const signal = (): AbortSignal => new AbortController().signal;
-const codeOf = (answer: Promise<unknown>): Promise<string> =>
-  answer.then(
-    () => "ok",
-    (error: unknown) => (error instanceof ProviderError ? error.code : String(error)),
-  );
 const encrypt = (transit: TransitClient, keyVersion = 1, plaintext = SEED): Promise<string> =>
   transit.encrypt({ plaintext, associatedData: AAD, keyVersion }, signal());
 const decrypt = (transit: TransitClient, ciphertext: string, associatedData = AAD): Promise<Uint8Array> =>

@@ -7,17 +7,6 @@ import { createServer } from "node:https";
 import { errors, Provider } from "oidc-provider";
 import { type Leaf, makeTestCa } from "../tls/test-ca.ts";
 
-export interface AuthorizationServer {
-  readonly issuer: string;
-  readonly tokenUrl: string;
-  readonly port: number;
-  readonly tls: { readonly caPem: string; readonly leaf: Leaf };
-  readonly caPem: string;
-  /** The key that OpenBao must trust. */
-  readonly publicKeyPem: string;
-  readonly stop: () => Promise<void>;
-}
-
 export interface AuthorizationServerOptions {
   readonly clientId: string;
   readonly clientSecret: string;
@@ -30,9 +19,7 @@ export interface AuthorizationServerOptions {
   readonly tls?: { readonly caPem: string; readonly leaf: Leaf };
 }
 
-export async function startAuthorizationServer(
-  options: AuthorizationServerOptions,
-): Promise<AuthorizationServer> {
+export async function startAuthorizationServer(options: AuthorizationServerOptions) {
   const ca = options.tls === undefined ? await makeTestCa({ commonName: "issuer CA" }) : undefined;
   const tls = options.tls ?? { caPem: ca?.certPem ?? "", leaf: (await ca?.server()) ?? missingLeaf() };
   const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
@@ -86,14 +73,17 @@ export async function startAuthorizationServer(
     port: address.port,
     tls,
     caPem: tls.caPem,
+    /** The key that OpenBao must trust. */
     publicKeyPem: publicKey.export({ type: "spki", format: "pem" }),
     stop: () =>
-      new Promise((resolve) => {
+      new Promise<void>((resolve) => {
         server.close(() => resolve());
         server.closeAllConnections();
       }),
   };
 }
+
+export type AuthorizationServer = Awaited<ReturnType<typeof startAuthorizationServer>>;
 
 function missingLeaf(): never {
   throw new Error("no certificate");

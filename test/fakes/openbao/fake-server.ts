@@ -27,23 +27,10 @@ export interface FakeServerOptions {
   readonly now?: () => number;
 }
 
-export interface FakeServer {
-  /** `https://127.0.0.1:port`, to be verified against `caPem`. */
-  readonly address: string;
-  readonly port: number;
-  readonly caPem: string;
-  readonly tls: { readonly caPem: string; readonly leaf: Leaf };
-  /** Cuts every connection and frees the port. */
-  readonly stop: () => Promise<void>;
-}
-
 /** No request of a KMS provider comes near this. */
 const MAX_REQUEST_BYTES = 4 << 20;
 
-export async function serveFakeOpenBao(
-  openbao: Handler,
-  options: FakeServerOptions = {},
-): Promise<FakeServer> {
+export async function serveFakeOpenBao(openbao: Handler, options: FakeServerOptions = {}) {
   const tls = options.tls ?? (await freshTls());
   const now = options.now ?? Date.now;
   const sockets = new Set<Socket>();
@@ -67,12 +54,14 @@ export async function serveFakeOpenBao(
   }
   const { port } = bound;
   return {
+    /** `https://127.0.0.1:port`, to be verified against `caPem`. */
     address: `https://127.0.0.1:${port}`,
     port,
     caPem: tls.caPem,
     tls,
+    /** Cuts every connection and frees the port. */
     stop: () =>
-      new Promise((resolve) => {
+      new Promise<void>((resolve) => {
         server.close(() => resolve());
         server.closeAllConnections();
         for (const socket of sockets) {
@@ -81,6 +70,8 @@ export async function serveFakeOpenBao(
       }),
   };
 }
+
+export type FakeServer = Awaited<ReturnType<typeof serveFakeOpenBao>>;
 
 async function freshTls(): Promise<NonNullable<FakeServerOptions["tls"]>> {
   const ca = await makeTestCa({ commonName: "stand-in CA" });

@@ -4,16 +4,7 @@
  */
 import { generateKeyPairSync, sign } from "node:crypto";
 
-export interface JwtIssuer {
-  readonly publicKeyPem: string;
-  /** A signed JWT; `header` overrides fields of its header. */
-  readonly sign: (
-    claims: Readonly<Record<string, unknown>>,
-    header?: Readonly<Record<string, unknown>>,
-  ) => string;
-}
-
-export function makeJwtIssuer(algorithm: "ES256" | "RS256" = "ES256"): JwtIssuer {
+export function makeJwtIssuer(algorithm: "ES256" | "RS256" = "ES256") {
   const { publicKey, privateKey } =
     algorithm === "ES256"
       ? generateKeyPairSync("ec", { namedCurve: "P-256" })
@@ -22,13 +13,16 @@ export function makeJwtIssuer(algorithm: "ES256" | "RS256" = "ES256"): JwtIssuer
     Buffer.from(JSON.stringify(value)).toString("base64url");
   return {
     publicKeyPem: publicKey.export({ type: "spki", format: "pem" }),
-    sign: (claims, header = {}) => {
+    /** A signed JWT; `header` overrides fields of its header. */
+    sign: (claims: Readonly<Record<string, unknown>>, header: Readonly<Record<string, unknown>> = {}) => {
       const input = `${part({ alg: algorithm, typ: "JWT", ...header })}.${part(claims)}`;
       const signature = sign("sha256", Buffer.from(input), { key: privateKey, dsaEncoding: "ieee-p1363" });
       return `${input}.${signature.toString("base64url")}`;
     },
   };
 }
+
+export type JwtIssuer = ReturnType<typeof makeJwtIssuer>;
 
 /** Claims of a good identity; times in Unix seconds. */
 export function identityClaims(

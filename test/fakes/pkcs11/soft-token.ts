@@ -14,23 +14,7 @@ export const USER_PIN = "482913";
 
 export type SoftKeyType = "P-256" | "P-384" | "RSA-2048" | "RSA-4096";
 
-export interface SoftToken {
-  readonly directory: string;
-  /** For the child's environment. */
-  readonly environment: { readonly SOFTHSM2_CONF: string };
-  readonly pinFile: string;
-  /** Replaces the PIN file, as an operator does: a new file, moved over the old one. */
-  writePin(text: string): void;
-  /** Puts a new key into the token; gives the public half, SPKI as DER. */
-  makeKey(label: string, type: SoftKeyType): Uint8Array<ArrayBuffer>;
-  /** The stub module in front of SoftHSM, which behaves as the lines say from its next load on. */
-  stubModule(behaviour?: string): string;
-  /** How often the stub module was asked to log in. */
-  logins(): number;
-  [Symbol.dispose](): void;
-}
-
-export function makeSoftToken(): SoftToken {
+export function makeSoftToken() {
   const directory = mkdtempSync(join(tmpdir(), "soft-token-"));
   const configuration = join(directory, "softhsm2.conf");
   const pinFile = join(directory, "pin");
@@ -62,10 +46,13 @@ export function makeSoftToken(): SoftToken {
 
   return {
     directory,
+    /** For the child's environment. */
     environment,
     pinFile,
+    /** Replaces the PIN file, as an operator does: a new file, moved over the old one. */
     writePin,
-    makeKey: (label, type) => {
+    /** Puts a new key into the token; gives the public half, SPKI as DER. */
+    makeKey: (label: string, type: SoftKeyType) => {
       const { publicKey, privateKey } = makePair(type);
       const pem = join(directory, "key.pem");
       writeFileSync(pem, privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 });
@@ -87,7 +74,8 @@ export function makeSoftToken(): SoftToken {
       rmSync(pem);
       return new Uint8Array(publicKey.export({ type: "spki", format: "der" }));
     },
-    stubModule: (behaviour = "") => {
+    /** The stub module in front of SoftHSM, which behaves as the lines say from its next load on. */
+    stubModule: (behaviour: string = "") => {
       if (!existsSync(stub)) {
         run("cc", "-shared", "-fPIC", "-w", "-o", stub, join(import.meta.dir, "stub-module.c"), "-ldl");
         chmodSync(stub, 0o755);
@@ -95,6 +83,7 @@ export function makeSoftToken(): SoftToken {
       writeFileSync(`${stub}.behaviour`, `module ${SOFTHSM_MODULE}\n${behaviour}\n`);
       return stub;
     },
+    /** How often the stub module was asked to log in. */
     logins: () => {
       try {
         return readFileSync(`${stub}.logins`).length;
@@ -105,6 +94,8 @@ export function makeSoftToken(): SoftToken {
     [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }),
   };
 }
+
+export type SoftToken = ReturnType<typeof makeSoftToken>;
 
 function makePair(type: SoftKeyType) {
   switch (type) {

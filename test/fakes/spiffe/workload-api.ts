@@ -10,23 +10,9 @@ import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { SpiffeWorkloadAPI } from "../../../src/openbao/auth/gen/spiffe/workload_pb.ts";
 import { type JwtIssuer, makeJwtIssuer } from "../openbao/jwt-issuer.ts";
 
-export interface WorkloadApi {
-  readonly socketPath: string;
-  /** The key behind its JWT-SVIDs; `rotate` changes it. */
-  readonly publicKeyPem: () => string;
-  readonly rotate: () => void;
-  /** What the next calls get instead of an SVID. */
-  readonly fail: (how: Failure | undefined) => void;
-  readonly stop: () => Promise<void>;
-}
-
 export type Failure = Code | "hang" | "hang_up" | "foreign_identity" | "foreign_claims" | "none";
 
-export async function serveWorkloadApi(
-  socketPath: string,
-  spiffeId: string,
-  lifetimeSeconds = 300,
-): Promise<WorkloadApi> {
+export async function serveWorkloadApi(socketPath: string, spiffeId: string, lifetimeSeconds = 300) {
   let issuer: JwtIssuer = makeJwtIssuer();
   let failure: Failure | undefined;
   const sockets = new Set<Socket>();
@@ -76,11 +62,13 @@ export async function serveWorkloadApi(
   await new Promise<void>((resolve) => server.listen(socketPath, resolve));
   return {
     socketPath,
+    /** The key behind its JWT-SVIDs; `rotate` changes it. */
     publicKeyPem: () => issuer.publicKeyPem,
     rotate: () => {
       issuer = makeJwtIssuer();
     },
-    fail: (how) => {
+    /** What the next calls get instead of an SVID. */
+    fail: (how: Failure | undefined) => {
       failure = how;
     },
     stop: async () => {
@@ -90,3 +78,5 @@ export async function serveWorkloadApi(
     },
   };
 }
+
+export type WorkloadApi = Awaited<ReturnType<typeof serveWorkloadApi>>;
