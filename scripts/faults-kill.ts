@@ -33,17 +33,15 @@ const progress =
 async function main(): Promise<number> {
   const world = await makeWorld({ bao: needBinary("bao") });
   try {
-    const provider = await killStorm(world, {
-      kills: Number(values.kills),
-      onKill: progress(values.kills, "kills"),
-    });
+    const provider = await killStorm(world, Number(values.kills), progress(values.kills, "kills"));
     console.log(
       `${provider.kills} kills, ${provider.rotations} rotations, ${provider.promotions} promotions seen, ${provider.problems.length} problems`,
     );
-    const commands = await commandStorm(world, {
-      kills: Number(values.commands),
-      onKill: progress(values.commands, "commands"),
-    });
+    const commands = await commandStorm(
+      world,
+      Number(values.commands),
+      progress(values.commands, "commands"),
+    );
     for (const [command, { killed, done }] of Object.entries(commands.commands)) {
       console.log(`${command}: ${killed} killed, ${done} done before that`);
     }

@@ -4,19 +4,8 @@
  * @module etcd and kube-apiserver over the provider's socket. Objects are Secrets of the default namespace.
  */
 import { recognisable } from "../harness/cluster.ts";
-import { type RealEtcd, startEtcd } from "../harness/etcd.ts";
-import { type KubeApiServer, startKubeApiServer } from "../harness/kube-apiserver.ts";
-
-export interface ClusterLoad {
-  /** What kube-apiserver did since the last call. */
-  readonly take: () => Readonly<Record<"written" | "refusedWrites" | "read" | "refusedReads", number>>;
-  readonly count: () => number;
-  /** Which objects do not read as they were last written. */
-  readonly verify: () => Promise<readonly string[]>;
-  /** kube-apiserver is ended and started over the same etcd: all it knows is what is stored. */
-  readonly coldStart: () => Promise<void>;
-  readonly dispose: () => Promise<void>;
-}
+import { startEtcd } from "../harness/etcd.ts";
+import { startKubeApiServer } from "../harness/kube-apiserver.ts";
 
 const PATH = "/api/v1/namespaces/default/secrets";
 const OBJECTS = 100;
@@ -25,9 +14,9 @@ const PAUSE_MS = 250;
 export async function startClusterLoad(
   binaries: { readonly etcd: string; readonly kubeApiServer: string },
   kmsSocketPath: string,
-): Promise<ClusterLoad> {
-  const etcd: RealEtcd = await startEtcd(binaries.etcd);
-  const api: KubeApiServer = await startKubeApiServer(binaries.kubeApiServer, {
+) {
+  const etcd = await startEtcd(binaries.etcd);
+  const api = await startKubeApiServer(binaries.kubeApiServer, {
     etcdAddress: etcd.address,
     kmsSocketPath,
     kmsName: "openbao",
@@ -76,13 +65,15 @@ export async function startClusterLoad(
     }
   })();
   return {
+    /** What kube-apiserver did since the last call. */
     take: () => {
       const taken = seen;
       seen = { written: 0, refusedWrites: 0, read: 0, refusedReads: 0 };
       return taken;
     },
     count: () => objects.size,
-    verify: async () => {
+    /** Which objects do not read as they were last written. */
+    verify: async (): Promise<readonly string[]> => {
       paused = true;
       await Bun.sleep(2 * PAUSE_MS);
       const problems: string[] = [];
@@ -96,6 +87,7 @@ export async function startClusterLoad(
       paused = false;
       return problems;
     },
+    /** kube-apiserver is ended and started over the same etcd: all it knows is what is stored. */
     coldStart: async () => {
       paused = true;
       await api.restart();

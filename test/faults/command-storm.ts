@@ -12,20 +12,6 @@ import { eventually } from "../harness/eventually.ts";
 import { type RegistryJudge, registryJudge } from "./registry-judge.ts";
 import type { World } from "./world.ts";
 
-export interface CommandStormOptions {
-  /** Commands that are struck. */
-  readonly kills: number;
-  /** Told after each, from 1. */
-  readonly onKill?: (kill: number, problems: readonly string[]) => void;
-}
-
-export interface CommandStormResult {
-  /** Of each command, how many died and how many were done before that. */
-  readonly commands: Readonly<Record<Command, { readonly killed: number; readonly done: number }>>;
-  readonly ciphertexts: number;
-  readonly problems: readonly string[];
-}
-
 const COMMANDS = ["retire-versions", "restore-versions", "rebuild-registry"] as const;
 type Command = (typeof COMMANDS)[number];
 /** `writing`: as soon as the state directory changes, which a command does for two milliseconds at its end. */
@@ -38,10 +24,12 @@ const ROTATED_EVERY = 12;
 const LONGEST_COMMAND_MS = 300;
 const ADOPTED_TIMEOUT_MS = 20_000;
 
+/** Strikes so many commands; `onKill` is told after each, from 1. Tells of each how many died, and how many were done before. */
 export async function commandStorm(
   world: World,
-  { kills, onKill }: CommandStormOptions,
-): Promise<CommandStormResult> {
+  kills: number,
+  onKill: (kill: number, problems: readonly string[]) => void = () => {},
+) {
   const problems: string[] = [];
   const commands = {
     "retire-versions": { killed: 0, done: 0 },
@@ -112,7 +100,7 @@ export async function commandStorm(
     if (world.load.keyId() !== keyId) {
       problems.push(`the key_id has moved in ${command}`);
     }
-    onKill?.(kill, problems);
+    onKill(kill, problems);
   }
   problems.push(...(await world.load.verify()));
   return { commands, ciphertexts: world.load.count(), problems };

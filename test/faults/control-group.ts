@@ -6,19 +6,7 @@
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-export interface ControlGroup {
-  /** Goes before a command that shall run in it; it keeps the pid. */
-  readonly prefix: readonly string[];
-  readonly add: (pid: number) => void;
-  /** Of a memory limit: lowers it to what is in use at this moment. */
-  readonly squeeze: () => void;
-  /** Of a memory limit: how many processes the kernel has killed for it. */
-  readonly kills: () => number;
-  /** The processes in it move back to where they came from; then it is removed. */
-  readonly remove: (pid: number) => void;
-}
-
-export type Limit =
+type Limit =
   | { readonly kind: "memory"; readonly bytes: number }
   /** Of one processor. */
   | { readonly kind: "cpu"; readonly percent: number };
@@ -26,7 +14,7 @@ export type Limit =
 const ROOT = "/sys/fs/cgroup";
 const PERIOD_US = 100_000;
 
-export function makeControlGroup(limit: Limit): ControlGroup {
+export function makeControlGroup(limit: Limit) {
   const isUnified = existsSync(join(ROOT, "cgroup.controllers"));
   const top = isUnified ? ROOT : join(ROOT, limit.kind);
   const dir = join(top, `bao-kms-provider-faults-${process.pid}-${limit.kind}`);
@@ -44,17 +32,21 @@ export function makeControlGroup(limit: Limit): ControlGroup {
     set(isUnified ? "cpu.max" : "cpu.cfs_quota_us", isUnified ? `${quota} ${PERIOD_US}` : String(quota));
   }
   return {
+    /** Goes before a command that shall run in it; it keeps the pid. */
     prefix: ["sh", "-c", `echo $$ >"$0"; exec "$@"`, join(dir, "cgroup.procs")],
-    add: (pid) => set("cgroup.procs", String(pid)),
+    add: (pid: number) => set("cgroup.procs", String(pid)),
+    /** Of a memory limit: lowers it to what is in use at this moment. */
     squeeze: () => {
       const used = readFileSync(join(dir, isUnified ? "memory.current" : "memory.usage_in_bytes"), "utf8");
       set(memoryMax, used.trim());
     },
+    /** Of a memory limit: how many processes the kernel has killed for it. */
     kills: () => {
       const events = readFileSync(join(dir, isUnified ? "memory.events" : "memory.oom_control"), "utf8");
       return Number(/^oom_kill (\d+)$/m.exec(events)?.[1] ?? 0);
     },
-    remove: (pid) => {
+    /** The processes in it move back to where they came from; then it is removed. */
+    remove: (pid: number) => {
       if (pid > 0 && existsSync(`/proc/${pid}`)) {
         writeFileSync(join(home, "cgroup.procs"), String(pid));
       }

@@ -10,17 +10,13 @@ import type { Reply } from "../fakes/openbao/reply.ts";
 import type { Leaf } from "../fakes/tls/test-ca.ts";
 import type { RealOpenBao } from "../harness/openbao.ts";
 
-export interface ForgedAnswers {
-  readonly port: number;
-  /** The fault of the n-th request from now, counted from 0. */
-  readonly forge: (choose: (request: number) => Fault | undefined) => void;
-  readonly close: () => Promise<void>;
-}
+/** The fault of the n-th request from now, counted from 0. */
+type Choose = (request: number) => Fault | undefined;
 
 /** Without a leaf it has a good one of OpenBao's CA. */
-export async function openForgedAnswers(openbao: RealOpenBao, certificate?: Leaf): Promise<ForgedAnswers> {
+export async function openForgedAnswers(openbao: RealOpenBao, certificate?: Leaf) {
   const leaf = certificate ?? (await openbao.ca.server());
-  let choose: (request: number) => Fault | undefined = () => undefined;
+  let choose: Choose = () => undefined;
   let requests = 0;
   const handle = async (request: FakeRequest) => {
     const fault = choose(requests);
@@ -30,7 +26,7 @@ export async function openForgedAnswers(openbao: RealOpenBao, certificate?: Leaf
   const server = await serveFakeOpenBao({ handle }, { tls: { caPem: openbao.caPem, leaf } });
   return {
     port: server.port,
-    forge: (next) => {
+    forge: (next: Choose) => {
       choose = next;
       requests = 0;
     },

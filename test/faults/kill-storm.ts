@@ -8,25 +8,16 @@
 import { registryJudge } from "./registry-judge.ts";
 import type { World } from "./world.ts";
 
-export interface StormOptions {
-  readonly kills: number;
-  /** Told after each kill, from 1. */
-  readonly onKill?: (kill: number, problems: readonly string[]) => void;
-}
-
-export interface StormResult {
-  readonly kills: number;
-  readonly rotations: number;
-  readonly promotions: number;
-  readonly ciphertexts: number;
-  readonly problems: readonly string[];
-}
-
 const LONGEST_LIFE_MS = 1600;
 const ROTATED_EVERY = 4;
 const VERIFIED_EVERY = 50;
 
-export async function killStorm(world: World, { kills, onKill }: StormOptions): Promise<StormResult> {
+/** `onKill` is told after each kill, from 1. */
+export async function killStorm(
+  world: World,
+  kills: number,
+  onKill: (kill: number, problems: readonly string[]) => void = () => {},
+) {
   const problems: string[] = [];
   let rotations = 0;
   const judge = registryJudge(world.statePath);
@@ -50,7 +41,7 @@ export async function killStorm(world: World, { kills, onKill }: StormOptions): 
       problems.push(...(await world.load.verify()));
     }
     problems.push(...world.load.take().wrong);
-    onKill?.(kill, problems);
+    onKill(kill, problems);
   }
   // After a verified kill it runs already; a second one would leave the first without anyone who ends it.
   if (world.provider.exited()) {

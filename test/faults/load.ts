@@ -17,19 +17,7 @@ interface Seen {
   readonly wrong: string[];
 }
 
-export interface Load {
-  /** What was seen since the last time. */
-  readonly take: () => Seen;
-  readonly keyId: () => string;
-  /** Resolves with the next key_id, when Status shows another one than `before`. */
-  readonly moved: (before: string, timeoutMs?: number) => Promise<string>;
-  readonly count: () => number;
-  /** The gRPC code of a Decrypt of the newest ciphertext. */
-  readonly decryptNewest: () => Promise<string>;
-  /** How many ciphertexts do not decrypt to what went in: of those since `from`, and some of the older ones. */
-  readonly verify: (from?: number) => Promise<readonly string[]>;
-  readonly stop: () => Promise<void>;
-}
+export type Load = ReturnType<typeof startLoad>;
 
 interface Kept {
   readonly reply: EncryptResponse;
@@ -42,7 +30,7 @@ const PROMOTED_MS = 20_000;
 const SAMPLES = 50;
 const WIDTH = 16;
 
-export function startLoad(client: KmsClient): Load {
+export function startLoad(client: KmsClient) {
   const kept: Kept[] = [];
   const keyIds: string[] = [];
   const stopped = new AbortController();
@@ -121,21 +109,24 @@ export function startLoad(client: KmsClient): Load {
   const loops = Promise.all([status, encrypt, decrypt].map(repeat));
 
   return {
-    take: () => {
+    /** What was seen since the last time. */
+    take: (): Seen => {
       const taken = seen;
       seen = nothing();
       return taken;
     },
     keyId: shown,
-    moved: (before, timeoutMs = PROMOTED_MS) =>
+    /** Resolves with the next key_id, when Status shows another one than `before`. */
+    moved: (before: string, timeoutMs = PROMOTED_MS): Promise<string> =>
       eventually("the key_id moves", () => shown() !== before && shown(), { timeoutMs }),
     count: () => kept.length,
-    decryptNewest: async () => {
+    /** The gRPC code of a Decrypt of the newest ciphertext. */
+    decryptNewest: async (): Promise<string> => {
       const newest = kept.at(-1);
       return newest === undefined ? "none" : open(newest);
     },
-    verify: async (from) => {
-      const start = from ?? 0;
+    /** How many ciphertexts do not decrypt to what went in: of those since `start`, and some of the older ones. */
+    verify: async (start = 0): Promise<readonly string[]> => {
       const older = Array.from(
         { length: Math.min(SAMPLES, start) },
         () => kept[Math.floor(Math.random() * start)],

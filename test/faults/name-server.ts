@@ -3,20 +3,14 @@
  *
  * @module UDP, port 53 of a loopback address; one question, one answer (RFC 1035).
  */
-import { createSocket, type Socket } from "node:dgram";
+import { createSocket } from "node:dgram";
 import { once } from "node:events";
 
-export type NameAnswer =
+type NameAnswer =
   /** An A record with a lifetime of 0 s. */
   | { readonly kind: "address"; readonly address: string }
   | { readonly kind: "nxdomain" }
   | { readonly kind: "silence" };
-
-export interface NameServer {
-  readonly host: string;
-  readonly answer: (answer: NameAnswer) => void;
-  readonly close: () => void;
-}
 
 const HEADER_BYTES = 12;
 const TYPE_A = 1;
@@ -24,9 +18,9 @@ const NXDOMAIN = 3;
 /** Response, recursion desired and available. */
 const FLAGS = 0x8180;
 
-export async function openNameServer(host: string, first: NameAnswer): Promise<NameServer> {
-  let current = first;
-  const socket: Socket = createSocket("udp4");
+export async function openNameServer(host: string) {
+  let current: NameAnswer = { kind: "address", address: "127.0.0.1" };
+  const socket = createSocket("udp4");
   socket.on("message", (question, { address, port }) => {
     const reply = replyTo(question, current);
     if (reply !== undefined) {
@@ -36,11 +30,12 @@ export async function openNameServer(host: string, first: NameAnswer): Promise<N
   socket.bind(53, host);
   await once(socket, "listening");
   return {
-    host,
-    answer: (next) => {
+    answer: (next: NameAnswer) => {
       current = next;
     },
-    close: () => socket.close(),
+    close: () => {
+      socket.close();
+    },
   };
 }
 

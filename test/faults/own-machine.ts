@@ -8,13 +8,6 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-export interface OwnMachine {
-  /** Goes before a command; it keeps the pid of what it starts. */
-  readonly prefix: readonly string[];
-  /** Sets the wall clock forward by so many seconds, back when negative. */
-  readonly moveClock: (seconds: number) => void;
-}
-
 /** Addresses are remembered as briefly as under the unit. */
 const SCRIPT = `set -e
 mount -t tmpfs tmpfs "$1"
@@ -28,11 +21,12 @@ exec "$@"
 `;
 
 /** Prepares it under `dir`; `nameServer` is the address that its resolver asks, port 53. */
-export function prepareOwnMachine(dir: string, nameServer: string): OwnMachine {
+export function prepareOwnMachine(dir: string, nameServer: string) {
   const home = join(dir, "machine");
   mkdirSync(join(home, "etc"), { recursive: true });
   const offsetFile = join(home, "wall-clock-offset");
   const library = join(home, "wall-clock.so");
+  /** Sets the wall clock forward by so many seconds, back when negative. */
   const moveClock = (seconds: number): void => writeFileSync(offsetFile, String(seconds));
   moveClock(0);
   const compiled = spawnSync(
@@ -52,6 +46,7 @@ export function prepareOwnMachine(dir: string, nameServer: string): OwnMachine {
     throw new Error(`cc cannot compile wall-clock.c: ${compiled.stderr || String(compiled.error)}`);
   }
   return {
+    /** Goes before a command; it keeps the pid of what it starts. */
     prefix: [
       "unshare",
       "--mount",

@@ -7,19 +7,9 @@ import { readFileSync } from "node:fs";
 import { decodeRecord } from "../../src/key/registry/encoding.ts";
 import type { VersionRecord } from "../../src/key/registry/record.ts";
 
-export interface RegistryJudge {
-  /** What is wrong with it: it must be whole, with one active version, and in nothing behind the last look. */
-  readonly look: () => readonly string[];
-  /** Of the last look. */
-  readonly versions: () => readonly VersionRecord[];
-  readonly hash: () => string;
-  /** How often the active version was another one than at the look before. */
-  readonly promotions: () => number;
-  /** A registry that is made again begins to count its generations anew. */
-  readonly expectRebuilt: () => void;
-}
+export type RegistryJudge = ReturnType<typeof registryJudge>;
 
-export function registryJudge(statePath: string): RegistryJudge {
+export function registryJudge(statePath: string) {
   let generation = 0;
   let active = 0;
   let promotions = 0;
@@ -27,7 +17,8 @@ export function registryJudge(statePath: string): RegistryJudge {
   let versions: readonly VersionRecord[] = [];
 
   return {
-    look: () => {
+    /** What is wrong with it: it must be whole, with one active version, and in nothing behind the last look. */
+    look: (): readonly string[] => {
       const decoded = decodeRecord(readFileSync(statePath));
       if (decoded.kind === "refused") {
         return [`the registry is refused: ${decoded.code}`];
@@ -50,9 +41,12 @@ export function registryJudge(statePath: string): RegistryJudge {
       active = now;
       return problems;
     },
+    /** Of the last look. */
     versions: () => versions,
     hash: () => hash,
+    /** How often the active version was another one than at the look before. */
     promotions: () => promotions,
+    /** A registry that is made again begins to count its generations anew. */
     expectRebuilt: () => {
       generation = 0;
     },

@@ -8,49 +8,19 @@
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { type JwtIssuer, makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
-import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
+import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
+import { provision } from "../fakes/openbao/provision.ts";
 import type { JsonObject } from "../fakes/openbao/reply.ts";
 import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
-import { type Launch, type Provider, prepareProvider } from "../harness/provider.ts";
-import { openWire, type Wire } from "../harness/wire.ts";
-import { type ClusterLoad, startClusterLoad } from "./cluster-load.ts";
-import { type ForgedAnswers, openForgedAnswers } from "./forged-answers.ts";
-import { type Load, startLoad } from "./load.ts";
-import { type NameServer, openNameServer } from "./name-server.ts";
-import { type OwnMachine, prepareOwnMachine } from "./own-machine.ts";
+import { type Provider, prepareProvider } from "../harness/provider.ts";
+import { openWire } from "../harness/wire.ts";
+import { startClusterLoad } from "./cluster-load.ts";
+import { openForgedAnswers } from "./forged-answers.ts";
+import { startLoad } from "./load.ts";
+import { openNameServer } from "./name-server.ts";
+import { prepareOwnMachine } from "./own-machine.ts";
 
-export interface World {
-  readonly openbao: RealOpenBao;
-  readonly names: Provisioning;
-  readonly issuer: JwtIssuer;
-  readonly wire: Wire;
-  readonly forged: ForgedAnswers;
-  readonly provider: Provider;
-  readonly load: Load;
-  readonly cluster: ClusterLoad | undefined;
-  readonly statePath: string;
-  readonly post: (path: string, body?: JsonObject) => Promise<unknown>;
-  /** Of the Transit key, without `/v1/`. */
-  readonly keyPath: string;
-  /** Rotates the Transit key; what it returns waits until Status shows the new key_id, and resolves with it. */
-  readonly rotate: () => Promise<() => Promise<string>>;
-  /** Copies OpenBao's data; what it returns puts the copy back, with OpenBao killed and started. */
-  readonly backUp: () => () => Promise<void>;
-  readonly openbaoDir: () => string;
-  /** Makes the provider log in again: its token is revoked, once it is old enough to be given up for that. */
-  readonly revokeToken: () => Promise<void>;
-  readonly nameServer: NameServer | undefined;
-  readonly machine: OwnMachine | undefined;
-  /** How the provider is started on a machine of its own. */
-  readonly ownMachine: Launch | undefined;
-  readonly dispose: () => Promise<void>;
-}
-
-export interface WorldBinaries {
-  readonly bao: string;
-  readonly cluster?: { readonly etcd: string; readonly kubeApiServer: string };
-}
+export type World = Awaited<ReturnType<typeof makeWorld>>;
 
 /** Nothing is timed before the fault: on a busy machine a first Status takes tens of seconds. */
 const SET_UP_MS = 60_000;
@@ -68,7 +38,10 @@ const CONFIG = {
   status: { statusMaxStaleness: "4s" },
 };
 
-export async function makeWorld(binaries: WorldBinaries): Promise<World> {
+export async function makeWorld(binaries: {
+  readonly bao: string;
+  readonly cluster?: Parameters<typeof startClusterLoad>[0];
+}) {
   await using undo = new AsyncDisposableStack();
   const openbao = await startOpenBao(binaries.bao);
   undo.defer(openbao.dispose);
@@ -82,10 +55,8 @@ export async function makeWorld(binaries: WorldBinaries): Promise<World> {
   const provider = await prepareProvider({ openbao: address, names, issuer, config: CONFIG });
   undo.defer(provider.dispose);
   const statePath = prepareState(provider, undo);
-  const nameServer = isRoot
-    ? await openNameServer(NAME_SERVER_HOST, { kind: "address", address: "127.0.0.1" })
-    : undefined;
-  undo.defer(async () => nameServer?.close());
+  const nameServer = isRoot ? await openNameServer(NAME_SERVER_HOST) : undefined;
+  undo.defer(() => nameServer?.close());
   const machine = isRoot ? prepareOwnMachine(provider.dir, NAME_SERVER_HOST) : undefined;
   await provider.start();
   const load = startLoad(provider.client);
@@ -93,7 +64,8 @@ export async function makeWorld(binaries: WorldBinaries): Promise<World> {
   // As every key that has lived for a while; a key that is made anew in its place has only a first version.
   const first = await load.moved("", SET_UP_MS);
   const keyPath = `${names.mount}/keys/${names.keyName}`;
-  const post: World["post"] = (path, body = {}) => openbao.operator.must("POST", path, body);
+  const post = (path: string, body: JsonObject = {}): Promise<JsonObject> =>
+    openbao.operator.must("POST", path, body);
   await post(`${keyPath}/rotate`);
   await load.moved(first, SET_UP_MS);
   const cluster =
@@ -115,14 +87,18 @@ export async function makeWorld(binaries: WorldBinaries): Promise<World> {
     cluster,
     statePath,
     post,
+    /** Of the Transit key, without `/v1/`. */
     keyPath,
+    /** Rotates the Transit key; what it returns waits until Status shows the new key_id, and resolves with it. */
     rotate: async () => {
       const before = load.keyId();
       await post(`${keyPath}/rotate`);
       return () => load.moved(before);
     },
     openbaoDir,
+    /** Copies OpenBao's data; what it returns puts the copy back, with OpenBao killed and started. */
     backUp: () => backUp(openbao, openbaoDir()),
+    /** Makes the provider log in again: its token is revoked, once it is old enough to be given up for that. */
     revokeToken: async () => {
       const login = provider.log().findLast(({ message }) => message === "auth.login");
       const loggedAt = login?.["ts"];
@@ -132,11 +108,12 @@ export async function makeWorld(binaries: WorldBinaries): Promise<World> {
     },
     nameServer,
     machine,
+    /** How the provider is started on a machine of its own. */
     ownMachine:
       machine === undefined
         ? undefined
         : { prefix: machine.prefix, configPath: namedConfig(provider, wire.port) },
-    dispose: () => made.disposeAsync(),
+    dispose: async () => made.disposeAsync(),
   };
 }
 
