@@ -4,7 +4,7 @@
  * @module A table: every attack ends with the server closing the connection, at once where Bun counts frames, else by a
  * timeout. hostile.test.ts runs them.
  */
-import { SERVICE } from "./harness.ts";
+import { SERVICE } from "../harness/kms-client.ts";
 import {
   FLAG,
   FRAME,

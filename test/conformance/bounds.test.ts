@@ -4,7 +4,8 @@ import { status as code } from "@grpc/grpc-js";
 import { LEAST_SHARE_BYTES } from "../../src/server/grpc/body-budget.ts";
 import type { SessionLimits } from "../../src/server/grpc/grpc-sessions.ts";
 import { eventually } from "../harness/eventually.ts";
-import { failure, type Harness, type KmsClient, kmsClient, SERVICE, startHarness } from "./harness.ts";
+import { SERVICE } from "../harness/kms-client.ts";
+import { failure, type Harness, type KmsClient, kmsClient, startHarness } from "./harness.ts";
 import {
   FLAG,
   FRAME,

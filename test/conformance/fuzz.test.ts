@@ -7,15 +7,8 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { create, toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { DecryptRequestSchema, EncryptRequestSchema } from "../../src/kms/gen/v2/api_pb.ts";
-import {
-  failure,
-  type Harness,
-  type KmsClient,
-  keyHandle,
-  kmsClient,
-  SERVICE,
-  startHarness,
-} from "./harness.ts";
+import { SERVICE } from "../harness/kms-client.ts";
+import { failure, type Harness, type KmsClient, keyHandle, kmsClient, startHarness } from "./harness.ts";
 import {
   FLAG,
   FRAME,

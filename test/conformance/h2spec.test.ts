@@ -10,7 +10,8 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Harness, kmsClient, SERVICE, startHarness } from "./harness.ts";
+import { SERVICE } from "../harness/kms-client.ts";
+import { type Harness, kmsClient, startHarness } from "./harness.ts";
 
 /** Section and number of the case, and the argument. All are choices of Bun's node:http2, none reaches a handler. */
 const EXCEPTIONS: Readonly<Record<string, string>> = {

@@ -6,17 +6,9 @@
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  create,
-  type DescMessage,
-  fromBinary,
-  type MessageInitShape,
-  type MessageShape,
-  toBinary,
-} from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { createConnectRouter } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
-import { type CallOptions, Client, credentials, Metadata } from "@grpc/grpc-js";
 import { type Clock, systemClock } from "../../src/base/clock.ts";
 import { ProviderError } from "../../src/base/error-class.ts";
 import { annotationCodec } from "../../src/key/identity/annotations.ts";
@@ -26,13 +18,9 @@ import { trySqliteLock } from "../../src/key/registry/writer-lock.ts";
 import type { KeyHandle } from "../../src/key/rotation/key-handles.ts";
 import type { CallRecord, KmsMethod } from "../../src/kms/call-record.ts";
 import {
-  DecryptRequestSchema,
-  DecryptResponseSchema,
-  EncryptRequestSchema,
-  EncryptResponseSchema,
+  type DecryptRequestSchema,
+  type EncryptRequestSchema,
   KeyManagementService,
-  StatusRequestSchema,
-  StatusResponseSchema,
 } from "../../src/kms/gen/v2/api_pb.ts";
 import { MAX_MESSAGE_BYTES } from "../../src/kms/limits.ts";
 import { QUICK_CODECS } from "../../src/kms/quick-decrypt.ts";
@@ -41,6 +29,7 @@ import type { CoalescedCalls } from "../../src/openbao/transit/coalesced-calls.t
 import type { SessionLimits } from "../../src/server/grpc/grpc-sessions.ts";
 import { DEFAULT_SESSION_LIMITS, startKmsListener, unaryHandlers } from "../../src/server/kms-listener.ts";
 import type { SocketEvent } from "../../src/server/socket/kms-socket.ts";
+import { type CallOptions, unaryClient } from "../harness/kms-client.ts";
 
 /** 1024 bytes of ciphertext, less `vault:v2:`, are 253 groups of base64, less 28 bytes of nonce and tag. */
 export const LARGEST_PLAINTEXT_BYTES = 253 * 3 - 28;
@@ -209,49 +198,23 @@ function connectHandlers(implementation: Implementation): readonly UniversalHand
   }).service(KeyManagementService, implementation).handlers;
 }
 
-export const SERVICE = "/v2.KeyManagementService/";
-
+/** A client that shows each failure as it is: no wait for the connection, no retry, no bound on what it sends. */
 export function kmsClient(path: string) {
-  const client = new Client(`unix://${path}`, credentials.createInsecure(), {
-    "grpc.default_authority": "localhost",
-    "grpc.use_local_subchannel_pool": 1,
-    "grpc.max_send_message_length": -1,
-    "grpc.enable_retries": 0,
-  });
-  const raw = (method: string, message: Uint8Array, metadata = new Metadata(), options: CallOptions = {}) =>
-    new Promise<Uint8Array>((resolve, reject) => {
-      client.makeUnaryRequest(
-        method,
-        (bytes: Uint8Array) => Buffer.from(bytes),
-        (bytes: Buffer): Uint8Array => bytes,
-        message,
-        metadata,
-        { deadline: Date.now() + 5000, ...options },
-        (error, value) => (error === null && value !== undefined ? resolve(value) : reject(error)),
-      );
-    });
-  const call = async <I extends DescMessage, O extends DescMessage>(
-    name: string,
-    input: I,
-    output: O,
-    message: MessageInitShape<I>,
-    options?: CallOptions,
-    metadata?: Metadata,
-  ): Promise<MessageShape<O>> =>
-    fromBinary(output, await raw(SERVICE + name, toBinary(input, create(input, message)), metadata, options));
+  const { raw, call, close } = unaryClient(
+    path,
+    { "grpc.max_send_message_length": -1, "grpc.enable_retries": 0 },
+    { timeoutMs: 5000 },
+  );
+  const { status, encrypt, decrypt } = KeyManagementService.method;
   return {
-    client,
     /** One call with bytes of the test's own making. */
     raw,
-    status: (options?: CallOptions) => call("Status", StatusRequestSchema, StatusResponseSchema, {}, options),
-    encrypt: (
-      request: MessageInitShape<typeof EncryptRequestSchema>,
-      options?: CallOptions,
-      metadata?: Metadata,
-    ) => call("Encrypt", EncryptRequestSchema, EncryptResponseSchema, request, options, metadata),
+    status: (options?: CallOptions) => call(status, {}, options),
+    encrypt: (request: MessageInitShape<typeof EncryptRequestSchema>, options?: CallOptions) =>
+      call(encrypt, request, options),
     decrypt: (request: MessageInitShape<typeof DecryptRequestSchema>, options?: CallOptions) =>
-      call("Decrypt", DecryptRequestSchema, DecryptResponseSchema, request, options),
-    close: () => client.close(),
+      call(decrypt, request, options),
+    close,
   };
 }
 

@@ -4,7 +4,8 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { status as code, Metadata } from "@grpc/grpc-js";
 import { ProviderError } from "../../src/base/error-class.ts";
 import { DecryptRequestSchema } from "../../src/kms/gen/v2/api_pb.ts";
-import { failure, type KmsClient, keyHandle, LARGEST_PLAINTEXT_BYTES, SERVICE } from "./harness.ts";
+import { SERVICE } from "../harness/kms-client.ts";
+import { failure, type KmsClient, keyHandle, LARGEST_PLAINTEXT_BYTES } from "./harness.ts";
 import { servedEachTest } from "./served.ts";
 
 const seed = Buffer.alloc(32, 7);
@@ -231,10 +232,10 @@ describe("calls that are refused", () => {
   test("metadata is bounded, and what is small is ignored", async () => {
     const flood = new Metadata();
     flood.set("x-flood", "x".repeat(60_000));
-    await expect(served.client.encrypt({ plaintext: seed }, {}, flood)).rejects.toThrow();
+    await expect(served.client.encrypt({ plaintext: seed }, { metadata: flood })).rejects.toThrow();
     const some = new Metadata();
     some.set("x-some", "x".repeat(1000));
-    await served.client.encrypt({ plaintext: seed }, {}, some);
+    await served.client.encrypt({ plaintext: seed }, { metadata: some });
   });
 
   test("a caller that cancels ends its call", async () => {
@@ -244,17 +245,13 @@ describe("calls that are refused", () => {
         signal.addEventListener("abort", () => reject(signal.reason));
         began.resolve(signal);
       });
-    const call = served.client.client.makeUnaryRequest(
-      `${SERVICE}Encrypt`,
-      (bytes: Buffer) => bytes,
-      (bytes: Buffer) => bytes,
-      Buffer.from([0x0a, 1, 65]),
-      () => {},
-    );
+    const caller = new AbortController();
+    const call = failure(served.client.encrypt({ plaintext: seed }, { signal: caller.signal }));
     const signal = await began.promise;
     const aborted = new Promise((resolve) => signal.addEventListener("abort", resolve));
-    call.cancel();
+    caller.abort();
     await aborted;
+    expect((await call)[0]).toBe(code.CANCELLED);
     await Bun.sleep(5);
     expect(served.harness.records[0]).toMatchObject({
       status: "CANCELLED",

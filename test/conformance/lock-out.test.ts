@@ -41,8 +41,7 @@ function startCrowd(kind: string): { readonly connected: () => number; readonly 
 
 /** kube-apiserver's calls wait for a connection, within their deadline. */
 async function poll(client: ReturnType<typeof kmsClient>): Promise<void> {
-  const options = { deadline: Date.now() + TIMEOUT_MS };
-  await client.raw(STATUS, new Uint8Array(), new Metadata({ waitForReady: true }), options);
+  await client.status({ timeoutMs: TIMEOUT_MS, metadata: new Metadata({ waitForReady: true }) });
 }
 
 /** A session of its own that answers whether it was ever closed. */

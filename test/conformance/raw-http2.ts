@@ -5,6 +5,7 @@
  * reads frames back just far enough to see what the server did. No protocol logic of its own.
  */
 import { connect } from "node:net";
+import { SERVICE } from "../harness/kms-client.ts";
 
 export const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
@@ -55,7 +56,7 @@ export function settings(...entries: readonly (readonly [id: number, value: numb
 
 /** What a client that is as it should be begins with. */
 export const GREETING: readonly Uint8Array[] = [PREFACE, settings()];
-export const STATUS = "/v2.KeyManagementService/Status";
+export const STATUS = `${SERVICE}Status`;
 
 export function many(count: number, make: (index: number) => Uint8Array): Buffer {
   return Buffer.concat(Array.from({ length: count }, (_, index) => make(index)));

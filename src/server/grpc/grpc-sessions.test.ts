@@ -4,7 +4,6 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { SERVICE } from "../../../test/conformance/harness.ts";
 import {
   FLAG,
   FRAME,
@@ -17,6 +16,7 @@ import {
   STATUS,
 } from "../../../test/conformance/raw-http2.ts";
 import { type ManualClock, manualClock } from "../../../test/fakes/manual-clock.ts";
+import { SERVICE } from "../../../test/harness/kms-client.ts";
 import { KeyManagementService } from "../../kms/gen/v2/api_pb.ts";
 import { DEFAULT_SESSION_LIMITS, unaryHandlers } from "../kms-listener.ts";
 import { GrpcSessions, type SessionLimits } from "./grpc-sessions.ts";
