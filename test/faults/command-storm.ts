@@ -24,7 +24,7 @@ const ROTATED_EVERY = 12;
 const LONGEST_COMMAND_MS = 300;
 const ADOPTED_TIMEOUT_MS = 20_000;
 
-/** Strikes so many commands; `onKill` is told after each, from 1. Tells of each how many died, and how many were done before. */
+/** Strikes so many commands; `onKill` gets the number of each, from 1. Returns how many of each command died, and how many ended before. */
 export async function commandStorm(
   world: World,
   kills: number,

@@ -12,7 +12,7 @@ const LONGEST_LIFE_MS = 1600;
 const ROTATED_EVERY = 4;
 const VERIFIED_EVERY = 50;
 
-/** `onKill` is told after each kill, from 1. */
+/** `onKill` gets the number of each kill, from 1. */
 export async function killStorm(
   world: World,
   kills: number,
