@@ -1,6 +1,4 @@
-/**
- * The closed tables of logs and metrics contain no name that the code does not use.
- */
+/** The closed tables of logs and metrics contain no name that the code does not use. */
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,6 +1,4 @@
-/**
- * Every file that SECURITY.md names as code or test of a claim exists.
- */
+/** Every file that SECURITY.md names as code or test of a claim exists. */
 import { expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";

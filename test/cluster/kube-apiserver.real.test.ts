@@ -1,6 +1,4 @@
-/**
- * A real kube-apiserver over a real etcd, encrypted by a real OpenBao through the compiled executable.
- */
+/** A real kube-apiserver over a real etcd, encrypted by a real OpenBao through the compiled executable. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import {
   type Cluster,

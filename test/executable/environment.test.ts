@@ -1,6 +1,4 @@
-/**
- * The compiled executable in an environment that wants to subvert it.
- */
+/** The compiled executable in an environment that wants to subvert it. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";

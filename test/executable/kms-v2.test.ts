@@ -1,6 +1,4 @@
-/**
- * The KMS v2 contract over the socket of the compiled executable, with a gRPC client that is not Connect.
- */
+/** The KMS v2 contract over the socket of the compiled executable, with a gRPC client that is not Connect. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";

@@ -8,38 +8,15 @@ import { join } from "node:path";
 import { run } from "../../src/cli/run.ts";
 import { COMMANDS } from "../../src/commands/table.ts";
 import { configFile, onOpenBao } from "./config-file.ts";
-import { type FakeOpenBao, makeFakeOpenBao } from "./openbao/fake-openbao.ts";
+import { makeFakeOpenBao } from "./openbao/fake-openbao.ts";
 import { serveFakeOpenBao } from "./openbao/fake-server.ts";
 import { identityClaims, makeJwtIssuer } from "./openbao/jwt-issuer.ts";
-import { type Operator, operator } from "./openbao/operator.ts";
-import { type Provisioning, provision } from "./openbao/provision.ts";
+import { operator } from "./openbao/operator.ts";
+import { provision } from "./openbao/provision.ts";
 import { recordedOutput } from "./recorded-output.ts";
 import { makeSocketDirectory, socketGid } from "./socket-directory.ts";
 
-interface CommandRun {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-export interface NodeFiles {
-  readonly directory: string;
-  readonly at: (name: string) => string;
-  readonly configPath: string;
-  readonly socketPath: string;
-  readonly openbao: FakeOpenBao;
-  readonly operator: Operator;
-  readonly names: Provisioning;
-  /** Writes a JWT whose claims differ from good ones; the token is returned. */
-  readonly writeJwt: (claims?: Readonly<Record<string, unknown>>) => string;
-  /** Writes the configuration with changed fields. */
-  readonly writeConfig: (change?: Parameters<typeof configFile>[0]) => void;
-  /** Runs one command line in this process. */
-  readonly type: (...words: readonly string[]) => Promise<CommandRun>;
-  readonly dispose: () => Promise<void>;
-}
-
-export async function makeNodeFiles(): Promise<NodeFiles> {
+export async function makeNodeFiles() {
   const directory = mkdtempSync(join(tmpdir(), "node-"));
   const at = (name: string): string => join(directory, name);
   const openbao = makeFakeOpenBao();
@@ -53,12 +30,14 @@ export async function makeNodeFiles(): Promise<NodeFiles> {
   makeSocketDirectory(at("run"), gid);
   writeFileSync(at("ca.crt"), server.caPem, { mode: 0o644 });
 
-  const writeJwt: NodeFiles["writeJwt"] = (claims = {}) => {
+  /** Writes a JWT whose claims differ from good ones; the token is returned. */
+  const writeJwt = (claims: Readonly<Record<string, unknown>> = {}): string => {
     const jwt = issuer.sign({ ...identityClaims(names, Date.now()), ...claims });
     writeFileSync(at("identity.jwt"), jwt, { mode: 0o600 });
     return jwt;
   };
-  const writeConfig: NodeFiles["writeConfig"] = (change = (fields) => fields) => {
+  /** Writes the configuration with changed fields. */
+  const writeConfig = (change: NonNullable<Parameters<typeof configFile>[0]> = (fields) => fields): void => {
     const text = configFile((fields) => {
       const local = {
         ...onOpenBao(fields, { address: server.address, caCertFile: at("ca.crt") }, names),
@@ -85,7 +64,8 @@ export async function makeNodeFiles(): Promise<NodeFiles> {
     names,
     writeJwt,
     writeConfig,
-    type: async (...words) => {
+    /** Runs one command line in this process. */
+    type: async (...words: readonly string[]) => {
       const output = recordedOutput();
       const context = {
         output,
@@ -101,3 +81,5 @@ export async function makeNodeFiles(): Promise<NodeFiles> {
     },
   };
 }
+
+export type NodeFiles = Awaited<ReturnType<typeof makeNodeFiles>>;

@@ -6,27 +6,17 @@ import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { systemClock } from "../../src/base/clock.ts";
 import { decodeConfig } from "../../src/config/decode-config.ts";
 import type { ProviderConfig } from "../../src/config/schema.ts";
-import { type ConfigIdentity, fingerprint, identityHashes } from "../../src/key/identity/fingerprint.ts";
+import { fingerprint, identityHashes } from "../../src/key/identity/fingerprint.ts";
 import type { RegistryContent, VersionState } from "../../src/key/registry/record.ts";
-import type { KeyVersion } from "../../src/openbao/transit/key-metadata.ts";
 import { openOperatorAccess } from "../../src/provider/operator.ts";
 import { configIdentity, openConfiguredRegistry } from "../../src/provider/registry.ts";
-import { makeNodeFiles, type NodeFiles } from "./node-files.ts";
+import { makeNodeFiles } from "./node-files.ts";
 
-export interface RotatedNode extends NodeFiles {
-  readonly config: () => ProviderConfig;
-  readonly identity: ConfigIdentity;
-  readonly versions: readonly [KeyVersion, KeyVersion];
-  readonly contentOf: (states: readonly [VersionState, VersionState]) => RegistryContent;
-  /** An empty state directory, and in it the registry. */
-  readonly writeRegistry: (states: readonly [VersionState, VersionState]) => Promise<void>;
-  /** The states in the registry's file. */
-  readonly states: () => unknown;
-}
+type States = readonly [VersionState, VersionState];
 
 const never = new AbortController().signal;
 
-export async function makeRotatedNode(): Promise<RotatedNode> {
+export async function makeRotatedNode() {
   const node = await makeNodeFiles();
   await node.operator.must("POST", `${node.names.mount}/keys/${node.names.keyName}/rotate`, {});
   const config = (): ProviderConfig => decodeConfig(readFileSync(node.configPath), "test").config;
@@ -38,7 +28,7 @@ export async function makeRotatedNode(): Promise<RotatedNode> {
     throw new Error("the key was not rotated");
   }
   const identity = configIdentity(config());
-  const contentOf: RotatedNode["contentOf"] = ([one, two]) => ({
+  const contentOf = ([one, two]: States): RegistryContent => ({
     identity: identityHashes(identity),
     fingerprint: fingerprint(identity),
     versions: [
@@ -50,17 +40,21 @@ export async function makeRotatedNode(): Promise<RotatedNode> {
     ...node,
     config,
     identity,
-    versions: [first, second],
+    versions: [first, second] as const,
     contentOf,
-    writeRegistry: async (states) => {
+    /** An empty state directory, and in it the registry. */
+    writeRegistry: async (states: States) => {
       rmSync(node.at("state"), { recursive: true });
       mkdirSync(node.at("state"), { mode: 0o750 });
       const store = openConfiguredRegistry(config(), { clock: systemClock, euid, access: "write" });
       await store.commit(undefined, contentOf(states), never);
     },
-    states: () =>
+    /** The states in the registry's file. */
+    states: (): unknown =>
       JSON.parse(readFileSync(node.at("state/key-registry.json"), "utf8")).body.versions.map(
         ({ state }: { state: string }) => state,
       ),
   };
 }
+
+export type RotatedNode = Awaited<ReturnType<typeof makeRotatedNode>>;

@@ -16,34 +16,13 @@ import {
 } from "../../src/server/socket/kms-socket.ts";
 import { ownIdentity, socketDirectory } from "../conformance/harness.ts";
 
-interface Echo {
-  readonly socket: Socket;
-  /** Sends a text and gives what comes back. */
-  readonly say: (text: string) => Promise<string>;
-}
-
-export interface SocketStage {
-  readonly directory: string;
-  readonly path: string;
-  readonly events: readonly SocketEvent[];
-  readonly kinds: () => readonly SocketEvent["kind"][];
-  readonly open: (changed?: Partial<KmsSocketOptions>) => Promise<KmsSocket>;
-  /** The code with which opening is refused, or `opened`. */
-  readonly refusal: (changed?: Partial<KmsSocketOptions>) => Promise<string>;
-  /** A connection that has been answered; rejects when no process answers. */
-  readonly echo: () => Promise<Echo>;
-  /** Leaves a socket file on which no process listens. */
-  readonly leaveStaleSocket: () => Promise<void>;
-  readonly close: () => Promise<void>;
-}
-
-export function socketStage(): SocketStage {
+export function socketStage() {
   const directory = socketDirectory();
   const path = join(directory, "kms.sock");
   const events: SocketEvent[] = [];
   const opened: KmsSocket[] = [];
   const accepted: Socket[] = [];
-  const open: SocketStage["open"] = async (changed = {}) => {
+  const open = async (changed: Partial<KmsSocketOptions> = {}): Promise<KmsSocket> => {
     const socket = await openKmsSocket({
       path,
       mode: 0o660,
@@ -70,7 +49,8 @@ export function socketStage(): SocketStage {
     events,
     kinds: () => events.map((event) => event.kind),
     open,
-    refusal: async (changed) => {
+    /** The code with which opening is refused, or `opened`. */
+    refusal: async (changed?: Partial<KmsSocketOptions>) => {
       try {
         await open(changed);
         return "opened";
@@ -78,10 +58,12 @@ export function socketStage(): SocketStage {
         return error instanceof ServerError ? error.code : String(error);
       }
     },
+    /** A connection that has been answered; rejects when no process answers. */
     echo: async () => {
       const socket = connect(path);
-      const say: Echo["say"] = (text) =>
-        new Promise((resolve, reject) => {
+      /** Sends a text and gives what comes back. */
+      const say = (text: string) =>
+        new Promise<string>((resolve, reject) => {
           socket.once("data", (data) => resolve(String(data)));
           socket.once("error", reject);
           socket.write(text);
@@ -91,6 +73,7 @@ export function socketStage(): SocketStage {
       }
       return { socket, say };
     },
+    /** Leaves a socket file on which no process listens. */
     leaveStaleSocket: async () => {
       const server = await listenAt(`${path}.tmp`);
       linkSync(`${path}.tmp`, path);
@@ -107,6 +90,8 @@ export function socketStage(): SocketStage {
     },
   };
 }
+
+export type SocketStage = ReturnType<typeof socketStage>;
 
 /** Another process's listener. */
 export function listenAt(path: string): Promise<Server> {

@@ -5,31 +5,14 @@
 import { randomBytes } from "node:crypto";
 import { classifyStoredValue } from "../../src/etcd/stored/stored-value.ts";
 import { makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
-import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
+import { provision } from "../fakes/openbao/provision.ts";
 import { type RealEtcd, startEtcd } from "./etcd.ts";
 import { type KubeApiServer, type KubeApiServerOptions, startKubeApiServer } from "./kube-apiserver.ts";
-import { type RealOpenBao, startOpenBao } from "./openbao.ts";
+import { startOpenBao } from "./openbao.ts";
 import { untilKeyIdChanges } from "./outage.ts";
-import { type Provider, type ProviderOptions, prepareProvider } from "./provider.ts";
+import { type ProviderOptions, prepareProvider } from "./provider.ts";
 
 export type ObjectKind = "secrets" | "configmaps";
-
-export interface Cluster {
-  readonly openbao: RealOpenBao;
-  readonly names: Provisioning;
-  readonly provider: Provider;
-  readonly etcd: RealEtcd;
-  readonly api: KubeApiServer;
-  /** Makes a new version of the Transit key, and resolves with its key_id when the provider shows it. */
-  readonly rotate: () => Promise<string>;
-  /** Creates or replaces an object whose content is `text`. @throws when the API server refuses. */
-  readonly write: (kind: ObjectKind, name: string, text: string) => Promise<void>;
-  /** The content of an object. @throws when it cannot be read. */
-  readonly read: (kind: ObjectKind, name: string) => Promise<string>;
-  /** How many stored objects of a kind are encrypted under which key_id; what is not ours counts under its kind. */
-  readonly keyIds: (kind: ObjectKind) => Promise<ReadonlyMap<string, number>>;
-  readonly dispose: () => Promise<void>;
-}
 
 export interface ClusterBinaries {
   readonly bao: string;
@@ -62,7 +45,7 @@ export async function startCluster(
   config: NonNullable<ProviderOptions["config"]> = {},
   encryption: Pick<KubeApiServerOptions, "alsoEncrypted" | "olderProviders" | "extraFlags"> = {},
   user: Pick<ProviderOptions, "uid"> = {},
-): Promise<Cluster> {
+) {
   await using undo = new AsyncDisposableStack();
   const openbao = await startOpenBao(binaries.bao);
   undo.defer(openbao.dispose);
@@ -80,6 +63,7 @@ export async function startCluster(
     ...encryption,
   });
   undo.defer(api.dispose);
+  /** Makes a new version of the Transit key, and resolves with its key_id when the provider shows it. */
   const rotate = async (): Promise<string> => {
     const before = (await provider.client.status()).keyId;
     await openbao.operator.must("POST", `${names.mount}/keys/${names.keyName}/rotate`, {});
@@ -98,9 +82,12 @@ export async function startCluster(
   };
 }
 
-function objects(api: KubeApiServer, etcd: RealEtcd): Pick<Cluster, "write" | "read" | "keyIds"> {
+export type Cluster = Awaited<ReturnType<typeof startCluster>>;
+
+function objects(api: KubeApiServer, etcd: RealEtcd) {
   return {
-    write: async (kind, name, text) => {
+    /** Creates or replaces an object whose content is `text`. @throws when the API server refuses. */
+    write: async (kind: ObjectKind, name: string, text: string) => {
       const { api: path, kind: kindName } = PATHS[kind];
       const body = {
         apiVersion: "v1",
@@ -114,7 +101,8 @@ function objects(api: KubeApiServer, etcd: RealEtcd): Pick<Cluster, "write" | "r
         throw new Error(`${kindName} ${name} was not written: ${reply.status} ${reply.text.slice(0, 500)}`);
       }
     },
-    read: async (kind, name) => {
+    /** The content of an object. @throws when it cannot be read. */
+    read: async (kind: ObjectKind, name: string) => {
       const { api: path, kind: kindName } = PATHS[kind];
       const { status, text } = await api.request("GET", `${path}/${name}`);
       const value = /"text":\s*"([^"]*)"/.exec(text)?.[1];
@@ -123,7 +111,8 @@ function objects(api: KubeApiServer, etcd: RealEtcd): Pick<Cluster, "write" | "r
       }
       return kind === "secrets" ? Buffer.from(value, "base64").toString() : value;
     },
-    keyIds: async (kind) => {
+    /** How many stored objects of a kind are encrypted under which key_id; what is not ours counts under its kind. */
+    keyIds: async (kind: ObjectKind): Promise<ReadonlyMap<string, number>> => {
       const counts = new Map<string, number>();
       for (const { value } of await etcd.list(PATHS[kind].stored)) {
         const stored = classifyStoredValue(value);

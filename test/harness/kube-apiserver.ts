@@ -7,45 +7,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
-import { type Leaf, makeTestCa } from "../fakes/tls/test-ca.ts";
+import { makeTestCa } from "../fakes/tls/test-ca.ts";
 import { type Child, startChild } from "./child.ts";
 import { eventually } from "./eventually.ts";
 import { freePorts } from "./free-port.ts";
-
-export interface KubeApiServer {
-  readonly address: string;
-  readonly caPem: string;
-  /** Certificate and key of a member of system:masters. */
-  readonly admin: Leaf;
-  readonly request: (
-    method: string,
-    path: string,
-    body?: unknown,
-    options?: RequestOptions,
-  ) => Promise<KubeReply>;
-  /** Resolves when it serves; `everyMs` is how often it is asked, for those who time it. */
-  readonly start: (everyMs?: number) => Promise<void>;
-  readonly stop: () => Promise<void>;
-  /** Stopped, and started over the same etcd: all it knows is what is stored, and it asks for Status at once. */
-  readonly restart: () => Promise<void>;
-  readonly kill: () => Promise<void>;
-  /** Read at the next start. */
-  readonly replaceEncryptionConfig: (text: string) => void;
-  readonly output: () => string;
-  readonly dispose: () => Promise<void>;
-}
-
-interface RequestOptions {
-  readonly contentType?: string;
-  readonly timeoutMs?: number;
-}
-
-interface KubeReply {
-  readonly status: number;
-  readonly text: string;
-  /** The body as JSON; undefined when it is none. */
-  readonly json: () => unknown;
-}
 
 export interface KubeApiServerOptions {
   readonly etcdAddress: string;
@@ -63,10 +28,7 @@ export interface KubeApiServerOptions {
 
 const START_TIMEOUT_MS = 90_000;
 
-export async function startKubeApiServer(
-  binary: string,
-  options: KubeApiServerOptions,
-): Promise<KubeApiServer> {
+export async function startKubeApiServer(binary: string, options: KubeApiServerOptions) {
   const dir = mkdtempSync(join(tmpdir(), "kube-apiserver-"));
   const path = (name: string): string => join(dir, name);
   const [port = 0] = await freePorts(1);
@@ -82,12 +44,18 @@ export async function startKubeApiServer(
     mode: 0o600,
   });
   writeFileSync(path("sa.pub"), serviceAccount.publicKey.export({ type: "spki", format: "pem" }));
+  /** Read at the next start. */
   const replaceEncryptionConfig = (text: string): void =>
     writeFileSync(path("encryption.yaml"), text, { mode: 0o600 });
   replaceEncryptionConfig(options.encryptionConfig ?? defaultEncryption(options));
 
   let child: Child | undefined;
-  const request: KubeApiServer["request"] = async (method, target, body, { contentType, timeoutMs } = {}) => {
+  const request = async (
+    method: string,
+    target: string,
+    body?: unknown,
+    { contentType, timeoutMs }: { readonly contentType?: string; readonly timeoutMs?: number } = {},
+  ) => {
     const response = await fetch(`${address}${target}`, {
       method,
       headers: { "content-type": contentType ?? "application/json", accept: "application/json" },
@@ -96,8 +64,9 @@ export async function startKubeApiServer(
       signal: AbortSignal.timeout(timeoutMs ?? 30_000),
     });
     const text = await response.text();
-    return { status: response.status, text, json: () => JSON.parse(text) };
+    return { status: response.status, text, json: (): unknown => JSON.parse(text) };
   };
+  /** Resolves when it serves; `everyMs` is how often it is asked, for those who time it. */
   const start = async (everyMs = 200): Promise<void> => {
     child = startChild(binary, flags(options, path, port), { cwd: dir });
     await eventually(
@@ -131,10 +100,12 @@ export async function startKubeApiServer(
   return {
     address,
     caPem: ca.certPem,
+    /** Certificate and key of a member of system:masters. */
     admin,
     request,
     start,
     stop,
+    /** Stopped, and started over the same etcd: all it knows is what is stored, and it asks for Status at once. */
     restart: async () => {
       await stop();
       await start();
@@ -145,6 +116,8 @@ export async function startKubeApiServer(
     dispose,
   };
 }
+
+export type KubeApiServer = Awaited<ReturnType<typeof startKubeApiServer>>;
 
 function defaultEncryption(options: KubeApiServerOptions): string {
   const { alsoEncrypted = [], olderProviders = [] } = options;

@@ -1,6 +1,4 @@
-/**
- * Every command of the README is one that is run: here, or by .ci/run.
- */
+/** Every command of the README is one that is run: here, or by .ci/run. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import {

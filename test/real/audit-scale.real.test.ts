@@ -1,6 +1,4 @@
-/**
- * How long an audit takes and what memory it needs, as a process of its own, on snapshots of a real etcd.
- */
+/** How long an audit takes and what memory it needs, as a process of its own, on snapshots of a real etcd. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { ourStoredValue } from "../fakes/etcd/envelope-bytes.ts";

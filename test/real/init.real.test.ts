@@ -1,6 +1,4 @@
-/**
- * What `init` makes, used on a real OpenBao: the setup script and the policy in it.
- */
+/** What `init` makes, used on a real OpenBao: the setup script and the policy in it. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";

@@ -1,6 +1,4 @@
-/**
- * Starts that come too early, tokens that live for seconds, and the end of the compiled executable.
- */
+/** Starts that come too early, tokens that live for seconds, and the end of the compiled executable. */
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { existsSync, rmSync } from "node:fs";

@@ -1,6 +1,4 @@
-/**
- * The reference pages in docs/ are what their tables say now.
- */
+/** The reference pages in docs/ are what their tables say now. */
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";

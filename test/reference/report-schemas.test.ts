@@ -1,6 +1,4 @@
-/**
- * What commands print with --output json is what docs/reference/reports/ says, in good times and in bad.
- */
+/** What commands print with --output json is what docs/reference/reports/ says, in good times and in bad. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import * as v from "valibot";
 import { REPORT_SCHEMAS } from "../../scripts/reference/report-schemas.ts";

@@ -10,33 +10,12 @@ import { KV, Maintenance } from "../../../src/etcd/gen/etcd/rpc_pb.ts";
 import { makeTestCa } from "../tls/test-ca.ts";
 import { member } from "./members.ts";
 
-export interface SmallCluster {
-  readonly etcdUrl: string;
-  readonly apiUrl: string;
-  /** A kubeconfig with a token. */
-  readonly kubeconfig: string;
-  readonly store: (key: string, value: Uint8Array | undefined) => void;
-  /** Method and path of each call to kube-apiserver. */
-  readonly calls: string[];
-  /** What the tests change. */
-  readonly api: {
-    /** Stores what a patch of this key leaves behind, and gives its status. */
-    patch: (key: string) => number;
-    /** The `items` of the EndpointSlices of the Service `kubernetes`. */
-    slices: readonly unknown[];
-    /** The state of every StorageVersionMigration; absent, none is offered. */
-    migration: string | undefined;
-  };
-  /** Resolves when no client has a connection. */
-  readonly disconnected: () => Promise<void>;
-  readonly close: () => void;
-}
-
 const MIGRATIONS = "/apis/storagemigration.k8s.io/v1/storageversionmigrations";
 
-export async function openSmallCluster(): Promise<SmallCluster> {
+export async function openSmallCluster() {
   const objects = new Map<string, { readonly value: Uint8Array; readonly modRevision: bigint }>();
   let revision = 1n;
+  /** Method and path of each call to kube-apiserver. */
   const calls: string[] = [];
   const sockets = new Set<Socket>();
   const never = new AbortController().signal;
@@ -65,7 +44,15 @@ export async function openSmallCluster(): Promise<SmallCluster> {
   const etcdServer = createHttp2Server(routes);
   const etcdPort = await listen(etcdServer);
 
-  const api: SmallCluster["api"] = { patch: () => 200, slices: [], migration: undefined };
+  /** What the tests change. */
+  const api: {
+    /** Stores what a patch of this key leaves behind, and gives its status. */
+    patch: (key: string) => number;
+    /** The `items` of the EndpointSlices of the Service `kubernetes`. */
+    slices: readonly unknown[];
+    /** The state of every StorageVersionMigration; absent, none is offered. */
+    migration: string | undefined;
+  } = { patch: () => 200, slices: [], migration: undefined };
   const answer = (method: string, path: string, body: string): readonly [number, unknown] => {
     const [, namespace, plural, name] =
       /^\/api\/v1\/namespaces\/([^/?]+)\/([^/?]+)\/([^/?]+)/.exec(path) ?? [];
@@ -122,6 +109,7 @@ export async function openSmallCluster(): Promise<SmallCluster> {
   return {
     etcdUrl: `http://127.0.0.1:${etcdPort}`,
     apiUrl,
+    /** A kubeconfig with a token. */
     kubeconfig: JSON.stringify({
       "current-context": "c",
       contexts: [{ name: "c", context: { cluster: "c", user: "u" } }],
@@ -137,7 +125,7 @@ export async function openSmallCluster(): Promise<SmallCluster> {
       ],
       users: [{ name: "u", user: { token: "t" } }],
     }),
-    store: (key, value) => {
+    store: (key: string, value: Uint8Array | undefined) => {
       revision += 1n;
       if (value === undefined) {
         objects.delete(key);
@@ -147,6 +135,7 @@ export async function openSmallCluster(): Promise<SmallCluster> {
     },
     calls,
     api,
+    /** Resolves when no client has a connection. */
     disconnected: async () => {
       await Promise.all(
         [...sockets].map((socket) => new Promise((resolve) => socket.once("close", resolve))),
@@ -161,3 +150,5 @@ export async function openSmallCluster(): Promise<SmallCluster> {
     },
   };
 }
+
+export type SmallCluster = Awaited<ReturnType<typeof openSmallCluster>>;

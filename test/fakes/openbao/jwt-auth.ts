@@ -7,7 +7,6 @@ import { listField, textField } from "./fields.ts";
 import {
   type JsonObject,
   noContent,
-  notFound,
   type Reply,
   refuse,
   unsupportedOperation,
@@ -47,17 +46,7 @@ export function jwtMountReply(mount: JwtMount, method: string, path: string, bod
   if (roleName === undefined) {
     return unsupportedPath;
   }
-  switch (method) {
-    case "POST":
-      return writeRole(mount, roleName, body);
-    case "DELETE":
-      mount.roles.delete(roleName);
-      return noContent;
-    case "GET":
-      return mount.roles.has(roleName) ? unsupportedOperation : notFound;
-    default:
-      return unsupportedOperation;
-  }
+  return method === "POST" ? writeRole(mount, roleName, body) : unsupportedOperation;
 }
 
 function configure(mount: JwtMount, body: JsonObject): Reply {

@@ -11,7 +11,6 @@ import {
   flatData,
   type JsonObject,
   noContent,
-  notFound,
   type Reply,
   refuse,
   unsupportedOperation,
@@ -137,40 +136,27 @@ export function administer(
   path: string,
   body: JsonObject,
 ): Reply {
-  const [kind, name] = splitAdministration(path);
-  const write = method === "POST";
-  switch (kind) {
-    case "mounts":
-      return mountEngine(namespace, name, write, textField(body, "type"));
-    case "auth":
-      return mountAuth(namespace, name, method, textField(body, "type"));
-    case "policies/acl":
-      return policy(namespace, name, method, textField(body, "policy"));
-    case "namespaces":
-      if (!write) {
-        return unsupportedOperation;
-      }
-      state.namespaces.set(namespacePath === "" ? name : `${namespacePath}/${name}`, emptyNamespace());
-      return data({ path: `${name}/` });
-    case "audit":
-      return write ? noContent : unsupportedOperation;
-    case "seal":
-      state.sealed = true;
-      return noContent;
-    default:
-      return unsupportedPath;
+  const [, kind, name = ""] = /^(mounts|auth|policies\/acl|namespaces)\/(.+?)\/?$/.exec(path) ?? [];
+  if (kind === undefined) {
+    return unsupportedPath;
   }
-}
-
-function splitAdministration(path: string): readonly [kind: string, name: string] {
-  const match = /^(mounts|auth|policies\/acl|namespaces|audit|seal)(?:\/(.+))?$/.exec(path);
-  return [match?.[1] ?? "", (match?.[2] ?? "").replace(/\/$/, "")];
-}
-
-function mountEngine(namespace: Namespace, name: string, write: boolean, type: string): Reply {
-  if (!write) {
+  if (method !== "POST") {
     return unsupportedOperation;
   }
+  switch (kind) {
+    case "mounts":
+      return mountEngine(namespace, name, textField(body, "type"));
+    case "auth":
+      return mountAuth(namespace, name, textField(body, "type"));
+    case "policies/acl":
+      return writePolicy(namespace, name, textField(body, "policy"));
+    default:
+      state.namespaces.set(namespacePath === "" ? name : `${namespacePath}/${name}`, emptyNamespace());
+      return data({ path: `${name}/` });
+  }
+}
+
+function mountEngine(namespace: Namespace, name: string, type: string): Reply {
   if (namespace.transit.has(name)) {
     return refuse(400, `path is already in use at ${name}/`);
   }
@@ -181,14 +167,7 @@ function mountEngine(namespace: Namespace, name: string, write: boolean, type: s
   return noContent;
 }
 
-function mountAuth(namespace: Namespace, name: string, method: string, type: string): Reply {
-  if (method === "DELETE") {
-    namespace.auth.delete(name);
-    return noContent;
-  }
-  if (method !== "POST") {
-    return unsupportedOperation;
-  }
+function mountAuth(namespace: Namespace, name: string, type: string): Reply {
   if (namespace.auth.has(name)) {
     return refuse(400, `path is already in use at ${name}/`);
   }
@@ -204,22 +183,10 @@ function mountAuth(namespace: Namespace, name: string, method: string, type: str
   }
 }
 
-function policy(namespace: Namespace, name: string, method: string, text: string): Reply {
-  switch (method) {
-    case "POST":
-      if (parsePolicy(text) === undefined) {
-        return refuse(400, "failed to parse policy");
-      }
-      namespace.policies.set(name, text);
-      return noContent;
-    case "DELETE":
-      namespace.policies.delete(name);
-      return noContent;
-    case "GET": {
-      const found = namespace.policies.get(name);
-      return found === undefined ? notFound : data({ name, policy: found });
-    }
-    default:
-      return unsupportedOperation;
+function writePolicy(namespace: Namespace, name: string, text: string): Reply {
+  if (parsePolicy(text) === undefined) {
+    return refuse(400, "failed to parse policy");
   }
+  namespace.policies.set(name, text);
+  return noContent;
 }

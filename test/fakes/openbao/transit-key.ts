@@ -34,7 +34,6 @@ export interface TransitKey {
   imported: boolean;
   minDecryptionVersion: number;
   minEncryptionVersion: number;
-  minAvailableVersion: number;
   autoRotateSeconds: number;
   /** Index 0 is version 1. */
   readonly versions: { readonly material: Uint8Array; readonly createdAtUnix: number }[];
@@ -62,7 +61,6 @@ export function makeKey(
     imported: false,
     minDecryptionVersion: 1,
     minEncryptionVersion: 0,
-    minAvailableVersion: 0,
     autoRotateSeconds: 0,
     versions: [],
   };
@@ -103,7 +101,7 @@ export function describeKey(key: TransitKey): JsonObject {
         .map(([version, created]) => [String(version), created]),
     ),
     latest_version: key.versions.length,
-    min_available_version: key.minAvailableVersion,
+    min_available_version: 0,
     min_decryption_version: key.minDecryptionVersion,
     min_encryption_version: key.minEncryptionVersion,
     name: key.name,

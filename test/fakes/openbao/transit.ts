@@ -25,7 +25,6 @@ const ROUTES: readonly { readonly path: RegExp; readonly methods: Readonly<Recor
   { path: /^keys\/([^/]+)$/, methods: { GET: readKey, POST: createKey, DELETE: deleteKey } },
   { path: /^keys\/([^/]+)\/rotate$/, methods: { POST: rotate } },
   { path: /^keys\/([^/]+)\/config$/, methods: { POST: configureKey } },
-  { path: /^keys\/([^/]+)\/trim$/, methods: { POST: trimKey } },
   { path: /^keys\/([^/]+)\/soft-delete$/, methods: { DELETE: softDelete } },
   { path: /^keys\/([^/]+)\/soft-delete-restore$/, methods: { POST: softDeleteRestore } },
   { path: /^encrypt\/([^/]+)$/, methods: { POST: encrypt } },
@@ -159,9 +158,6 @@ function configureKey({ mount, keyName, body }: TransitCall): Reply {
       `cannot set min encryption/decryption values; min encryption version of ${minEncryption} must be greater than or equal to min decryption version of ${minDecryption}`,
     );
   }
-  if (minDecryption < key.minAvailableVersion) {
-    return refuse(400, "min decryption version should not be less then min available version");
-  }
   key.minDecryptionVersion = minDecryption;
   key.minEncryptionVersion = minEncryption;
   if (has("deletion_allowed")) {
@@ -174,18 +170,6 @@ function configureKey({ mount, keyName, body }: TransitCall): Reply {
     key.autoRotateSeconds = secondsField(body, "auto_rotate_period");
   }
   return data(describeKey(key), { warnings });
-}
-
-function trimKey({ mount, keyName, body }: TransitCall): Reply {
-  const key = mount.keys.get(keyName);
-  if (key === undefined) {
-    return refuse(400, "invalid key name");
-  }
-  if (key.minEncryptionVersion === 0) {
-    return refuse(400, "minimum available version cannot be set when minimum encryption version is not set");
-  }
-  key.minAvailableVersion = intField(body, "min_available_version");
-  return data(describeKey(key));
 }
 
 function softDelete({ mount, keyName }: TransitCall): Reply {

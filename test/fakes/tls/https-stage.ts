@@ -12,37 +12,21 @@ import { TransportError } from "../../../src/http/errors.ts";
 import { createHttpTransport, type HttpRequest, type HttpTransport } from "../../../src/http/https.ts";
 import { OPENBAO_NAMES } from "../../../src/provider/transit-access.ts";
 import { manualClock } from "../manual-clock.ts";
-import { type Leaf, makeTestCa, type TestCa } from "./test-ca.ts";
+import { makeTestCa } from "./test-ca.ts";
 
 /** In every URL of a stage; no error may repeat it. */
 const SECRET_QUERY = "secret=1";
 
 export const OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-export interface HttpsStage {
-  readonly ca: TestCa;
-  /** The server's own, for `localhost`. */
-  readonly leaf: Leaf;
-  /** The CA bundle that transports trust. */
-  readonly caPath: string;
-  /** A transport that trusts `ca`; the bundle is written anew. */
-  readonly transportTo: (
-    options?: Partial<Parameters<typeof createHttpTransport>[0]>,
-  ) => Promise<HttpTransport>;
-  /** The URL of a server once it listens. */
-  readonly listen: (server: Server) => Promise<string>;
-  /** A TLS server that says `reply` to every request and then, unless told to stay, hangs up. */
-  readonly rawServer: (reply: string, options?: TlsOptions, stay?: boolean) => Promise<string>;
-  readonly close: () => void;
-}
-
-export async function openHttpsStage(): Promise<HttpsStage> {
+export async function openHttpsStage() {
   const dir = mkdtempSync(join(tmpdir(), "transport-"));
   const caPath = join(dir, "ca.pem");
   const ca = await makeTestCa();
   const leaf = await ca.server();
   const open: { close: () => unknown }[] = [];
-  const listen: HttpsStage["listen"] = (server) => {
+  /** The URL of a server once it listens. */
+  const listen = (server: Server): Promise<string> => {
     open.push(server);
     server.on("tlsClientError", () => {});
     return new Promise((resolve, reject) =>
@@ -58,10 +42,13 @@ export async function openHttpsStage(): Promise<HttpsStage> {
   };
   return {
     ca,
+    /** The server's own, for `localhost`. */
     leaf,
+    /** The CA bundle that transports trust. */
     caPath,
     listen,
-    transportTo: async (options = {}) => {
+    /** A transport that trusts `ca`; the bundle is written anew. */
+    transportTo: async (options: Partial<Parameters<typeof createHttpTransport>[0]> = {}) => {
       writeFileSync(caPath, ca.certPem);
       chmodSync(caPath, 0o644);
       const trust = await openCaFile({
@@ -79,7 +66,8 @@ export async function openHttpsStage(): Promise<HttpsStage> {
       open.push(transport);
       return transport;
     },
-    rawServer: (reply, options = {}, stay = false) =>
+    /** A TLS server that says `reply` to every request and then, unless told to stay, hangs up. */
+    rawServer: (reply: string, options: TlsOptions = {}, stay = false) =>
       listen(
         createTlsServer({ cert: leaf.chainPem, key: leaf.keyPem, ...options }, (socket) => {
           socket.on("error", () => {});
@@ -100,6 +88,8 @@ export async function openHttpsStage(): Promise<HttpsStage> {
     },
   };
 }
+
+export type HttpsStage = Awaited<ReturnType<typeof openHttpsStage>>;
 
 /** One GET with small limits, unless `more` says otherwise. */
 export const ask = (transport: HttpTransport, url: string, more: Partial<HttpRequest> = {}) =>
