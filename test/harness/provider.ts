@@ -33,7 +33,6 @@ export interface ProviderOptions {
   readonly issuer: JwtIssuer;
   /** Merged over the generated configuration, section by section. */
   readonly config?: Readonly<Record<string, Section>>;
-  readonly jwtLifetimeSeconds?: number;
   readonly env?: Readonly<Record<string, string>>;
   /** Another executable than that of `npm run build`. */
   readonly executable?: string;
@@ -79,11 +78,7 @@ export async function prepareProvider(options: ProviderOptions) {
   };
   const writeCa = (pem: string): void => replace("ca.crt", pem, 0o644);
   const writeJwt = (jwt?: string): void =>
-    replace(
-      "identity.jwt",
-      jwt ?? options.issuer.sign(identityClaims(options.names, Date.now(), options.jwtLifetimeSeconds)),
-      0o600,
-    );
+    replace("identity.jwt", jwt ?? options.issuer.sign(identityClaims(options.names, Date.now())), 0o600);
   writeCa(options.openbao.caPem);
   writeJwt();
   replace("config.yaml", stringify(configuration(options, path, gid, metricsPort, healthPort)), 0o640);

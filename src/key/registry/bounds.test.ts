@@ -1,6 +1,7 @@
 /** The bounds of the registry at their edges, whose directory is trusted, and how long another writer is waited for. */
 import { expect, test } from "bun:test";
 import { crashDisk } from "../../../test/fakes/crash-disk.ts";
+import { codeOf } from "../../../test/fakes/key-node-questions.ts";
 import { manualClock } from "../../../test/fakes/manual-clock.ts";
 import { rotated, testFirstContent, testIdentity } from "../../../test/fakes/registry-fixture.ts";
 import { identityHashes } from "../identity/fingerprint.ts";
@@ -18,15 +19,6 @@ function ofSize(bytes: number): RegistryRecord {
   const padded = (pad: number) => ({ ...record, future: "x".repeat(pad) });
   return padded(bytes - encodeRecord(padded(0)).bytes.length);
 }
-
-const codeOf = (work: () => unknown): string => {
-  try {
-    work();
-    return "done";
-  } catch (error) {
-    return isRegistryError(error) ? error.code : String(error);
-  }
-};
 
 test("a registry of the largest size is written and read, one byte more is neither", () => {
   const { bytes } = encodeRecord(ofSize(MAX_REGISTRY_BYTES));

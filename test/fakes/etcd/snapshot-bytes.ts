@@ -62,9 +62,7 @@ export function snapshotBytes(
   freelist.writeBigUInt64LE(2n, 0);
   freelist.writeUInt16LE(0x10, 8);
   const database = Buffer.concat([...headers, freelist, ...pages]);
-  return hashed
-    ? Buffer.concat([database, new Bun.CryptoHasher("sha256").update(database).digest()])
-    : database;
+  return hashed ? withDigest(database) : database;
 }
 
 /** `database` with the digest that belongs to it. */

@@ -79,11 +79,9 @@ export function wrap(
 
 const badWrappingToken = refuse(400, "wrapping token is not valid or does not exist");
 
-function liveWrapped(state: OpenBaoState, token: string, nowMs: number): OpenBaoState["wrapped"] {
+function liveWrapped(state: OpenBaoState, token: string, nowMs: number) {
   const found = state.wrapped.get(token);
-  return found !== undefined && found.createdAtMs + found.ttlSeconds * 1000 > nowMs
-    ? new Map([[token, found]])
-    : new Map();
+  return found !== undefined && found.createdAtMs + found.ttlSeconds * 1000 > nowMs ? found : undefined;
 }
 
 export function wrappingLookup(
@@ -96,7 +94,7 @@ export function wrappingLookup(
   if (token === "") {
     return refuse(403, "error validating wrapping token: token is empty");
   }
-  const found = liveWrapped(state, token, nowMs).get(token);
+  const found = liveWrapped(state, token, nowMs);
   return found === undefined
     ? badWrappingToken
     : data({
@@ -116,7 +114,7 @@ export function unwrap(
 ): Reply {
   const named = textField(body, "token");
   const token = named === "" ? callerToken : named;
-  const found = liveWrapped(state, token, nowMs).get(token);
+  const found = liveWrapped(state, token, nowMs);
   if (found === undefined) {
     return badWrappingToken;
   }

@@ -69,7 +69,6 @@ export interface LeafOptions extends Validity {
   /** Default for a server: `localhost` and 127.0.0.1; for a client: none. */
   readonly dnsNames?: readonly string[];
   readonly ipAddresses?: readonly string[];
-  readonly uris?: readonly string[];
   readonly keyType?: TestKeyType;
   /** Default: SHA-256. SHA-1 makes the weak signature that checks must refuse. */
   readonly hash?: Hash;
@@ -219,7 +218,6 @@ async function leafExtensions(
   const names = [
     ...(options.dnsNames ?? []).map((value) => ({ type: "dns", value }) as const),
     ...(options.ipAddresses ?? []).map((value) => ({ type: "ip", value }) as const),
-    ...(options.uris ?? []).map((value) => ({ type: "url", value }) as const),
   ];
   return [
     new BasicConstraintsExtension(false, undefined, true),
