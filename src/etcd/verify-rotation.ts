@@ -3,7 +3,7 @@ import { deriveKeyId } from "../key/identity/key-id.ts";
 import type { KeyScope } from "../key/identity/key-scope.ts";
 import { activeVersion, type RegistryContent } from "../key/registry/record.ts";
 import type { KeyMetadata } from "../openbao/transit/key-metadata.ts";
-import type { Evidence, ObjectGroup, StoredGroup } from "./evidence.ts";
+import { type Evidence, type ObjectGroup, type StoredGroup, totalOf } from "./evidence.ts";
 import { groupLabel, sourceLabel } from "./group-label.ts";
 
 /**
@@ -114,11 +114,11 @@ export function verifyAway(
 /** Objects in plaintext in resources of which an object is or was ours, and in Secrets. */
 export function plaintextObjects(before: Evidence, after: Evidence): number {
   const encrypted = encryptedResources(before);
-  return after.audits
-    .flatMap(({ resources }) => resources)
-    .filter(({ resource }) => encrypted.has(resource))
-    .flatMap(({ groups }) => groups)
-    .reduce((sum, { kind, objects }) => (kind === "plaintext" ? sum + objects : sum), 0);
+  const plain = groupsWhere(
+    after,
+    ({ resource, group }) => group.kind === "plaintext" && encrypted.has(resource),
+  );
+  return totalOf(plain);
 }
 
 function groupsWhere(

@@ -66,9 +66,10 @@ function findSlot(p11: Pkcs11, label: string): Handle {
 /** One session, and only when neither the configuration nor the token says that there are enough. */
 function openSession(p11: Pkcs11, slot: Handle, names: TokenNames): Handle {
   const info = callModule("token_failed", "C_GetTokenInfo", () => p11.C_GetTokenInfo(slot));
-  // CK_EFFECTIVELY_INFINITE is 0, CK_UNAVAILABLE_INFORMATION is all ones, which no number of sessions reaches.
+  // CK_EFFECTIVELY_INFINITE is 0; CK_UNAVAILABLE_INFORMATION is all ones in 32 or 64 bits, as a signed number -1.
   const tokenLimit = info.maxSessionCount > 0 ? info.maxSessionCount : Number.POSITIVE_INFINITY;
-  const open = isKnownCount(info.sessionCount) ? info.sessionCount : 0;
+  const isKnown = info.sessionCount >= 0 && info.sessionCount < 0xffff_ffff;
+  const open = isKnown ? info.sessionCount : 0;
   if (open >= Math.min(names.maxSessions, tokenLimit)) {
     throw new HelperFailure("sessions_exhausted");
   }
@@ -79,11 +80,6 @@ function openSession(p11: Pkcs11, slot: Handle, names: TokenNames): Handle {
     const code = value === "CKR_SESSION_COUNT" ? "sessions_exhausted" : "token_failed";
     throw new HelperFailure(code, stepDetail("C_OpenSession", value), error);
   }
-}
-
-/** CK_UNAVAILABLE_INFORMATION is ~0, in 32 or 64 bits, and as a signed number -1. */
-function isKnownCount(count: number): boolean {
-  return count >= 0 && count < 0xffff_ffff;
 }
 
 function checkTries(p11: Pkcs11, slot: Handle, refuseAfterFailedTry: boolean): void {

@@ -27,6 +27,7 @@ export class LoginRecordError extends Error {
 }
 
 const POLL_MS = 25;
+const DAMAGE: ReadonlySet<string> = new Set(["SQLITE_CORRUPT", "SQLITE_NOTADB"]);
 
 /**
  * Waits for the record until the signal aborts.
@@ -38,7 +39,10 @@ export function loginRecord(path: string, clock: Clock): HoldRecord {
     try {
       return asDirectoryOwner(dirname(path), work);
     } catch (error) {
-      throw asRecordError(error);
+      const isDamage = error instanceof SQLiteError && DAMAGE.has(error.code ?? "");
+      throw error instanceof LoginRecordError
+        ? error
+        : new LoginRecordError(isDamage ? "damaged" : "unusable", error);
     }
   };
   return async (signal) => {
@@ -58,7 +62,10 @@ export function loginRecord(path: string, clock: Clock): HoldRecord {
 }
 
 function tryToHold(path: string): Database | undefined {
-  checkPlace(path);
+  // SQLite follows links; the record is a file of the directory's owner, and nothing else.
+  if (lstatSync(path, { throwIfNoEntry: false })?.isFile() === false) {
+    throw new LoginRecordError("unusable");
+  }
   let database: Database | undefined;
   try {
     database = openRecordDatabase(path);
@@ -103,21 +110,4 @@ function writeLatch(database: Database, latch: PinLatch | undefined): void {
   } else {
     database.run("INSERT OR REPLACE INTO pin_latch VALUES (1, ?)", [JSON.stringify(latch)]);
   }
-}
-
-/** SQLite follows links; the record is a file of the directory's owner, and nothing else. */
-function checkPlace(path: string): void {
-  const stats = lstatSync(path, { throwIfNoEntry: false });
-  if (stats !== undefined && !stats.isFile()) {
-    throw new LoginRecordError("unusable");
-  }
-}
-
-function asRecordError(error: unknown): LoginRecordError {
-  if (error instanceof LoginRecordError) {
-    return error;
-  }
-  const code = error instanceof SQLiteError ? error.code : undefined;
-  const damaged = code === "SQLITE_CORRUPT" || code === "SQLITE_NOTADB";
-  return new LoginRecordError(damaged ? "damaged" : "unusable", error);
 }
