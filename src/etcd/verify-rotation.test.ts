@@ -21,6 +21,7 @@ import {
 import { isApiServerLease, isLiveLease } from "./stored/api-server-lease.ts";
 import {
   canBeRewritten,
+  isStale,
   NO_OBJECT_OF_OURS,
   plaintextObjects,
   verifyAway,
@@ -226,6 +227,13 @@ test.each<[StoredGroup["kind"], boolean]>([
   ];
   const group = groups.find((each) => each.kind === kind);
   expect(group !== undefined && canBeRewritten(group)).toBe(helps);
+  // Where nothing should be encrypted, only what is ours under another key, or unreadable, is stale.
+  const isOurs = kind === "ours";
+  const staleIn = (...encrypted: string[]): boolean =>
+    group !== undefined && isStale({ resource: "configmaps", group }, "another", new Set(encrypted));
+  expect([staleIn(), staleIn("configmaps")]).toEqual([isOurs || !helps, true]);
+  const underItsOwnKey = group?.kind === "ours" && isStale({ resource: "c", group }, group.keyId, new Set());
+  expect(underItsOwnKey).toBe(false);
 });
 
 test("evidence in the words of plans", () => {

@@ -212,6 +212,8 @@ describe("the key", () => {
   });
 
   test("of a certificate that no scheme serves is refused", () => {
+    const untyped = { label: "client", privateKey: p256, keyType: Buffer.of(3, 0, 0) };
+    expect(opened({ keys: [untyped] }, { key: ed25519 }).outcome).toBe("key_type_mismatch");
     expect(opened({ keys: [{ label: "client", privateKey: p256 }] }, { key: ed25519 }).outcome).toBe(
       "key_type_mismatch",
     );

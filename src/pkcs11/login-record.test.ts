@@ -96,6 +96,14 @@ describe("the login record", () => {
     database.close();
   });
 
+  test("whose content is no record is damaged", async () => {
+    const database = openRecordDatabase(path);
+    database.run("CREATE TABLE pin_latch (one INTEGER PRIMARY KEY, record TEXT NOT NULL)");
+    database.run("INSERT INTO pin_latch VALUES (1, '{}')");
+    database.close();
+    expect(await reasonOf()).toBe("damaged");
+  });
+
   test("damaged, linked or out of reach, it is not used", async () => {
     writeFileSync(path, "this is not a database, and it is longer than a header would be".repeat(100));
     expect(await reasonOf()).toBe("damaged");

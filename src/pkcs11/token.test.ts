@@ -282,6 +282,10 @@ describe("what a helper's end says of the PIN", () => {
       ["key", "accepted", "untried"],
       ["connect", "accepted", "untried"],
     ]);
+    const said = (["pin_not_initialized", "pin_refused", "pin_expired", "login_failed"] as const).map(
+      (code) => pinOutcome({ stage: "pin", outcome: { kind: "failure", code } }),
+    );
+    expect(said).toEqual(["untried", "refused", "refused", "unknown"]);
   });
 });
 
@@ -310,6 +314,17 @@ test("every failure of the device has words of its own, and those of the PIN end
   expect([...errors, ...ours].filter(({ message, advice }) => /[{}]/.test(`${message} ${advice}`))).toEqual(
     [],
   );
+  expect(pkcs11Error("sign_failed", SUBJECT, { detail: "C_Sign" }).message).toBe(
+    'the key "key" did not sign (C_Sign)',
+  );
+  expect(pkcs11Error("module_hung", SUBJECT, { stage: "key" }).message).toContain(
+    "/m.so did not return in time while using the key",
+  );
+  expect(pkcs11Error("record_damaged", SUBJECT).advice).toEndWith("rm /record");
+  expect(pkcs11Error("pin_refused", SUBJECT)).toMatchObject({
+    message: expect.stringContaining('"token" refused the PIN in /pin'),
+    advice: "write the correct PIN to /pin",
+  });
   expect(errors.filter(isPinRefusal).map(({ code }) => code)).toEqual([
     "pin_locked",
     "pin_final_try",
