@@ -97,17 +97,13 @@ function bindingOf(jwt: JwtConfig) {
   if (credential.source === "spiffe") {
     return { issuer: jwt.expectedIssuer, audiences: [credential.audience], subject: credential.spiffeId };
   }
-  const missing = (
-    [
-      ["expectedIssuer", jwt.expectedIssuer !== ""],
-      ["expectedAudience", jwt.expectedAudience.length > 0],
-      ["expectedSubject", jwt.expectedSubject !== ""],
-    ] as const
-  ).flatMap(([name, isSet]) => (isSet ? [] : [`auth.jwt.${name}`]));
+  const missing = (["expectedIssuer", "expectedAudience", "expectedSubject"] as const).filter(
+    (name) => jwt[name].length === 0,
+  );
   if (missing.length > 0) {
     throw new InitError(
       "values_incomplete",
-      `${missing.join(", ")}: missing, so that the role would let other JWTs of the same issuer in`,
+      `${missing.map((name) => `auth.jwt.${name}`).join(", ")}: missing, so that the role would let other JWTs of the same issuer in`,
       "set them to the iss, aud and sub of the JWT that this control plane gets",
     );
   }

@@ -1,6 +1,5 @@
 /**
- * @module What an EncryptionConfiguration means: its entries, and which providers decide about a resource (the resource, then `*.group`,
- * then `*.*`, then identity).
+ * @module What an EncryptionConfiguration means: its entries, and which of them decide about a resource.
  * @see https://kubernetes.io/docs/reference/config-api/apiserver-config.v1/
  */
 import type { Secret } from "../../base/secret.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { goDurationNs } from "./go-duration.ts";
+import { goDurationNs } from "./rules.ts";
 
 test.each<readonly [string, bigint | undefined]>([
   ["0", 0n],
