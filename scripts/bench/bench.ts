@@ -1,6 +1,6 @@
 /**
- * @module The compiled executable beside direct Transit calls, on a real OpenBao: `bun scripts/bench/bench.ts [--quick]
- * [--jit off|on] [--floors] [--json FILE] [--chart FILE] [--native-plugin FILE]`. Rounds of both alternate.
+ * @module The compiled executable beside direct Transit calls, on a real OpenBao: `bun scripts/bench/bench.ts [--quick] [--jit
+ * off|on] [--floors] [--json FILE] [--chart FILE] [--native-plugin FILE]`. Rounds of both alternate.
  */
 import { existsSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";

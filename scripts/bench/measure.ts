@@ -1,6 +1,6 @@
 /**
- * @module All figures of the provider with the JIT on or off, and the target of each: the targets are those of the hardened unit, where
- * the JIT is off, and one with the JIT on.
+ * @module All figures of the provider with the JIT on or off, and the target of each: the targets are those of the hardened
+ * unit, where the JIT is off, and one with the JIT on.
  */
 import { existsSync } from "node:fs";
 import { eventually } from "../../test/harness/eventually.ts";

@@ -1,6 +1,6 @@
 /**
- * @module Rounds of load from the load generator (generator/main.go, with grpc-go), each in a process of its own: against the provider,
- * Transit, the parts alone and a native plugin.
+ * @module Rounds of load from the load generator (generator/main.go, with grpc-go), each in a process of its own: against the
+ * provider, Transit, the parts alone and a native plugin.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";

@@ -1,6 +1,6 @@
 /**
- * @module Loaded before the tests (`bun test --preload`), it bounds each property by FUZZ_PROPERTY_RUNS and FUZZ_PROPERTY_MS. FUZZ_SEED
- * repeats a run, FUZZ_REPORT is the file that gets one line of JSON for each property.
+ * @module Loaded before the tests (`bun test --preload`), it bounds each property by FUZZ_PROPERTY_RUNS and FUZZ_PROPERTY_MS.
+ * FUZZ_SEED repeats a run, FUZZ_REPORT is the file that gets one line of JSON for each property.
  */
 import { mock } from "bun:test";
 import { appendFileSync } from "node:fs";

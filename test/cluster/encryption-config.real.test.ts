@@ -1,7 +1,6 @@
 /**
- * EncryptionConfigurations judged by the real kube-apiserver and by the decoder of doctor and init.
- *
- * @module Files of each rule, files with random changes, and what init writes. A file that kube-apiserver refuses is never passed.
+ * @module EncryptionConfigurations judged by the real kube-apiserver and by the decoder of doctor and init. Files of each
+ * rule, files with random changes, and what init writes. A file that kube-apiserver refuses is never passed.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import * as fc from "fast-check";

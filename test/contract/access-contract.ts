@@ -1,8 +1,4 @@
-/**
- * What a policy and a namespace let a token do.
- *
- * @module A part of openbao.contract.test.ts.
- */
+/** @module What a policy and a namespace let a token do. A part of openbao.contract.test.ts. */
 import { describe, expect, test } from "bun:test";
 import { objectAt, textAt } from "../fakes/openbao/json-at.ts";
 import { type CallOptions } from "../fakes/openbao/operator.ts";

@@ -1,7 +1,6 @@
 /**
- * What the parts of the OpenBao contract share: one OpenBao, one issuer, one provider's token.
- *
- * @module Calls and set-up in the words of the contract. Expectations are in the parts.
+ * @module What the parts of the OpenBao contract share: one OpenBao, one issuer, one provider's token. Calls and set-up in the
+ * words of the contract. Expectations are in the parts.
  */
 import { expect } from "bun:test";
 import { objectAt, textAt } from "../fakes/openbao/json-at.ts";

@@ -1,7 +1,6 @@
 /**
- * Encrypt and decrypt, version limits, every spelling of a ciphertext, and several items in one call.
- *
- * @module A part of openbao.contract.test.ts.
+ * @module Encrypt and decrypt, version limits, every spelling of a ciphertext, and several items in one call. A part of
+ * openbao.contract.test.ts.
  */
 import { beforeAll, describe, expect, test } from "bun:test";
 import { objectAt, textAt } from "../fakes/openbao/json-at.ts";

@@ -1,7 +1,6 @@
 /**
- * What all replies have in common, and refusals that no path has to itself, such as those of a sealed OpenBao.
- *
- * @module A part of openbao.contract.test.ts.
+ * @module What all replies have in common, and refusals that no path has to itself, such as those of a sealed OpenBao. A part
+ * of openbao.contract.test.ts.
  */
 import { describe, expect, test } from "bun:test";
 import { textAt } from "../fakes/openbao/json-at.ts";

@@ -1,8 +1,4 @@
-/**
- * What `keys/<name>` and `config/keys` show, and what changes it.
- *
- * @module A part of openbao.contract.test.ts.
- */
+/** @module What `keys/<name>` and `config/keys` show, and what changes it. A part of openbao.contract.test.ts. */
 import { describe, expect, test } from "bun:test";
 import { objectAt } from "../fakes/openbao/json-at.ts";
 import type { JsonObject } from "../fakes/openbao/reply.ts";

@@ -1,8 +1,4 @@
-/**
- * Login with a signed JWT, and with a wrapped secret id of AppRole.
- *
- * @module A part of openbao.contract.test.ts.
- */
+/** @module Login with a signed JWT, and with a wrapped secret id of AppRole. A part of openbao.contract.test.ts. */
 import { beforeAll, describe, expect, test } from "bun:test";
 import { objectAt, textAt } from "../fakes/openbao/json-at.ts";
 import { identityClaims, makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";

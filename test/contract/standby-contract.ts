@@ -1,8 +1,6 @@
 /**
- * What a provider meets when the node it calls is a standby.
- *
- * @module Like openbao.contract.test.ts, for two nodes of one cluster. How far a standby lags is chance on a real one, so every
- * expectation on it waits; that it may lag at all is the stand-in's own switch.
+ * @module What a provider meets when the node it calls is a standby. Like openbao.contract.test.ts, for two nodes of one
+ * cluster.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { objectAt, textAt } from "../fakes/openbao/json-at.ts";

@@ -1,8 +1,4 @@
-/**
- * Lifetime of a token: look-up, renewal, maximum, uses, revocation.
- *
- * @module A part of openbao.contract.test.ts.
- */
+/** @module Lifetime of a token: look-up, renewal, maximum, uses, revocation. A part of openbao.contract.test.ts. */
 import { describe, expect, test } from "bun:test";
 import { objectAt, textAt } from "../fakes/openbao/json-at.ts";
 import type { OperatorReply } from "../fakes/openbao/operator.ts";

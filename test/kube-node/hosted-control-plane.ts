@@ -1,7 +1,6 @@
 /**
- * A hosted control plane on a kubeadm node: a pod with its own etcd and kube-apiserver, and the provider as its sidecar.
- *
- * @module The pieces of deploy/sidecar and the commands of docs/deployment/sidecar.md, as an operator uses them.
+ * @module A hosted control plane on a kubeadm node: a pod with its own etcd and kube-apiserver, and the provider as its
+ * sidecar. The pieces of deploy/sidecar and the commands of docs/deployment/sidecar.md, as an operator uses them.
  */
 import { generateKeyPairSync } from "node:crypto";
 import { cpSync, readFileSync } from "node:fs";

@@ -1,7 +1,6 @@
 /**
- * A control-plane node made by kubeadm: systemd, containerd and kubelet, with etcd and kube-apiserver as static pods.
- *
- * @module The machine is test/systemd/machine; this installs Kubernetes in it and drives kubeadm. No scheduler, no network plugin.
+ * @module A control-plane node made by kubeadm: systemd, containerd and kubelet, with etcd and kube-apiserver as static pods.
+ * The machine is test/systemd/machine; this installs Kubernetes in it and drives kubeadm. No scheduler, no network plugin.
  */
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";

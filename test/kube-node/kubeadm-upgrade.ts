@@ -1,7 +1,6 @@
 /**
- * What `kubeadm upgrade` needs on a node of the tests, and a kube-apiserver for it to upgrade.
- *
- * @module kubeadm upgrades four components; two of them are stand-ins here. The commands: docs/deployment/kubeadm.md.
+ * @module What `kubeadm upgrade` needs on a node of the tests, and a kube-apiserver for it to upgrade. kubeadm upgrades four
+ * components; two of them are stand-ins here. The commands: docs/deployment/kubeadm.md.
  */
 import { readFileSync } from "node:fs";
 import { eventually } from "../harness/eventually.ts";

@@ -1,7 +1,6 @@
 /**
- * An operator who follows the pages of docs/operations on a kubeadm node, with the variables that rotation.md sets.
- *
- * @module What each command achieved: the suite.
+ * @module An operator who follows the pages of docs/operations on a kubeadm node, with the variables that rotation.md sets.
+ * What each command achieved: the suite.
  */
 import { DEFAULT_PROVISIONING } from "../fakes/openbao/provision.ts";
 import { type CommandResult, runCommand } from "../harness/command.ts";

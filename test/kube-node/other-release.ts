@@ -1,7 +1,6 @@
 /**
- * A release that differs from this one in its image's digest alone, so that a node can be upgraded to it.
- *
- * @module The archive and the static pod's bundle, under the names that the page has for a release.
+ * @module A release that differs from this one in its image's digest alone, so that a node can be upgraded to it. The archive
+ * and the static pod's bundle, under the names that the page has for a release.
  */
 import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";

@@ -1,7 +1,6 @@
 /**
- * What both deployment models share on a kubeadm node: kube-apiserver's configuration and Secrets under it.
- *
- * @module The commands are those of docs/deployment/kubeadm.md.
+ * @module What both deployment models share on a kubeadm node: kube-apiserver's configuration and Secrets under it. The
+ * commands are those of docs/deployment/kubeadm.md.
  */
 import { test } from "bun:test";
 import { createHash } from "node:crypto";

@@ -1,7 +1,6 @@
 /**
- * The path from a node to what runs on the host: TCP in the node's network, a Unix socket between, TCP on the host.
- *
- * @module Run as a program, it is the half in the node's network: `relay.ts PORT SOCKET`.
+ * @module The path from a node to what runs on the host: TCP in the node's network, a Unix socket between, TCP on the host.
+ * Run as a program, it is the half in the node's network: `relay.ts PORT SOCKET`.
  */
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";

@@ -1,7 +1,6 @@
 /**
- * A kubeadm node with the provider as its systemd service, as docs/deployment/systemd.md installs it, and OpenBao outside.
- *
- * @module kube-apiserver does not use the provider yet: provider-node.ts.
+ * @module A kubeadm node with the provider as its systemd service, as docs/deployment/systemd.md installs it, and OpenBao
+ * outside. kube-apiserver does not use the provider yet: provider-node.ts.
  */
 import { docBlock } from "../packaging/doc-blocks.ts";
 import { defaultNames } from "../systemd/identity-table.ts";

@@ -1,8 +1,4 @@
-/**
- * Owners and modes of the Linux identity model, as a table.
- *
- * @module Names are parameters: a distribution may choose others.
- */
+/** @module Owners and modes of the Linux identity model, as a table. Names are parameters: a distribution may choose others. */
 export interface Names {
   readonly user: string;
   readonly group: string;

@@ -1,7 +1,6 @@
 /**
- * A Debian machine with a real systemd, for one suite.
- *
- * @module Drives the script `machine` beside it. What is installed in it: `provider-machine.ts`.
+ * @module A Debian machine with a real systemd, for one suite. Drives the script `machine` beside it. What is installed in it:
+ * `provider-machine.ts`.
  */
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

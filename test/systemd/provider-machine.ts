@@ -1,8 +1,6 @@
 /**
- * A machine with the deb installed, configured for a real OpenBao that runs outside it.
- *
- * @module The network is shared, so the machine reaches OpenBao on the host's loopback. The configuration is the sample of
- * deploy/config with this OpenBao's names in it.
+ * @module A machine with the deb installed, configured for a real OpenBao that runs outside it. The network is shared, so the
+ * machine reaches OpenBao on the host's loopback.
  */
 import { copyFileSync } from "node:fs";
 import { basename, join } from "node:path";

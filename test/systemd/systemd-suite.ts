@@ -1,8 +1,4 @@
-/**
- * A suite on a booted machine.
- *
- * @module What such a suite needs of the host.
- */
+/** @module A suite on a booted machine. What such a suite needs of the host. */
 import { describeWithTools, type ToolSuiteOptions } from "../packaging/tool-suite.ts";
 
 const tools = { debootstrap: "debootstrap", unshare: "util-linux", nsenter: "util-linux", pgrep: "procps" };

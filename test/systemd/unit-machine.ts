@@ -1,8 +1,6 @@
 /**
- * A machine with the unit on it, and what a test does to the unit and asks of it.
- *
- * @module One machine for each file that calls `describeUnit`; its OpenBao is a real one. Tests leave the unit as they would
- * like to find it.
+ * @module A machine with the unit on it, and what a test does to the unit and asks of it. One machine for each file that calls
+ * `describeUnit`; its OpenBao is a real one. Tests leave the unit as they would like to find it.
  */
 import { afterAll, beforeAll, setDefaultTimeout } from "bun:test";
 import { eventually } from "../harness/eventually.ts";
