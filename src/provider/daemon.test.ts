@@ -182,7 +182,8 @@ test("serves, tells all of it, and leaves nothing behind", async () => {
     "provider.stopping",
     "provider.stopped",
   ]);
-  expect(node.openbao.calls.at(-1)?.path).toBe("auth/token/revoke-self");
+  // A probe's request that was given up may still arrive; it is refused, since its token is gone.
+  expect(node.openbao.calls.findLast(({ status }) => status < 400)?.path).toBe("auth/token/revoke-self");
   expect(existsSync(node.socketPath)).toBe(false);
   expect(await isRefused(`http://127.0.0.1:${healthPort}/live`)).toBe(true);
   expect(await isRefused(`http://127.0.0.1:${metricsPort}/metrics`)).toBe(true);
