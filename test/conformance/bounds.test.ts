@@ -20,6 +20,7 @@ import {
   STATUS,
   settings,
 } from "./raw-http2.ts";
+import { refused } from "./served.ts";
 
 const seed = Buffer.alloc(32, 7);
 let harness: Harness;
@@ -41,6 +42,22 @@ function client(): KmsClient {
   const made = kmsClient(harness.path);
   clients.push(made);
   return made;
+}
+
+async function greeted(...parts: readonly Uint8Array[]): Promise<RawConnection> {
+  const peer = await rawConnection(harness.path);
+  peer.send(...GREETING, ...parts);
+  return peer;
+}
+
+/** An Encrypt of a connection of its own, which a handler holds. */
+async function heldCall(held: ReturnType<typeof holdEncrypts>) {
+  const caller = client();
+  await caller.status();
+  const before = held.signals.length;
+  const call = caller.encrypt({ plaintext: seed });
+  await until("it is handled", () => held.signals.length === before + 1);
+  return { caller, call };
 }
 
 /** Encrypts that do not end before they are let. */
@@ -74,10 +91,7 @@ describe("the memory of all requests", () => {
     const first = client();
     const calls = [first.encrypt({ plaintext: seed }), first.encrypt({ plaintext: seed })];
     await until("they are handled", () => held.signals.length === 2);
-    expect(await failure(client().status())).toEqual([
-      code.RESOURCE_EXHAUSTED,
-      "too many unfinished requests",
-    ]);
+    await refused(client().status(), code.RESOURCE_EXHAUSTED, "too many unfinished requests");
     held.release();
     await Promise.all(calls);
     expect((await client().status()).healthz).toBe("ok");
@@ -112,9 +126,8 @@ describe("a connection is closed", () => {
 
   test("of which too many requests in a row were refused", async () => {
     await serve({ maxRefusedInARow: 3 });
-    const peer = await rawConnection(harness.path);
     const unknown = (streamId: number): Uint8Array => request(streamId, `${SERVICE}None`);
-    peer.send(...GREETING, unknown(1), unknown(3), request(5, STATUS), unknown(7), unknown(9));
+    const peer = await greeted(unknown(1), unknown(3), request(5, STATUS), unknown(7), unknown(9));
     await peer.answer(9);
     await Bun.sleep(20);
     expect(peer.isClosed).toBe(false);
@@ -125,10 +138,7 @@ describe("a connection is closed", () => {
   test("that comes when as many wait as may", async () => {
     await serve({ maxSessions: 1, maxWaitingConnections: 2 });
     const held = holdEncrypts();
-    const caller = client();
-    await caller.status();
-    const call = caller.encrypt({ plaintext: seed });
-    await until("it is handled", () => held.signals.length === 1);
+    const { caller, call } = await heldCall(held);
     const waiting = [await rawConnection(harness.path), await rawConnection(harness.path)];
     const turnedAway = await rawConnection(harness.path);
     await turnedAway.closed;
@@ -194,12 +204,8 @@ describe("a connection that is over the limit is closed in order", () => {
   test("when a handler has its call: GOAWAY, the call is answered, and then it is closed", async () => {
     await serve({ maxSessions: 1, seniorSessions: 0, firstCallGraceMs: 0, greetingGraceMs: 0 });
     const held = holdEncrypts();
-    const old = client();
-    await old.status();
-    const call = old.encrypt({ plaintext: seed });
-    await until("it is handled", () => held.signals.length === 1);
-    const next = await rawConnection(harness.path);
-    next.send(...GREETING, request(1, STATUS));
+    const { call } = await heldCall(held);
+    const next = await greeted(request(1, STATUS));
     await next.answer(1);
     expect(harness.listener.sessions).toBe(1);
     expect(held.signals[0]?.aborted).toBe(false);
@@ -212,14 +218,10 @@ describe("a connection that is over the limit is closed in order", () => {
     await serve({ maxSessions: 1, seniorSessions: 0, firstCallGraceMs: 0, greetingGraceMs: 0 });
     const held = holdEncrypts();
     const calls: Promise<unknown>[] = [];
-    for (const index of [1, 2]) {
-      const caller = client();
-      await caller.status();
-      calls.push(caller.encrypt({ plaintext: seed }));
-      await until("it is handled", () => held.signals.length === index);
+    for (const _ of [1, 2]) {
+      calls.push((await heldCall(held)).call);
     }
-    const third = await rawConnection(harness.path);
-    third.send(...GREETING, request(1, STATUS));
+    const third = await greeted(request(1, STATUS));
     await Bun.sleep(50);
     expect(third.frames).toEqual([]);
     held.release();
@@ -238,12 +240,8 @@ describe("a connection that is over the limit is closed in order", () => {
       sweepIntervalMs: 20,
     });
     const held = holdEncrypts();
-    const old = client();
-    await old.status();
-    const call = failure(old.encrypt({ plaintext: seed }));
-    await until("it is handled", () => held.signals.length === 1);
-    const next = await rawConnection(harness.path);
-    next.send(...GREETING, request(1, STATUS));
+    const call = failure((await heldCall(held)).call);
+    const next = await greeted(request(1, STATUS));
     await next.answer(1);
     await call;
     await until("its signal is aborted", () => held.signals[0]?.aborted === true);
@@ -277,9 +275,7 @@ test("calls that come at once are all answered, one of each connection in turn",
 
 test("a request that its peer resets never reaches a method, whole as it may be", async () => {
   await serve({});
-  const peer = await rawConnection(harness.path);
-  peer.send(
-    ...GREETING,
+  const peer = await greeted(
     many(10, (index) =>
       Buffer.concat([
         requestHeaders(1 + 2 * index, FLAG.endHeaders),

@@ -6,10 +6,11 @@ import { ProviderError } from "../../src/base/error-class.ts";
 import { DecryptRequestSchema } from "../../src/kms/gen/v2/api_pb.ts";
 import { SERVICE } from "../harness/kms-client.ts";
 import { failure, type KmsClient, keyHandle, LARGEST_PLAINTEXT_BYTES } from "./harness.ts";
-import { servedEachTest } from "./served.ts";
+import { refused, sealed, servedEachTest } from "./served.ts";
 
 const seed = Buffer.alloc(32, 7);
 const active = keyHandle(2);
+const OUTSIDE = "reply would be outside the limits of KMS v2";
 
 /** The active version's annotations, with one more of so many bytes. */
 function withAnnotation(key: string, bytes: number) {
@@ -22,10 +23,10 @@ function withAnnotation(key: string, bytes: number) {
 describe("calls that are refused", () => {
   const served = servedEachTest();
 
-  async function sealed() {
-    const { ciphertext, keyId, annotations } = await served.client.encrypt({ plaintext: seed });
+  async function storedRequest() {
+    const request = await sealed(served, seed);
     served.harness.transit.calls = 0;
-    return { ciphertext, keyId, annotations };
+    return request;
   }
 
   test.each<readonly [string, Parameters<KmsClient["decrypt"]>[0], string, number?]>([
@@ -84,18 +85,15 @@ describe("calls that are refused", () => {
   ])(
     "Decrypt with %s, before OpenBao is called",
     async (_name, change, text, expectedCode = code.INVALID_ARGUMENT) => {
-      const request = { ...(await sealed()), ...change };
-      expect(await failure(served.client.decrypt(request))).toEqual([expectedCode, text]);
+      const request = { ...(await storedRequest()), ...change };
+      await refused(served.client.decrypt(request), expectedCode, text);
       expect(served.harness.transit.calls).toBe(0);
     },
   );
 
   test("Encrypt of a plaintext whose ciphertext could be too long", async () => {
     const plaintext = Buffer.alloc(LARGEST_PLAINTEXT_BYTES + 1);
-    expect(await failure(served.client.encrypt({ plaintext }))).toEqual([
-      code.INVALID_ARGUMENT,
-      "plaintext is too large",
-    ]);
+    await refused(served.client.encrypt({ plaintext }), code.INVALID_ARGUMENT, "plaintext is too large");
     expect(served.harness.transit.calls).toBe(0);
   });
 
@@ -105,10 +103,7 @@ describe("calls that are refused", () => {
     ["too much", `vault:v2:${Buffer.alloc(900).toString("base64")}`],
   ])("an Encrypt reply of OpenBao with %s never leaves", async (_name, text) => {
     served.harness.transit.override.encrypt = async () => text;
-    expect(await failure(served.client.encrypt({ plaintext: seed }))).toEqual([
-      code.INTERNAL,
-      "reply would be outside the limits of KMS v2",
-    ]);
+    await refused(served.client.encrypt({ plaintext: seed }), code.INTERNAL, OUTSIDE);
   });
 
   test.each([
@@ -118,10 +113,7 @@ describe("calls that are refused", () => {
     ["an annotation key that is no domain name", { annotations: withAnnotation("a_b.c", 1) }],
   ])("an Encrypt reply of our own with %s never leaves", async (_name, change) => {
     served.harness.keys.override.keyForEncrypt = () => ({ ...active, ...change });
-    expect(await failure(served.client.encrypt({ plaintext: seed }))).toEqual([
-      code.INTERNAL,
-      "reply would be outside the limits of KMS v2",
-    ]);
+    await refused(served.client.encrypt({ plaintext: seed }), code.INTERNAL, OUTSIDE);
   });
 
   test("annotations that are not what KMS v2 allows are noticed before OpenBao is asked, each time", async () => {
@@ -136,7 +128,7 @@ describe("calls that are refused", () => {
   });
 
   test("a plaintext of OpenBao that is longer than its ciphertext never leaves", async () => {
-    const request = await sealed();
+    const request = await storedRequest();
     for (const [bytes, expected] of [
       [1024, undefined],
       [1025, code.INTERNAL],
@@ -155,7 +147,7 @@ describe("calls that are refused", () => {
       served.harness.keys.override.keyForDecrypt = async () => {
         throw new ProviderError({ code: thrown, errorClass: "key_id_unknown", message: "secret detail" });
       };
-      expect(await failure(served.client.decrypt(await sealed()))).toEqual([code.FAILED_PRECONDITION, text]);
+      await refused(served.client.decrypt(await storedRequest()), code.FAILED_PRECONDITION, text);
     }
   });
 
@@ -163,70 +155,59 @@ describe("calls that are refused", () => {
     served.harness.transit.override.encrypt = async () => {
       throw new Error("a secret in a message");
     };
-    expect(await failure(served.client.encrypt({ plaintext: seed }))).toEqual([
-      code.INTERNAL,
-      "internal error",
-    ]);
+    await refused(served.client.encrypt({ plaintext: seed }), code.INTERNAL, "internal error");
     expect(served.harness.records[0]?.failure).toMatchObject({ errorClass: "unknown", unexpected: true });
     served.harness.keys.override.status = () => {
       throw new TypeError("bug");
     };
-    expect(await failure(served.client.status())).toEqual([code.INTERNAL, "internal error"]);
+    await refused(served.client.status(), code.INTERNAL, "internal error");
     served.harness.keys.override = {};
     expect(await served.client.status()).toMatchObject({ healthz: "ok" });
   });
 
-  test("a method that does not exist", async () => {
-    expect(await failure(served.client.raw(`${SERVICE}Rotate`, Buffer.alloc(0)))).toEqual([
-      code.UNIMPLEMENTED,
-      "unknown method",
-    ]);
-    expect(await failure(served.client.raw("/other.Service/Status", Buffer.alloc(0)))).toEqual([
-      code.UNIMPLEMENTED,
-      "unknown method",
-    ]);
-  });
-
-  test("bytes that are not the message", async () => {
-    expect(await failure(served.client.raw(`${SERVICE}Decrypt`, Buffer.from([0xff, 0xff, 0xff])))).toEqual([
+  test.each([
+    ["a method that does not exist", "Rotate", Buffer.alloc(0), code.UNIMPLEMENTED, "unknown method"],
+    [
+      "bytes that are not the message",
+      "Decrypt",
+      Buffer.from([0xff, 0xff, 0xff]),
       code.INVALID_ARGUMENT,
       "message is not valid protobuf",
-    ]);
-  });
-
-  test("a message above 65,536 bytes", async () => {
-    for (const size of [65_537, 70_000, 1_000_000]) {
-      expect(await failure(served.client.raw(`${SERVICE}Encrypt`, Buffer.alloc(size)))).toEqual([
-        code.RESOURCE_EXHAUSTED,
-        "message is too large",
-      ]);
-    }
+    ],
+    ["65,537 bytes", "Encrypt", Buffer.alloc(65_537), code.RESOURCE_EXHAUSTED, "message is too large"],
+    ["70,000 bytes", "Encrypt", Buffer.alloc(70_000), code.RESOURCE_EXHAUSTED, "message is too large"],
+    ["a megabyte", "Encrypt", Buffer.alloc(1_000_000), code.RESOURCE_EXHAUSTED, "message is too large"],
+    // 4 bytes of tag and length make it 65,536 bytes, so that it is read.
+    [
+      "the largest message, whose plaintext is too large",
+      "Encrypt",
+      Buffer.concat([Buffer.from([0x0a, 0xfc, 0xff, 0x03]), Buffer.alloc(65_532)]),
+      code.INVALID_ARGUMENT,
+      "plaintext is too large",
+    ],
+  ])("%s", async (_name, method, message, expectedCode, text) => {
+    await refused(served.client.raw(SERVICE + method, message), expectedCode, text);
     expect(await served.client.status()).toMatchObject({ healthz: "ok" });
   });
 
-  test("a message of 65,536 bytes is read", async () => {
-    // 4 bytes of tag and length, so that the whole has exactly as many as are allowed.
-    const plaintext = Buffer.alloc(65_532);
-    const message = Buffer.concat([Buffer.from([0x0a, 0xfc, 0xff, 0x03]), plaintext]);
-    expect(message.length).toBe(65_536);
-    expect(await failure(served.client.raw(`${SERVICE}Encrypt`, message))).toEqual([
-      code.INVALID_ARGUMENT,
-      "plaintext is too large",
-    ]);
+  test("a method of a service that does not exist", async () => {
+    const call = served.client.raw("/other.Service/Status", Buffer.alloc(0));
+    await refused(call, code.UNIMPLEMENTED, "unknown method");
   });
 
   test("an annotation named __proto__ is one annotation too many", async () => {
-    const request = toBinary(DecryptRequestSchema, create(DecryptRequestSchema, await sealed()));
+    const request = toBinary(DecryptRequestSchema, create(DecryptRequestSchema, await storedRequest()));
     const entry = Buffer.concat([
       Buffer.from([0x0a, 9]),
       Buffer.from("__proto__"),
       Buffer.from([0x12, 1, 65]),
     ]);
     const message = Buffer.concat([request, Buffer.from([0x22, entry.length]), entry]);
-    expect(await failure(served.client.raw(`${SERVICE}Decrypt`, message))).toEqual([
+    await refused(
+      served.client.raw(`${SERVICE}Decrypt`, message),
       code.INVALID_ARGUMENT,
       "annotations are not valid",
-    ]);
+    );
   });
 
   test("metadata is bounded, and what is small is ignored", async () => {

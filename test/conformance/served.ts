@@ -3,8 +3,15 @@
  *
  * @module Registers the hooks of the file or `describe` that asks for it.
  */
-import { afterEach, beforeEach } from "bun:test";
-import { type Harness, type HarnessOptions, type KmsClient, kmsClient, startHarness } from "./harness.ts";
+import { afterEach, beforeEach, expect } from "bun:test";
+import {
+  failure,
+  type Harness,
+  type HarnessOptions,
+  type KmsClient,
+  kmsClient,
+  startHarness,
+} from "./harness.ts";
 
 export interface Served {
   /** Of the test that runs. */
@@ -51,9 +58,20 @@ export function servedBesideHostilePeers(): Served {
   return served;
 }
 
+/** What a Decrypt needs of the reply to an Encrypt. */
+export async function sealed({ client }: Served, plaintext: Uint8Array) {
+  const { ciphertext, keyId, annotations } = await client.encrypt({ plaintext });
+  return { ciphertext, keyId, annotations };
+}
+
 /** Resolves when this many calls have come in since the harness started. */
 export async function callsStarted({ harness }: Served, count: number): Promise<void> {
   while (harness.started.length < count) {
     await Bun.sleep(1);
   }
+}
+
+/** The call must fail with this code and this text. */
+export async function refused(call: Promise<unknown>, code: number, text: string): Promise<void> {
+  expect(await failure(call)).toEqual([code, text]);
 }
