@@ -39,14 +39,11 @@ export function fileTable({ user, group, socketGroup }: Names): readonly Permiss
   ];
 }
 
-/** The command whose output `permissionsIn` reads. */
-export function statCommand(rows: readonly PermissionRow[]): string {
-  return `stat --format='%n %U:%G %a' ${rows.map(([path]) => path).join(" ")}`;
-}
-
-export function permissionsIn(output: string): readonly PermissionRow[] {
-  return output.split("\n").map((line) => {
-    const [path = "", owner = "", mode = ""] = line.split(" ");
-    return [path, owner, mode];
-  });
+/** What there is at the paths of `rows`; `must` runs a command on the machine. */
+export async function permissionsAt(
+  { must }: { readonly must: (command: string) => Promise<string> },
+  rows: readonly PermissionRow[],
+): Promise<readonly (readonly string[])[]> {
+  const output = await must(`stat --format='%n %U:%G %a' ${rows.map(([path]) => path).join(" ")}`);
+  return output.split("\n").map((line) => line.split(" "));
 }

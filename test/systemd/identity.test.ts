@@ -1,17 +1,9 @@
 /** The permission table and the access matrix, row by row, with real users on a real system. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { CommandResult } from "../harness/command.ts";
-import { eventually } from "../harness/eventually.ts";
 import { releaseTools } from "../packaging/artefacts.ts";
 import { docBlock } from "../packaging/doc-blocks.ts";
-import {
-  defaultNames,
-  directoryTable,
-  fileTable,
-  type Names,
-  permissionsIn,
-  statCommand,
-} from "./identity-table.ts";
+import { defaultNames, directoryTable, fileTable, type Names, permissionsAt } from "./identity-table.ts";
 import { type ProviderMachine, paths, providerMachine, unit } from "./provider-machine.ts";
 import { describeOnMachine, machineTimeoutMs } from "./systemd-suite.ts";
 
@@ -101,15 +93,13 @@ describeOnMachine("Linux identity", { ...releaseTools, bao: "none: an OpenBao bi
           names.socketGroup,
         ),
       );
-      await eventually("the provider encrypts", async () => (await host.client().status()).healthz === "ok", {
-        timeoutMs: 20_000,
-      });
+      await host.encrypts();
     });
     afterAll(() => host.dispose());
 
     test("owners and modes are those of the table", async () => {
       const rows = [...directoryTable(names), ...fileTable(names)];
-      expect(permissionsIn(await host.machine.must(statCommand(rows)))).toEqual(rows);
+      expect(await permissionsAt(host.machine, rows)).toEqual(rows);
     });
 
     test("only the names that were chosen exist", async () => {

@@ -1,25 +1,14 @@
 /** The packages and the tarball on a real Debian system: what they make, start, keep and leave. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import { copyFileSync } from "node:fs";
-import { basename } from "node:path";
 import { releaseTools, testRelease, version } from "../packaging/artefacts.ts";
 import { docBlock } from "../packaging/doc-blocks.ts";
-import { defaultNames, directoryTable, permissionsIn, statCommand } from "./identity-table.ts";
-import type { Machine, OfflineRoot } from "./machine.ts";
-import { newMachine, newOfflineRoot } from "./machine.ts";
+import { defaultNames, directoryTable, permissionsAt } from "./identity-table.ts";
+import { type Machine, newMachine, newOfflineRoot, type OfflineRoot } from "./machine.ts";
+import { download, paths, unit } from "./provider-machine.ts";
 import { describeOnMachine, machineTimeoutMs } from "./systemd-suite.ts";
 
 const directories = directoryTable(defaultNames);
-const config = "/etc/openbao-kms/config.yaml";
-const registry = "/var/lib/openbao-kms/state/key-registry.json";
-const unit = "bao-kms-provider.service";
-
-/** Copies an artefact to /root of the machine, where the commands of the pages expect it. */
-function download(machine: Machine, ...files: readonly string[]): void {
-  for (const file of files) {
-    copyFileSync(file, machine.path(`/root/${basename(file)}`));
-  }
-}
+const { config, registry } = paths;
 
 /** The installed package again with another version, as the next release would be. */
 function nextVersion(machine: Machine): Promise<string> {
@@ -36,18 +25,17 @@ setDefaultTimeout(machineTimeoutMs);
 describeOnMachine("deb on a machine with systemd", releaseTools, () => {
   let machine: Machine;
   beforeAll(async () => {
-    const release = testRelease();
     machine = await newMachine();
     await machine.boot();
-    download(machine, release.artefact("", "deb"));
+    download(machine, testRelease().artefact("", "deb"));
   });
   afterAll(() => machine.remove());
+  const state = async (): Promise<string> => (await machine.sh(`systemctl is-active ${unit}`)).stdout.trim();
 
   test("installing makes identities and directories, and says what comes next", async () => {
     const said = await machine.must(`cd /root\nVERSION=${version}\n${docBlock("install.md#deb")}`);
     expect(said).toContain("is installed and not started");
-    const rows = permissionsIn(await machine.must(statCommand(directories)));
-    expect(rows).toEqual([...directories]);
+    expect(await permissionsAt(machine, directories)).toEqual(directories);
     expect(await machine.must("id -nG openbao-kms")).toBe("openbao-kms");
     expect(await machine.must("getent passwd openbao-kms | cut -d: -f6,7")).toBe(
       "/var/lib/openbao-kms:/usr/sbin/nologin",
@@ -55,7 +43,7 @@ describeOnMachine("deb on a machine with systemd", releaseTools, () => {
   });
 
   test("it starts and enables nothing, and puts no configuration or credential", async () => {
-    expect((await machine.sh(`systemctl is-active ${unit}`)).stdout.trim()).toBe("inactive");
+    expect(await state()).toBe("inactive");
     expect((await machine.sh(`systemctl is-enabled ${unit}`)).stdout.trim()).toBe("disabled");
     expect(await machine.must("find /etc/openbao-kms /var/lib/openbao-kms /run/openbao-kms -type f")).toBe(
       "",
@@ -89,20 +77,20 @@ describeOnMachine("deb on a machine with systemd", releaseTools, () => {
         systemctl daemon-reload
         printf 'mine' > ${config}; printf 'mine' > ${registry}; chmod 0600 ${registry}`);
     await machine.must(`cd /root && apt-get install -y ./bao-kms-provider_99.0.0_linux_amd64.deb`);
-    expect((await machine.sh(`systemctl is-active ${unit}`)).stdout.trim()).toBe("inactive");
+    expect(await state()).toBe("inactive");
     await machine.must(`systemctl start ${unit}`);
     const before = await machine.must(`systemctl show -p MainPID --value ${unit}`);
     await machine.must(`cd /root\nVERSION=${version}\n${docBlock("upgrade.md#rollback-deb")}`);
     const after = await machine.must(`systemctl show -p MainPID --value ${unit}`);
     expect(after).not.toBe(before);
-    expect((await machine.sh(`systemctl is-active ${unit}`)).stdout.trim()).toBe("active");
+    expect(await state()).toBe("active");
     expect(await machine.must(`cat ${config} ${registry}; stat -c %a ${registry}`)).toBe("minemine600");
   });
 
   test("removal stops the service and keeps everything; purge says what it leaves", async () => {
     const removed = await machine.must(docBlock("upgrade.md#remove-deb"));
     expect(removed).toContain("cannot decrypt after its next restart");
-    expect((await machine.sh(`systemctl is-active ${unit}`)).stdout.trim()).toBe("inactive");
+    expect(await state()).toBe("inactive");
     expect(await machine.must(`cat ${config} ${registry}`)).toBe("minemine");
     const purged = await machine.must(docBlock("upgrade.md#purge-deb"));
     for (const left of ["/etc/openbao-kms", "/var/lib/openbao-kms", "user openbao-kms"]) {
@@ -118,7 +106,7 @@ describeOnMachine("deb on a machine with systemd", releaseTools, () => {
     download(machine, testRelease().artefact("", "tar.gz"));
     await machine.must(`rm -r /etc/systemd/system/${unit}.d`);
     await machine.must(`cd /root\nVERSION=${version}\n${docBlock("install.md#tarball")}`);
-    expect(permissionsIn(await machine.must(statCommand(directories)))).toEqual([...directories]);
+    expect(await permissionsAt(machine, directories)).toEqual(directories);
     expect(await machine.must(`stat -c '%U:%G %a' ${config}`)).toBe("root:openbao-kms 640");
     expect((await machine.sh(`systemctl cat ${unit}`)).status).toBe(0);
   });
@@ -138,7 +126,7 @@ describeOnMachine("packages where systemd is not running", releaseTools, () => {
     await copyIn(testRelease().artefact("", "deb"));
     await offline.must("mv /usr/bin/systemd-sysusers /usr/bin/systemd-tmpfiles /root");
     await offline.must(`dpkg --install /root/bao-kms-provider_${version}_linux_amd64.deb`);
-    expect(permissionsIn(await offline.must(statCommand(directories)))).toEqual([...directories]);
+    expect(await permissionsAt(offline, directories)).toEqual(directories);
     expect(await offline.must("id -nG openbao-kms")).toBe("openbao-kms");
     await offline.must("dpkg --purge bao-kms-provider");
     await offline.must(docBlock("upgrade.md#delete"));
@@ -147,7 +135,7 @@ describeOnMachine("packages where systemd is not running", releaseTools, () => {
 
   test("the lines for image builds make the same", async () => {
     await offline.must(docBlock("linux-identity.md#by-hand"));
-    expect(permissionsIn(await offline.must(statCommand(directories)))).toEqual([...directories]);
+    expect(await permissionsAt(offline, directories)).toEqual(directories);
     await offline.must(docBlock("upgrade.md#delete"));
     await offline.must("mv /root/systemd-sysusers /root/systemd-tmpfiles /usr/bin");
   });
@@ -157,7 +145,7 @@ describeOnMachine("packages where systemd is not running", releaseTools, () => {
       offline.over((root) => ["rpm", `--root=${root}`, "--define", "_dbpath /var/lib/rpm", ...args]);
     const installed = await rpm("--install", "--nodeps", testRelease().artefact("", "rpm"));
     expect(installed.status, installed.stderr).toBe(0);
-    expect(permissionsIn(await offline.must(statCommand(files)))).toEqual([...files]);
+    expect(await permissionsAt(offline, files)).toEqual(files);
     const verified = await rpm("--verify", "--nodeps", "bao-kms-provider");
     expect(verified.stdout).toBe("");
     expect(verified.status).toBe(0);

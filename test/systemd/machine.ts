@@ -5,7 +5,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { type Child, startChild } from "../harness/child.ts";
+import { startChild } from "../harness/child.ts";
 import { type CommandResult, runCommand } from "../harness/command.ts";
 
 const script = join(import.meta.dir, "machine");
@@ -13,27 +13,6 @@ const script = join(import.meta.dir, "machine");
 const suite = process.env["MACHINE_SUITE"] ?? "bookworm";
 /** Its root is kept between runs, as making it takes most of a minute; another script makes another one. */
 const base = `/var/tmp/bao-kms-provider-test/${suite}-${Bun.hash(readFileSync(script)).toString(36)}`;
-
-export interface Machine {
-  /** A shell script inside, as root. */
-  readonly sh: (text: string) => Promise<CommandResult>;
-  /** The same, which must succeed; returns its output, trimmed. */
-  readonly must: (text: string) => Promise<string>;
-  /** The same as another user, with that user's own groups. */
-  readonly as: (user: string, text: string) => Promise<CommandResult>;
-  /** A path inside, seen from outside. */
-  readonly path: (inside: string) => string;
-  /** A folder that has the same path inside and outside. */
-  readonly shared: string;
-  /** Process id of its systemd, seen from outside. */
-  readonly leader: () => string;
-  /** A command outside, in a node's network. */
-  readonly net: (...command: readonly string[]) => Child;
-  readonly put: (inside: string, content: string | Uint8Array, mode?: number) => void;
-  readonly boot: () => Promise<void>;
-  readonly powerOff: () => Promise<void>;
-  readonly remove: () => Promise<void>;
-}
 
 const run = (...args: readonly string[]): Promise<CommandResult> =>
   runCommand([script, ...args], { env: { ...process.env, SUITE: suite } });
@@ -46,8 +25,10 @@ async function must(...args: readonly string[]): Promise<string> {
   return stdout.trim();
 }
 
+export type Machine = Awaited<ReturnType<typeof newMachine>>;
+
 /** A fresh machine, powered off; `boot` starts it. A node has its own network, and kubelet can run in it. */
-export async function newMachine(kind: "new" | "node" = "new"): Promise<Machine> {
+export async function newMachine(kind: "new" | "node" = "new") {
   mkdirSync(dirname(base), { recursive: true });
   chmodSync(dirname(base), 0o700);
   await must("base", base);
@@ -57,14 +38,21 @@ export async function newMachine(kind: "new" | "node" = "new"): Promise<Machine>
   const leader = (): string => readFileSync(join(dir, "leader"), "utf8").trim();
   const path = (name: string): string => join(`/proc/${leader()}/root`, name);
   return {
-    sh: (text) => run(...inside("sh", "-c", text)),
-    must: (text) => must(...inside("sh", "-ec", text)),
-    as: (user, text) => run(...inside("runuser", "-u", user, "--", "sh", "-c", text)),
+    /** A shell script inside, as root. */
+    sh: (text: string) => run(...inside("sh", "-c", text)),
+    /** The same, which must succeed; returns its output, trimmed. */
+    must: (text: string) => must(...inside("sh", "-ec", text)),
+    /** The same as another user, with that user's own groups. */
+    as: (user: string, text: string) => run(...inside("runuser", "-u", user, "--", "sh", "-c", text)),
+    /** A path inside, seen from outside. */
     path,
+    /** Process id of its systemd, seen from outside. */
     leader,
+    /** A folder that has the same path inside and outside. */
     shared: join(dir, "shared"),
-    net: (...command) => startChild(script, ["net", dir, ...command], { cwd: dir }),
-    put: (name, content, mode = 0o644) => {
+    /** A command outside, in a node's network. */
+    net: (...command: readonly string[]) => startChild(script, ["net", dir, ...command], { cwd: dir }),
+    put: (name: string, content: string | Uint8Array, mode = 0o644): void => {
       mkdirSync(dirname(path(name)), { recursive: true });
       writeFileSync(path(name), content);
       chmodSync(path(name), mode);
@@ -82,25 +70,20 @@ export async function newMachine(kind: "new" | "node" = "new"): Promise<Machine>
   };
 }
 
-/** A machine that is off all its life: what an image build or an installer sees. */
-export interface OfflineRoot {
-  /** A shell script inside, without systemd. */
-  readonly sh: (text: string) => Promise<CommandResult>;
-  readonly must: (text: string) => Promise<string>;
-  /** A command outside, told where the file system is. */
-  readonly over: (command: (root: string) => readonly string[]) => Promise<CommandResult>;
-  readonly remove: () => Promise<void>;
-}
+export type OfflineRoot = Awaited<ReturnType<typeof newOfflineRoot>>;
 
-export async function newOfflineRoot(): Promise<OfflineRoot> {
+/** A machine that is off all its life: what an image build or an installer sees. */
+export async function newOfflineRoot() {
   mkdirSync(dirname(base), { recursive: true });
   await must("base", base);
   const dir = mkdtempSync(join(tmpdir(), "kms-root-"));
   await must("new", dir, base);
   return {
-    sh: (text) => run("chroot", dir, "sh", "-c", text),
-    must: (text) => must("chroot", dir, "sh", "-ec", text),
-    over: (command) => run("over", dir, ...command(join(dir, "root"))),
+    /** A shell script inside, without systemd. */
+    sh: (text: string) => run("chroot", dir, "sh", "-c", text),
+    must: (text: string) => must("chroot", dir, "sh", "-ec", text),
+    /** A command outside, told where the file system is. */
+    over: (command: (root: string) => readonly string[]) => run("over", dir, ...command(join(dir, "root"))),
     remove: async () => {
       await must("remove", dir);
       rmSync(dir, { recursive: true, force: true });

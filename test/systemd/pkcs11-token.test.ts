@@ -33,7 +33,6 @@ describeOnMachine(
       "auth.cert.pkcs11.keyLabel": "client",
       "auth.cert.pkcs11.pinFile": paths.pin,
     };
-    const writePin = (text: string) => host.place(paths.pin, text);
 
     beforeAll(async () => {
       expect(testRelease().native, "the release has no addons; run native/build dist/native first").toBe(
@@ -57,7 +56,7 @@ describeOnMachine(
         paths.chain,
         (await ca.certify(spki, { commonName: "control-plane-1", notAfter })).chainPem,
       );
-      await writePin(pin);
+      await host.place(paths.pin, pin);
       await host.configure(fields);
       // The lines that SoftHSM needs are in the example, to be switched on.
       await machine.must(`
@@ -69,14 +68,9 @@ describeOnMachine(
     });
     afterAll(() => host.dispose());
 
-    const encrypts = () =>
-      eventually("the provider encrypts", async () => (await host.client().status()).healthz === "ok", {
-        timeoutMs: 20_000,
-      });
-
     test("it logs in and encrypts, with the JIT off and no page that is writable and executable", async () => {
       await host.machine.must(`systemctl start ${unit}`);
-      await encrypts();
+      await host.encrypts();
       const { ciphertext } = await host.client().encrypt(new Uint8Array(32));
       expect(ciphertext.length).toBeGreaterThan(32);
       const pid = await host.property("MainPID");
@@ -92,7 +86,7 @@ describeOnMachine(
 
     test("a PIN that the token refuses ends it with exit code 6, and systemd does not try again", async () => {
       await host.machine.must(`systemctl stop ${unit}; rm -f ${paths.registry}*`);
-      await writePin("000000");
+      await host.place(paths.pin, "000000");
       await host.configure({ ...fields, "bootstrap.graceTimeout": "3s" });
       await host.machine.must(`systemctl start --no-block ${unit}`);
       await eventually("it has failed", async () => (await host.property("SubState")) === "failed", {
@@ -103,9 +97,9 @@ describeOnMachine(
     });
 
     test("a new PIN file clears it", async () => {
-      await writePin(pin);
+      await host.place(paths.pin, pin);
       await host.machine.must(`systemctl reset-failed ${unit}; systemctl start ${unit}`);
-      await encrypts();
+      await host.encrypts();
     });
 
     test("a PIN that is on the disk only encrypted opens the token", async () => {
@@ -121,7 +115,7 @@ describeOnMachine(
         install -m 0644 ${encryptedPin} ${dropIn.replace("50-credential", "60-pin")}
         systemctl daemon-reload
         systemctl start ${unit}`);
-      await encrypts();
+      await host.encrypts();
       expect((await host.machine.sh(`grep -rlF ${pin} /etc`)).stdout).toBe("");
     });
   },

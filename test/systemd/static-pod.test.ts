@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { releaseTools, root, testRelease, version } from "../packaging/artefacts.ts";
 import { docBlock } from "../packaging/doc-blocks.ts";
-import { type PermissionRow, permissionsIn, statCommand } from "./identity-table.ts";
+import { type PermissionRow, permissionsAt } from "./identity-table.ts";
 import { type Machine, newMachine } from "./machine.ts";
 import { download } from "./provider-machine.ts";
 import { describeOnMachine, machineTimeoutMs } from "./systemd-suite.ts";
@@ -36,7 +36,7 @@ describeOnMachine("static pod on a machine", releaseTools, () => {
     const said = await machine.must(`cd /root\nVERSION=${version}\n${docBlock("static-pod.md#directories")}`);
     const gid = said.split("\n").at(-1) ?? "";
     expect(gid).toMatch(/^\d+$/);
-    expect(permissionsIn(await machine.must(statCommand(directories)))).toEqual([...directories]);
+    expect(await permissionsAt(machine, directories)).toEqual(directories);
     expect(await machine.must("stat -c %u /var/lib/openbao-kms/state")).toBe("65532");
 
     const folder = `/root/bao-kms-provider_static-pod_${version}_linux_amd64`;
@@ -57,7 +57,7 @@ describeOnMachine("static pod on a machine", releaseTools, () => {
       "rm -r /etc/openbao-kms /var/lib/openbao-kms /run/openbao-kms; groupdel openbao-kms-socket",
     );
     await machine.must(docBlock("static-pod.md#by-hand"));
-    expect(permissionsIn(await machine.must(statCommand(directories)))).toEqual([...directories]);
+    expect(await permissionsAt(machine, directories)).toEqual(directories);
   });
 });
 
