@@ -34,27 +34,15 @@ const podStatus = v.object({
     containerStatuses: v.optional(v.array(containerState), []),
   }),
 });
-type ContainerState = v.InferOutput<typeof containerState>;
 
-export interface HostedControlPlane {
-  /** Makes the pod; it need not become ready. */
-  readonly create: () => Promise<void>;
-  readonly remove: () => Promise<void>;
-  readonly ready: () => Promise<void>;
-  readonly container: (name: "bao-kms-provider" | "kube-apiserver" | "etcd") => Promise<ContainerState>;
-  /** kubectl as the administrator of the hosted cluster. */
-  readonly kubectl: (words: string) => Promise<string>;
-  /** The value of one key in the hosted etcd, as text. */
-  readonly stored: (key: string) => Promise<string>;
-  readonly keyId: () => Promise<string>;
-}
+export type HostedControlPlane = Awaited<ReturnType<typeof hostedControlPlane>>;
 
 /** Everything that the pod needs, on the node and in the management cluster. */
 export async function hostedControlPlane(
   node: KubeNode,
   openbao: { readonly address: string; readonly caPem: string },
   names: Provisioning,
-): Promise<HostedControlPlane> {
+) {
   const { machine } = node;
   const inOuter = (text: string): Promise<string> => machine.must(`${OUTER}\ncd /root\n${text}`);
   download(machine, testRelease().artefact("_image", "oci.tar"));
@@ -86,6 +74,7 @@ install -d -o 1000680000 -m 0700 /var/lib/hosted-etcd`);
   await inOuter(docBlock("sidecar.md#objects"));
   await inOuter(docBlock("sidecar.md#pod"));
 
+  /** kubectl as the administrator of the hosted cluster. */
   const kubectl = (words: string): Promise<string> => machine.must(`kubectl --kubeconfig ${HOSTED} ${words}`);
   const states = async () => {
     const { status } = v.parse(
@@ -95,6 +84,7 @@ install -d -o 1000680000 -m 0700 /var/lib/hosted-etcd`);
     return [...status.initContainerStatuses, ...status.containerStatuses];
   };
   return {
+    /** Makes the pod; it need not become ready. */
     create: async () => {
       await inOuter("kubectl apply --filename pod-with-provider.yaml");
     },
@@ -108,7 +98,7 @@ install -d -o 1000680000 -m 0700 /var/lib/hosted-etcd`);
         { timeoutMs: POD_TIMEOUT_MS, everyMs: 500 },
       );
     },
-    container: async (name) => {
+    container: async (name: "bao-kms-provider" | "kube-apiserver" | "etcd") => {
       const found = (await states()).find((each) => each.name === name);
       if (found === undefined) {
         throw new Error(`the pod has no status of ${name}`);
@@ -116,7 +106,9 @@ install -d -o 1000680000 -m 0700 /var/lib/hosted-etcd`);
       return found;
     },
     kubectl,
-    stored: (key) => machine.must(`etcdctl --endpoints http://127.0.0.1:22379 get ${key} --print-value-only`),
+    /** The value of one key in the hosted etcd, as text. */
+    stored: (key: string) =>
+      machine.must(`etcdctl --endpoints http://127.0.0.1:22379 get ${key} --print-value-only`),
     keyId: async () => {
       const text = await inOuter(
         `kubectl exec --namespace ${namespace} hosted --container bao-kms-provider -- \

@@ -5,14 +5,14 @@
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import * as v from "valibot";
-import { parseAllDocuments, stringify } from "yaml";
 import { writeOciLayout } from "../../packaging/oci-layout.ts";
 import { run } from "../../packaging/run.ts";
 import { tarOf } from "../../packaging/tarball.ts";
 import { eventually } from "../harness/eventually.ts";
+import { startOpenBao } from "../harness/openbao.ts";
 import { docBlock } from "../packaging/doc-blocks.ts";
 import { type Machine, newMachine } from "../systemd/machine.ts";
+import { openRelay } from "./relay.ts";
 
 const here = import.meta.dir;
 const NODE_BINARIES = [
@@ -38,34 +38,30 @@ export const nodeTools = {
 /** Of one test: a minute for a reload, a minute for a changed manifest, and boots. */
 export const nodeTimeoutMs = 600_000;
 const READY_TIMEOUT_MS = 120_000;
-const settingsOfKind = v.looseObject({ kind: v.string() });
 const ADMIN = "/etc/kubernetes/super-admin.conf";
 /** kubeadm waits here for a controller manager and a scheduler, which no test needs. */
 const WAITING_PHASES = "wait-control-plane";
 const LATER_PHASES =
   "upload-config,upload-certs,mark-control-plane,bootstrap-token,kubelet-finalize,addon,show-join-command";
 
-type EditSettings = (kind: string, settings: Record<string, unknown>) => void;
+export type KubeNode = ReturnType<typeof kubeNode>;
 
-export interface KubeNode {
-  readonly machine: Machine;
-  /** kubectl as the administrator; returns its output. */
-  readonly kubectl: (words: string) => Promise<string>;
-  /** `kubeadm init` with a ClusterConfiguration of the suite's own; `edit` changes the settings of each kind. */
-  readonly init: (edit?: EditSettings) => Promise<void>;
-  /** Resolves when /readyz answers ok, with the milliseconds that took. */
-  readonly ready: (timeoutMs?: number) => Promise<number>;
-  /** The value of one key in etcd, as the documentation reads it. */
-  readonly stored: (key: string) => Promise<string>;
-  readonly remove: () => Promise<void>;
+/** A node with a cluster, and a real OpenBao outside, which both reach under one address. */
+export async function newKubeNode() {
+  await using undo = new AsyncDisposableStack();
+  const openbao = await startOpenBao(binary("bao"));
+  undo.defer(openbao.dispose);
+  const machine = await newKubeMachine();
+  undo.defer(machine.remove);
+  await machine.boot();
+  undo.defer(await openRelay(machine, Number(new URL(openbao.address).port)));
+  const node = kubeNode(machine);
+  await node.init();
+  const made = undo.move();
+  return { node, openbao, dispose: async () => made.disposeAsync() };
 }
 
-/** A node with Kubernetes installed, not a cluster yet. Powered off. */
-export async function newKubeNode(): Promise<KubeNode> {
-  return kubeNode(await newKubeMachine());
-}
-
-/** The machine of {@link newKubeNode}, for a suite that installs something else on it first. */
+/** A machine with Kubernetes installed, not a cluster yet. Powered off. */
 export async function newKubeMachine(): Promise<Machine> {
   const machine = await newMachine("node");
   try {
@@ -89,7 +85,7 @@ function install(machine: Machine): void {
   }
 }
 
-export function binary(name: string): string {
+function binary(name: string): string {
   const found = Bun.which(name);
   if (found === null) {
     throw new Error(`there is no ${name} on PATH`);
@@ -105,32 +101,29 @@ export function versionOf(name: string): string {
   return version;
 }
 
-export function kubeNode(machine: Machine): KubeNode {
+export function kubeNode(machine: Machine) {
+  /** kubectl as the administrator; returns its output. */
   const kubectl = (words: string): Promise<string> => machine.must(`kubectl --kubeconfig ${ADMIN} ${words}`);
-  const ready: KubeNode["ready"] = async (timeoutMs = READY_TIMEOUT_MS) => {
-    const began = performance.now();
+  /** Resolves when /readyz answers ok. */
+  const ready = async (): Promise<void> => {
     await eventually("kube-apiserver is ready", async () => (await kubectl("get --raw /readyz")) === "ok", {
-      timeoutMs,
+      timeoutMs: READY_TIMEOUT_MS,
       everyMs: 200,
     });
-    return performance.now() - began;
   };
   return {
     machine,
     kubectl,
     ready,
-    init: async (edit = () => {}) => {
+    /** `kubeadm init` with a ClusterConfiguration of the suite's own. */
+    init: async (): Promise<void> => {
       const etcdTag = `${versionOf("etcd")}-0`;
       const kubernetes = kubernetesVersion();
       await importPause(machine, "registry.k8s.io/pause:test");
       await importProgram(machine, `registry.k8s.io/kube-apiserver:${kubernetes}`, binary("kube-apiserver"));
       await importProgram(machine, `registry.k8s.io/etcd:${etcdTag}`, binary("etcd"));
       const config = readFileSync(join(here, "kubeadm.yaml"), "utf8");
-      const settings = parseAllDocuments(
-        config.replace("KUBERNETES", kubernetes).replace("ETCD", etcdTag),
-      ).map((document) => v.parse(settingsOfKind, document.toJS()));
-      settings.forEach((each) => edit(each.kind, each));
-      machine.put("/root/kubeadm.yaml", settings.map((each) => stringify(each)).join("---\n"));
+      machine.put("/root/kubeadm.yaml", config.replace("KUBERNETES", kubernetes).replace("ETCD", etcdTag));
       const init = "kubeadm init --config /root/kubeadm.yaml --ignore-preflight-errors=all";
       await machine.must(
         `${init} --skip-phases=control-plane/controller-manager,control-plane/scheduler,${WAITING_PHASES},${LATER_PHASES}`,
@@ -144,9 +137,9 @@ export function kubeNode(machine: Machine): KubeNode {
         `${init} --skip-phases=preflight,certs,kubeconfig,etcd,control-plane,kubelet-start,${WAITING_PHASES},addon,show-join-command`,
       );
     },
-    stored: (key) =>
+    /** The value of one key in etcd, as the documentation reads it. */
+    stored: (key: string) =>
       machine.must(docBlock("kubeadm.md#etcdctl").replace("/registry/secrets/default/example", key)),
-    remove: () => machine.remove(),
   };
 }
 

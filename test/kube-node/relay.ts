@@ -4,15 +4,10 @@
  */
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
-import type { Child } from "../harness/child.ts";
 import { eventually } from "../harness/eventually.ts";
 import type { Machine } from "../systemd/machine.ts";
 
 const START_TIMEOUT_MS = 10_000;
-
-export interface Relay {
-  readonly close: () => Promise<void>;
-}
 
 function serve(open: () => Socket): Server {
   return createServer((from) => {
@@ -28,12 +23,12 @@ function serve(open: () => Socket): Server {
   });
 }
 
-/** 127.0.0.1:`port` of the node becomes 127.0.0.1:`port` of the host. */
-export async function openRelay(machine: Machine, port: number): Promise<Relay> {
+/** 127.0.0.1:`port` of the node becomes 127.0.0.1:`port` of the host. Returns what closes it. */
+export async function openRelay(machine: Machine, port: number): Promise<() => Promise<void>> {
   const socket = join(machine.shared, `relay-${port}.sock`);
   const server = serve(() => connect(port, "127.0.0.1"));
   await new Promise<void>((resolve) => server.listen(socket, resolve));
-  const half: Child = machine.net(process.execPath, import.meta.path, String(port), socket);
+  const half = machine.net(process.execPath, import.meta.path, String(port), socket);
   const close = async (): Promise<void> => {
     server.close();
     await half.kill();
@@ -45,7 +40,7 @@ export async function openRelay(machine: Machine, port: number): Promise<Relay> 
     await close();
     throw error;
   });
-  return { close };
+  return close;
 }
 
 if (import.meta.main) {

@@ -3,13 +3,11 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { type Provisioning, provision } from "../fakes/openbao/provision.ts";
 import { eventually } from "../harness/eventually.ts";
-import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
 import { releaseTools } from "../packaging/artefacts.ts";
 import { describeOnMachine } from "../systemd/systemd-suite.ts";
 import { type HostedControlPlane, hostedControlPlane, namespace } from "./hosted-control-plane.ts";
-import { binary, type KubeNode, newKubeNode, nodeTimeoutMs, nodeTools } from "./kube-node.ts";
+import { newKubeNode, nodeTimeoutMs, nodeTools } from "./kube-node.ts";
 import { OURS } from "./provider-node.ts";
-import { openRelay, type Relay } from "./relay.ts";
 
 setDefaultTimeout(nodeTimeoutMs);
 
@@ -32,18 +30,15 @@ describeOnMachine(
   "sidecar of a hosted kube-apiserver",
   { ...releaseTools, ...nodeTools },
   () => {
-    let node: KubeNode;
-    let openbao: RealOpenBao;
-    let relay: Relay | undefined;
+    let made: Awaited<ReturnType<typeof newKubeNode>>;
+    let node: typeof made.node;
+    let openbao: typeof made.openbao;
     let hosted: HostedControlPlane;
     let names: Provisioning;
 
     beforeAll(async () => {
-      openbao = await startOpenBao(binary("bao"));
-      node = await newKubeNode();
-      await node.machine.boot();
-      relay = await openRelay(node.machine, Number(new URL(openbao.address).port));
-      await node.init();
+      made = await newKubeNode();
+      ({ node, openbao } = made);
       names = await provision(
         openbao.operator,
         readFileSync(node.machine.path("/etc/kubernetes/pki/sa.pub"), "utf8"),
@@ -51,11 +46,7 @@ describeOnMachine(
       );
       hosted = await hostedControlPlane(node, openbao, names);
     });
-    afterAll(async () => {
-      await relay?.close();
-      await node?.remove();
-      await openbao?.dispose();
-    });
+    afterAll(() => made?.dispose());
 
     const restarts = async (): Promise<readonly number[]> => [
       (await hosted.container(PROVIDER)).restartCount,

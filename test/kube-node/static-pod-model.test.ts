@@ -4,13 +4,12 @@ import { readFileSync } from "node:fs";
 import { identityClaims, makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
 import { provision } from "../fakes/openbao/provision.ts";
 import { eventually } from "../harness/eventually.ts";
-import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
 import { releaseTools, testRelease, version } from "../packaging/artefacts.ts";
 import { docBlock } from "../packaging/doc-blocks.ts";
 import { openbaoFields, sampleWith } from "../packaging/sample-config.ts";
 import { download } from "../systemd/provider-machine.ts";
 import { describeOnMachine } from "../systemd/systemd-suite.ts";
-import { binary, type KubeNode, newKubeNode, nodeTimeoutMs, nodeTools } from "./kube-node.ts";
+import { newKubeNode, nodeTimeoutMs, nodeTools } from "./kube-node.ts";
 import { makeOtherRelease } from "./other-release.ts";
 import {
   configureApiServer,
@@ -20,7 +19,6 @@ import {
   untilKmsWrites,
   writeSecrets,
 } from "./provider-node.ts";
-import { openRelay, type Relay } from "./relay.ts";
 
 setDefaultTimeout(nodeTimeoutMs);
 
@@ -31,9 +29,8 @@ const manifest = "/etc/kubernetes/manifests/bao-kms-provider.yaml";
 const kubeconfig = "export KUBECONFIG=/etc/kubernetes/super-admin.conf";
 
 describeOnMachine("static pod on a kubeadm node", { ...releaseTools, ...nodeTools }, () => {
-  let node: KubeNode;
-  let openbao: RealOpenBao;
-  let relay: Relay | undefined;
+  let made: Awaited<ReturnType<typeof newKubeNode>>;
+  let node: typeof made.node;
   const at = (directory: string, block: string, release = version): Promise<string> =>
     node.machine.must(`${kubeconfig}\nVERSION=${release}\ncd ${directory}\n${docBlock(block)}`);
   const live = (): Promise<unknown> =>
@@ -70,15 +67,12 @@ describeOnMachine("static pod on a kubeadm node", { ...releaseTools, ...nodeTool
     );
 
   beforeAll(async () => {
-    openbao = await startOpenBao(binary("bao"));
+    made = await newKubeNode();
+    ({ node } = made);
+    const { machine } = node;
+    const { openbao } = made;
     const issuer = makeJwtIssuer();
     const names = await provision(openbao.operator, issuer.publicKeyPem);
-    node = await newKubeNode();
-    const { machine } = node;
-    await machine.boot();
-    relay = await openRelay(machine, Number(new URL(openbao.address).port));
-    await node.init();
-
     download(machine, testRelease().artefact("_static-pod", "tar.gz"));
     download(machine, testRelease().artefact("_image", "oci.tar"));
     machine.put("/root/ca.crt", openbao.caPem);
@@ -95,11 +89,7 @@ describeOnMachine("static pod on a kubeadm node", { ...releaseTools, ...nodeTool
     await at(folder, "static-pod.md#configure");
     await live();
   });
-  afterAll(async () => {
-    await relay?.close();
-    await node?.remove();
-    await openbao?.dispose();
-  });
+  afterAll(() => made?.dispose());
 
   test("kubelet starts the imported image under the manifest as shipped, and Secrets are ours", async () => {
     const text = readFileSync(node.machine.path(manifest), "utf8");

@@ -4,34 +4,22 @@
  */
 import { docBlock } from "../packaging/doc-blocks.ts";
 import { defaultNames } from "../systemd/identity-table.ts";
-import { type ProviderMachine, providerMachine } from "../systemd/provider-machine.ts";
-import { type KubeNode, kubeNode, newKubeMachine } from "./kube-node.ts";
+import { providerMachine } from "../systemd/provider-machine.ts";
+import { kubeNode, newKubeMachine } from "./kube-node.ts";
 import { openRelay } from "./relay.ts";
 
-export interface SystemdNode {
-  readonly node: KubeNode;
-  readonly host: ProviderMachine;
-  readonly dispose: () => Promise<void>;
-}
+export type SystemdNode = Awaited<ReturnType<typeof newSystemdNode>>;
 
 /** `changes` are to the provider's sample configuration, by path. */
-export async function newSystemdNode(changes: Readonly<Record<string, string>> = {}): Promise<SystemdNode> {
+export async function newSystemdNode(changes: Readonly<Record<string, string>> = {}) {
+  await using undo = new AsyncDisposableStack();
   const host = await providerMachine(defaultNames, newKubeMachine);
+  undo.defer(host.dispose);
   const node = kubeNode(host.machine);
-  const undo = [host.dispose];
-  const dispose = async (): Promise<void> => {
-    for (let step = undo.pop(); step !== undefined; step = undo.pop()) {
-      await step();
-    }
-  };
-  try {
-    undo.push((await openRelay(host.machine, Number(new URL(host.openbao.address).port))).close);
-    await node.init();
-    await host.configure(changes);
-    await host.machine.must(docBlock("systemd.md#start"));
-    return { node, host, dispose };
-  } catch (error) {
-    await dispose();
-    throw error;
-  }
+  undo.defer(await openRelay(host.machine, Number(new URL(host.openbao.address).port)));
+  await node.init();
+  await host.configure(changes);
+  await host.machine.must(docBlock("systemd.md#start"));
+  const made = undo.move();
+  return { node, host, dispose: async () => made.disposeAsync() };
 }
