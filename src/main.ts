@@ -1,6 +1,7 @@
 /** @module The entry of the executable. The environment is made safe first; this is the only file that ends the process. */
+
+import { dropPrivileges, parseCredentials } from "./base/drop-privileges.ts";
 import { describeRefused, hardenProcess, sanitiseEnvironment } from "./base/environment.ts";
-import { dropPrivileges, parseCredentials } from "./base/privileges.ts";
 import { HIDDEN } from "./base/self-command.ts";
 import { seeClass } from "./cli/describe-error.ts";
 import { EXIT_CODES } from "./cli/exit-code.ts";

@@ -70,13 +70,13 @@ export const EQUIVALENT: readonly Equivalent[] = [
     reason: "the same file has the same certificates; the check only saves decoding them",
   },
   {
-    file: "src/key/rotation/key-keeper.ts",
+    file: "src/key/rotation/live-key-writer.ts",
     before: 'const answer = { kind: "key", key, upsertDisabled: true } as const;',
     after: 'const answer = { kind: "key", key, upsertDisabled: false } as const;',
     reason: "only findings of another effect than that of enabled upsert count here",
   },
   {
-    file: "src/key/rotation/key-keeper.ts",
+    file: "src/key/rotation/live-key-writer.ts",
     before: "if (this.state.key === undefined) {",
     after: "if (false) {",
     reason: "a look-up is made only with a key, and a key stays; the check is for the compiler",

@@ -18,11 +18,11 @@ export const NAMED: Readonly<Record<string, readonly (readonly [before: string, 
     ["(mode & 0o007) !== 0", "(mode & 0o004) !== 0"],
     ["(secret ? constants.O_NOFOLLOW : 0)", "0"],
   ],
-  "src/base/privileges.ts": [
+  "src/base/drop-privileges.ts": [
     ["    process.seteuid?.(owner.uid);", ""],
     ["    process.setgroups?.([]);", ""],
   ],
-  "src/base/run-as.ts": [
+  "src/base/spawn-as-user.ts": [
     ["    env: {},", ""],
     ["    detached: true,", ""],
   ],

@@ -16,8 +16,8 @@ import { join } from "node:path";
 import { testFirstContent, testIdentity } from "../../test/fakes/registry-fixture.ts";
 import { LoginRecordError, loginRecord } from "../pkcs11/login-record.ts";
 import { systemClock } from "./clock.ts";
-import { runAs } from "./run-as.ts";
 import { HIDDEN } from "./self-command.ts";
+import { runAs } from "./spawn-as-user.ts";
 
 const SERVICE = { uid: 47_150, gid: 47_151, groups: [] };
 const TRIES = 400;

@@ -13,8 +13,8 @@ import {
 } from "node:fs";
 import { makeRotatedNode, type RotatedNode } from "../../test/fakes/rotated-node.ts";
 import { systemClock } from "../base/clock.ts";
-import { runAs } from "../base/run-as.ts";
 import { HIDDEN } from "../base/self-command.ts";
+import { runAs } from "../base/spawn-as-user.ts";
 import { deriveKeyId } from "../key/identity/key-id.ts";
 import { RegistryError } from "../key/registry/errors.ts";
 import { openConfiguredRegistry } from "../provider/registry.ts";

@@ -2,12 +2,12 @@
 import { dirname } from "node:path";
 import * as v from "valibot";
 import { systemClock } from "../base/clock.ts";
+import { directoryOwner, type UnixCredentials } from "../base/drop-privileges.ts";
 import { errnoOf } from "../base/errno.ts";
 import { parseJson } from "../base/parse-json.ts";
-import { directoryOwner, type UnixCredentials } from "../base/privileges.ts";
 import { readBounded } from "../base/read-bounded.ts";
-import { runAs } from "../base/run-as.ts";
 import { HIDDEN } from "../base/self-command.ts";
+import { runAs } from "../base/spawn-as-user.ts";
 import { visibleLines } from "../base/visible-text.ts";
 import type { ProviderConfig } from "../config/schema.ts";
 import { IDENTITY_FIELDS, type IdentityHashes, identityHashes } from "../key/identity/fingerprint.ts";
@@ -95,7 +95,7 @@ function stateDirectoryOwner(statePath: string): Omit<UnixCredentials, "groups">
   }
 }
 
-/** The same in this process, which must be the owner's. */
+/** Writes the change in this process, which must run as the owner of the state directory. */
 async function applyChange(
   { statePath, identity, base, content }: RegistryChange,
   euid: number,

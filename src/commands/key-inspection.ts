@@ -8,7 +8,8 @@ import { deriveKeyId } from "../key/identity/key-id.ts";
 import { RegistryError, recoveryAdvice } from "../key/registry/errors.ts";
 import type { StateOnDisk } from "../key/registry/read-state.ts";
 import { activeVersion } from "../key/registry/record.ts";
-import type { ProbeAnswer } from "../key/rotation/sightings.ts";
+import { askAboutKey } from "../key/rotation/key-probe.ts";
+import type { ProbeAnswer } from "../key/rotation/probe-history.ts";
 import type { KeyMetadata } from "../openbao/transit/key-metadata.ts";
 import { type OperatorAccess, openOperatorAccess } from "../provider/operator.ts";
 import { configIdentity, openConfiguredRegistry } from "../provider/registry.ts";
@@ -44,7 +45,7 @@ export async function inspectKey<Result>(
     let openbao: OpenBaoAnswer;
     try {
       access = await openOperatorAccess(config, serviceUidOf(config));
-      openbao = { kind: "asked", answer: await askKey(access, signal), access };
+      openbao = { kind: "asked", answer: await askAboutKey(access.transit, signal), access };
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof ProviderError)) {
@@ -55,19 +56,6 @@ export async function inspectKey<Result>(
     return await use({ config, identity, state, openbao });
   } finally {
     await access?.close();
-  }
-}
-
-/** A key that is not there is an answer; everything else that goes wrong is not. */
-async function askKey({ transit }: OperatorAccess, signal: AbortSignal): Promise<ProbeAnswer> {
-  try {
-    const key = await transit.readKey(signal);
-    return { kind: "key", key, upsertDisabled: await transit.readDisableUpsert(signal) };
-  } catch (error) {
-    if (error instanceof ProviderError && error.errorClass === "transit_key_missing") {
-      return { kind: "missing" };
-    }
-    throw error;
   }
 }
 

@@ -9,7 +9,7 @@ import { leastPrivilegePolicy } from "../../test/fakes/openbao/provision.ts";
 import { systemClock } from "../base/clock.ts";
 import { decodeConfig } from "../config/decode-config.ts";
 import { fingerprint, identityHashes } from "../key/identity/fingerprint.ts";
-import { firstContent, withObservation, withSeen } from "../key/registry/changes.ts";
+import { firstContent, withNewVersions, withObservation } from "../key/registry/changes.ts";
 import { handleMaker } from "../key/rotation/key-handles.ts";
 import { makeMarker } from "../key/rotation/marker.ts";
 import { openOperatorAccess } from "../provider/operator.ts";
@@ -151,7 +151,7 @@ describe("with one", () => {
     if (state.kind === "missing" || seen[0] === undefined) {
       throw new Error("the registry is gone");
     }
-    const observed = withObservation(withSeen(state.stored.record, seen, 2), {
+    const observed = withObservation(withNewVersions(state.stored.record, seen, 2), {
       ...seen[0],
       count: 1,
       stableForMs: 0,

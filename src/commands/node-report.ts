@@ -4,7 +4,7 @@ import { parseJson } from "../base/parse-json.ts";
 import { countOf } from "../base/words.ts";
 import { textTable } from "../cli/output.ts";
 import { auditError } from "../etcd/errors.ts";
-import type { NodeSighting } from "../key/rotation/usage.ts";
+import type { NodeReport } from "../key/rotation/usage.ts";
 import { readInputFile } from "./input-file.ts";
 
 const MAX_NODE_REPORT_BYTES = 1024 * 1024;
@@ -19,7 +19,7 @@ const REPORT = v.object({
 });
 
 /** Throws AuditError `node_report_invalid`; `name` is the file's, for the message. */
-export function decodeNodeReport(bytes: Uint8Array, name: string): NodeSighting {
+export function decodeNodeReport(bytes: Uint8Array, name: string): NodeReport {
   const result = v.safeParse(REPORT, parseJson(bytes));
   if (!result.success) {
     throw auditError("node_report_invalid", {
@@ -32,13 +32,13 @@ export function decodeNodeReport(bytes: Uint8Array, name: string): NodeSighting 
 }
 
 /** @throws SafeFileError, AuditError */
-export async function readNodeReport(path: string, field: string): Promise<NodeSighting> {
+export async function readNodeReport(path: string, field: string): Promise<NodeReport> {
   const rules = { what: "the node report", field, maxBytes: MAX_NODE_REPORT_BYTES, secret: false };
   return decodeNodeReport(await readInputFile(path, rules), path);
 }
 
 /** Whether all nodes show one key_id, in lines for a person. */
-export function compareReports(reports: readonly NodeSighting[]) {
+export function compareReports(reports: readonly NodeReport[]) {
   const hosts = new Set(reports.map(({ host }) => host));
   const keyIds = new Set(reports.map(({ keyId }) => keyId));
   const problems = [

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { ProviderError } from "../base/error-class.ts";
-import { admission, MAX_WAITING, type Turn } from "./admission.ts";
+import { admission, MAX_WAITING, type Permit } from "./admission.ts";
 
 const CAPS = { Status: 1, Encrypt: 1, Decrypt: 2 };
 const caller = {};
@@ -8,7 +8,7 @@ const other = {};
 const never = new AbortController().signal;
 
 /** The names of the turns that have come, in their order. */
-function watch(turns: Readonly<Record<string, Turn>>): string[] {
+function watch(turns: Readonly<Record<string, Permit>>): string[] {
   const came: string[] = [];
   for (const [name, turn] of Object.entries(turns)) {
     void (turn.wait ?? Promise.resolve()).then(
@@ -24,7 +24,7 @@ const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resol
 describe("calls above the cap", () => {
   test("wait in the order of their arrival", async () => {
     const gate = admission(CAPS);
-    const enter = (): Turn => gate.enter("Decrypt", caller, undefined, never);
+    const enter = (): Permit => gate.enter("Decrypt", caller, undefined, never);
     const turns = { a: enter(), b: enter(), c: enter(), d: enter() };
     const came = watch(turns);
     await settled();
@@ -42,7 +42,7 @@ describe("calls above the cap", () => {
 
   test("count once when they are identical, and come together", async () => {
     const gate = admission(CAPS);
-    const enter = (dedupKey: string): Turn => gate.enter("Decrypt", caller, dedupKey, never);
+    const enter = (dedupKey: string): Permit => gate.enter("Decrypt", caller, dedupKey, never);
     const turns = { a: enter("1"), b: enter("2"), again: enter("1"), c: enter("3"), sameAsC: enter("3") };
     const came = watch(turns);
     await settled();
@@ -74,7 +74,7 @@ describe("calls above the cap", () => {
 
   test("run at once when they are identical to one that waited and runs now, and not to one that is over", () => {
     const gate = admission(CAPS);
-    const enter = (dedupKey: string): Turn => gate.enter("Encrypt", caller, dedupKey, never);
+    const enter = (dedupKey: string): Permit => gate.enter("Encrypt", caller, dedupKey, never);
     const first = enter("1");
     const second = enter("2");
     first.leave();
@@ -94,7 +94,7 @@ describe("calls above the cap", () => {
 
   test("of one caller keep another's waiting for one of them at most", async () => {
     const gate = admission(CAPS);
-    const enter = (from: object): Turn => gate.enter("Encrypt", from, undefined, never);
+    const enter = (from: object): Permit => gate.enter("Encrypt", from, undefined, never);
     const running = enter(caller);
     const turns = { a: enter(caller), b: enter(caller), c: enter(caller), others: enter(other) };
     const came = watch(turns);
@@ -113,7 +113,7 @@ describe("calls above the cap", () => {
 
   test("give up the last place of the caller that has the most, with the error of a full room", async () => {
     const gate = admission(CAPS, { Status: 0, Encrypt: 3, Decrypt: 0 });
-    const enter = (from: object): Turn => gate.enter("Encrypt", from, undefined, never);
+    const enter = (from: object): Permit => gate.enter("Encrypt", from, undefined, never);
     enter(caller);
     const [first, second, last] = [enter(caller), enter(caller), enter(caller)];
     const came = watch({ first, second });

@@ -11,7 +11,7 @@ export type ConcurrencyCaps = Readonly<Record<KmsMethod, number>>;
  */
 export const MAX_WAITING: ConcurrencyCaps = { Status: 0, Encrypt: 256, Decrypt: 1024 };
 
-export interface Turn {
+export interface Permit {
   /** Resolves when the call may run; `undefined`: at once. Rejects with the signal's reason, or `concurrency_limit` for a lost place. */
   readonly wait: Promise<void> | undefined;
   /** The call is over, or has given up waiting. To be called once. */
@@ -22,11 +22,11 @@ export interface Turn {
 interface Share {
   readonly caller: object;
   waitingCalls: number;
-  readonly byDedupKey: Map<string, Place>;
+  readonly byDedupKey: Map<string, Slot>;
 }
 
 /** One place, taken by a call or by several identical ones of one caller. */
-export interface Place {
+export interface Slot {
   readonly share: Share;
   readonly dedupKey: string | undefined;
   calls: number;
@@ -39,7 +39,7 @@ export interface Place {
 export class Gate {
   readonly #maxRunning: number;
   readonly #maxCalls: number;
-  readonly #queue = new FairQueue<Place>();
+  readonly #queue = new FairQueue<Slot>();
   readonly #shares = new WeakMap<object, Share>();
   #running = 0;
   #calls = 0;
@@ -56,7 +56,7 @@ export class Gate {
   }
 
   /** Takes a call in, which runs or waits as its place does; `undefined` when too many are here. */
-  enter(caller: object, dedupKey: string | undefined): Place | undefined {
+  enter(caller: object, dedupKey: string | undefined): Slot | undefined {
     if (this.#calls >= this.#maxCalls && !this.#makeRoom(caller)) {
       return undefined;
     }
@@ -68,7 +68,7 @@ export class Gate {
   }
 
   /** A call of this place is over: the last one of those that run lets the next place run. */
-  leave(place: Place): void {
+  leave(place: Slot): void {
     if (place.state === "refused") {
       return;
     }
@@ -95,8 +95,8 @@ export class Gate {
     return share;
   }
 
-  #newPlace(share: Share, dedupKey: string | undefined): Place {
-    const place: Place = { share, dedupKey, calls: 0, state: "waiting", waiters: [] };
+  #newPlace(share: Share, dedupKey: string | undefined): Slot {
+    const place: Slot = { share, dedupKey, calls: 0, state: "waiting", waiters: [] };
     if (dedupKey !== undefined) {
       share.byDedupKey.set(dedupKey, place);
     }
@@ -108,7 +108,7 @@ export class Gate {
     return place;
   }
 
-  #run(place: Place): void {
+  #run(place: Slot): void {
     this.#running += 1;
     place.share.waitingCalls -= place.calls;
     place.state = "running";
@@ -141,7 +141,7 @@ export class Gate {
     return true;
   }
 
-  #count(place: Place, calls: number): void {
+  #count(place: Slot, calls: number): void {
     place.calls += calls;
     this.#calls += calls;
     if (place.state === "waiting") {
@@ -150,7 +150,7 @@ export class Gate {
   }
 
   /** Nothing leads to a place without calls. */
-  #forget(place: Place): void {
+  #forget(place: Slot): void {
     const { share, dedupKey } = place;
     this.#queue.delete(share.caller, place);
     if (dedupKey !== undefined) {
@@ -180,7 +180,7 @@ export function admission(caps: ConcurrencyCaps, maxWaiting: ConcurrencyCaps = M
      * @param dedupKey calls of one caller with the same one do the same work and count once.
      * @throws KmsError `concurrency_limit` when too many are waiting.
      */
-    enter: (method: KmsMethod, caller: object, dedupKey: string | undefined, signal: AbortSignal): Turn => {
+    enter: (method: KmsMethod, caller: object, dedupKey: string | undefined, signal: AbortSignal): Permit => {
       const gate = gates[method];
       const place = gate.enter(caller, dedupKey);
       if (place === undefined) {

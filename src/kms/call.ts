@@ -5,7 +5,7 @@ import type { Clock } from "../base/clock.ts";
 import { errorClassOf, ProviderError } from "../base/error-class.ts";
 import type { KeyHandle } from "../key/rotation/key-handles.ts";
 import type { Answered } from "../openbao/transit/key-call.ts";
-import type { Admission, Turn } from "./admission.ts";
+import type { Admission, Permit } from "./admission.ts";
 import type { CallFailure, CallObserver, KmsMethod, Rejection } from "./call-record.ts";
 import { AnnotationError, KmsError, replyFor, statusName } from "./errors.ts";
 
@@ -35,7 +35,7 @@ export function callRunner({
     body: (call: Call) => Output | Promise<Output>,
   ): Promise<Output> => {
     const startMs = clock.monotonicMs();
-    let turn: Turn | undefined;
+    let turn: Permit | undefined;
     let waitedMs: number | undefined;
     const waited = async (wait: Promise<void>): Promise<void> => {
       const sinceMs = clock.monotonicMs();

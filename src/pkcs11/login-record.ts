@@ -3,7 +3,7 @@ import { Database, SQLiteError } from "bun:sqlite";
 import { lstatSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Clock } from "../base/clock.ts";
-import { asDirectoryOwner } from "../base/privileges.ts";
+import { asDirectoryOwner } from "../base/drop-privileges.ts";
 import { decodePinLatch, type PinLatch } from "./pin-latch.ts";
 
 /** The record, held alone until {@link HeldRecord.release}. */

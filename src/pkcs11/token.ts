@@ -34,7 +34,7 @@ interface TokenCall {
   readonly timeoutMs: number;
 }
 
-/** An HTTPS request as src/transport makes them, with its body as text. */
+/** An HTTPS request as src/http makes it, with its body as text. */
 interface TokenRequest extends TokenCall {
   readonly method: "GET" | "POST" | "PATCH";
   readonly url: string;
@@ -172,7 +172,7 @@ export function decodePin(bytes: Uint8Array): string | undefined {
   return isPin ? text : undefined;
 }
 
-/** What the helper is to ask, from what src/transport would be asked; `undefined` when the URL is not https. */
+/** What the helper is to ask, from what src/http would be asked; `undefined` when the URL is not https. */
 function exchangeOf(
   request: TokenRequest,
   serverName: string,

@@ -9,7 +9,7 @@ import { type HelperStart, helperProcess } from "../pkcs11/helper-process.ts";
 import { loginRecord } from "../pkcs11/login-record.ts";
 import { type Pkcs11Token, pkcs11Token } from "../pkcs11/token.ts";
 
-interface Pkcs11Place {
+interface Pkcs11Options {
   readonly config: Pick<ProviderConfig, "auth" | "openbao" | "state">;
   readonly serviceUid: number;
   readonly clock: Clock;
@@ -19,7 +19,7 @@ const RECORD_NAME = "pkcs11-login.db";
 
 /** The PKCS#11 token of a configuration; `undefined` when it has none. Touches nothing yet. */
 export function pkcs11TokenOf(
-  { config, serviceUid, clock }: Pkcs11Place,
+  { config, serviceUid, clock }: Pkcs11Options,
   helper: HelperStart = {
     command: selfCommand([HIDDEN.pkcs11Helper]),
     environment: moduleEnvironment(),
@@ -44,7 +44,7 @@ export function pkcs11TokenOf(
 }
 
 /** @returns `undefined` when the configuration has no PKCS#11 token. */
-export function pkcs11Checks(token: Pkcs11Token | undefined, { config, serviceUid, clock }: Pkcs11Place) {
+export function pkcs11Checks(token: Pkcs11Token | undefined, { config, serviceUid, clock }: Pkcs11Options) {
   const { auth } = config;
   if (token === undefined || auth.method !== "cert") {
     return undefined;

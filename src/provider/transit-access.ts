@@ -54,25 +54,25 @@ export const OPENBAO_NAMES = {
 /** @throws SafeFileError or CaFileError when a CA bundle cannot be used. */
 export async function openTransitAccess(options: TransitAccessOptions) {
   const { config, clock, random, serviceUid, sessionObserver, onTrustProblem } = options;
-  const { auth, openbao: server, transit: key } = config;
-  const [first, ...others] = server.addresses;
+  const { auth, openbao: openbaoConfig, transit: transitConfig } = config;
+  const [first, ...others] = openbaoConfig.addresses;
   if (first === undefined) {
     throw new TypeError("a configuration without an OpenBao address escaped its schema");
   }
   const addresses = [first, ...others] as const;
   const names = OPENBAO_NAMES;
-  const trust = await openCaFile({ path: server.caCertFile, field: names.caField, serviceUid });
+  const trust = await openCaFile({ path: openbaoConfig.caCertFile, field: names.caField, serviceUid });
   const transportOptions = {
     names,
     trust,
-    serverName: server.tlsServerName,
+    serverName: openbaoConfig.tlsServerName,
     clock,
     ...(onTrustProblem === undefined ? {} : { onTrustProblem }),
   };
   const observer = options.openbaoObserver?.(addresses) ?? {};
-  const openBaoOn = { clock, addresses, timeoutMs: server.timeout };
+  const openBaoOn = { clock, addresses, timeoutMs: openbaoConfig.timeout };
   const transport = createHttpTransport(transportOptions);
-  const openbao = createOpenBao({ ...openBaoOn, transport, namespace: server.namespace, observer });
+  const openbao = createOpenBao({ ...openBaoOn, transport, namespace: openbaoConfig.namespace, observer });
   const authBao = inNamespace(openbao, auth.namespace);
   // The circuit of a connection for one login lives no longer than that, so its state is not shown.
   const openBaoForLogin = (connection: HttpTransport): OpenBao =>
@@ -101,7 +101,7 @@ export async function openTransitAccess(options: TransitAccessOptions) {
     loginBeforeExpiryMs: auth.loginBeforeTokenExpiry,
     renewalIncrementMs: auth.tokenRenewalIncrement,
     loginTimeoutMs: auth.loginTimeout,
-    callTimeoutMs: server.timeout,
+    callTimeoutMs: openbaoConfig.timeout,
     ...(sessionObserver === undefined ? {} : { observer: sessionObserver }),
   });
   const client = createAuthenticatedClient(openbao, session);
@@ -113,7 +113,10 @@ export async function openTransitAccess(options: TransitAccessOptions) {
     method,
     session,
     client,
-    transit: createTransitClient(client, { mountPath: key.mountPath, keyName: key.keyName }),
+    transit: createTransitClient(client, {
+      mountPath: transitConfig.mountPath,
+      keyName: transitConfig.keyName,
+    }),
   };
 }
 

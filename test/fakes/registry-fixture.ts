@@ -1,6 +1,6 @@
 /** @module A configuration's identity and a few registry contents for tests. Values only; nothing here decides anything. */
 import { type ConfigIdentity, fingerprint, identityHashes } from "../../src/key/identity/fingerprint.ts";
-import { firstContent, withPromoted, withSeen } from "../../src/key/registry/changes.ts";
+import { firstContent, withNewVersions, withPromoted } from "../../src/key/registry/changes.ts";
 import type { RegistryContent } from "../../src/key/registry/record.ts";
 
 export const testIdentity: ConfigIdentity = {
@@ -28,7 +28,7 @@ export const testFirstContent: RegistryContent = firstContent(
 export function rotated(content: RegistryContent): RegistryContent {
   const version = content.versions.length + 1;
   const createdAtUnix = 1_700_000_000 + version;
-  const seen = withSeen(content, [{ version, createdAtUnix }], 1_800_000_000_000 + version);
+  const seen = withNewVersions(content, [{ version, createdAtUnix }], 1_800_000_000_000 + version);
   return {
     ...seen,
     ...withPromoted(seen, { version, createdAtUnix, marker: markerOf(version) }, 1_800_000_000_000),

@@ -5,7 +5,7 @@
 
 import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { basename, dirname } from "node:path";
-import { changeableDirectory, credentialsText, type UnixCredentials } from "../../base/privileges.ts";
+import { changeableDirectory, credentialsText, type UnixCredentials } from "../../base/drop-privileges.ts";
 import { CommandError } from "../../cli/errors.ts";
 import { readOrEmpty } from "../file-or-nothing.ts";
 

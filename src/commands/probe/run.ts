@@ -4,7 +4,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { systemClock } from "../../base/clock.ts";
 import { errnoOf } from "../../base/errno.ts";
-import { runAs } from "../../base/run-as.ts";
+import { runAs } from "../../base/spawn-as-user.ts";
 import type { CommandContext } from "../../cli/command.ts";
 import { CommandError } from "../../cli/errors.ts";
 import { EXIT_CODES, type ExitName } from "../../cli/exit-code.ts";

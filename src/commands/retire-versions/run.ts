@@ -7,7 +7,7 @@ import type { ExitName } from "../../cli/exit-code.ts";
 import { printReport } from "../../cli/output.ts";
 import type { ProviderConfig } from "../../config/schema.ts";
 import { keyUsages } from "../../etcd/evidence.ts";
-import { planRetire, withRetired } from "../../key/rotation/plan-retire.ts";
+import { planRetire, withPlannedRemoval } from "../../key/rotation/plan-retire.ts";
 import type { Blocker } from "../../key/rotation/usage.ts";
 import { changeRegistry } from "../change-registry.ts";
 import { loadConfiguration } from "../configuration.ts";
@@ -40,8 +40,8 @@ export async function retireVersions(flags: RetireFlags, context: CommandContext
     nowUnixMs,
   });
   const reason = flags["override-reason"];
-  const standing = plan.blockers.filter(({ overridable }) => !overridable || reason === undefined);
-  const applied = flags.apply && standing.length === 0;
+  const remainingBlockers = plan.blockers.filter(({ overridable }) => !overridable || reason === undefined);
+  const applied = flags.apply && remainingBlockers.length === 0;
   let stateHash = stored.hash;
   if (applied) {
     requireStateHash(flags["expected-state-hash"], stored.hash);
@@ -49,7 +49,7 @@ export async function retireVersions(flags: RetireFlags, context: CommandContext
       reason === undefined || plan.blockers.length === 0
         ? undefined
         : { by: `uid ${process.getuid?.() ?? 0}`, reason: overrideText(reason, plan.blockers) };
-    const next = withRetired(stored.record, plan, override, nowUnixMs);
+    const next = withPlannedRemoval(stored.record, plan, override, nowUnixMs);
     stateHash = await changeRegistry(config, stored.hash, next, context.signal);
   }
   const { output } = context;
@@ -64,11 +64,11 @@ export async function retireVersions(flags: RetireFlags, context: CommandContext
       : applied
         ? `${output.paint("green", "✓")} removed: ${versionList(versions)} (refused by Decrypt from now on)`
         : `would remove: ${versionList(versions)}`,
-    ...blockerLines(standing, output.paint),
+    ...blockerLines(remainingBlockers, output.paint),
     ...plan.blockers
-      .filter((each) => !standing.includes(each))
+      .filter((each) => !remainingBlockers.includes(each))
       .map(({ message }) => `${output.paint("yellow", "!")} overridden: ${message}`),
-    ...stateHashLines(stateHash, !applied && standing.length === 0 && versions.length > 0),
+    ...stateHashLines(stateHash, !applied && remainingBlockers.length === 0 && versions.length > 0),
     raiseMinDecryption === undefined
       ? "min_decryption_version: leave it as it is until the reports of all nodes show these versions as removed"
       : `every node has them removed; OpenBao can now refuse them too:\n    ${raiseMinDecryption}`,
@@ -81,7 +81,7 @@ export async function retireVersions(flags: RetireFlags, context: CommandContext
     blockers,
     raiseMinDecryption,
   });
-  return standing.length === 0 ? "good" : "refused";
+  return remainingBlockers.length === 0 ? "good" : "refused";
 }
 
 /** How the key's configuration is written, without the setting. */

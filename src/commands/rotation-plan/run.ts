@@ -16,7 +16,7 @@ import {
   type RotationReport,
   type RotationStep,
 } from "../../key/rotation/plan.ts";
-import type { RotationPolicy } from "../../key/rotation/sightings.ts";
+import type { RotationPolicy } from "../../key/rotation/probe-history.ts";
 import { inspectKey } from "../key-inspection.ts";
 import type { RotationPlanFlags } from "./command.ts";
 

@@ -3,9 +3,9 @@ import { randomBytes } from "node:crypto";
 import { constants, type Stats } from "node:fs";
 import { type FileHandle, lstat, open, realpath, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { changeableDirectory } from "../../base/drop-privileges.ts";
 import { errnoOf } from "../../base/errno.ts";
 import { ProviderError } from "../../base/error-class.ts";
-import { changeableDirectory } from "../../base/privileges.ts";
 import type { Secret } from "../../base/secret.ts";
 import { CommandError } from "../../cli/errors.ts";
 

@@ -7,7 +7,7 @@ import { fingerprint } from "../../key/identity/fingerprint.ts";
 import type { VersionRecord } from "../../key/registry/record.ts";
 import { assess, FINDINGS } from "../../key/rotation/finding.ts";
 import { type HandleMaker, handleMaker } from "../../key/rotation/key-handles.ts";
-import { makeMarker, markerHolds } from "../../key/rotation/marker.ts";
+import { makeMarker, markerDecrypts } from "../../key/rotation/marker.ts";
 import type { TransitClient } from "../../openbao/transit/client.ts";
 import type { KeyMetadata } from "../../openbao/transit/key-metadata.ts";
 import { profileDrifts, upsertDrift } from "../../openbao/transit/key-profile.ts";
@@ -143,7 +143,7 @@ async function verifyVersion(
   const { version, marker } = record;
   try {
     if (marker !== undefined) {
-      return (await markerHolds(transit, handles.handleOf(record), marker, signal))
+      return (await markerDecrypts(transit, handles.handleOf(record), marker, signal))
         ? undefined
         : failure(
             "marker_refused",

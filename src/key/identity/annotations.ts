@@ -1,4 +1,4 @@
-/** @module The annotations that kube-apiserver stores beside each encrypted seed: made for a version, checked at Decrypt. */
+/** @module The annotations that kube-apiserver stores beside each encrypted seed: made for a version, and compared; kms/service.ts refuses a Decrypt whose annotations differ. */
 
 import type { KeyVersion } from "../../openbao/transit/key-metadata.ts";
 import { hashText, type KeyScope } from "./key-scope.ts";

@@ -2,11 +2,11 @@ import { describe, expect, test } from "bun:test";
 import { rotated, testFirstContent } from "../../../test/fakes/registry-fixture.ts";
 import {
   withActiveMarker,
+  withNewVersions,
   withPromoted,
   withRejected,
   withRemoved,
   withRestored,
-  withSeen,
 } from "./changes.ts";
 import { type RegistryContent, type RegistryRecord, recordProblem, successorProblem } from "./record.ts";
 
@@ -37,7 +37,7 @@ describe("removing and restoring", () => {
 describe("what was seen", () => {
   test("is pending above the active version and retired below it", () => {
     const content: RegistryContent = { ...threeVersions, versions: threeVersions.versions.slice(2) };
-    const seen = withSeen(
+    const seen = withNewVersions(
       content,
       [
         { version: 4, createdAtUnix: 4 },
@@ -47,7 +47,7 @@ describe("what was seen", () => {
     );
     expect(states(seen)).toEqual(["retired", "active", "pending"]);
     expect(recordProblem(asRecord(seen))).toBeUndefined();
-    expect(states(withSeen(content, [{ version: 3, createdAtUnix: 9 }], 9))).not.toContain("pending");
+    expect(states(withNewVersions(content, [{ version: 3, createdAtUnix: 9 }], 9))).not.toContain("pending");
   });
 
   test("contradicting what was recorded is kept beside it", () => {
@@ -58,7 +58,7 @@ describe("what was seen", () => {
 });
 
 describe("markers and promotion", () => {
-  const seen = withSeen(
+  const seen = withNewVersions(
     testFirstContent,
     [
       { version: 2, createdAtUnix: 2 },
@@ -109,7 +109,7 @@ describe("a step", () => {
       withRejected(threeVersions, { version: 2, createdAtUnix: 7 }, 9),
       {
         ...threeVersions,
-        versions: withSeen(threeVersions, [{ version: 2, createdAtUnix: 7 }], 9).versions,
+        versions: withNewVersions(threeVersions, [{ version: 2, createdAtUnix: 7 }], 9).versions,
       },
     ],
     [

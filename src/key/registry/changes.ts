@@ -48,13 +48,13 @@ export function withObservedStart(
   const reason =
     "no registry and no checkpoint: the active version was inferred from the age of the versions";
   return {
-    ...withSeen(first, others, nowUnixMs),
+    ...withNewVersions(first, others, nowUnixMs),
     notes: [{ atUnixMs: nowUnixMs, kind: "observed", by: "serve", reason }],
   };
 }
 
 /** Adds versions that were seen for the first time: pending above the active one, retired below it. */
-export function withSeen(
+export function withNewVersions(
   content: RegistryContent,
   seen: readonly KeyVersion[],
   nowUnixMs: number,

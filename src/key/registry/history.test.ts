@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { rotated, testFirstContent } from "../../../test/fakes/registry-fixture.ts";
 import { codeOf, type RegistryOnDisk, registryOnDisk } from "../../../test/fakes/registry-on-disk.ts";
-import { withSeen } from "./changes.ts";
+import { withNewVersions } from "./changes.ts";
 import { decodeCheckpoint, encodeCheckpoint, judgeByCheckpoint, MAX_CHECKPOINT_BYTES } from "./checkpoint.ts";
 import { encodeRecord } from "./encoding.ts";
 import { systemStateFiles } from "./file-system.ts";
@@ -188,7 +188,7 @@ describe("a registry that is written again", () => {
 });
 
 describe("a step", () => {
-  const seen = withSeen(rotated(testFirstContent), [{ version: 3, createdAtUnix: 1_700_000_003 }], 9);
+  const seen = withNewVersions(rotated(testFirstContent), [{ version: 3, createdAtUnix: 1_700_000_003 }], 9);
   const stateOf = (version: number, active: number): VersionState =>
     version === active ? "active" : version < active ? "retired" : "pending";
   const swapped = (active: number): RegistryContent => ({

@@ -4,12 +4,12 @@ import { testPolicy } from "../../../test/fakes/key-node.ts";
 import { testMetadata } from "../../../test/fakes/key-scope.ts";
 import { rotated, testFirstContent } from "../../../test/fakes/registry-fixture.ts";
 import type { KeyMetadata } from "../../openbao/transit/key-metadata.ts";
-import { withRejected, withRemoved, withSeen } from "../registry/changes.ts";
+import { withNewVersions, withRejected, withRemoved } from "../registry/changes.ts";
 import type { RegistryContent } from "../registry/record.ts";
 import { assess } from "./finding.ts";
 
 /** Versions 1 and 2 are retired, 3 is active, 4 is pending. */
-const content = withSeen(
+const content = withNewVersions(
   rotated(rotated(testFirstContent)),
   [{ version: 4, createdAtUnix: 1_700_000_004 }],
   9,

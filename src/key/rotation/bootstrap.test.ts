@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { testPolicy } from "../../../test/fakes/key-node.ts";
 import { testMetadata } from "../../../test/fakes/key-scope.ts";
 import { type BootstrapPolicy, bootstrapStep, type Candidate } from "./bootstrap.ts";
-import { noticeMs } from "./sightings.ts";
+import { noticeMs } from "./probe-history.ts";
 
 const PATH = "/state/key-registry.json";
 const NOW = 1_800_000_000_000;

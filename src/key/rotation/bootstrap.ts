@@ -1,4 +1,4 @@
-/** @module How a node without a registry begins (`bootstrap.missingState`). Pure; key-keeper.ts writes the registry. */
+/** @module How a node without a registry begins (`bootstrap.missingState`). Pure; live-key-writer.ts writes the registry. */
 import { formatDuration } from "../../base/duration.ts";
 import type { ProviderError } from "../../base/error-class.ts";
 import type { KeyMetadata, KeyVersion } from "../../openbao/transit/key-metadata.ts";
@@ -6,7 +6,7 @@ import { profileDrifts } from "../../openbao/transit/key-profile.ts";
 import { refusal } from "../registry/errors.ts";
 import { RotationError } from "./errors.ts";
 import { assessProfile, finding, type KeyFinding, profileFinding } from "./finding.ts";
-import { noticeMs, type ProbeAnswer, type RotationPolicy } from "./sightings.ts";
+import { noticeMs, type ProbeAnswer, type RotationPolicy } from "./probe-history.ts";
 
 export interface BootstrapPolicy extends RotationPolicy {
   /** What a node does that has neither registry nor checkpoint while the key was rotated. */

@@ -66,7 +66,7 @@ export const FINDINGS: Readonly<Record<FindingCode, Rule>> = {
 export interface KeyFinding {
   readonly code: FindingCode;
   /** What two probes must agree on: the code, and for a replaced version which one and by what. */
-  readonly evidence: string;
+  readonly sameFindingKey: string;
   readonly message: string;
   readonly advice: string;
   /** The version as the key shows it now, when its creation time contradicts the recorded one. */
@@ -143,7 +143,7 @@ const WORDS: Readonly<Record<OwnCode, Words>> = {
 
 export function finding(code: OwnCode, names: KeyNames, version = 0): KeyFinding {
   const { message, advice } = WORDS[code];
-  return { code, evidence: code, message: message(version), advice: advice(names, version) };
+  return { code, sameFindingKey: code, message: message(version), advice: advice(names, version) };
 }
 
 function recreatedFinding(
@@ -154,13 +154,13 @@ function recreatedFinding(
   const { version, createdAtUnix } = recreated;
   return {
     ...finding(code, names, version),
-    evidence: `${code}/${version}/${createdAtUnix}`,
+    sameFindingKey: `${code}/${version}/${createdAtUnix}`,
     recreated: { version, createdAtUnix },
   };
 }
 
 export function profileFinding({ code, message, advice }: ProfileDrift): KeyFinding {
-  return { code, evidence: code, message, advice };
+  return { code, sameFindingKey: code, message, advice };
 }
 
 export interface KeyAnswer {

@@ -3,25 +3,25 @@ import { expect, test } from "bun:test";
 import { testPolicy } from "../../../test/fakes/key-node.ts";
 import { TEST_IDENTITY } from "../../../test/fakes/key-scope.ts";
 import { testFirstContent } from "../../../test/fakes/registry-fixture.ts";
-import { withObservation, withRejected, withSeen } from "../registry/changes.ts";
+import { withNewVersions, withObservation, withRejected } from "../registry/changes.ts";
 import { finding } from "./finding.ts";
 import { changeEvents, findingEvents } from "./key-events.ts";
 import { handleMaker } from "./key-handles.ts";
-import type { Sightings } from "./sightings.ts";
+import type { ProbeHistory } from "./probe-history.ts";
 
 const { names, requireStableObservationCount } = testPolicy;
 const { handleOf } = handleMaker(TEST_IDENTITY, "v1");
 
-const nothing: Sightings = { counts: [] };
+const nothing: ProbeHistory = { counts: [] };
 /** As many probes as count, or fewer, that showed the finding. */
 const seen = (
   code: "key_missing" | "min_encryption_above_active",
   count = requireStableObservationCount,
-): Sightings => ({
+): ProbeHistory => ({
   counts: [{ finding: finding(code, names, 1), count }],
 });
 
-test.each<readonly [string, Sightings, Sightings, readonly string[]]>([
+test.each<readonly [string, ProbeHistory, ProbeHistory, readonly string[]]>([
   ["nothing is wrong", nothing, nothing, []],
   [
     "a finding begins",
@@ -47,12 +47,12 @@ test.each<readonly [string, Sightings, Sightings, readonly string[]]>([
     ["rotation.profile warn min_encryption_above_active", "rotation.recovered info key_missing"],
   ],
 ])("%s", (_, before, after, expected) => {
-  const events = findingEvents({ sightings: before }, { sightings: after }, testPolicy);
+  const events = findingEvents({ history: before }, { history: after }, testPolicy);
   expect(events.map(({ name, level, fields }) => `${name} ${level} ${fields.code}`)).toEqual([...expected]);
 });
 
 const second = { version: 2, createdAtUnix: 1_700_000_002 };
-const pending = withSeen(testFirstContent, [second], 9);
+const pending = withNewVersions(testFirstContent, [second], 9);
 const rejected = withRejected(pending, { version: 2, createdAtUnix: 1_700_000_088 }, 9);
 const observation = { ...second, count: 1, stableForMs: 0, lastSeenUnixMs: 1, lastSeenBootMs: 1 };
 const observed = withObservation(pending, observation);

@@ -5,7 +5,7 @@ import { hashText } from "../identity/key-scope.ts";
 import type { RegistryContent } from "../registry/record.ts";
 import { FINDINGS, type KeyFinding } from "./finding.ts";
 import type { KeyHandle } from "./key-handles.ts";
-import { lostFinding, presentFindings, type RotationPolicy, type Sightings } from "./sightings.ts";
+import { lostFinding, type ProbeHistory, presentFindings, type RotationPolicy } from "./probe-history.ts";
 
 type KeyEventName =
   | "status.probe"
@@ -56,14 +56,14 @@ export function keyFields({ version, keyId }: KeyHandle): KeyEventFields {
 
 /** What began or ended to be wrong between two snapshots. */
 export function findingEvents(
-  before: { readonly sightings: Sightings },
-  after: { readonly sightings: Sightings },
+  before: { readonly history: ProbeHistory },
+  after: { readonly history: ProbeHistory },
   policy: RotationPolicy,
 ): readonly KeyEvent[] {
-  const was = presentFindings(before.sightings, policy);
-  const is = presentFindings(after.sightings, policy);
-  const lostBefore = lostFinding(before.sightings, policy);
-  const lost = lostFinding(after.sightings, policy);
+  const was = presentFindings(before.history, policy);
+  const is = presentFindings(after.history, policy);
+  const lostBefore = lostFinding(before.history, policy);
+  const lost = lostFinding(after.history, policy);
   // A loss or a recovery is reported once.
   const began = without(is, was, lost).map(
     (each): KeyEvent => ({
@@ -75,7 +75,7 @@ export function findingEvents(
   const ended = without(was, is, lostBefore).map(
     ({ code }): KeyEvent => ({ name: "rotation.profile", level: "info", fields: { status: "ok", code } }),
   );
-  if (lost !== undefined && lost.evidence !== lostBefore?.evidence) {
+  if (lost !== undefined && lost.sameFindingKey !== lostBefore?.sameFindingKey) {
     const fields = { errorClass: "transit_key_missing" as const, ...findingFields(lost) };
     return [...ended, ...began, { name: "rotation.lost", level: "error", fields }];
   }
@@ -90,8 +90,10 @@ function without(
   others: readonly KeyFinding[],
   told: KeyFinding | undefined,
 ): readonly KeyFinding[] {
-  const known = new Set([...others, ...(told === undefined ? [] : [told])].map(({ evidence }) => evidence));
-  return findings.filter(({ evidence }) => !known.has(evidence));
+  const known = new Set(
+    [...others, ...(told === undefined ? [] : [told])].map(({ sameFindingKey }) => sameFindingKey),
+  );
+  return findings.filter(({ sameFindingKey }) => !known.has(sameFindingKey));
 }
 
 export function changeEvents(

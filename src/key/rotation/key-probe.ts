@@ -6,11 +6,11 @@ import { activeVersion } from "../registry/record.ts";
 import type { BootstrapPolicy } from "./bootstrap.ts";
 import { FINDINGS } from "./finding.ts";
 import { errorFields, type KeyEvent, type KeyEventFields } from "./key-events.ts";
-import type { KeyKeeper } from "./key-keeper.ts";
 import { keyStatus, markerOf, type StatusPolicy } from "./key-status.ts";
+import type { LiveKeyWriter } from "./live-key-writer.ts";
 import type { LiveState, ProbeKind } from "./live-state.ts";
-import { makeMarker, markerHolds } from "./marker.ts";
-import { momentOf, type ProbeAnswer, presentFindings } from "./sightings.ts";
+import { makeMarker, markerDecrypts } from "./marker.ts";
+import { momentOf, type ProbeAnswer, presentFindings } from "./probe-history.ts";
 
 export interface ProbePolicy extends StatusPolicy, BootstrapPolicy {
   readonly deepProbeIntervalMs: number;
@@ -25,35 +25,35 @@ interface ProbeOptions {
 }
 
 export class KeyProbe {
-  readonly #keeper: KeyKeeper;
+  readonly #writer: LiveKeyWriter;
   readonly #options: ProbeOptions;
   #deepProbedAtMs: number | undefined;
 
-  constructor(keeper: KeyKeeper, options: ProbeOptions) {
-    this.#keeper = keeper;
+  constructor(writer: LiveKeyWriter, options: ProbeOptions) {
+    this.#writer = writer;
     this.#options = options;
   }
 
-  doubt(): void {
+  forceDeep(): void {
     this.#deepProbedAtMs = undefined;
   }
 
   /** What it meets becomes state. @throws the signal's reason when that aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const { transit, clock, policy } = this.#options;
-    const asked = await this.#attempt("failure", signal, async () => {
+    const asked = await this.#attempt("metadata", signal, async () => {
       const answer = await askAboutKey(transit, signal);
-      await this.#keeper.learn(answer, momentOf(clock), signal);
+      await this.#writer.recordProbe(answer, momentOf(clock), signal);
     });
-    if (asked && isDeepProbeDue(this.#keeper.state, this.#deepProbedAtMs, clock.monotonicMs(), policy)) {
+    if (asked && isDeepProbeDue(this.#writer.state, this.#deepProbedAtMs, clock.monotonicMs(), policy)) {
       this.#deepProbedAtMs = clock.monotonicMs();
-      await this.#attempt("deepFailure", signal, () => this.#probeDeep(signal));
+      await this.#attempt("deep", signal, () => this.#probeDeep(signal));
     }
   }
 
-  report(probeKind: "metadata" | "deep" | "discovery", sinceMs: number, error?: ProviderError): void {
+  report(probeKind: ProbeKind | "discovery", sinceMs: number, error?: ProviderError): void {
     const { clock, policy, onEvent } = this.#options;
-    const status = keyStatus(this.#keeper.state, clock, policy);
+    const status = keyStatus(this.#writer.state, clock, policy);
     const outcome: KeyEventFields =
       error === undefined ? { status: "ok" } : { status: "error", ...errorFields(error) };
     onEvent({
@@ -70,45 +70,48 @@ export class KeyProbe {
 
   async #attempt(kind: ProbeKind, signal: AbortSignal, work: () => Promise<void>): Promise<boolean> {
     const startedMs = this.#options.clock.monotonicMs();
-    const probeKind = kind === "failure" ? "metadata" : "deep";
     try {
       await work();
-      this.report(probeKind, startedMs);
+      this.report(kind, startedMs);
       return true;
     } catch (error) {
       signal.throwIfAborted();
       const failure = asProviderError(error);
-      this.#keeper.probeFailed(kind, failure);
-      this.report(probeKind, startedMs, failure);
+      this.#writer.probeFailed(kind, failure);
+      this.report(kind, startedMs, failure);
       return false;
     }
   }
 
   async #probeDeep(signal: AbortSignal): Promise<void> {
     const { transit, policy } = this.#options;
-    const keeper = this.#keeper;
-    const { key } = keeper.state;
+    const writer = this.#writer;
+    const { key } = writer.state;
     if (key === undefined) {
       return;
     }
     const { marker } = activeVersion(key.stored.record);
     if (marker !== undefined) {
-      keeper.learnMarker(await markerHolds(transit, key.active, marker, signal), key.active);
+      writer.recordMarkerCheck(await markerDecrypts(transit, key.active, marker, signal), key.active);
     }
-    const isSound = presentFindings(keeper.state.sightings, policy).every(
+    const isSound = presentFindings(writer.state.history, policy).every(
       ({ code }) => FINDINGS[code].effect === "notice",
     );
     if (isSound) {
       const fresh = await makeMarker(transit, key.active, signal);
       if (marker === undefined) {
-        await keeper.keepMarker(fresh, signal);
+        await writer.keepMarker(fresh, signal);
       }
     }
-    keeper.deepProbeSucceeded();
+    writer.deepProbeSucceeded();
   }
 }
 
-async function askAboutKey(transit: ProbeOptions["transit"], signal: AbortSignal): Promise<ProbeAnswer> {
+/** A key that is not there is an answer; everything else that goes wrong is not. */
+export async function askAboutKey(
+  transit: Pick<TransitClient, "readKey" | "readDisableUpsert">,
+  signal: AbortSignal,
+): Promise<ProbeAnswer> {
   const [key, upsert] = await Promise.allSettled([
     transit.readKey(signal),
     transit.readDisableUpsert(signal),
@@ -128,7 +131,7 @@ async function askAboutKey(transit: ProbeOptions["transit"], signal: AbortSignal
 
 /** After a failure or a refused marker every probe goes deep, until it is good again or confirmed. */
 function isDeepProbeDue(
-  { key, deepFailure, sightings }: LiveState,
+  { key, failures, history }: LiveState,
   lastMs: number | undefined,
   nowMs: number,
   { deepProbeIntervalMs }: ProbePolicy,
@@ -136,8 +139,8 @@ function isDeepProbeDue(
   return (
     lastMs === undefined ||
     (key !== undefined && markerOf(key, key.active) === undefined) ||
-    deepFailure !== undefined ||
-    sightings.counts.some((each) => each.finding.code === "marker_refused") ||
+    failures.deep !== undefined ||
+    history.counts.some((each) => each.finding.code === "marker_refused") ||
     nowMs - lastMs >= deepProbeIntervalMs
   );
 }

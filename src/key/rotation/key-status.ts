@@ -8,7 +8,7 @@ import { RotationError } from "./errors.ts";
 import { FINDINGS, finding, type KeyFinding } from "./finding.ts";
 import type { KeyHandle } from "./key-handles.ts";
 import type { LiveKey, LiveState } from "./live-state.ts";
-import { lostFinding, presentFindings, type RotationPolicy } from "./sightings.ts";
+import { lostFinding, presentFindings, type RotationPolicy } from "./probe-history.ts";
 
 export interface StatusPolicy extends RotationPolicy {
   /** Without sound metadata for longer than this, Status is not `ok`. */
@@ -36,11 +36,11 @@ const HEALTHY = "ok";
 const FAILURES_BEFORE_REASON = 2;
 
 export function keyStatus(state: LiveState, clock: Clock, policy: StatusPolicy): KeyStatus {
-  const { key, sightings } = state;
+  const { key, history } = state;
   if (key === undefined) {
     return { kind: "none", errorClass: failureClass(state) };
   }
-  if (lostFinding(sightings, policy) !== undefined) {
+  if (lostFinding(history, policy) !== undefined) {
     return { kind: "lost", errorClass: "transit_key_missing" };
   }
   const { healthz, outage } = healthOf(state, clock, policy);
@@ -55,13 +55,13 @@ function healthOf(
   clock: Clock,
   policy: StatusPolicy,
 ): { readonly healthz: string; readonly outage?: ErrorClass } {
-  const { key, sightings } = state;
-  const failure = state.failure ?? state.deepFailure;
-  const [present] = presentFindings(sightings, policy);
+  const { key, history } = state;
+  const failure = state.failures.metadata ?? state.failures.deep;
+  const [present] = presentFindings(history, policy);
   if (present !== undefined) {
     return { healthz: FINDINGS[present.code].healthz };
   }
-  const { soundAt } = sightings;
+  const { soundAt } = history;
   const isStale = soundAt === undefined || clock.bootMs() - soundAt.bootMs > policy.statusMaxStalenessMs;
   if (failure !== undefined && (isStale || failure.count >= FAILURES_BEFORE_REASON)) {
     const { errorClass } = failure.error;
@@ -79,24 +79,24 @@ function healthOf(
  * @throws RotationError that says why none does.
  */
 export function encryptingKey(state: LiveState, policy: RotationPolicy): KeyHandle {
-  const { key, sightings, failure } = state;
+  const { key, history, failures } = state;
   if (key === undefined) {
     throw noKeyVersion(state);
   }
-  const lost = lostFinding(sightings, policy);
+  const lost = lostFinding(history, policy);
   if (lost !== undefined) {
     throw refusedBy(lost, "active_version_lost", "transit_key_missing");
   }
-  const holding = presentFindings(sightings, policy).find((each) => FINDINGS[each.code].effect !== "notice");
+  const holding = presentFindings(history, policy).find((each) => FINDINGS[each.code].effect !== "notice");
   if (holding !== undefined) {
     throw refusedBy(holding, "encrypt_held", "status_stale");
   }
-  if (sightings.soundAt === undefined) {
+  if (history.soundAt === undefined) {
     throw new RotationError({
       code: "metadata_not_read",
       errorClass: failureClass(state),
       message: "nothing is encrypted before the key's metadata was read after this start",
-      cause: failure?.error,
+      cause: failures.metadata?.error,
     });
   }
   provingMarker(state, key.active);
@@ -144,12 +144,12 @@ export function noKeyVersion(state: LiveState): RotationError {
     code: "no_key_version",
     errorClass: failureClass(state),
     message: "no version of the key is known yet",
-    cause: state.failure?.error,
+    cause: state.failures.metadata?.error,
   });
 }
 
-function failureClass({ failure }: LiveState): ErrorClass {
-  return failure?.error.errorClass ?? "status_stale";
+function failureClass({ failures }: LiveState): ErrorClass {
+  return failures.metadata?.error.errorClass ?? "status_stale";
 }
 
 /** Whether the key serves: metadata is fresh, nothing keeps it from encrypting, and Status says `ok`. */
@@ -180,16 +180,16 @@ export interface KeyView {
 
 /** The live key as health, metrics and reports show it. Nothing in it is secret. */
 export function keyView(state: LiveState, clock: Clock, policy: StatusPolicy): KeyView {
-  const { key, sightings, storeFailure } = state;
-  const { soundAt } = sightings;
-  const isLost = lostFinding(sightings, policy) !== undefined;
+  const { key, history, storeFailure } = state;
+  const { soundAt } = history;
+  const isLost = lostFinding(history, policy) !== undefined;
   const isPending = key?.stored.record.versions.some((each) => each.state === "pending");
-  const findings = sightings.counts.map(({ finding: { code, message, advice } }): KeyProblem => {
+  const findings = history.counts.map(({ finding: { code, message, advice } }): KeyProblem => {
     const errorClass = FINDINGS[code].effect === "lost" ? "transit_key_missing" : "status_stale";
     return { code, errorClass, message, advice };
   });
-  const [present] = presentFindings(sightings, policy);
-  const failure = (state.failure ?? state.deepFailure)?.error;
+  const [present] = presentFindings(history, policy);
+  const failure = (state.failures.metadata ?? state.failures.deep)?.error;
   const ready = isReady(state, clock, policy);
   return {
     status: keyStatus(state, clock, policy),

@@ -14,7 +14,7 @@ import {
   withStored,
   withStoreFailure,
 } from "./live-state.ts";
-import type { RotationPolicy, Sightings } from "./sightings.ts";
+import type { ProbeHistory, RotationPolicy } from "./probe-history.ts";
 
 export interface LiveRegistryOptions {
   readonly store: RegistryStore;
@@ -50,9 +50,9 @@ export class LiveRegistry {
     this.#state = next(this.#state);
   }
 
-  see(sightings: Sightings): void {
+  see(history: ProbeHistory): void {
     const before = this.#state;
-    this.#state = { ...before, sightings };
+    this.#state = { ...before, history };
     findingEvents(before, this.#state, this.#options.policy).forEach(this.#options.onEvent);
   }
 

@@ -6,7 +6,7 @@ import type { StoredRecord } from "../registry/read-state.ts";
 import { activeVersion, type RegistryContent, versionOf } from "../registry/record.ts";
 import type { BootstrapStep, Candidate } from "./bootstrap.ts";
 import type { HandleMaker, KeyHandle, KeyTable } from "./key-handles.ts";
-import { NO_SIGHTINGS, type Sightings } from "./sightings.ts";
+import { NO_HISTORY, type ProbeHistory } from "./probe-history.ts";
 
 export interface LiveKey {
   readonly stored: StoredRecord;
@@ -21,19 +21,21 @@ interface ProbeFailure {
   readonly count: number;
 }
 
-/** `failure`: a probe could not ask. `deepFailure`: it could not encrypt and decrypt, although metadata was read. */
-export type ProbeKind = "failure" | "deepFailure";
+/** `metadata`: reads the key's metadata. `deep`: encrypts and decrypts too. */
+export type ProbeKind = "metadata" | "deep";
 
-export interface LiveState extends Partial<Readonly<Record<ProbeKind, ProbeFailure>>> {
+export interface LiveState {
+  /** Why the last probe of each kind failed, and how many of them in succession. */
+  readonly failures: Partial<Readonly<Record<ProbeKind, ProbeFailure>>>;
   readonly key?: LiveKey;
   /** Only without `key`: the versions that OpenBao shows, for Decrypt, and what the probes agree on. */
   readonly observing?: { readonly table: KeyTable; readonly candidate: Candidate | undefined };
-  readonly sightings: Sightings;
+  readonly history: ProbeHistory;
   /** Why the state directory could not be read or written the last time; nothing is promoted meanwhile. */
   readonly storeFailure?: RegistryError;
 }
 
-export const INITIAL_STATE: LiveState = { sightings: NO_SIGHTINGS };
+export const INITIAL_STATE: LiveState = { history: NO_HISTORY, failures: {} };
 
 /** With what is on disk. Versions of `unrecorded` that the disk does not have decrypt from memory. */
 export function withStored(
@@ -74,9 +76,9 @@ export function withUnrecorded(
 }
 
 /** Another process counted: this process's last look at the pending version is not the one before the next. */
-export function withoutOwnObservation({ sightings, ...state }: LiveState): LiveState {
-  const { observedAt: _before, ...rest } = sightings;
-  return { ...state, sightings: rest };
+export function withoutOwnObservation({ history, ...state }: LiveState): LiveState {
+  const { observedAt: _before, ...rest } = history;
+  return { ...state, history: rest };
 }
 
 export function withStoreFailure(
@@ -87,10 +89,11 @@ export function withStoreFailure(
 }
 
 export function withProbeFailure(state: LiveState, kind: ProbeKind, error: ProviderError): LiveState {
-  return { ...state, [kind]: { error, count: 1 + (state[kind]?.count ?? 0) } };
+  const failure = { error, count: 1 + (state.failures[kind]?.count ?? 0) };
+  return { ...state, failures: { ...state.failures, [kind]: failure } };
 }
 
 export function withoutProbeFailure(state: LiveState, kind: ProbeKind): LiveState {
-  const { [kind]: _before, ...rest } = state;
-  return rest;
+  const { [kind]: _before, ...failures } = state.failures;
+  return { ...state, failures };
 }

@@ -8,18 +8,18 @@ import type { TransitClient } from "../../openbao/transit/client.ts";
 import { encodeCheckpoint } from "../registry/checkpoint.ts";
 import { encodeRecord } from "../registry/encoding.ts";
 import type { KeyHandle } from "./key-handles.ts";
-import { MARKER, makeMarker, readsBack, type Sealed } from "./marker.ts";
+import { type FreshCiphertext, MARKER, makeMarker, readsBack } from "./marker.ts";
 
 const plaintext = Buffer.from("seed");
 
-async function seal(key: FakeKey, { associatedData, version }: KeyHandle): Promise<Sealed> {
+async function seal(key: FakeKey, { associatedData, version }: KeyHandle): Promise<FreshCiphertext> {
   const input = { plaintext, associatedData, keyVersion: version };
   return { plaintext, ciphertext: await key.transit.encrypt(input, never) };
 }
 
-async function confirmCode(node: KeyNode, handle: KeyHandle, sealed: Sealed): Promise<string> {
+async function confirmCode(node: KeyNode, handle: KeyHandle, fresh: FreshCiphertext): Promise<string> {
   try {
-    await node.keys.confirmEncrypted(handle, sealed, never);
+    await node.keys.confirmEncrypted(handle, fresh, never);
     return "done";
   } catch (error) {
     return error instanceof ProviderError ? error.code : String(error);
@@ -52,25 +52,25 @@ describe("what was encrypted", () => {
     const { node, key } = await running();
     const handle = node.keys.keyForEncrypt();
     const putBack = replaceKey(key);
-    const sealed = await seal(key, handle);
+    const fresh = await seal(key, handle);
     putBack();
-    expect(await confirmCode(node, handle, sealed)).toBe("key_replaced");
+    expect(await confirmCode(node, handle, fresh)).toBe("key_replaced");
   });
 
   test("and comes back changed is refused", async () => {
     const { node, key } = await running();
     const handle = node.keys.keyForEncrypt();
     const { ciphertext } = await seal(key, handle);
-    const sealed = { plaintext: Buffer.from("another"), ciphertext };
-    expect(await confirmCode(node, handle, sealed)).toBe("key_replaced");
+    const fresh = { plaintext: Buffer.from("another"), ciphertext };
+    expect(await confirmCode(node, handle, fresh)).toBe("key_replaced");
   });
 
   test("is not answered when OpenBao cannot be asked, which proves nothing", async () => {
     const { node, key } = await running();
     const handle = node.keys.keyForEncrypt();
-    const sealed = await seal(key, handle);
+    const fresh = await seal(key, handle);
     key.failWith("sealed");
-    expect(await confirmCode(node, handle, sealed)).toBe("sealed");
+    expect(await confirmCode(node, handle, fresh)).toBe("sealed");
     key.failWith(undefined);
     expect(healthz(node)).toBe("ok");
     expect(node.keys.keyForEncrypt()).toBe(handle);
@@ -79,13 +79,13 @@ describe("what was encrypted", () => {
   test("under a version that was superseded meanwhile is checked against that version's marker", async () => {
     const { node, key } = await running();
     const handle = node.keys.keyForEncrypt();
-    const sealed = await seal(key, handle);
+    const fresh = await seal(key, handle);
     key.rotate();
     for (let probe = 0; probe < 6; probe += 1) {
       await node.probeAfter(testPolicy.probeIntervalMs);
     }
     expect(node.keys.keyForEncrypt().version).toBe(2);
-    expect(await confirmCode(node, handle, sealed)).toBe("done");
+    expect(await confirmCode(node, handle, fresh)).toBe("done");
   });
 });
 
@@ -96,12 +96,12 @@ test("a refusal makes the run loop look at once, and again until it is certain o
   await node.clock.advance(0);
   const handle = node.keys.keyForEncrypt();
   const putBack = replaceKey(key);
-  const sealed = await seal(key, handle);
-  expect(await confirmCode(node, handle, sealed)).toBe("key_replaced");
+  const fresh = await seal(key, handle);
+  expect(await confirmCode(node, handle, fresh)).toBe("key_replaced");
   await node.clock.advance(0);
   expect(healthz(node)).toBe("marker_refused");
   expect(codeOf(() => node.keys.keyForEncrypt())).toBe("encrypt_held");
-  expect(await confirmCode(node, handle, sealed)).toBe("key_replaced");
+  expect(await confirmCode(node, handle, fresh)).toBe("key_replaced");
   await node.clock.advance(0);
   expect(node.keys.status().kind).toBe("known");
   await node.clock.advance((N - 1) * testPolicy.retryIntervalMs);
@@ -160,7 +160,7 @@ test("a missing marker is not written in a probe whose observation could not be"
 test("a marker that opens to something else is no proof, nor is another plaintext", async () => {
   const { node, key } = await running();
   const handle = node.keys.keyForEncrypt();
-  const sealed = await seal(key, handle);
+  const fresh = await seal(key, handle);
   const opening = (first: Uint8Array, second: Uint8Array): Pick<TransitClient, "decryptTogether"> => ({
     decryptTogether: async () =>
       [first, second].map((value, batchIndex) => ({
@@ -169,7 +169,7 @@ test("a marker that opens to something else is no proof, nor is another plaintex
       })),
   });
   const asked = (first: Uint8Array, second: Uint8Array): Promise<boolean> =>
-    readsBack(opening(first, second), handle, "marker", sealed, never);
+    readsBack(opening(first, second), handle, "marker", fresh, never);
   expect(await asked(MARKER, plaintext)).toBe(true);
   expect(await asked(Buffer.from("another"), plaintext)).toBe(false);
   expect(await asked(MARKER, Buffer.from("another"))).toBe(false);
@@ -182,7 +182,7 @@ describe("answers that are not of one request", () => {
   test("prove nothing: it is asked again, and refused as unavailable in the end", async () => {
     const { node, key } = await running();
     const handle = node.keys.keyForEncrypt();
-    const sealed = await seal(key, handle);
+    const fresh = await seal(key, handle);
     const marker = await makeMarker(key.transit, handle, never);
     let asked = 0;
     const lagging = (apartFor: number): Pick<TransitClient, "decryptTogether"> => ({
@@ -191,9 +191,9 @@ describe("answers that are not of one request", () => {
         return asked <= apartFor ? apart(inputs, signal) : key.transit.decryptTogether(inputs, signal);
       },
     });
-    expect(await readsBack(lagging(1), handle, marker, sealed, never)).toBe(true);
+    expect(await readsBack(lagging(1), handle, marker, fresh, never)).toBe(true);
     asked = 0;
-    const error: unknown = await readsBack(lagging(9), handle, marker, sealed, never).catch(
+    const error: unknown = await readsBack(lagging(9), handle, marker, fresh, never).catch(
       (thrown: unknown) => thrown,
     );
     expect(error).toMatchObject({ code: "not_read_back", errorClass: "openbao_unavailable" });

@@ -47,7 +47,7 @@ export async function makeMarker(
  * Whether a kept marker still opens; `false` only when OpenBao was asked and refused the bytes themselves.
  * @throws whatever else the call throws: then nothing was learned.
  */
-export async function markerHolds(
+export async function markerDecrypts(
   transit: Pick<TransitClient, "decrypt">,
   { associatedData }: KeyHandle,
   ciphertext: string,
@@ -64,7 +64,7 @@ export async function markerHolds(
 }
 
 /** What an Encrypt is about to answer. */
-export interface Sealed {
+export interface FreshCiphertext {
   readonly plaintext: Uint8Array;
   readonly ciphertext: string;
 }
@@ -82,7 +82,7 @@ export async function readsBack(
   transit: Pick<TransitClient, "decryptTogether">,
   { associatedData, version }: KeyHandle,
   marker: string,
-  { plaintext, ciphertext }: Sealed,
+  { plaintext, ciphertext }: FreshCiphertext,
   signal: AbortSignal,
 ): Promise<boolean> {
   const inputs = [marker, ciphertext].map((each) => ({ ciphertext: each, associatedData }));

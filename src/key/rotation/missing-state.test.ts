@@ -7,7 +7,7 @@ import { testIdentity } from "../../../test/fakes/registry-fixture.ts";
 import { errorClassOf } from "../../base/error-class.ts";
 import { deriveKeyId } from "../identity/key-id.ts";
 import { originOf } from "../registry/record.ts";
-import { noticeMs } from "./sightings.ts";
+import { noticeMs } from "./probe-history.ts";
 
 const RETRY = testPolicy.retryIntervalMs;
 const DELAY = testPolicy.activationDelayMs;

@@ -5,8 +5,8 @@ import { testMetadata } from "../../../test/fakes/key-scope.ts";
 import { rotated, testFirstContent } from "../../../test/fakes/registry-fixture.ts";
 import type { KeyVersion } from "../../openbao/transit/key-metadata.ts";
 import type { RegistryContent } from "../registry/record.ts";
+import { type Moment, NO_HISTORY, type ProbeHistory } from "./probe-history.ts";
 import { observe } from "./promotion.ts";
-import { type Moment, NO_SIGHTINGS, type Sightings } from "./sightings.ts";
 
 const N = testPolicy.requireStableObservationCount;
 const created = (version: number): KeyVersion => ({ version, createdAtUnix: 1_700_000_000 + version });
@@ -18,7 +18,7 @@ function answer(versions: readonly KeyVersion[]) {
 
 interface Walk {
   readonly content: RegistryContent;
-  readonly sightings: Sightings;
+  readonly history: ProbeHistory;
   readonly due: KeyVersion | undefined;
 }
 
@@ -28,8 +28,8 @@ function probed(from: Walk, versions: readonly KeyVersion[], times: number, star
   for (let time = 0; time < times; time += 1) {
     const ms = startMs + time * testPolicy.probeIntervalMs;
     const now: Moment = { wallMs: 1_800_000_000_000 + ms, monotonicMs: ms, bootMs: ms };
-    const step = observe(walk.content, walk.sightings, answer(versions), now, testPolicy);
-    walk = { content: step.content, sightings: step.sightings, due: step.due };
+    const step = observe(walk.content, walk.history, answer(versions), now, testPolicy);
+    walk = { content: step.content, history: step.history, due: step.due };
   }
   return walk;
 }
@@ -38,7 +38,7 @@ const statesOf = ({ content }: Walk): readonly string[] =>
   content.versions.map(({ version, createdAtUnix, state }) => `${version}/${createdAtUnix % 100} ${state}`);
 
 describe("a version that is not active and shows another creation time", () => {
-  const start: Walk = { content: rotated(testFirstContent), sightings: NO_SIGHTINGS, due: undefined };
+  const start: Walk = { content: rotated(testFirstContent), history: NO_HISTORY, due: undefined };
   const other = { version: 1, createdAtUnix: 1_700_000_077 };
   const shown = [other, created(2), created(3)];
 
@@ -57,7 +57,7 @@ describe("a version that is not active and shows another creation time", () => {
 
 test("the active version is not observed, however often and long it is the newest", () => {
   const probes = 2 * (testPolicy.activationDelayMs / testPolicy.probeIntervalMs + N);
-  const first: Walk = { content: testFirstContent, sightings: NO_SIGHTINGS, due: undefined };
+  const first: Walk = { content: testFirstContent, history: NO_HISTORY, due: undefined };
   const walked = probed(first, [created(1)], probes);
   expect(walked.content).toBe(testFirstContent);
   expect(walked.due).toBeUndefined();
@@ -67,7 +67,7 @@ test("the active version is not observed, however often and long it is the newes
 });
 
 describe("a pending version", () => {
-  const active: Walk = { content: testFirstContent, sightings: NO_SIGHTINGS, due: undefined };
+  const active: Walk = { content: testFirstContent, history: NO_HISTORY, due: undefined };
   const shown = [created(1), created(2)];
 
   test("is due when both the count and the time are reached, and not a probe earlier", () => {
@@ -88,7 +88,7 @@ describe("a pending version", () => {
     const now: Moment = { wallMs: 10.9, monotonicMs: 0.5, bootMs: 20.9 };
     const early: Moment = { wallMs: -10.9, monotonicMs: 0.5, bootMs: 0.9 };
     const seenAt = (moment: Moment) =>
-      observe(testFirstContent, NO_SIGHTINGS, answer(shown), moment, testPolicy).content.observation;
+      observe(testFirstContent, NO_HISTORY, answer(shown), moment, testPolicy).content.observation;
     expect(seenAt(now)).toMatchObject({ lastSeenUnixMs: 10, lastSeenBootMs: 20, stableForMs: 0 });
     expect(seenAt(early)).toMatchObject({ lastSeenUnixMs: 0, lastSeenBootMs: 0 });
   });
@@ -113,7 +113,7 @@ describe("a pending version", () => {
 
 describe("after a restart", () => {
   const seen = probed(
-    { content: testFirstContent, sightings: NO_SIGHTINGS, due: undefined },
+    { content: testFirstContent, history: NO_HISTORY, due: undefined },
     [created(1), created(2)],
     1,
     90_000,
@@ -122,7 +122,7 @@ describe("after a restart", () => {
   const counted = (wallMs: number, bootMs: number): number | undefined => {
     const now = { wallMs: 1_800_000_000_000 + 90_000 + wallMs, monotonicMs: 1, bootMs };
     const shown = answer([created(1), created(2)]);
-    return observe(seen.content, NO_SIGHTINGS, shown, now, testPolicy).content.observation?.stableForMs;
+    return observe(seen.content, NO_HISTORY, shown, now, testPolicy).content.observation?.stableForMs;
   };
 
   test.each([
@@ -138,10 +138,10 @@ describe("after a restart", () => {
 });
 
 test("metadata that shows the active version as lost is not sound, and records nothing", () => {
-  const start: Walk = { content: rotated(testFirstContent), sightings: NO_SIGHTINGS, due: undefined };
+  const start: Walk = { content: rotated(testFirstContent), history: NO_HISTORY, due: undefined };
   const remade = [created(1), { version: 2, createdAtUnix: 1_700_000_077 }, created(3)];
   const once = probed(start, remade, 1);
-  expect(once.sightings.soundAt).toBeUndefined();
+  expect(once.history.soundAt).toBeUndefined();
   expect(once.content).toBe(start.content);
-  expect(probed(start, [created(1), created(2)], 1).sightings.soundAt).toBeDefined();
+  expect(probed(start, [created(1), created(2)], 1).history.soundAt).toBeDefined();
 });

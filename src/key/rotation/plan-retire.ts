@@ -5,14 +5,7 @@ import { deriveKeyId } from "../identity/key-id.ts";
 import type { KeyScope } from "../identity/key-scope.ts";
 import { withRemoved } from "../registry/changes.ts";
 import { activeVersion, type RegistryContent, type VersionRecord } from "../registry/record.ts";
-import {
-  type Blocker,
-  blocker,
-  type NodeSighting,
-  overridable,
-  presentBlockers,
-  type Usage,
-} from "./usage.ts";
+import { type Blocker, blocker, type NodeReport, overridable, presentBlockers, type Usage } from "./usage.ts";
 
 /** Evidence of a running etcd says less with each minute. */
 export const MAX_EVIDENCE_AGE_MS = 15 * 60_000;
@@ -30,7 +23,7 @@ export interface RetireInput {
   readonly metadata: KeyMetadata;
   readonly beforeVersion: number;
   readonly usages: readonly Usage[];
-  readonly nodes: readonly NodeSighting[];
+  readonly nodes: readonly NodeReport[];
   readonly nowUnixMs: number;
 }
 
@@ -62,7 +55,7 @@ export function planRetire(input: RetireInput): RetirePlan {
 }
 
 /** The registry after the plan: the versions removed and, when blockers were overridden, who did it and why. */
-export function withRetired(
+export function withPlannedRemoval(
   content: RegistryContent,
   { remove }: RetirePlan,
   override: { readonly by: string; readonly reason: string } | undefined,

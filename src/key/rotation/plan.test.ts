@@ -4,7 +4,7 @@ import { type KeyNode, keyNode, NODE_STATE_PATH, testPolicy } from "../../../tes
 import { testMetadata } from "../../../test/fakes/key-scope.ts";
 import { rotated, testFirstContent, testIdentity } from "../../../test/fakes/registry-fixture.ts";
 import type { KeyVersion } from "../../openbao/transit/key-metadata.ts";
-import { withRemoved, withSeen } from "../registry/changes.ts";
+import { withNewVersions, withRemoved } from "../registry/changes.ts";
 import { decodeRecord } from "../registry/encoding.ts";
 import type { RegistryContent } from "../registry/record.ts";
 import { planRotation, type RotationReport } from "./plan.ts";
@@ -137,7 +137,7 @@ describe("retirement", () => {
     expect(retired(content, 3)).toBe("1,2");
     expect(retired(content, 4)).toBe("not_below_active");
     expect(retired(content, 1)).toBe("nothing_to_remove");
-    const pending = withSeen(content, [{ version: 4, createdAtUnix: 9 }], 9);
+    const pending = withNewVersions(content, [{ version: 4, createdAtUnix: 9 }], 9);
     expect(retired(pending, 2)).toBe("version_pending");
   });
 

@@ -4,7 +4,7 @@ import type { KeyScope } from "../identity/key-scope.ts";
 import type { StoredRecord } from "../registry/read-state.ts";
 import { activeVersion, originOf, type RegistryOrigin, type VersionState } from "../registry/record.ts";
 import { assess, FINDINGS, finding, type KeyFinding } from "./finding.ts";
-import type { ProbeAnswer, RotationPolicy } from "./sightings.ts";
+import type { ProbeAnswer, RotationPolicy } from "./probe-history.ts";
 
 export interface PlannedVersion {
   readonly version: number;

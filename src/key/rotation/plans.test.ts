@@ -10,8 +10,8 @@ import { fingerprint, identityHashes } from "../identity/fingerprint.ts";
 import type { RegistryContent, VersionState } from "../registry/record.ts";
 import { planRebuild, type RebuildInput } from "./plan-rebuild.ts";
 import { planRestore } from "./plan-restore.ts";
-import { planRetire, type RetireInput, withRetired } from "./plan-retire.ts";
-import type { NodeSighting, Usage } from "./usage.ts";
+import { planRetire, type RetireInput, withPlannedRemoval } from "./plan-retire.ts";
+import type { NodeReport, Usage } from "./usage.ts";
 
 const identity = TEST_IDENTITY;
 const MINUTE = 60_000;
@@ -40,7 +40,7 @@ function usage(objects: Readonly<Record<number, number>>, change: Partial<Usage>
   };
 }
 
-function node(host: string, change: Partial<NodeSighting> = {}): NodeSighting {
+function node(host: string, change: Partial<NodeReport> = {}): NodeReport {
   return {
     host,
     seenAtUnixMs: NOW - 10 * MINUTE,
@@ -68,11 +68,9 @@ describe("retire", () => {
     expect(plan.blockers).toEqual([]);
     expect(plan.remove.map((each) => each.version)).toEqual([1, 2]);
     expect(plan.raiseMinDecryptionTo).toBeUndefined();
-    expect(withRetired(good.content, plan, undefined, NOW).versions.map(({ state }) => state)).toEqual([
-      "removed",
-      "removed",
-      "active",
-    ]);
+    expect(withPlannedRemoval(good.content, plan, undefined, NOW).versions.map(({ state }) => state)).toEqual(
+      ["removed", "removed", "active"],
+    );
   });
 
   test("min_decryption_version is named only when every node shows the versions removed", () => {
@@ -110,7 +108,7 @@ describe("retire", () => {
   });
 
   test("an override is recorded with who and why", () => {
-    const next = withRetired(good.content, planRetire(good), { by: "uid 0", reason: "ticket 7" }, NOW);
+    const next = withPlannedRemoval(good.content, planRetire(good), { by: "uid 0", reason: "ticket 7" }, NOW);
     expect(next.notes).toEqual([{ atUnixMs: NOW, kind: "retire_override", by: "uid 0", reason: "ticket 7" }]);
   });
 

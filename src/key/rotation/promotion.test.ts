@@ -13,7 +13,7 @@ import { testIdentity } from "../../../test/fakes/registry-fixture.ts";
 import { deriveKeyId } from "../identity/key-id.ts";
 
 describe("a rotation", () => {
-  test("is promoted after enough sightings and the delay, once, and stays", async () => {
+  test("is promoted after enough history and the delay, once, and stays", async () => {
     const { node, key } = await running();
     const first = node.keys.keyForEncrypt();
     key.rotate();
@@ -35,7 +35,7 @@ describe("a rotation", () => {
     expect(node.keys.keyForEncrypt()).toBe(second);
   });
 
-  test("waits for the required sightings also when the delay is over", async () => {
+  test("waits for the required history also when the delay is over", async () => {
     const { node, key } = await running();
     key.rotate();
     await node.probe();

@@ -1,28 +1,28 @@
 /** @module What one probe changes in the registry, and when a pending version is promoted. Pure. */
 import type { KeyMetadata, KeyVersion } from "../../openbao/transit/key-metadata.ts";
-import { withObservation, withRejected, withSeen } from "../registry/changes.ts";
+import { withNewVersions, withObservation, withRejected } from "../registry/changes.ts";
 import { type Observation, type RegistryContent, versionOf } from "../registry/record.ts";
 import { assess, finding, isLost } from "./finding.ts";
 import {
+  type CountedFinding,
   isConfirmed,
   type Moment,
   type ProbeAnswer,
+  type ProbeHistory,
   type RotationPolicy,
-  type Sighting,
-  type Sightings,
   updatedCounts,
-} from "./sightings.ts";
+} from "./probe-history.ts";
 
 interface Step {
   readonly content: RegistryContent;
-  readonly sightings: Sightings;
+  readonly history: ProbeHistory;
   /** This version is due: it may be promoted once its marker was made, after `content` is durable. */
   readonly due?: KeyVersion;
 }
 
 export function observe(
   content: RegistryContent,
-  before: Sightings,
+  before: ProbeHistory,
   answer: ProbeAnswer,
   now: Moment,
   policy: RotationPolicy,
@@ -32,26 +32,26 @@ export function observe(
       ? [finding("key_missing", policy.names)]
       : assess(content, answer, policy.names);
   const counts = updatedCounts(before, findings);
-  const sightings: Sightings = { ...before, counts };
+  const history: ProbeHistory = { ...before, counts };
   const judged = withConfirmedRejections(content, counts, now, policy);
   if (answer.kind === "missing" || findings.some(isLost)) {
-    return { content: judged, sightings };
+    return { content: judged, history };
   }
-  const sound: Sightings = { ...sightings, soundAt: now };
+  const sound: ProbeHistory = { ...history, soundAt: now };
   if (!tellsOfVersions(counts, policy)) {
     const vanished = isConfirmed(counts, "latest_below_recorded", policy);
-    return { content: vanished ? withObservation(judged, undefined) : judged, sightings: sound };
+    return { content: vanished ? withObservation(judged, undefined) : judged, history: sound };
   }
   const unseen = answer.key.versions.filter((each) => versionOf(judged, each.version) === undefined);
-  const complete = unseen.length === 0 ? judged : withSeen(judged, unseen, now.wallMs);
+  const complete = unseen.length === 0 ? judged : withNewVersions(judged, unseen, now.wallMs);
   // A version counts as observed only while nothing at all is wrong with the key.
   return counts.some((each) => each.finding.code !== "version_recreated")
-    ? { content: complete, sightings: sound }
+    ? { content: complete, history: sound }
     : countObservation(complete, sound, answer.key, now, policy);
 }
 
 /** Whether this answer may add to the registry: not while it goes back, or contradicts it without being confirmed. */
-function tellsOfVersions(counts: readonly Sighting[], policy: RotationPolicy): boolean {
+function tellsOfVersions(counts: readonly CountedFinding[], policy: RotationPolicy): boolean {
   return !counts.some(
     ({ finding: { code }, count }) =>
       code === "latest_below_recorded" ||
@@ -61,7 +61,7 @@ function tellsOfVersions(counts: readonly Sighting[], policy: RotationPolicy): b
 
 function withConfirmedRejections(
   content: RegistryContent,
-  counts: readonly Sighting[],
+  counts: readonly CountedFinding[],
   now: Moment,
   policy: RotationPolicy,
 ): RegistryContent {
@@ -82,7 +82,7 @@ function withConfirmedRejections(
 
 function countObservation(
   content: RegistryContent,
-  sightings: Sightings,
+  history: ProbeHistory,
   key: KeyMetadata,
   now: Moment,
   policy: RotationPolicy,
@@ -90,26 +90,26 @@ function countObservation(
   const latest = versionOf(content, key.latestVersion);
   const shown = key.versions.find((each) => each.version === key.latestVersion);
   if (latest === undefined || latest.createdAtUnix !== shown?.createdAtUnix || latest.state !== "pending") {
-    return { content, sightings };
+    return { content, history };
   }
   const { version, createdAtUnix } = latest;
   const past = content.observation?.version === version ? content.observation : undefined;
-  const seenNow: Sightings = { ...sightings, observedAt: { version, monotonicMs: now.monotonicMs } };
+  const seenNow: ProbeHistory = { ...history, observedAt: { version, monotonicMs: now.monotonicMs } };
   if (past !== undefined && isDue(past, policy)) {
-    return { content, sightings: seenNow, due: latest };
+    return { content, history: seenNow, due: latest };
   }
   const observation: Observation = {
     ...past,
     version,
     createdAtUnix,
     count: (past?.count ?? 0) + 1,
-    stableForMs: past === undefined ? 0 : past.stableForMs + provenMs(past, sightings, now, policy),
+    stableForMs: past === undefined ? 0 : past.stableForMs + provenMs(past, history, now, policy),
     lastSeenUnixMs: Math.max(0, Math.floor(now.wallMs)),
     lastSeenBootMs: Math.max(0, Math.floor(now.bootMs)),
   };
   return {
     content: withObservation(content, observation),
-    sightings: seenNow,
+    history: seenNow,
     ...(isDue(observation, policy) ? { due: latest } : {}),
   };
 }
@@ -126,7 +126,12 @@ const BOOT_CLOCK_ERROR_MS = 1000;
  * of what wall clock and boot clock say, at most one probe interval. A boot clock that went back was started anew, and
  * shows at least how long ago. So a clock that jumps can delay a promotion, never hasten it.
  */
-function provenMs(past: Observation, { observedAt }: Sightings, now: Moment, policy: RotationPolicy): number {
+function provenMs(
+  past: Observation,
+  { observedAt }: ProbeHistory,
+  now: Moment,
+  policy: RotationPolicy,
+): number {
   if (observedAt?.version === past.version) {
     return Math.max(0, now.monotonicMs - observedAt.monotonicMs);
   }

@@ -17,7 +17,7 @@ export interface Usage {
   readonly liveApiServers: number;
 }
 
-export interface NodeSighting {
+export interface NodeReport {
   readonly host: string;
   readonly seenAtUnixMs: number;
   readonly keyId: string;

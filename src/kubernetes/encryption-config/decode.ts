@@ -9,7 +9,7 @@ import type {
   ResourceGroup,
 } from "./config.ts";
 import { fileTree, type Tree } from "./file-tree.ts";
-import { EncryptionConfigError, type Place, Refused, refuse } from "./refusal.ts";
+import { EncryptionConfigError, type FieldPosition, Refused, refuse } from "./refusal.ts";
 import {
   checkKey,
   checkKmsName,
@@ -125,7 +125,7 @@ function keysOf(fields: Fields, kind: KeyedKind): readonly EncryptionKey[] {
 /** A mapping whose field names are known. A field that is null counts as absent, as for Go. */
 interface Fields {
   readonly get: (name: string) => Tree | undefined;
-  readonly at: (name: string) => Place;
+  readonly at: (name: string) => FieldPosition;
 }
 
 function struct(tree: Tree | undefined, path: string, known: readonly string[]): Fields {

@@ -67,7 +67,7 @@ const RULES = {
 export type EncryptionRule = keyof typeof RULES;
 
 /** A field of the file. Without a line the whole file is meant. */
-export interface Place {
+export interface FieldPosition {
   readonly path: string;
   readonly line: number | undefined;
 }
@@ -104,7 +104,7 @@ export class Refused extends Error {
 /** No text of the file may be in `what`. @throws Refused */
 export function refuse(
   rule: EncryptionRule,
-  { path = "", line }: Partial<Place> = {},
+  { path = "", line }: Partial<FieldPosition> = {},
   what = "",
   advice: string = RULES[rule][1],
 ): never {

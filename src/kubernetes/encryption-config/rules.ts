@@ -2,12 +2,12 @@
 import type { Secret } from "../../base/secret.ts";
 import { ANY, groupResource, type KeyedKind, type ResourceGroup } from "./config.ts";
 import { socketPathOf } from "./kms-endpoint.ts";
-import { type Place, refuse } from "./refusal.ts";
+import { type FieldPosition, refuse } from "./refusal.ts";
 
 /** Resources without a REST API, which kube-apiserver does not encrypt. */
 const INTERNAL = new Set(["apiserveripinfo", "serviceipallocations", "servicenodeportallocations"]);
 
-export function checkResources(resources: readonly string[], at: Place): void {
+export function checkResources(resources: readonly string[], at: FieldPosition): void {
   if (resources.length === 0) {
     refuse("resources_empty", at);
   }
@@ -64,7 +64,7 @@ function hasOverlap(names: readonly string[]): boolean {
 }
 
 /** A wildcard hides what later entries give, so kube-apiserver refuses them. */
-export function checkMasking(groups: readonly ResourceGroup[], at: (index: number) => Place): void {
+export function checkMasking(groups: readonly ResourceGroup[], at: (index: number) => FieldPosition): void {
   const wildcards = new Set<string>();
   for (const [index, { resources }] of groups.entries()) {
     for (const name of resources) {
@@ -90,7 +90,7 @@ export function checkKey(
   kind: KeyedKind,
   name: string,
   secret: Secret,
-  { at }: { readonly at: (name: string) => Place },
+  { at }: { readonly at: (name: string) => FieldPosition },
 ): void {
   if (name === "") {
     refuse("key_name", at("name"));
@@ -115,12 +115,17 @@ export function keyBytes(secret: Secret): Uint8Array | undefined {
   return BASE64.test(text) ? Buffer.from(text, "base64") : undefined;
 }
 
-export function kmsApiVersion(text: string, at: Place): "v1" | "v2" {
+export function kmsApiVersion(text: string, at: FieldPosition): "v1" | "v2" {
   const version = text === "" ? "v1" : text;
   return version === "v1" || version === "v2" ? version : refuse("kms_version", at);
 }
 
-export function checkKmsName(name: string, apiVersion: "v1" | "v2", names: Set<string>, at: Place): void {
+export function checkKmsName(
+  name: string,
+  apiVersion: "v1" | "v2",
+  names: Set<string>,
+  at: FieldPosition,
+): void {
   if (name === "") {
     refuse("kms_name", at, "no text", "give the provider a name");
   }
@@ -135,7 +140,7 @@ export function checkKmsName(name: string, apiVersion: "v1" | "v2", names: Set<s
 
 const DEFAULT_TIMEOUT_MS = 3000;
 
-export function kmsTimeoutMs(text: string | undefined, at: Place): number {
+export function kmsTimeoutMs(text: string | undefined, at: FieldPosition): number {
   if (text === undefined) {
     return DEFAULT_TIMEOUT_MS;
   }
@@ -143,14 +148,14 @@ export function kmsTimeoutMs(text: string | undefined, at: Place): number {
   return ns !== undefined && ns > 0n ? Number(ns) / 1e6 : refuse("kms_timeout", at);
 }
 
-export function kmsEndpoint(text: string, at: Place): string {
+export function kmsEndpoint(text: string, at: FieldPosition): string {
   return socketPathOf(text) === undefined ? refuse("kms_endpoint", at) : text;
 }
 
 export function kmsCacheSize(
   size: number | undefined,
   apiVersion: "v1" | "v2",
-  at: Place,
+  at: FieldPosition,
 ): number | undefined {
   if (size !== undefined && apiVersion === "v2") {
     refuse("kms_cachesize", at, `a value at ${at.path}, which KMS v2 does not have`);

@@ -6,7 +6,7 @@ import type { HttpTransport } from "../../http/https.ts";
 import { makeAttempt, type OpenBaoCall, type OpenBaoNode, type OpenBaoReply } from "./attempt.ts";
 import { Circuit, type CircuitState } from "./circuit.ts";
 import { type OpenBaoCode, OpenBaoError } from "./errors.ts";
-import { CallCourse, NodeChoice } from "./retry.ts";
+import { NodeChoice, RetryState } from "./retry.ts";
 
 export interface OpenBao {
   /** @throws OpenBaoError */
@@ -69,7 +69,7 @@ export function createOpenBao(options: OpenBaoOptions): OpenBao {
 
   const run = async (call: OpenBaoCall): Promise<OpenBaoReply> => {
     const endMs = clock.monotonicMs() + (call.timeoutMs ?? options.timeoutMs);
-    const course = new CallCourse(call, choice, () => endMs - clock.monotonicMs());
+    const course = new RetryState(call, choice, () => endMs - clock.monotonicMs());
     for (;;) {
       const { node } = course;
       try {
@@ -80,7 +80,7 @@ export function createOpenBao(options: OpenBaoOptions): OpenBao {
         if (!(error instanceof OpenBaoError)) {
           throw error;
         }
-        const pauseMs = course.after(error);
+        const pauseMs = course.nextPause(error);
         if (pauseMs > 0) {
           // A caller that gives up during a pause gets the answer that caused the pause.
           await clock.sleep(pauseMs, call.signal).catch(() => Promise.reject(error));

@@ -1,4 +1,4 @@
-/** @module What OpenBao's answers mean. */
+/** @module The error table: class, message and advice for each code of an OpenBao call that failed. */
 import { type Meaning, meaningFor, ProviderError, type ProviderErrorInit } from "../../base/error-class.ts";
 import type { TransportCode, TransportError } from "../../http/errors.ts";
 

@@ -1,10 +1,10 @@
 /** What is asked again, how often, and until when. */
 import { describe, expect, test } from "bun:test";
 import { A, type Answer, error, OK, scriptedOpenBao } from "../../../test/fakes/scripted-openbao.ts";
-import { type Failed, type NextStep, nextStep } from "./retry.ts";
+import { type FailedAttempt, type NextStep, nextStep } from "./retry.ts";
 
 describe("what follows a failure", () => {
-  const failed: Failed = {
+  const failed: FailedAttempt = {
     code: "connection_lost",
     idempotent: true,
     lagCodes: undefined,
@@ -12,7 +12,7 @@ describe("what follows a failure", () => {
     anotherNode: false,
     remainingMs: 1,
   };
-  test.each<[string, Partial<Failed>, NextStep]>([
+  test.each<[string, Partial<FailedAttempt>, NextStep]>([
     ["time is left", {}, { kind: "same_node" }],
     ["no time is left", { remainingMs: 0 }, { kind: "give_up" }],
     ["no time is left for another node", { anotherNode: true, remainingMs: 0 }, { kind: "give_up" }],

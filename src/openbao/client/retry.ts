@@ -3,7 +3,7 @@ import type { Clock } from "../../base/clock.ts";
 import type { AttemptTerms, LagCodes, OpenBaoCall, OpenBaoNode } from "./attempt.ts";
 import type { OpenBaoCode, OpenBaoError } from "./errors.ts";
 
-export interface Failed {
+export interface FailedAttempt {
   readonly code: OpenBaoCode;
   readonly idempotent: boolean;
   readonly lagCodes: LagCodes | undefined;
@@ -63,7 +63,7 @@ export function nextStep({
   retries,
   anotherNode,
   remainingMs,
-}: Failed): NextStep {
+}: FailedAttempt): NextStep {
   if (lagCodes?.has(code) === true || code === "standby_behind") {
     const delayMs = LAG_DELAYS_MS[retries.lag];
     return delayMs !== undefined && delayMs < remainingMs ? { kind: "later", delayMs } : { kind: "give_up" };
@@ -142,7 +142,7 @@ export class NodeChoice {
 }
 
 /** One call from attempt to attempt: where it is, what it has tried, and what it ends with. */
-export class CallCourse {
+export class RetryState {
   readonly #call: OpenBaoCall;
   readonly #choice: NodeChoice;
   readonly #remainingMs: () => number;
@@ -177,7 +177,7 @@ export class CallCourse {
   }
 
   /** Moves on after a failure. Returns the pause before the next attempt. @throws OpenBaoError that the call ends with. */
-  after(error: OpenBaoError): number {
+  nextPause(error: OpenBaoError): number {
     const { signal, idempotent, lagCodes } = this.#call;
     if (signal.aborted) {
       throw this.#lagging ?? error;

@@ -25,7 +25,7 @@ export interface CoalesceOptions<Input, Output> {
 /** Told once what became of its item. */
 type Caller<Output> = (outcome: Outcome<Output>) => void;
 
-interface Flight {
+interface BatchRequest {
   readonly stop: AbortController;
   /** Items whose result a caller still waits for. */
   wanted: number;
@@ -35,7 +35,7 @@ interface Flight {
 class Item<Input, Output> {
   readonly input: Input;
   readonly dedupKey: string | undefined;
-  flight: Flight | undefined;
+  request: BatchRequest | undefined;
   #callers: Caller<Output>[] = [];
 
   constructor(input: Input, dedupKey: string | undefined) {
@@ -126,13 +126,13 @@ class Coalescer<Input, Output> {
   /** The last caller of an item has given up: it is not sent, or no longer keeps its request alive. */
   #abandon(item: Item<Input, Output>, reason: unknown): void {
     this.#unshare(item);
-    if (item.flight === undefined) {
+    if (item.request === undefined) {
       this.#queue = this.#queue.filter((each) => each !== item);
       return;
     }
-    item.flight.wanted -= 1;
-    if (item.flight.wanted === 0) {
-      item.flight.stop.abort(reason);
+    item.request.wanted -= 1;
+    if (item.request.wanted === 0) {
+      item.request.stop.abort(reason);
     }
   }
 
@@ -163,23 +163,23 @@ class Coalescer<Input, Output> {
     while (this.#inProgress < maxInProgress && this.#queue.length > 0) {
       const items = this.#queue.slice(0, maxItems);
       this.#queue = this.#queue.slice(maxItems);
-      const flight: Flight = { stop: new AbortController(), wanted: items.length };
+      const request: BatchRequest = { stop: new AbortController(), wanted: items.length };
       for (const item of items) {
-        item.flight = flight;
+        item.request = request;
       }
       this.#inProgress += 1;
-      const landed = (): void => {
+      const requestEnded = (): void => {
         this.#inProgress -= 1;
         // Those that waited for this have waited long enough.
         this.#send();
       };
       const [only] = items;
-      const { signal } = flight.stop;
+      const { signal } = request.stop;
       const sent =
         items.length === 1 && only !== undefined
           ? this.#sendSingly(only, signal)
           : this.#sendTogether(items, signal);
-      void sent.then(landed, landed);
+      void sent.then(requestEnded, requestEnded);
     }
   }
 

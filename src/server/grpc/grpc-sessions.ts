@@ -1,4 +1,4 @@
-/** @module HTTP/2 sessions over accepted connections: how many, for how long, and their orderly end. See also docs/http2.md. */
+/** @module HTTP/2 sessions over accepted connections: accepted, served, closed in order. Which one is evicted: session-eviction.ts. See also docs/http2.md. */
 import { performServerHandshake, type ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
@@ -21,7 +21,7 @@ import {
   type SessionStanding,
   type StandingLimits,
   sessionToEvict,
-} from "./session-standing.ts";
+} from "./session-eviction.ts";
 import { ENVELOPE_BYTES } from "./unary-grpc.ts";
 import { WaitingConnections } from "./waiting-connections.ts";
 

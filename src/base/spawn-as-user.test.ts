@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
-import { runAs } from "./run-as.ts";
 import { HIDDEN, selfCommand } from "./self-command.ts";
+import { runAs } from "./spawn-as-user.ts";
 
 const isRoot = process.geteuid?.() === 0;
 const never = new AbortController().signal;

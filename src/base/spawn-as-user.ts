@@ -1,7 +1,7 @@
 /** @module A command of this executable with another user's rights: three pipes, no terminal, no environment. */
 import { spawn } from "node:child_process";
 import type { Readable } from "node:stream";
-import { credentialsText, type UnixCredentials } from "./privileges.ts";
+import { credentialsText, type UnixCredentials } from "./drop-privileges.ts";
 import { readBounded } from "./read-bounded.ts";
 import { HIDDEN, selfCommand } from "./self-command.ts";
 import { visibleLines } from "./visible-text.ts";

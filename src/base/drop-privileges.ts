@@ -1,4 +1,4 @@
-/** @module With whose rights root acts where another user may write. The only place that changes this process's identity. */
+/** @module Drops root's privileges before paths that another user may change are touched. The only place that changes this process's identity. */
 import { lstatSync, readFileSync, readlinkSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { ancestorsOf } from "./ancestors.ts";

@@ -23,7 +23,7 @@ import {
   dropPrivileges,
   parseCredentials,
   UnsafeForRootError,
-} from "./privileges.ts";
+} from "./drop-privileges.ts";
 
 const isRoot = process.geteuid?.() === 0;
 const SERVICE = { uid: 47_110, gid: 47_111, groups: [] };

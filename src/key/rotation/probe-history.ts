@@ -35,39 +35,39 @@ export function momentOf(clock: Clock): Moment {
 /** What a probe learned. That OpenBao could not be asked is not here: it teaches nothing about the key. */
 export type ProbeAnswer = KeyAnswer | { readonly kind: "missing" };
 
-export interface Sightings {
+export interface ProbeHistory {
   /** What was wrong at the last probes, and how many of them in succession agree on it. */
-  readonly counts: readonly Sighting[];
+  readonly counts: readonly CountedFinding[];
   /** When metadata last showed the active version as it must be; nothing is encrypted before that. */
   readonly soundAt?: Moment;
   /** When this process last saw the version that waits for promotion. */
   readonly observedAt?: { readonly version: number; readonly monotonicMs: number };
 }
 
-export interface Sighting {
+export interface CountedFinding {
   readonly finding: KeyFinding;
   readonly count: number;
 }
 
-export const NO_SIGHTINGS: Sightings = { counts: [] };
+export const NO_HISTORY: ProbeHistory = { counts: [] };
 
 /** The marker of the active version was decrypted, or OpenBao refused to: counted like any other finding. */
-export function observeMarker(
-  before: Sightings,
-  held: boolean,
+export function withMarkerCheck(
+  before: ProbeHistory,
+  decrypted: boolean,
   version: number,
   { names }: RotationPolicy,
-): Sightings {
+): ProbeHistory {
   const others = before.counts.filter((each) => each.finding.code !== "marker_refused");
   const count = 1 + (before.counts.find((each) => each.finding.code === "marker_refused")?.count ?? 0);
   return {
     ...before,
-    counts: held ? others : [...others, { finding: finding("marker_refused", names, version), count }],
+    counts: decrypted ? others : [...others, { finding: finding("marker_refused", names, version), count }],
   };
 }
 
 /** What counts now: confirmed by enough probes, or not of the kind that lag could explain. The gravest first. */
-export function presentFindings({ counts }: Sightings, policy: RotationPolicy): readonly KeyFinding[] {
+export function presentFindings({ counts }: ProbeHistory, policy: RotationPolicy): readonly KeyFinding[] {
   return counts
     .filter(
       (each) => each.count >= policy.requireStableObservationCount || !FINDINGS[each.finding.code].mayBeLag,
@@ -75,24 +75,27 @@ export function presentFindings({ counts }: Sightings, policy: RotationPolicy): 
     .map((each) => each.finding);
 }
 
-export function lostFinding({ counts }: Sightings, policy: RotationPolicy): KeyFinding | undefined {
+export function lostFinding({ counts }: ProbeHistory, policy: RotationPolicy): KeyFinding | undefined {
   return counts.find((each) => isLost(each.finding) && each.count >= policy.requireStableObservationCount)
     ?.finding;
 }
 
 /** The findings of one more probe. A refused marker stays: only a deep probe tells about it. */
-export function updatedCounts({ counts }: Sightings, findings: readonly KeyFinding[]): readonly Sighting[] {
+export function updatedCounts(
+  { counts }: ProbeHistory,
+  findings: readonly KeyFinding[],
+): readonly CountedFinding[] {
   return [
     ...findings.map((each) => ({
       finding: each,
-      count: 1 + (counts.find((past) => past.finding.evidence === each.evidence)?.count ?? 0),
+      count: 1 + (counts.find((past) => past.finding.sameFindingKey === each.sameFindingKey)?.count ?? 0),
     })),
     ...counts.filter((past) => past.finding.code === "marker_refused"),
   ];
 }
 
 export function isConfirmed(
-  counts: readonly Sighting[],
+  counts: readonly CountedFinding[],
   code: KeyFinding["code"],
   policy: RotationPolicy,
 ): boolean {

@@ -14,7 +14,7 @@ import {
   type PendingCall,
   type SessionStanding,
   sessionToEvict,
-} from "./session-standing.ts";
+} from "./session-eviction.ts";
 
 const limits = {
   handshakeTimeoutMs: 5000,

@@ -1,4 +1,4 @@
-/** @module What probes and look-ups change of the live key and its registry: durable first, then visible, one at a time. */
+/** @module Writes what probes and look-ups found to the registry and the live key: durable first, then visible, one at a time. */
 import type { Clock } from "../../base/clock.ts";
 import { ProviderError } from "../../base/error-class.ts";
 import type { TransitClient } from "../../openbao/transit/client.ts";
@@ -8,9 +8,9 @@ import { fingerprint, identityHashes } from "../identity/fingerprint.ts";
 import {
   firstContent,
   withActiveMarker,
+  withNewVersions,
   withObservedStart,
   withPromoted,
-  withSeen,
 } from "../registry/changes.ts";
 import type { RegistryError } from "../registry/errors.ts";
 import { originOf, type RegistryContent, versionOf } from "../registry/record.ts";
@@ -29,22 +29,22 @@ import {
   withUnrecorded,
 } from "./live-state.ts";
 import { makeMarker } from "./marker.ts";
+import { type Moment, type ProbeAnswer, withMarkerCheck } from "./probe-history.ts";
 import { observe } from "./promotion.ts";
-import { type Moment, observeMarker, type ProbeAnswer } from "./sightings.ts";
 
-export interface KeyKeeperOptions extends LiveRegistryOptions {
+export interface LiveKeyWriterOptions extends LiveRegistryOptions {
   readonly statePath: string;
   readonly transit: Pick<TransitClient, "encrypt" | "decrypt">;
   readonly clock: Clock;
   readonly policy: StatusPolicy & BootstrapPolicy;
 }
 
-export class KeyKeeper {
-  readonly #options: KeyKeeperOptions;
+export class LiveKeyWriter {
+  readonly #options: LiveKeyWriterOptions;
   readonly #live: LiveRegistry;
   #lastChange: Promise<unknown> = Promise.resolve();
 
-  constructor(options: KeyKeeperOptions) {
+  constructor(options: LiveKeyWriterOptions) {
     this.#options = options;
     this.#live = new LiveRegistry(options);
   }
@@ -62,9 +62,9 @@ export class KeyKeeper {
    * Records what a probe saw; loads or makes the registry when there is none, promotes a version that is due.
    * @throws ProviderError when there is no registry and none can be made.
    */
-  learn(answer: ProbeAnswer, at: Moment, signal: AbortSignal): Promise<void> {
+  recordProbe(answer: ProbeAnswer, at: Moment, signal: AbortSignal): Promise<void> {
     return this.#inTurn(async () => {
-      this.#live.step((state) => withoutProbeFailure(state, "failure"));
+      this.#live.step((state) => withoutProbeFailure(state, "metadata"));
       if (this.state.key === undefined && (await this.#live.load()) === "missing") {
         await this.#bootstrap(answer, at, signal);
       } else if (this.state.key !== undefined) {
@@ -74,7 +74,7 @@ export class KeyKeeper {
   }
 
   /** Records versions that a Decrypt asked for; never counts as an observation. */
-  learnVersions(metadata: KeyMetadata, at: Moment, signal: AbortSignal): Promise<void> {
+  recordVersions(metadata: KeyMetadata, at: Moment, signal: AbortSignal): Promise<void> {
     return this.#inTurn(async () => {
       if (this.state.key === undefined) {
         return;
@@ -86,7 +86,7 @@ export class KeyKeeper {
       if (unseen.length === 0 || !isOfOneHistory(record, metadata, this.#options.policy.names)) {
         return;
       }
-      const content = withSeen(record, unseen, at.wallMs);
+      const content = withNewVersions(record, unseen, at.wallMs);
       live.step((state) => withUnrecorded(state, key, content, live.handles));
       const written = problem === undefined ? await live.write(key.stored, content, signal) : { problem };
       live.remember(written.problem);
@@ -94,8 +94,8 @@ export class KeyKeeper {
     });
   }
 
-  learnMarker(held: boolean, { version }: KeyVersion): void {
-    this.#live.see(observeMarker(this.state.sightings, held, version, this.#options.policy));
+  recordMarkerCheck(decrypted: boolean, { version }: KeyVersion): void {
+    this.#live.see(withMarkerCheck(this.state.history, decrypted, version, this.#options.policy));
   }
 
   keepMarker(marker: string, signal: AbortSignal): Promise<void> {
@@ -113,7 +113,7 @@ export class KeyKeeper {
   }
 
   deepProbeSucceeded(): void {
-    this.#live.step((state) => withoutProbeFailure(state, "deepFailure"));
+    this.#live.step((state) => withoutProbeFailure(state, "deep"));
   }
 
   /** One change at a time, in the order in which they were asked for; one that fails does not block the next. */
@@ -147,7 +147,7 @@ export class KeyKeeper {
     if (key === undefined) {
       throw problem ?? new TypeError("a write that failed without a reason");
     }
-    live.step((state) => ({ ...state, sightings: { ...state.sightings, soundAt: at } }));
+    live.step((state) => ({ ...state, history: { ...state.history, soundAt: at } }));
     live.emit("registry.created", "info", {
       generation: 1,
       code: originOf(content),
@@ -160,8 +160,8 @@ export class KeyKeeper {
     const live = this.#live;
     let { key, problem } = await live.follow(start, signal);
     const { record } = key.stored;
-    const seen = observe(record, this.state.sightings, answer, at, policy);
-    live.see(seen.sightings);
+    const seen = observe(record, this.state.history, answer, at, policy);
+    live.see(seen.history);
     if (problem === undefined && seen.content !== record) {
       const written = await live.write(key.stored, seen.content, signal);
       problem = written.problem;
