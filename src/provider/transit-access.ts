@@ -21,7 +21,12 @@ import { oauth2Source } from "../openbao/auth/oauth2-source.ts";
 import { pkcs11Transport } from "../openbao/auth/pkcs11-transport.ts";
 import { type SessionObserver, TokenSession } from "../openbao/auth/session.ts";
 import { spiffeSource } from "../openbao/auth/spiffe-source.ts";
-import { createOpenBao, inNamespace, type OpenBao, type OpenBaoObserver } from "../openbao/client/client.ts";
+import {
+  createOpenBaoClient,
+  inNamespace,
+  type OpenBaoClient,
+  type OpenBaoObserver,
+} from "../openbao/client/client.ts";
 import { createTransitClient } from "../openbao/transit/client.ts";
 import type { HelperStart } from "../pkcs11/helper-process.ts";
 import type { Pkcs11Token } from "../pkcs11/token.ts";
@@ -72,11 +77,16 @@ export async function openTransitAccess(options: TransitAccessOptions) {
   const observer = options.openbaoObserver?.(addresses) ?? {};
   const openBaoOn = { clock, addresses, timeoutMs: openbaoConfig.timeout };
   const transport = createHttpTransport(transportOptions);
-  const openbao = createOpenBao({ ...openBaoOn, transport, namespace: openbaoConfig.namespace, observer });
+  const openbao = createOpenBaoClient({
+    ...openBaoOn,
+    transport,
+    namespace: openbaoConfig.namespace,
+    observer,
+  });
   const authBao = inNamespace(openbao, auth.namespace);
   // The circuit of a connection for one login lives no longer than that, so its state is not shown.
-  const openBaoForLogin = (connection: HttpTransport): OpenBao =>
-    createOpenBao({
+  const openBaoForLogin = (connection: HttpTransport): OpenBaoClient =>
+    createOpenBaoClient({
       ...openBaoOn,
       transport: connection,
       namespace: auth.namespace,

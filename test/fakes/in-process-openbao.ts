@@ -3,7 +3,7 @@
  * the transport: transit/, auth/. TLS and connections are tested in transport/.
  */
 import { createHttpTransport, type FetchSession } from "../../src/http/https.ts";
-import { type CallReport, createOpenBao } from "../../src/openbao/client/client.ts";
+import { type CallReport, createOpenBaoClient } from "../../src/openbao/client/client.ts";
 import { OPENBAO_NAMES } from "../../src/provider/transit-access.ts";
 import { manualClock } from "./manual-clock.ts";
 import { fakeFetch } from "./openbao/fake-fetch.ts";
@@ -24,7 +24,7 @@ export async function inProcessOpenBao(overrides: Partial<Provisioning> = {}) {
     close: () => {},
   };
   const reports: CallReport[] = [];
-  const openbao = createOpenBao({
+  const openbao = createOpenBaoClient({
     transport: createHttpTransport({
       names: OPENBAO_NAMES,
       trust: { pem: () => "", refresh: async () => false },

@@ -5,7 +5,7 @@
 import { type TransportCode, transportError } from "../../src/http/errors.ts";
 import type { HttpRequest, HttpTransport } from "../../src/http/https.ts";
 import type { OpenBaoCall } from "../../src/openbao/client/attempt.ts";
-import { type CallReport, createOpenBao } from "../../src/openbao/client/client.ts";
+import { type CallReport, createOpenBaoClient } from "../../src/openbao/client/client.ts";
 import { OpenBaoError } from "../../src/openbao/client/errors.ts";
 import { OPENBAO_NAMES } from "../../src/provider/transit-access.ts";
 import { manualClock } from "./manual-clock.ts";
@@ -54,7 +54,7 @@ export function scriptedOpenBao(
     close: () => {},
   };
   const [first = A, ...others] = Object.keys(answers);
-  const openbao = createOpenBao({
+  const openbao = createOpenBaoClient({
     transport,
     clock,
     addresses: [first, ...others],

@@ -7,7 +7,7 @@ import { systemClock } from "../../src/base/clock.ts";
 import { Secret } from "../../src/base/secret.ts";
 import type { HttpTransport } from "../../src/http/https.ts";
 import { createKeyState, type KeyState } from "../../src/key/rotation/key-state.ts";
-import { createOpenBao, type OpenBao } from "../../src/openbao/client/client.ts";
+import { createOpenBaoClient, type OpenBaoClient } from "../../src/openbao/client/client.ts";
 import { createTransitClient, type TransitClient } from "../../src/openbao/transit/client.ts";
 import { textAt } from "../fakes/openbao/json-at.ts";
 import { testIdentity } from "../fakes/registry-fixture.ts";
@@ -23,7 +23,7 @@ const signal = (): AbortSignal => AbortSignal.timeout(10_000);
 describeReal("key state on a real OpenBao", { needs: ["bao"] }, (binary) => {
   let bao: RealOpenBao;
   let transport: HttpTransport;
-  let openbao: OpenBao;
+  let openbao: OpenBaoClient;
   let disk: RegistryOnDisk;
   let transit: TransitClient;
   let keys: KeyState;
@@ -35,7 +35,7 @@ describeReal("key state on a real OpenBao", { needs: ["bao"] }, (binary) => {
     await bao.operator.must("POST", `sys/mounts/${MOUNT}`, { type: "transit" });
     await bao.operator.must("POST", `${MOUNT}/config/keys`, { disable_upsert: true });
     transport = await openbaoTransport(bao.caFile);
-    openbao = createOpenBao({
+    openbao = createOpenBaoClient({
       transport,
       clock: systemClock,
       addresses: [bao.address],

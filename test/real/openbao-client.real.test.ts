@@ -10,7 +10,7 @@ import { systemClock } from "../../src/base/clock.ts";
 import { createAuthenticatedClient } from "../../src/openbao/auth/authenticated-client.ts";
 import { jwtFileSource, jwtLoginMethod } from "../../src/openbao/auth/jwt-method.ts";
 import { type SessionReport, TokenSession } from "../../src/openbao/auth/session.ts";
-import { createOpenBao } from "../../src/openbao/client/client.ts";
+import { createOpenBaoClient } from "../../src/openbao/client/client.ts";
 import { createTransitClient, type TransitClient } from "../../src/openbao/transit/client.ts";
 import { codeOf } from "../fakes/code-of.ts";
 import { identityClaims, makeJwtIssuer } from "../fakes/openbao/jwt-issuer.ts";
@@ -54,7 +54,7 @@ describeReal("client stack on a real OpenBao", { needs: ["bao"], long: true }, (
   /** The stack as the composition root builds it, with a role of the test's own if it names one. */
   const stack = async (options: { role?: string; keyName?: string; loginBeforeExpiryMs?: number } = {}) => {
     const transport = await openbaoTransport(join(dir, "ca.pem"));
-    const openbao = createOpenBao({
+    const openbao = createOpenBaoClient({
       transport,
       clock: systemClock,
       addresses: [bao.address],

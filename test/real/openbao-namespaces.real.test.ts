@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { systemClock } from "../../src/base/clock.ts";
 import { ProviderError } from "../../src/base/error-class.ts";
 import { Secret } from "../../src/base/secret.ts";
-import { createOpenBao, type OpenBao } from "../../src/openbao/client/client.ts";
+import { createOpenBaoClient, type OpenBaoClient } from "../../src/openbao/client/client.ts";
 import { createTransitClient } from "../../src/openbao/transit/client.ts";
 import { type RealOpenBao, startOpenBao } from "../harness/openbao.ts";
 import { openbaoTransport } from "../harness/openbao-transport.ts";
@@ -22,8 +22,8 @@ describeReal("namespaces of OpenBao", { needs: ["bao"], long: true }, (binary) =
   }, TEST_TIMEOUT_MS);
   afterAll(() => bao.dispose());
 
-  const openbaoIn = async (namespace: string): Promise<OpenBao> =>
-    createOpenBao({
+  const openbaoIn = async (namespace: string): Promise<OpenBaoClient> =>
+    createOpenBaoClient({
       transport: await openbaoTransport(bao.caFile),
       clock: systemClock,
       addresses: [bao.address],

@@ -1,6 +1,6 @@
 /** @module OpenBao calls with the session's token. */
 import type { OpenBaoCall, OpenBaoReply } from "../client/attempt.ts";
-import type { OpenBao } from "../client/client.ts";
+import type { OpenBaoClient } from "../client/client.ts";
 import { type OpenBaoCode, OpenBaoError } from "../client/errors.ts";
 import type { TokenSession } from "./session.ts";
 import type { Token } from "./token.ts";
@@ -11,7 +11,7 @@ export type AuthenticatedClient = ReturnType<typeof createAuthenticatedClient>;
 const YOUNG_TOKEN_LAG: OpenBaoCode = "permission_denied";
 
 export function createAuthenticatedClient(
-  openbao: OpenBao,
+  openbao: OpenBaoClient,
   session: Pick<TokenSession, "present" | "token" | "replace" | "isYoung" | "accepted">,
 ) {
   const callWith = (token: Token, call: Omit<OpenBaoCall, "token">): Promise<OpenBaoReply> =>

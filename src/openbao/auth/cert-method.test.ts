@@ -158,7 +158,7 @@ describe("either login", () => {
       const request = await method.prepare(never);
       expect(request.body.expose()).toBe(body);
       expect(request.credentialExpiresAtMs).toBe(endMs);
-      expect(request.via).toBe(openbao);
+      expect(request.loginClient).toBe(openbao);
     }
   });
 

@@ -3,7 +3,7 @@ import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import type { Clock } from "../../base/clock.ts";
 import { readSafeFile, type SafeFileRules } from "../../base/safe-file.ts";
 import { Secret } from "../../base/secret.ts";
-import type { OpenBao } from "../client/client.ts";
+import type { OpenBaoClient } from "../client/client.ts";
 import {
   type CertificateChain,
   type CertificateRules,
@@ -18,7 +18,7 @@ import type { LoginMethod } from "./login-method.ts";
 
 /** A connection on which a client certificate is shown; closed after the login. */
 export interface CertifiedConnection {
-  readonly openbao: OpenBao;
+  readonly openbao: OpenBaoClient;
   readonly close?: () => void;
 }
 
@@ -111,7 +111,7 @@ function certLoginMethod<Identity extends { readonly chain: CertificateChain }>(
       return {
         body: new Secret(JSON.stringify(name === "" ? {} : { name })),
         credentialExpiresAtMs: expiryOf(own),
-        via: openbao,
+        loginClient: openbao,
         release: close,
       };
     },

@@ -1,14 +1,14 @@
 /** @module Looks at the stored credential between logins, so that one that will fail is known while the token still works. */
 import type { Clock } from "../../base/clock.ts";
 import { withDeadline } from "../../base/deadline.ts";
-import type { OpenBao } from "../client/client.ts";
+import type { OpenBaoClient } from "../client/client.ts";
 import type { CredentialState, LoginMethod } from "./login-method.ts";
 import type { TokenSession } from "./session.ts";
 
 interface CredentialWatchOptions {
   readonly method: LoginMethod;
   readonly session: Pick<TokenSession, "present">;
-  readonly openbao: OpenBao;
+  readonly openbao: OpenBaoClient;
   readonly clock: Clock;
   /** `openbao.timeout`. */
   readonly timeoutMs: number;

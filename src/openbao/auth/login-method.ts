@@ -1,7 +1,7 @@
 /** @module A login method: credentials in, login request out. */
 import type { Operation } from "../../base/operation.ts";
 import type { Secret } from "../../base/secret.ts";
-import type { OpenBao } from "../client/client.ts";
+import type { OpenBaoClient } from "../client/client.ts";
 import type { Token } from "./token.ts";
 
 interface LoginRequest {
@@ -10,7 +10,7 @@ interface LoginRequest {
   /** End of the credential that is used, wall clock, for health and metrics. */
   readonly credentialExpiresAtMs?: number;
   /** Who makes the call, when the connection itself is part of the proof (a client certificate). */
-  readonly via?: OpenBao;
+  readonly loginClient?: OpenBaoClient;
   /** Called once the login has ended, however it ended. */
   readonly release?: (() => void) | undefined;
 }
@@ -24,7 +24,7 @@ export interface CredentialState {
 }
 
 export interface Inspection {
-  readonly openbao: OpenBao;
+  readonly openbao: OpenBaoClient;
   /** The present one, for methods whose credential only OpenBao can look at. */
   readonly token: Token | undefined;
   readonly signal: AbortSignal;

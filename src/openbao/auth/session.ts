@@ -4,7 +4,7 @@ import { stopReason, withDeadline } from "../../base/deadline.ts";
 import { formatDuration } from "../../base/duration.ts";
 import type { ProviderError } from "../../base/error-class.ts";
 import { singleFlight } from "../../base/single-flight.ts";
-import type { OpenBao } from "../client/client.ts";
+import type { OpenBaoClient } from "../client/client.ts";
 import { OpenBaoError } from "../client/errors.ts";
 import { AuthError, loginError, renewalError } from "./errors.ts";
 import type { LoginMethod } from "./login-method.ts";
@@ -37,7 +37,7 @@ export interface SessionObserver {
 }
 
 interface TokenSessionOptions extends SessionRules {
-  readonly openbao: OpenBao;
+  readonly openbao: OpenBaoClient;
   readonly method: LoginMethod;
   readonly clock: Clock;
   /** `auth.tokenRenewalIncrement`. */

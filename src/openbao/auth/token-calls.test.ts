@@ -74,7 +74,7 @@ describe("a login", () => {
       const release = () => {
         released += 1;
       };
-      const prepare = async () => ({ body: new Secret("{}"), via: own.openbao, release });
+      const prepare = async () => ({ body: new Secret("{}"), loginClient: own.openbao, release });
       expect(await codeOf(login(shared, { prepare }))).toBe(code);
       expect([own.asked.length, shared.asked.length, released]).toEqual([1, 0, 1]);
     }

@@ -1,6 +1,6 @@
 /** @module The calls that make, prolong and end a token. */
 import { type ProviderError } from "../../base/error-class.ts";
-import type { OpenBao } from "../client/client.ts";
+import type { OpenBaoClient } from "../client/client.ts";
 import { answerError } from "../client/errors.ts";
 import { AuthError } from "./errors.ts";
 import type { LoginMethod } from "./login-method.ts";
@@ -10,7 +10,7 @@ const RENEW_PATH = "auth/token/renew-self";
 const REVOKE_PATH = "auth/token/revoke-self";
 
 interface LoginTerms {
-  readonly openbao: OpenBao;
+  readonly openbao: OpenBaoClient;
   readonly method: LoginMethod;
   readonly timeoutMs: number;
   /** When the login began, on the clock of the token's lifetime. */
@@ -20,9 +20,9 @@ interface LoginTerms {
 /** Logs in. A token that would fail later is revoked and refused now. @throws OpenBaoError, AuthError, or what the method throws. */
 export async function logIn({ openbao, method, timeoutMs, askedAtMs }: LoginTerms, signal: AbortSignal) {
   const { operation, mountPath, repeatable: idempotent } = method;
-  const { body, credentialExpiresAtMs, via = openbao, release } = await method.prepare(signal);
+  const { body, credentialExpiresAtMs, loginClient = openbao, release } = await method.prepare(signal);
   const path = `${mountPath}/login`;
-  const { auth } = await via
+  const { auth } = await loginClient
     .call({ operation, method: "POST", path, body: body.expose(), idempotent, signal, timeoutMs })
     .finally(release);
   const grant = decodeGrant(auth);
@@ -60,7 +60,7 @@ function unfitness({ uses, ttlMs }: Grant, mountPath: string): ProviderError | u
 
 /** Asks for `incrementMs` more, of which OpenBao may grant less; the result tells how much. @throws OpenBaoError */
 export async function renewSelf(
-  openbao: OpenBao,
+  openbao: OpenBaoClient,
   token: Token,
   { incrementMs, askedAtMs }: { readonly incrementMs: number; readonly askedAtMs: number },
   signal: AbortSignal,
@@ -83,7 +83,7 @@ export async function renewSelf(
 }
 
 /** Best effort: a token that cannot be revoked ends by itself. Never throws. */
-export async function revokeSelf(openbao: OpenBao, token: Token, signal: AbortSignal): Promise<void> {
+export async function revokeSelf(openbao: OpenBaoClient, token: Token, signal: AbortSignal): Promise<void> {
   // OpenBao cannot revoke a batch token.
   if (token.kind === "service") {
     await openbao

@@ -3,14 +3,14 @@ import * as v from "valibot";
 import type { Clock } from "../../base/clock.ts";
 import { ProviderError } from "../../base/error-class.ts";
 import { Secret } from "../../base/secret.ts";
-import type { OpenBao } from "../client/client.ts";
+import type { OpenBaoClient } from "../client/client.ts";
 import { answerError } from "../client/errors.ts";
 import { AuthError, loginError } from "./errors.ts";
 import type { LoginMethod } from "./login-method.ts";
 import { logIn, revokeSelf } from "./token-calls.ts";
 
 interface UnwrapOptions {
-  readonly openbao: OpenBao;
+  readonly openbao: OpenBaoClient;
   readonly wrappingToken: Secret;
   /** `auth/approle`. */
   readonly mountPath: string;
@@ -68,7 +68,7 @@ export type SecretIdTrial =
   | { readonly kind: "unknown"; readonly reason: string };
 
 interface SecretIdTrialOptions {
-  readonly openbao: OpenBao;
+  readonly openbao: OpenBaoClient;
   /** Reads the fresh secret id. */
   readonly method: LoginMethod;
   readonly roleName: string;

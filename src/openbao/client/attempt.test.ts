@@ -4,7 +4,7 @@ import { manualClock } from "../../../test/fakes/manual-clock.ts";
 import { A, type Answer, error, scriptedOpenBao } from "../../../test/fakes/scripted-openbao.ts";
 import type { HttpRequest } from "../../http/https.ts";
 import { FAILURES_TO_OPEN } from "./circuit.ts";
-import { createOpenBao } from "./client.ts";
+import { createOpenBaoClient } from "./client.ts";
 
 const json = { "content-type": "application/json" };
 const CALL = {
@@ -21,7 +21,7 @@ describe("an answer", () => {
       (text) => new TextEncoder().encode(text),
     );
     const requests: HttpRequest[] = [];
-    const openbao = createOpenBao({
+    const openbao = createOpenBaoClient({
       transport: {
         request: async (request) => {
           requests.push(request);

@@ -8,7 +8,7 @@ import { Circuit, type CircuitState } from "./circuit.ts";
 import { type OpenBaoCode, OpenBaoError } from "./errors.ts";
 import { NodeChoice, RetryState } from "./retry.ts";
 
-export interface OpenBao {
+export interface OpenBaoClient {
   /** @throws OpenBaoError */
   readonly call: (call: OpenBaoCall) => Promise<OpenBaoReply>;
 }
@@ -43,11 +43,11 @@ interface OpenBaoOptions {
 }
 
 /** The same connection, with calls in another namespace. */
-export function inNamespace(openbao: OpenBao, namespace: string): OpenBao {
+export function inNamespace(openbao: OpenBaoClient, namespace: string): OpenBaoClient {
   return { call: (call) => openbao.call({ namespace, ...call }) };
 }
 
-export function createOpenBao(options: OpenBaoOptions): OpenBao {
+export function createOpenBaoClient(options: OpenBaoOptions): OpenBaoClient {
   const { clock, observer } = options;
   const attempt = makeAttempt(options.transport, clock, options.namespace);
   const [first, ...others] = options.addresses;
