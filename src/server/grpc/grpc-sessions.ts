@@ -1,4 +1,4 @@
-/** @module HTTP/2 sessions over accepted connections: accepted, served, closed in order. Which one is evicted: session-eviction.ts. See also docs/http2.md. */
+/** @module HTTP/2 sessions: served, widened and closed in order; session-eviction.ts decides which one. See also docs/http2.md. */
 import { performServerHandshake, type ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
@@ -68,7 +68,7 @@ export class GrpcSessions {
   readonly #waiting: WaitingConnections;
   readonly #open = new Set<Session>();
   /** Closed in order, with the last calls to be answered and the last bytes to be sent, and since when. */
-  readonly #leaving = new Map<Session, number>();
+  readonly #closing = new Map<Session, number>();
   readonly #wide = new Set<Session>();
   readonly #sweeper: Repeater;
   readonly #empty = Promise.withResolvers<void>();
@@ -127,13 +127,13 @@ export class GrpcSessions {
     for (const session of this.#open) {
       this.#leave(session);
     }
-    if (this.#leaving.size > 0) {
+    if (this.#closing.size > 0) {
       const expired = new AbortController();
       const expiry = this.#clock.sleep(timeoutMs, expired.signal).catch(() => {});
       await Promise.race([this.#empty.promise, expiry]);
       expired.abort();
     }
-    for (const session of this.#leaving.keys()) {
+    for (const session of this.#closing.keys()) {
       this.#drop(session);
     }
   }
@@ -146,7 +146,7 @@ export class GrpcSessions {
         return true;
       case "close":
         // Those that leave still have their calls: together they may be as many as there are places.
-        if (this.#leaving.size >= this.#limits.maxSessions) {
+        if (this.#closing.size >= this.#limits.maxSessions) {
           return false;
         }
         this.#leave(found.session);
@@ -185,7 +185,7 @@ export class GrpcSessions {
       unread: () => this.#drop(session),
       ended: (call) => {
         callEnded(standing, call);
-        if (this.#leaving.has(session) && callsInProgress(standing) === 0) {
+        if (this.#closing.has(session) && callsInProgress(standing) === 0) {
           socket.destroySoon();
         }
       },
@@ -214,11 +214,11 @@ export class GrpcSessions {
 
   #gone(session: Session): void {
     this.#open.delete(session);
-    this.#leaving.delete(session);
+    this.#closing.delete(session);
     this.#wide.delete(session);
     this.#streams.turns.forget(session);
     this.#waiting.serve();
-    if (this.#isDraining && this.#leaving.size === 0) {
+    if (this.#isDraining && this.#closing.size === 0) {
       this.#empty.resolve();
     }
   }
@@ -235,7 +235,7 @@ export class GrpcSessions {
   #leave(session: Session): void {
     this.#open.delete(session);
     this.#wide.delete(session);
-    this.#leaving.set(session, this.#clock.monotonicMs());
+    this.#closing.set(session, this.#clock.monotonicMs());
     session.http2.close();
     if (callsInProgress(session.standing) === 0) {
       session.socket.destroySoon();
@@ -245,7 +245,7 @@ export class GrpcSessions {
   #sweep(): void {
     const limits = this.#limits;
     const nowMs = this.#clock.monotonicMs();
-    for (const [session, leftMs] of this.#leaving) {
+    for (const [session, leftMs] of this.#closing) {
       // Without calls it had the time of a pause for its last bytes.
       const isOver = callsInProgress(session.standing) === 0;
       if (isOver || nowMs - leftMs >= limits.requestTimeoutMs) {
@@ -272,7 +272,7 @@ export class GrpcSessions {
   /** A quiet kube-apiserver is not worth a timer a second. */
   #pauseMs(): number {
     const { sweepIntervalMs, greetingGraceMs } = this.#limits;
-    const isBusy = this.#leaving.size > 0 || [...this.#open].some(({ standing }) => isUnsettled(standing));
+    const isBusy = this.#closing.size > 0 || [...this.#open].some(({ standing }) => isUnsettled(standing));
     const ms = isBusy ? sweepIntervalMs : QUIET_SWEEP_MS;
     return this.#waiting.isEmpty ? ms : Math.min(greetingGraceMs, ms);
   }
