@@ -2,6 +2,7 @@ import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { eventually } from "../../test/harness/eventually.ts";
 import { testsFail } from "./run-tests.ts";
 
 // Each test starts a test run.
@@ -45,6 +46,7 @@ test("tests that hang fail, and nothing that they started is left", async () => 
   const pid = Number(readFileSync(pidFile, "utf8"));
   expect(pid).toBeGreaterThan(1);
   const stat = `/proc/${pid}/stat`;
-  // A killed process that no one has waited for yet is a zombie.
-  expect(!existsSync(stat) || readFileSync(stat, "utf8").includes(") Z ")).toBe(true);
+  // It was killed, and ends a moment later; until someone has waited for it, it is a zombie.
+  const hasEnded = (): boolean => !existsSync(stat) || readFileSync(stat, "utf8").includes(") Z ");
+  await eventually("the child of the tests has ended", hasEnded, { timeoutMs: 10_000, everyMs: 10 });
 });

@@ -6,7 +6,7 @@ const TESTS_MS = 120_000;
 /** Of each process; a mutant that allocates without end is seen before the machine has no memory left. */
 const DATA_KIB = 4 * 1024 * 1024;
 
-/** Whether the tests fail; when it resolves, no process of theirs is left. */
+/** Whether the tests fail; when it resolves, every process of theirs was killed. */
 export async function testsFail(
   directory: string,
   tests: readonly string[],
