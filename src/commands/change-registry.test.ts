@@ -145,7 +145,7 @@ describe.skipIf(!isRoot)("root applies what it planned, as the owner of the stat
   });
 
   test("the advice never makes root the owner", async () => {
-    const store = openConfiguredRegistry(node.config(), { clock: systemClock, euid: 0, access: "write" });
+    const store = openConfiguredRegistry(node.config(), { clock: systemClock, euid: 0 });
     const error = await store.load().catch((thrown: unknown) => thrown);
     expect(error instanceof RegistryError && error.advice).toBe(
       `run this as uid ${SERVICE.uid}, the owner of the state directory`,

@@ -101,7 +101,7 @@ async function applyChange(
   euid: number,
   signal: AbortSignal,
 ): Promise<string> {
-  const store = openRegistryFile(statePath, identity, { euid, clock: systemClock, access: "write" });
+  const store = openRegistryFile(statePath, identity, { euid, clock: systemClock });
   if (base === undefined) {
     return (await store.rebuild(content, signal)).stored.hash;
   }

@@ -1,5 +1,4 @@
 /** @module What commands look at of the key, without its lock: this node's registry, and OpenBao when it can be asked. */
-import { systemClock } from "../base/clock.ts";
 import { ProviderError } from "../base/error-class.ts";
 import type { CommandContext } from "../cli/command.ts";
 import type { ProviderConfig } from "../config/schema.ts";
@@ -12,7 +11,7 @@ import { askAboutKey } from "../key/rotation/key-probe.ts";
 import type { ProbeAnswer } from "../key/rotation/probe-history.ts";
 import type { KeyMetadata } from "../openbao/transit/key-metadata.ts";
 import { type OperatorAccess, openOperatorAccess } from "../provider/operator.ts";
-import { configIdentity, openConfiguredRegistry } from "../provider/registry.ts";
+import { configIdentity, readConfiguredRegistry } from "../provider/registry.ts";
 import { loadConfiguration, serviceUidOf } from "./configuration.ts";
 
 export interface KeyInspection {
@@ -38,7 +37,7 @@ export async function inspectKey<Result>(
 ): Promise<Result> {
   const { config } = await loadConfiguration(flags, context);
   const { signal } = context;
-  const state = await readRegistry(config);
+  const state = await readConfiguredRegistry(config, process.geteuid?.() ?? 0);
   const identity = configIdentity(config);
   let access: OperatorAccess | undefined;
   try {
@@ -69,17 +68,12 @@ export async function readLiveKey(config: ProviderConfig, { signal }: CommandCon
   }
 }
 
-function readRegistry(config: ProviderConfig): Promise<StateOnDisk> {
-  const euid = process.geteuid?.() ?? 0;
-  return openConfiguredRegistry(config, { clock: systemClock, euid, access: "read" }).load();
-}
-
 export type RecordedVersions = Awaited<ReturnType<typeof recordedVersions>>;
 
 /** Throws RegistryError when there is a registry that must not be used. */
 export async function recordedVersions(config: ProviderConfig) {
   const identity = configIdentity(config);
-  const state = await readRegistry(config);
+  const state = await readConfiguredRegistry(config, process.geteuid?.() ?? 0);
   const stored = state.kind === "found" ? state.stored : undefined;
   return {
     identity,

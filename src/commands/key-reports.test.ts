@@ -41,7 +41,7 @@ async function recordFirstVersion() {
   return (await store().commit(undefined, content, never)).stored;
 }
 
-const store = () => openConfiguredRegistry(config(), { clock: systemClock, euid, access: "write" });
+const store = () => openConfiguredRegistry(config(), { clock: systemClock, euid });
 
 const type = (command: string, ...words: readonly string[]) =>
   node.type(command, "--config", node.configPath, ...words);

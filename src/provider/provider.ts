@@ -147,7 +147,7 @@ function keyStateOf(
   telemetry: Telemetry,
 ): KeyState {
   const keys: KeyState = createKeyState({
-    store: openConfiguredRegistry(config, { clock, euid: process.uid, access: "write" }),
+    store: openConfiguredRegistry(config, { clock, euid: process.uid }),
     statePath: config.state.path,
     identity: configIdentity(config),
     pluginVersion: `v${buildInfo.version}`,

@@ -7,9 +7,10 @@ import {
   type RegistryStoreOptions,
 } from "../key/registry/file-store.ts";
 import { systemStateFiles } from "../key/registry/file-system.ts";
+import { readState, type StateOnDisk } from "../key/registry/read-state.ts";
 import { trySqliteLock } from "../key/registry/writer-lock.ts";
 
-type RegistryAccess = Pick<RegistryStoreOptions, "clock" | "euid" | "access">;
+type Writer = Pick<RegistryStoreOptions, "clock" | "euid">;
 
 /** A write takes milliseconds; another writer that has the lock for this long is stuck. */
 const LOCK_WAIT_MS = 2000;
@@ -27,18 +28,21 @@ export function configIdentity({ openbao, transit }: ProviderConfig): ConfigIden
   };
 }
 
-export function openConfiguredRegistry(config: ProviderConfig, access: RegistryAccess): RegistryStore {
-  return openRegistryFile(config.state.path, identityHashes(configIdentity(config)), access);
+/** For commands that change nothing. @throws RegistryError with a refusal code. */
+export function readConfiguredRegistry(config: ProviderConfig, euid: number): Promise<StateOnDisk> {
+  const identity = identityHashes(configIdentity(config));
+  return readState({ statePath: config.state.path, identity, access: "read", euid, files: systemStateFiles });
+}
+
+export function openConfiguredRegistry(config: ProviderConfig, writer: Writer): RegistryStore {
+  return openRegistryFile(config.state.path, identityHashes(configIdentity(config)), writer);
 }
 
 /** Without a configuration, for a process that is given only the state. */
-export function openRegistryFile(
-  statePath: string,
-  identity: IdentityHashes,
-  access: RegistryAccess,
-): RegistryStore {
+export function openRegistryFile(statePath: string, identity: IdentityHashes, writer: Writer): RegistryStore {
   return createRegistryStore({
-    ...access,
+    ...writer,
+    access: "write",
     statePath,
     identity,
     files: systemStateFiles,

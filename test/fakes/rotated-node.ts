@@ -46,7 +46,7 @@ export async function makeRotatedNode() {
     writeRegistry: async (states: States) => {
       rmSync(node.at("state"), { recursive: true });
       mkdirSync(node.at("state"), { mode: 0o750 });
-      const store = openConfiguredRegistry(config(), { clock: systemClock, euid, access: "write" });
+      const store = openConfiguredRegistry(config(), { clock: systemClock, euid });
       await store.commit(undefined, contentOf(states), never);
     },
     /** The states in the registry's file. */

@@ -50,7 +50,7 @@ async function verified() {
 async function rewriteVersions(
   change: (versions: readonly VersionRecord[]) => readonly VersionRecord[],
 ): Promise<void> {
-  const store = openConfiguredRegistry(node.config(), { clock: systemClock, euid, access: "write" });
+  const store = openConfiguredRegistry(node.config(), { clock: systemClock, euid });
   const state = await store.load();
   if (state.kind === "missing") {
     throw new Error("there is no registry");

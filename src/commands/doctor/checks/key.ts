@@ -1,15 +1,13 @@
 /** @module `key_id.deterministic` and `registry.state`: what this node recorded of the key, against what OpenBao shows. */
 import { dirname } from "node:path";
 import type { ProviderConfig } from "../../../config/schema.ts";
-import { fingerprint, identityHashes } from "../../../key/identity/fingerprint.ts";
+import { fingerprint } from "../../../key/identity/fingerprint.ts";
 import { deriveKeyId } from "../../../key/identity/key-id.ts";
-import { systemStateFiles } from "../../../key/registry/file-system.ts";
-import { readState } from "../../../key/registry/read-state.ts";
 import { activeVersion, originOf, type RegistryRecord } from "../../../key/registry/record.ts";
 import { assess, FINDINGS } from "../../../key/rotation/finding.ts";
 import type { KeyMetadata } from "../../../openbao/transit/key-metadata.ts";
 import { profileDrifts } from "../../../openbao/transit/key-profile.ts";
-import { configIdentity } from "../../../provider/registry.ts";
+import { configIdentity, readConfiguredRegistry } from "../../../provider/registry.ts";
 import { type Finding, failure, raised, warning, withAdvice } from "../../check.ts";
 import { accessProblem } from "../../service-identity.ts";
 import type { DoctorCheck } from "../context.ts";
@@ -61,13 +59,7 @@ export const registryState: DoctorCheck = {
     const service = context.fact("service");
     const directoryPath = dirname(config.state.path);
     const install = `install -d -o ${service.name} -g ${service.gid ?? service.uid} -m 0750 ${directoryPath}`;
-    const state = await readState({
-      statePath: config.state.path,
-      identity: identityHashes(configIdentity(config)),
-      access: "read",
-      euid: self.uid,
-      files: systemStateFiles,
-    }).catch((error: unknown) => {
+    const state = await readConfiguredRegistry(config, self.uid).catch((error: unknown) => {
       throw withAdvice(error, "state_directory_missing", () => install);
     });
     const stored = state.kind === "found" ? state.stored : undefined;
