@@ -17,7 +17,7 @@ import { keyIdsOf, type TallyOptions } from "../etcd/tally.ts";
 import type { KeyVersion } from "../openbao/transit/key-metadata.ts";
 import { openTargets, type SourceFlags, sourceOptions } from "./audit-sources.ts";
 import { readInputFile } from "./input-file.ts";
-import type { RecordedVersions } from "./key-inspection.ts";
+import type { RecordedVersions } from "./recorded-versions.ts";
 
 const PHASES = { hash: "checking the digest", check: "checking pages", count: "reading objects" } as const;
 

@@ -70,6 +70,10 @@ const RULES: readonly string[] = [
   kms("unix:///x") +
     entry("[pods]", "  - kms: {apiVersion: v2, name: a, endpoint: 'unix:///y', timeout: 1ms}\n"),
   ...[
+    "[secrets?, pods]",
+    "[sec?rets]",
+    "['secrets?']",
+    "\n  - secrets?",
     "[secrets, secrets]",
     "[secrets, secrets.]",
     "['*.*', secrets]",

@@ -10,7 +10,7 @@ import { keyIdsOf, type ListedObject } from "../../etcd/tally.ts";
 import { isStale } from "../../etcd/verify-rotation.ts";
 import { loadConfiguration } from "../configuration.ts";
 import { auditSources } from "../evidence.ts";
-import { type RecordedVersions, recordedVersions } from "../key-inspection.ts";
+import { type RecordedVersions, recordedVersions } from "../recorded-versions.ts";
 import type { AuditFlags } from "./command.ts";
 import { reportHtml } from "./report-html.ts";
 import { reportText } from "./report-text.ts";

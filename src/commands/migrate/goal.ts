@@ -15,8 +15,8 @@ import {
 } from "../../etcd/verify-rotation.ts";
 import { deriveKeyId } from "../../key/identity/key-id.ts";
 import { activeVersion } from "../../key/registry/record.ts";
-import type { requireRecorded } from "../key-inspection.ts";
 import { readLiveKey } from "../key-inspection.ts";
+import type { requireRecorded } from "../recorded-versions.ts";
 
 type Recorded = Awaited<ReturnType<typeof requireRecorded>>;
 

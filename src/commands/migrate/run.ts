@@ -13,7 +13,7 @@ import { type Discover, discovery } from "../../kubernetes/discovery.ts";
 import { openTargets } from "../audit-sources.ts";
 import { loadConfiguration } from "../configuration.ts";
 import { auditSources } from "../evidence.ts";
-import { requireRecorded } from "../key-inspection.ts";
+import { requireRecorded } from "../recorded-versions.ts";
 import { openApiServers, proveApiServers } from "./api-servers.ts";
 import type { MigrateFlags } from "./command.ts";
 import { activeGoal, awayGoal, type Goal, type Verdict } from "./goal.ts";

@@ -12,8 +12,8 @@ import { type KmsClient, KmsClientError, openKmsClient } from "../../kms/client.
 import { checkReport, runChecks } from "../check.ts";
 import { loadConfiguration } from "../configuration.ts";
 import { statOrUndefined } from "../file-or-nothing.ts";
-import { recordedVersions } from "../key-inspection.ts";
 import { compareReports, readNodeReport } from "../node-report.ts";
+import { recordedVersions } from "../recorded-versions.ts";
 import { findApiServer } from "./apiserver-process.ts";
 import { PROBE_CHECKS, PROBE_IDS, type ProbeContext } from "./checks.ts";
 import type { ProbeFlags } from "./command.ts";

@@ -8,7 +8,8 @@ import { withRestored } from "../../key/registry/changes.ts";
 import { planRestore } from "../../key/rotation/plan-restore.ts";
 import { changeRegistry } from "../change-registry.ts";
 import { loadConfiguration } from "../configuration.ts";
-import { readLiveKey, requireRecorded } from "../key-inspection.ts";
+import { readLiveKey } from "../key-inspection.ts";
+import { requireRecorded } from "../recorded-versions.ts";
 import { blockerLines, requireStateHash, stateHashLines } from "../reviewed-plan.ts";
 import type { RestoreFlags } from "./command.ts";
 

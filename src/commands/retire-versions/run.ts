@@ -12,8 +12,9 @@ import type { Blocker } from "../../key/rotation/usage.ts";
 import { changeRegistry } from "../change-registry.ts";
 import { loadConfiguration } from "../configuration.ts";
 import { allEvidence } from "../evidence.ts";
-import { readLiveKey, requireRecorded } from "../key-inspection.ts";
+import { readLiveKey } from "../key-inspection.ts";
 import { readNodeReport } from "../node-report.ts";
+import { requireRecorded } from "../recorded-versions.ts";
 import { blockerLines, requireStateHash, stateHashLines } from "../reviewed-plan.ts";
 import type { RetireFlags } from "./command.ts";
 

@@ -9,7 +9,8 @@ import { grouped } from "../../etcd/group-label.ts";
 import { type RotationVerdict, verifyRotation } from "../../etcd/verify-rotation.ts";
 import { loadConfiguration } from "../configuration.ts";
 import { allEvidence } from "../evidence.ts";
-import { readLiveKey, requireRecorded } from "../key-inspection.ts";
+import { readLiveKey } from "../key-inspection.ts";
+import { requireRecorded } from "../recorded-versions.ts";
 import type { VerifyRotationFlags } from "./command.ts";
 
 export async function judgeRotation(flags: VerifyRotationFlags, context: CommandContext): Promise<ExitName> {

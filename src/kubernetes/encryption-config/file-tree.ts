@@ -2,6 +2,7 @@
 import {
   type Document,
   isAlias,
+  isCollection,
   isMap,
   isScalar,
   isSeq,
@@ -114,16 +115,19 @@ function documentTree(text: string, isJson: boolean): Tree {
   if (second !== undefined) {
     refuse("documents", { line: lineOf(second) });
   }
-  return nodeTree(document?.contents ?? null, { lineOf, isJson, text });
+  return nodeTree(document?.contents ?? null, { lineOf, isJson, text, inFlow: false });
 }
 
 interface Reading {
   readonly text: string;
   readonly lineOf: (node: Node) => number;
   readonly isJson: boolean;
+  /** Within brackets or braces. */
+  readonly inFlow: boolean;
 }
 
-function nodeTree(node: unknown, reading: Reading): Tree {
+function nodeTree(node: unknown, around: Reading): Tree {
+  const reading = isCollection(node) && node.flow === true ? { ...around, inFlow: true } : around;
   if (isAlias(node)) {
     refuse("alias", { line: reading.lineOf(node) });
   }
@@ -171,19 +175,19 @@ function fieldsOf(map: YAMLMap, mapLine: number, reading: Reading): ReadonlyMap<
 }
 
 /** YAML 1.2, which our parser reads, has these; kube-apiserver's YAML 1.1 reader refuses them. JSON has the escapes too. */
-function checkScalar(node: Scalar, line: number, { text, isJson }: Reading): void {
+function checkScalar(node: Scalar, line: number, { text, isJson, inFlow }: Reading): void {
   const [start, end] = node.range ?? [0, 0];
   const source = text.slice(start, end);
   if (
     !isJson &&
     ((node.type === Scalar.QUOTE_DOUBLE && NEWER_ESCAPE.test(source)) ||
-      (node.type === Scalar.PLAIN && NEWER_START.test(source)))
+      (node.type === Scalar.PLAIN && (NEWER_START.test(source) || (inFlow && source.includes("?")))))
   ) {
     refuseOurs(line);
   }
 }
 
-/** In flow collections only, but it is no loss elsewhere. */
+/** In flow collections only, where a question mark ends plain text; but it is no loss elsewhere. */
 const NEWER_START = /^[:?]/;
 /** An escaped slash or surrogate. */
 const NEWER_ESCAPE = /^(?:[^\\]|\\.)*?\\(?:\/|u[dD][89a-fA-F]|U0000[dD][89a-fA-F])/s;
@@ -195,7 +199,7 @@ function refuseOurs(line: number): never {
     "syntax",
     { line },
     "has YAML that kube-apiserver's older reader refuses",
-    "write a space after each colon, and text without escapes",
+    "write a space after each colon, text without escapes, and quotes around text with a question mark",
   );
 }
 
