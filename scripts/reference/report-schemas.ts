@@ -3,7 +3,7 @@ import { toJsonSchema } from "@valibot/to-json-schema";
 import * as v from "valibot";
 import { ERROR_CLASSES } from "../../src/base/error-class.ts";
 import { CHECK_IDS } from "../../src/commands/doctor/context.ts";
-import { MIGRATION_STATES } from "../../src/commands/migrate/rewrite-through-cluster.ts";
+import { MIGRATION_STATES } from "../../src/commands/migrate/storage-version-migration.ts";
 import { PROBE_IDS } from "../../src/commands/probe/checks.ts";
 import { VERIFY_IDS } from "../../src/commands/verify-key/run.ts";
 import { EVIDENCE } from "../../src/etcd/evidence.ts";

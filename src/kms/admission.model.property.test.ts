@@ -1,7 +1,7 @@
 /** The gate against a list of all calls that is looked at as a whole each time. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { Gate, type Slot } from "./admission.ts";
+import { Gate, type Place } from "./admission.ts";
 
 const CALLERS: readonly object[] = [{}, {}, {}];
 const step = fc.oneof(
@@ -18,8 +18,8 @@ const step = fc.oneof(
 
 interface Modelled {
   readonly caller: object;
-  readonly place: Slot;
-  state: Slot["state"];
+  readonly place: Place;
+  state: Place["state"];
 }
 
 test("never more run than the cap, none idles while one waits, and the room is shared among the callers", () => {
@@ -32,10 +32,10 @@ test("never more run than the cap, none idles while one waits, and the room is s
         const gate = new Gate(cap, maxWaiting);
         let calls: Modelled[] = [];
         /** All places in the order in which they were taken; the first call of one may leave before the second. */
-        const taken = new Set<Slot>();
-        const placesOf = (some: readonly Modelled[]): readonly Slot[] =>
+        const taken = new Set<Place>();
+        const placesOf = (some: readonly Modelled[]): readonly Place[] =>
           [...taken].filter((place) => some.some((call) => call.place === place));
-        const those = (state: Slot["state"], caller?: object): readonly Modelled[] =>
+        const those = (state: Place["state"], caller?: object): readonly Modelled[] =>
           calls.filter((call) => call.state === state && (caller === undefined || call.caller === caller));
 
         const enter = (caller: object, dedupKey: string | undefined): void => {
@@ -74,7 +74,7 @@ test("never more run than the cap, none idles while one waits, and the room is s
           calls.push(call);
           taken.add(place);
           if (place.state === "waiting") {
-            const become = (state: Slot["state"]) => (): void => {
+            const become = (state: Place["state"]) => (): void => {
               expect(call.state).toBe("waiting");
               call.state = state;
             };

@@ -6,7 +6,7 @@ import { KmsError } from "./errors.ts";
 export type ConcurrencyCaps = Readonly<Record<KmsMethod, number>>;
 
 /**
- * Calls that may wait, identical ones each. kube-apiserver asks for one seed hundreds of times at once, does
+ * How many calls may wait; identical calls count one by one. kube-apiserver asks for one seed hundreds of times at once, does
  * not retry a refusal and encrypts one seed at a time. Their memory is a part of MAX_BODIES_BYTES of the server.
  */
 export const MAX_WAITING: ConcurrencyCaps = { Status: 0, Encrypt: 256, Decrypt: 1024 };
@@ -22,11 +22,11 @@ export interface Permit {
 interface Share {
   readonly caller: object;
   waitingCalls: number;
-  readonly byDedupKey: Map<string, Slot>;
+  readonly byDedupKey: Map<string, Place>;
 }
 
 /** One place, taken by a call or by several identical ones of one caller. */
-export interface Slot {
+export interface Place {
   readonly share: Share;
   readonly dedupKey: string | undefined;
   calls: number;
@@ -39,7 +39,7 @@ export interface Slot {
 export class Gate {
   readonly #maxRunning: number;
   readonly #maxCalls: number;
-  readonly #queue = new FairQueue<Slot>();
+  readonly #queue = new FairQueue<Place>();
   readonly #shares = new WeakMap<object, Share>();
   #running = 0;
   #calls = 0;
@@ -56,7 +56,7 @@ export class Gate {
   }
 
   /** Takes a call in, which runs or waits as its place does; `undefined` when too many are here. */
-  enter(caller: object, dedupKey: string | undefined): Slot | undefined {
+  enter(caller: object, dedupKey: string | undefined): Place | undefined {
     if (this.#calls >= this.#maxCalls && !this.#makeRoom(caller)) {
       return undefined;
     }
@@ -68,7 +68,7 @@ export class Gate {
   }
 
   /** A call of this place is over: the last one of those that run lets the next place run. */
-  leave(place: Slot): void {
+  leave(place: Place): void {
     if (place.state === "refused") {
       return;
     }
@@ -95,8 +95,8 @@ export class Gate {
     return share;
   }
 
-  #newPlace(share: Share, dedupKey: string | undefined): Slot {
-    const place: Slot = { share, dedupKey, calls: 0, state: "waiting", waiters: [] };
+  #newPlace(share: Share, dedupKey: string | undefined): Place {
+    const place: Place = { share, dedupKey, calls: 0, state: "waiting", waiters: [] };
     if (dedupKey !== undefined) {
       share.byDedupKey.set(dedupKey, place);
     }
@@ -108,7 +108,7 @@ export class Gate {
     return place;
   }
 
-  #run(place: Slot): void {
+  #run(place: Place): void {
     this.#running += 1;
     place.share.waitingCalls -= place.calls;
     place.state = "running";
@@ -141,7 +141,7 @@ export class Gate {
     return true;
   }
 
-  #count(place: Slot, calls: number): void {
+  #count(place: Place, calls: number): void {
     place.calls += calls;
     this.#calls += calls;
     if (place.state === "waiting") {
@@ -150,7 +150,7 @@ export class Gate {
   }
 
   /** Nothing leads to a place without calls. */
-  #forget(place: Slot): void {
+  #forget(place: Place): void {
     const { share, dedupKey } = place;
     this.#queue.delete(share.caller, place);
     if (dedupKey !== undefined) {

@@ -39,7 +39,7 @@ const API_VERSION = "v2";
 
 const ciphertextEncoder = new TextEncoder();
 
-/** The implementation that Connect's router takes. Options are checked here; a call checks only itself. */
+/** The implementation that Connect's router takes. Throws for wrong options; no call checks them again. */
 export function kmsService(options: KmsServiceOptions): ServiceImpl<typeof KeyManagementService> {
   const { keys, transit } = options;
   const run = callRunner({

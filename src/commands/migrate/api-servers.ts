@@ -11,7 +11,7 @@ import { getShaped, type KubeClient, kubeClient } from "../../kubernetes/kube-cl
 import { decodeKubeconfig, MAX_KUBECONFIG_BYTES } from "../../kubernetes/kubeconfig.ts";
 import { readInputFile } from "../input-file.ts";
 import type { MigrateFlags } from "./command.ts";
-import { rewriteObject, type StaleObject } from "./rewrite.ts";
+import { rewriteObject, type StaleObject } from "./rewrite-objects.ts";
 
 type ApiServers = readonly [KubeClient, ...KubeClient[]];
 

@@ -3,8 +3,8 @@ import { visible } from "../../base/visible-text.ts";
 import { jsonText, type Output } from "../../cli/output.ts";
 import { grouped } from "../../etcd/group-label.ts";
 import type { GoalWords, Verdict } from "./goal.ts";
-import type { RewriteCounts } from "./rewrite.ts";
-import type { RequestedMigration } from "./rewrite-through-cluster.ts";
+import type { RewriteCounts } from "./rewrite-objects.ts";
+import type { RequestedMigration } from "./storage-version-migration.ts";
 
 export interface MigrateOutcome {
   readonly found: Verdict;

@@ -18,12 +18,12 @@ import { openApiServers, proveApiServers } from "./api-servers.ts";
 import type { MigrateFlags } from "./command.ts";
 import { activeGoal, awayGoal, type Goal, type Verdict } from "./goal.ts";
 import { isProven, reportMigration } from "./report.ts";
-import { REWRITE_OUTCOMES, type RewriteCounts, rewriteAll, type StaleObject } from "./rewrite.ts";
+import { REWRITE_OUTCOMES, type RewriteCounts, rewriteAll, type StaleObject } from "./rewrite-objects.ts";
 import {
   type RequestedMigration,
   rewriteThroughCluster,
   storageVersionMigrations,
-} from "./rewrite-through-cluster.ts";
+} from "./storage-version-migration.ts";
 
 /** How many objects are remembered at once; more are rewritten in further rounds. */
 const MAX_ROUND = 50_000;

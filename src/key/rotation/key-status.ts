@@ -99,6 +99,7 @@ export function encryptingKey(state: LiveState, policy: RotationPolicy): KeyHand
       cause: failures.metadata?.error,
     });
   }
+  // Throws while the active version has no marker.
   provingMarker(state, key.active);
   return key.active;
 }

@@ -64,7 +64,7 @@ export class LiveKeyWriter {
    */
   recordProbe(answer: ProbeAnswer, at: Moment, signal: AbortSignal): Promise<void> {
     return this.#inTurn(async () => {
-      this.#live.step((state) => withoutProbeFailure(state, "metadata"));
+      this.#live.update((state) => withoutProbeFailure(state, "metadata"));
       if (this.state.key === undefined && (await this.#live.load()) === "missing") {
         await this.#bootstrap(answer, at, signal);
       } else if (this.state.key !== undefined) {
@@ -87,15 +87,15 @@ export class LiveKeyWriter {
         return;
       }
       const content = withNewVersions(record, unseen, at.wallMs);
-      live.step((state) => withUnrecorded(state, key, content, live.handles));
+      live.update((state) => withUnrecorded(state, key, content, live.handles));
       const written = problem === undefined ? await live.write(key.stored, content, signal) : { problem };
-      live.remember(written.problem);
+      live.setStoreFailure(written.problem);
       changeEvents(record, content, live.handles.handleOf).forEach(this.#options.onEvent);
     });
   }
 
   recordMarkerCheck(decrypted: boolean, { version }: KeyVersion): void {
-    this.#live.see(withMarkerCheck(this.state.history, decrypted, version, this.#options.policy));
+    this.#live.setHistory(withMarkerCheck(this.state.history, decrypted, version, this.#options.policy));
   }
 
   keepMarker(marker: string, signal: AbortSignal): Promise<void> {
@@ -103,17 +103,17 @@ export class LiveKeyWriter {
       const { key, storeFailure } = this.state;
       if (key !== undefined && storeFailure === undefined) {
         const content = withActiveMarker(key.stored.record, marker);
-        this.#live.remember((await this.#live.write(key.stored, content, signal)).problem);
+        this.#live.setStoreFailure((await this.#live.write(key.stored, content, signal)).problem);
       }
     });
   }
 
   probeFailed(kind: ProbeKind, error: ProviderError): void {
-    this.#live.step((state) => withProbeFailure(state, kind, error));
+    this.#live.update((state) => withProbeFailure(state, kind, error));
   }
 
   deepProbeSucceeded(): void {
-    this.#live.step((state) => withoutProbeFailure(state, "deep"));
+    this.#live.update((state) => withoutProbeFailure(state, "deep"));
   }
 
   /** One change at a time, in the order in which they were asked for; one that fails does not block the next. */
@@ -130,7 +130,7 @@ export class LiveKeyWriter {
     const next = bootstrapStep(answer, this.state.observing?.candidate, statePath, policy);
     if (next.kind === "wait") {
       if (policy.missingState === "observe") {
-        live.step((state) => withObserving(state, next, shown, live.handles));
+        live.update((state) => withObserving(state, next, shown, live.handles));
       }
       throw next.reason;
     }
@@ -143,11 +143,11 @@ export class LiveKeyWriter {
     );
     const content = next.observed ? withObservedStart(first, shown, at.wallMs) : first;
     const { key, problem } = await live.write(undefined, content, signal);
-    live.remember(problem);
+    live.setStoreFailure(problem);
     if (key === undefined) {
       throw problem ?? new TypeError("a write that failed without a reason");
     }
-    live.step((state) => ({ ...state, history: { ...state.history, soundAt: at } }));
+    live.update((state) => ({ ...state, history: { ...state.history, soundAt: at } }));
     live.emit("registry.created", "info", {
       generation: 1,
       code: originOf(content),
@@ -161,13 +161,13 @@ export class LiveKeyWriter {
     let { key, problem } = await live.follow(start, signal);
     const { record } = key.stored;
     const seen = observe(record, this.state.history, answer, at, policy);
-    live.see(seen.history);
+    live.setHistory(seen.history);
     if (problem === undefined && seen.content !== record) {
       const written = await live.write(key.stored, seen.content, signal);
       problem = written.problem;
       if (written.key === undefined) {
         const unwritten = key;
-        live.step((state) => withUnrecorded(state, unwritten, seen.content, live.handles));
+        live.update((state) => withUnrecorded(state, unwritten, seen.content, live.handles));
       } else {
         key = written.key;
         changeEvents(record, seen.content, live.handles.handleOf).forEach(onEvent);
@@ -176,7 +176,7 @@ export class LiveKeyWriter {
     if (problem === undefined && seen.due !== undefined) {
       problem = await this.#promote(key, seen.due, signal);
     }
-    live.remember(problem);
+    live.setStoreFailure(problem);
   }
 
   async #promote(key: LiveKey, due: KeyVersion, signal: AbortSignal): Promise<RegistryError | undefined> {

@@ -46,11 +46,11 @@ export class LiveRegistry {
     return this.#state;
   }
 
-  step(next: (state: LiveState) => LiveState): void {
+  update(next: (state: LiveState) => LiveState): void {
     this.#state = next(this.#state);
   }
 
-  see(history: ProbeHistory): void {
+  setHistory(history: ProbeHistory): void {
     const before = this.#state;
     this.#state = { ...before, history };
     findingEvents(before, this.#state, this.#options.policy).forEach(this.#options.onEvent);
@@ -101,7 +101,7 @@ export class LiveRegistry {
     }
   }
 
-  remember(problem: RegistryError | undefined): void {
+  setStoreFailure(problem: RegistryError | undefined): void {
     const before = this.#state.storeFailure;
     this.#state = withStoreFailure(this.#state, problem);
     if (problem !== undefined && problem.code !== before?.code) {

@@ -75,7 +75,7 @@ export function withUnrecorded(
   return withStored(state, stored, handles, unrecorded);
 }
 
-/** Another process counted: this process's last look at the pending version is not the one before the next. */
+/** Another process has counted an observation since, so the time since our own last look proves nothing. */
 export function withoutOwnObservation({ history, ...state }: LiveState): LiveState {
   const { observedAt: _before, ...rest } = history;
   return { ...state, history: rest };

@@ -38,7 +38,7 @@ export function observe(
     return { content: judged, history };
   }
   const sound: ProbeHistory = { ...history, soundAt: now };
-  if (!tellsOfVersions(counts, policy)) {
+  if (!mayRecordVersions(counts, policy)) {
     const vanished = isConfirmed(counts, "latest_below_recorded", policy);
     return { content: vanished ? withObservation(judged, undefined) : judged, history: sound };
   }
@@ -51,7 +51,7 @@ export function observe(
 }
 
 /** Whether this answer may add to the registry: not while it goes back, or contradicts it without being confirmed. */
-function tellsOfVersions(counts: readonly CountedFinding[], policy: RotationPolicy): boolean {
+function mayRecordVersions(counts: readonly CountedFinding[], policy: RotationPolicy): boolean {
   return !counts.some(
     ({ finding: { code }, count }) =>
       code === "latest_below_recorded" ||

@@ -31,7 +31,7 @@ export interface OpenBaoCall {
   readonly signal: AbortSignal;
   /** For the whole call with its retries; `openbao.timeout` when absent. */
   readonly timeoutMs?: number;
-  /** Whether `data` of an answer whose status says failure is a reply all the same; no answer is when absent. */
+  /** Whether the `data` of an answer with a failing status is a reply all the same; without it, such an answer is always an error. */
   readonly isReply?: ((data: unknown) => boolean) | undefined;
   /** Answers that a standby gives which lags behind; the call is then made again while there is time. */
   readonly lagCodes?: LagCodes | undefined;

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { manualClock } from "../../../test/fakes/manual-clock.ts";
 import type { HttpResponse } from "../../http/https.ts";
 import type { KubeCall, KubeClient } from "../../kubernetes/kube-client.ts";
-import { rewriteThroughCluster, storageVersionMigrations } from "./rewrite-through-cluster.ts";
+import { rewriteThroughCluster, storageVersionMigrations } from "./storage-version-migration.ts";
 
 const PATH = "/apis/storagemigration.k8s.io/v1beta1/storageversionmigrations";
 const signal = new AbortController().signal;

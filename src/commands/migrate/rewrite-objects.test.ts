@@ -5,7 +5,7 @@ import type { StoredValue } from "../../etcd/stored/stored-value.ts";
 import { discovery, objectPath } from "../../kubernetes/discovery.ts";
 import type { KubeCall, KubeClient } from "../../kubernetes/kube-client.ts";
 import { apiServerAddresses, proveApiServers } from "./api-servers.ts";
-import { rewrite, rewriteAll } from "./rewrite.ts";
+import { rewrite, rewriteAll } from "./rewrite-objects.ts";
 
 const signal = new AbortController().signal;
 
