@@ -87,7 +87,8 @@ function readOnce(descriptor: number, target: Uint8Array, at: number, position: 
 
 const MAGIC = 0xed0cdaed;
 const VERSION = 2;
-const PAGE_HEADER_BYTES = 16;
+/** In front of every page: id, flags, count, overflow. */
+export const PAGE_HEADER_BYTES = 16;
 /** With the page header: what is read of each of the two pages, the checksum last. */
 const META_END = 80;
 const CHECKSUM_OFFSET = 56;

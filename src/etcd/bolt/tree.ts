@@ -3,7 +3,7 @@
  * @see https://github.com/etcd-io/bbolt/blob/main/internal/common/page.go
  */
 import { damagedSnapshot } from "../errors.ts";
-import type { BoltFile } from "./file.ts";
+import { type BoltFile, PAGE_HEADER_BYTES } from "./file.ts";
 
 /** A tree of 2^32 pages with the smallest fan-out in use is far below this. */
 const MAX_DEPTH = 32;
@@ -146,7 +146,6 @@ function inlinePage(bytes: Uint8Array): Page {
   return page;
 }
 
-const PAGE_HEADER_BYTES = 16;
 const ELEMENT_BYTES = 16;
 const BRANCH_FLAG = 0x01;
 const LEAF_FLAG = 0x02;
